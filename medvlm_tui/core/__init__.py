@@ -1,0 +1,1 @@
+"""What everything shares: records, keys, events, the plan, the store. Imports no science library and no screen."""

@@ -1,0 +1,199 @@
+"""What the engine says while it works: one frozen record a message, one JSON line each.
+
+Events carry keys and numbers, never arrays: a front end reads arrays from the store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
+
+
+STATES = (
+    "nothing",
+    "weights_missing",
+    "data_missing",
+    "ready",
+    "queued",
+    "running",
+    "done",
+    "failed",
+    "stale",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events; `type` in the JSON line is the class name."""
+
+    registry: ClassVar[dict[str, type[Event]]] = {}
+
+
+def _register(cls: type[Event]) -> type[Event]:
+    Event.registry[cls.__name__] = cls
+    return cls
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class PlanReady(Event):
+    """The plan as it will run: `plan` is `Plan.to_record()`."""
+
+    run_id: str
+    plan: Mapping[str, Any]
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class StepStarted(Event):
+    """A step began."""
+
+    step: str
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class StepProgress(Event):
+    """A running step's position; a newer one replaces an older one of the same step."""
+
+    step: str
+    done: int
+    total: int
+    rate: float = 0.0
+    """Units per second over the last moments."""
+    eta_s: float | None = None
+    unit: str = "images"
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class BlockStored(Event):
+    """A block of features is durable."""
+
+    step: str
+    rows: int
+    key: str
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class ResultReady(Event):
+    """A step finished and its result can be read under `key`; `summary` is small enough to show at once."""
+
+    step: str
+    kind: str
+    key: str
+    model: str = ""
+    dataset: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    cached: bool = False
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class StepFailed(Event):
+    """A step failed; the others go on."""
+
+    step: str
+    error: str
+    hint: str = ""
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class StepSkipped(Event):
+    """A step did not run: its input is missing or failed, or the run was cancelled."""
+
+    step: str
+    reason: str
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class Log(Event):
+    """A line for the log; level is info, warning or error."""
+
+    level: str
+    message: str
+    step: str = ""
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class DeviceStatus(Event):
+    """What the work runs on."""
+
+    device: str
+    name: str
+    precision: str
+    batch_size: int = 0
+    memory_used_gb: float | None = None
+    memory_total_gb: float | None = None
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class FileWritten(Event):
+    """A file of the report exists."""
+
+    path: str
+    kind: str
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class Survey(Event):
+    """What exists, as a home screen shows it; the answer to a front end's `survey`.
+
+    `models`: id, name, group, dim, gated, licence, state (ready or weights_missing), hint.
+    `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, synthetic,
+    warnings. `cells`: model, dataset, state (one of STATES), and where a result exists accuracy, std (fractions),
+    t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results.
+    """
+
+    models: tuple[Mapping[str, Any], ...] = ()
+    datasets: tuple[Mapping[str, Any], ...] = ()
+    cells: tuple[Mapping[str, Any], ...] = ()
+    device: str = ""
+    store_bytes: int = 0
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    """The last event of a run."""
+
+    run_id: str
+    exit_code: int
+    done: int
+    cached: int
+    failed: int
+    skipped: int
+    seconds: float
+    out: str = ""
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """Return the event as a JSON-able dict with its `type`."""
+    return {"type": type(event).__name__, **asdict(event)}
+
+
+def to_json(event: Event) -> str:
+    """Return the event as one line of JSON (ASCII only, so no outside text reaches a terminal raw)."""
+    return json.dumps(to_record(event), ensure_ascii=True, allow_nan=False, default=str)
+
+
+def from_record(record: Mapping[str, Any]) -> Event:
+    """Rebuild an event; unknown fields are ignored, an unknown type raises ValueError."""
+    cls = Event.registry.get(str(record.get("type")))
+    if cls is None:
+        raise ValueError(f"unknown event type {record.get('type')!r}")
+    known = {f.name for f in fields(cls)}
+    return cls(**{key: value for key, value in record.items() if key in known})
+
+
+def from_json(line: str) -> Event:
+    """Rebuild an event from its line."""
+    return from_record(json.loads(line))

@@ -1,0 +1,128 @@
+"""What the user may choose, one record for each analysis; each enters the key of its results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from medvlm_tui.core.specs import Precision
+
+PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")
+DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
+PROTOCOLS = ("paper", "poster")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitParams:
+    """How images are divided; the same for every model."""
+
+    hold_out: float = 0.2
+    folds: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeParams:
+    """The linear SVM protocol."""
+
+    protocol: str = "paper"
+    split: SplitParams = field(default_factory=SplitParams)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionParams:
+    """One UMAP cell."""
+
+    n_neighbors: int = 15
+    min_dist: float = 0.1
+    max_points: int = 5000
+    """Larger sets are subsampled, stratified by class."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SaliencyParams:
+    """RISE on encoder + scaler + SVM."""
+
+    masks: int = 4096
+    cells: int = 7
+    probability: float = 0.5
+    seed: int = 0
+    images_per_class: int = 1
+    """Hold-out images of each class, drawn with the seed, when `images` is empty."""
+    images: tuple[str, ...] = ()
+    """Sample ids to explain."""
+    baseline: Literal["mean"] = "mean"
+    """What a masked pixel becomes: the preprocessing mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsParams:
+    """Bootstrap on the hold-out."""
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Everything that one `--batch` line, RUN.toml or marked screen asks for."""
+
+    models: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    data: dict[str, str] = field(default_factory=dict)
+    """Dataset id (or a new name) -> folder or CSV."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Model id -> local checkpoint file or folder."""
+    stages: tuple[str, ...] = DEFAULT_STAGES
+    protocols: tuple[str, ...] = ("paper",)
+    folds: int = 5
+    hold_out: float = 0.2
+    seed: int = 0
+    label: str = ""
+    """Label view; empty is the dataset's default."""
+    part: str = ""
+    """Published part; empty is the study's."""
+    umap_neighbors: tuple[int, ...] = (15,)
+    umap_min_dist: tuple[float, ...] = (0.1,)
+    umap_max_points: int = 5000
+    rise_masks: int = 4096
+    rise_cells: int = 7
+    rise_images: str = "1"
+    """A number per class, or sample ids separated by commas."""
+    device: str = "auto"
+    precision: Literal["auto"] | Precision = "auto"
+    batch_size: int = 0
+    """0 lets the program choose."""
+    workers: int = 0
+    limit: int = 0
+    """Images per class, 0 for all: a quick look."""
+    feature: str = ""
+    out: str = ""
+    strict: bool = False
+    offline: bool = False
+    demo: bool = False
+    phantom_per_class: int = 120
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> RunRequest:
+        """Rebuild from `to_record()`'s dict after a trip through JSON."""
+        lists = {key: tuple(value) for key, value in record.items() if isinstance(value, list)}
+        return cls(**{**record, **lists})
+
+    def split(self) -> SplitParams:
+        """The split that every model of the run shares."""
+        return SplitParams(hold_out=self.hold_out, folds=self.folds, seed=self.seed)
+
+    def saliency(self) -> SaliencyParams:
+        """The saliency parameters of the run."""
+        base = SaliencyParams(masks=self.rise_masks, cells=self.rise_cells, seed=self.seed)
+        if self.rise_images.isdigit():
+            return replace(base, images_per_class=int(self.rise_images))
+        return replace(base, images=tuple(i.strip() for i in self.rise_images.split(",") if i.strip()))

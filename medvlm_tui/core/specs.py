@@ -1,0 +1,197 @@
+"""The records that every part of the program agrees on: models, datasets, samples, keys, feature tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core import digests
+
+ResizeMode = Literal["short_side", "squash", "long_side_pad", "pad_square"]
+Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSpec:
+    """From an RGB image to the model's input tensor, as the model's authors define it."""
+
+    size_px: int
+    """Side of the square the model sees."""
+    resize_px: int
+    """Target of the resize: the short side, the long side or both sides, by `resize`."""
+    resize: ResizeMode = "short_side"
+    interpolation: Interpolation = "bicubic"
+    antialias: bool = True
+    crop_rounding: Literal["half_even", "floor"] = "half_even"
+    """How an odd crop margin is rounded: torchvision rounds half to even, transformers' processors floor."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted after scaling to [0, 1]."""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pad_colour: tuple[int, int, int] = (0, 0, 0)
+    """Fill of the padding modes, 0 to 255."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever any of the parameters does."""
+        return digests.of_record(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One encoder of the catalog, or one that the user named by prefix or path."""
+
+    id: str
+    name: str
+    """As tables print it."""
+    group: str
+    """medical, modality_specific or general: the groups of the paper's tables."""
+    family: str
+    """The module of `engine/encoders` that loads it."""
+    architecture: str
+    """The name the family's library knows the network by."""
+    source: str
+    """Where weights come from: `hub:ORG/NAME`, `torchvision:WEIGHTS`, `package:NAME`, `bring` or a local path."""
+    preprocess: PreprocessSpec
+    features: Mapping[str, int]
+    """Feature name to dimension; the first is the default."""
+    backbone: str = ""
+    revision: str = ""
+    """Pinned commit of the hub repository, where one is known."""
+    files: tuple[str, ...] = ()
+    """Checkpoint files in order of preference."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the family's builder, e.g. `init_values` for timm."""
+    modalities: tuple[str, ...] = ()
+    """Imaging modalities in the training data (the dagger)."""
+    trained_on: tuple[str, ...] = ()
+    """Dataset ids in the training data (the star)."""
+    text_encoder: str = ""
+    pretraining_data: str = ""
+    counterpart: str = ""
+    """Id of the general model it is compared with."""
+    gated: bool = False
+    licence: str = ""
+    homepage: str = ""
+    published: str = ""
+    """The id of its rows in published.csv, empty when the paper does not list it."""
+    assumption: str = ""
+    """What the paper leaves open and this entry decides."""
+
+    @property
+    def default_feature(self) -> str:
+        """The feature the tables use unless the user chose another."""
+        return next(iter(self.features))
+
+    def dim(self, feature: str = "") -> int:
+        """Dimension of a feature, of the default one when none is named."""
+        return self.features[feature or self.default_feature]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """One dataset of the catalog, or a folder or CSV of the user."""
+
+    id: str
+    name: str
+    modality: str
+    reader: str
+    """The module of `engine/datasets` that knows the layout."""
+    classes: tuple[str, ...] = ()
+    """Expected classes of the default view, in the order of tables and figures; empty: as found."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Expected images by class in the study's part; empty: unknown."""
+    views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Label views besides the default: view name to (class as read -> class of the view)."""
+    parts: tuple[str, ...] = ()
+    """Names of the published parts, the study's first."""
+    positive: str = ""
+    """The class counted as positive when there are two."""
+    group_key: str = ""
+    """What keeps images together: patient, slide, lesion; empty when the release names none."""
+    published_n: int = 0
+    licence: str = ""
+    homepage: str = ""
+    how_to_get: str = ""
+    synthetic: bool = False
+    """Made by code: shown as SYNTHETIC wherever it appears."""
+    root: Path | None = None
+    """Where it lies on this machine, when known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a dataset."""
+
+    id: str
+    """Relative POSIX path below the root: unique, stable, free of the machine's own folders."""
+    path: Path
+    label: str
+    group: str = ""
+    part: str = ""
+    digest: str = ""
+    """Of the file's bytes (and frame, where a file holds several)."""
+    mask: Path | None = None
+    """A lesion mask beside the image, where the dataset has one."""
+    boxes: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    """Named rectangles (left, top, right, bottom) in pixels of the original image, e.g. burned-in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset as found on disk, in one label view and one part."""
+
+    spec: DatasetSpec
+    root: Path
+    view: str
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    """Differences from the catalog, repeated by every table."""
+
+    @property
+    def digest(self) -> str:
+        """Of the ordered (image digest, label, group) rows: renaming the root changes nothing."""
+        rows = [[s.id, s.digest, s.label, s.group] for s in self.samples]
+        return digests.of_record([self.spec.id, self.view, list(self.classes), rows])
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderKey:
+    """Everything that a feature vector depends on besides the image."""
+
+    model: str
+    weights_digest: str
+    preprocess_digest: str
+    feature: str
+    precision: str
+    code_version: str
+    """Of the encoder family's module: raised when its numbers change."""
+
+    @property
+    def digest(self) -> str:
+        """Names the features of this encoder in the store."""
+        return digests.of_record(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """The sealed features of one encoder on one dataset, rows in the dataset's order."""
+
+    encoder: EncoderKey
+    dataset_digest: str
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    matrix: NDArray[np.float32]
+    """(n, d) float32, possibly memory-mapped."""
+    classes: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Sample id -> reason, for images that could not be read and have no row."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Versions, device, batch size, seconds: everything that is recorded but is no part of the key."""

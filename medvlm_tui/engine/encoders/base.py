@@ -1,0 +1,34 @@
+"""What an encoder is, whichever library its network comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from medvlm_tui.core.specs import ModelSpec, Precision
+from medvlm_tui.engine.encoders.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class Encoder(Protocol):
+    """An image tower on a device."""
+
+    spec: ModelSpec
+    feature: str
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """Return the model's input (3, H, W) float32 of an RGB image, normalised as its authors do."""
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W), not normalised."""
+
+
+class Family(Protocol):
+    """A module of this folder."""
+
+    CODE_VERSION: str
+
+    def load(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
+        """Build the network, load the weights strictly, and return it in eval mode; raises WeightsError."""

@@ -1,0 +1,63 @@
+"""What a step is given, and which module does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Protocol, cast
+
+from medvlm_tui.core.events import Event
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
+from medvlm_tui.core.store import Store
+from medvlm_tui.engine.encoders.weights import Weights
+from medvlm_tui.errors import Cancelled
+
+# Imported by a worker when a step of the kind runs, so that a plan costs none of the science libraries.
+STEP_MODULES: Mapping[str, str] = {
+    "extract": "medvlm_tui.engine.extract",
+    "probe": "medvlm_tui.engine.probe",
+    "project": "medvlm_tui.engine.projection",
+    "saliency": "medvlm_tui.engine.saliency",
+    "statistics": "medvlm_tui.engine.statistics",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A step with everything it works on; travels to a worker process."""
+
+    step: Step
+    request: RunRequest
+    dataset: Dataset
+    model: ModelSpec
+    weights: Weights
+    encoder: EncoderKey
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step may use besides its job."""
+
+    store: Store
+    cancelled: Callable[[], bool]
+
+    def check(self) -> None:
+        """Raise Cancelled when the user asked to stop; called between batches."""
+        if self.cancelled():
+            raise Cancelled("cancelled", "run the same command again: it goes on from here")
+
+
+class StepFunction(Protocol):
+    """Do a job: yield progress, put the result under `job.step.key`, end with ResultReady."""
+
+    def __call__(self, job: Job, context: StepContext) -> Iterator[Event]: ...
+
+
+def step_function(kind: str) -> StepFunction:
+    """Return the `run` of the module that does steps of this kind."""
+    return cast(StepFunction, import_module(STEP_MODULES[kind]).run)
