@@ -103,11 +103,12 @@ class DatasetSpec:
     reader: str
     """The module of `engine/datasets` that knows the layout."""
     classes: tuple[str, ...] = ()
-    """Expected classes of the default view, in the order of tables and figures; empty: as found."""
+    """Expected classes as read, in the order of tables and figures; empty: as found."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Expected images by class in the study's part; empty: unknown."""
+    """Expected images by class as read in the study's part; empty: unknown."""
     views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Label views besides the default: view name to (class as read -> class of the view)."""
+    """View name to (class as read -> class of the view); classes that a view does not name are left out of it.
+    `default` is the view of the tables where that is not the class as read."""
     parts: tuple[str, ...] = ()
     """Names of the published parts, the study's first."""
     positive: str = ""
@@ -118,6 +119,10 @@ class DatasetSpec:
     licence: str = ""
     homepage: str = ""
     how_to_get: str = ""
+    size: str = ""
+    """Of the download, in words."""
+    layout: str = ""
+    """The expected folders as a tree, for help and error messages."""
     synthetic: bool = False
     """Made by code: shown as SYNTHETIC wherever it appears."""
     root: Path | None = None
@@ -135,7 +140,9 @@ class Sample:
     group: str = ""
     part: str = ""
     digest: str = ""
-    """Of the file's bytes (and frame, where a file holds several)."""
+    """Of the file's bytes (and frame, where a file holds several); empty when the file cannot be read."""
+    frame: str = ""
+    """Where in the file the image lies, when the file holds several: `array/row` of an .npz, a frame's number."""
     mask: Path | None = None
     """A lesion mask beside the image, where the dataset has one."""
     boxes: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)

@@ -211,9 +211,7 @@ def _prepare(directory: Path, read_only: bool) -> None:
     if read_only:
         raise StoreError(f"{directory} is not a store of this program", "check --workspace")
     if any(directory.iterdir()):
-        raise StoreError(
-            f"{directory} is not empty and is not a store of this program", "choose another --workspace"
-        )
+        raise StoreError(f"{directory} is not empty and is not a store of this program", "choose another --workspace")
     try:
         (directory / "journal").mkdir(mode=0o700)
         (directory / "sealed").mkdir(mode=0o700)

@@ -7,7 +7,9 @@ import re
 
 # Everything a terminal, a bidi algorithm or an encoder could act upon instead of showing it: C0 and DEL, C1,
 # zero-width and bidirectional controls, line and paragraph separators, byte-order mark, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
+)
 _SLUG_UNSAFE = re.compile(r"[^a-z0-9._-]")
 
 

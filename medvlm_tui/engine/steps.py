@@ -23,6 +23,8 @@ STEP_MODULES: Mapping[str, str] = {
     "saliency": "medvlm_tui.engine.saliency",
     "statistics": "medvlm_tui.engine.statistics",
 }
+# Part of every result's key: raised when a step's numbers change.
+STEP_VERSIONS: Mapping[str, int] = {"extract": 1, "probe": 1, "project": 1, "saliency": 1, "statistics": 1}
 
 
 @dataclass(frozen=True, slots=True)

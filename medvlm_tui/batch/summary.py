@@ -1,0 +1,56 @@
+"""What a batch run leaves on stdout: the plan before, the numbers after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from medvlm_tui.core.events import RunFinished
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.text import clean
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Yield the plan as a person reads it: what is had, what is to do, what is missing."""
+    for step in plan.steps:
+        state = "missing" if step.blocked else "have" if step.have else "to do"
+        cost = f"  {step.images:,} images" if step.images else ""
+        yield f"{state:8}{clean(step.id)}{cost}"
+        for line in step.blocked.splitlines():
+            yield f"{'':8}  {clean(line)}"
+    images = sum(step.images for step in plan.steps)
+    todo = sum(not (step.have or step.blocked) for step in plan.steps)
+    yield f"{todo} steps to do, {images:,} images to encode, {sum(bool(s.blocked) for s in plan.steps)} missing"
+    for warning in plan.warnings:
+        yield f"warning: {clean(warning)}"
+
+
+def result_lines(plan: Plan, store: Store, finished: RunFinished) -> Iterator[str]:
+    """Yield a line for each probe with a result, the warnings, and where the files are."""
+    probes = [step for step in plan.steps if step.kind == "probe"]
+    rows = [row for row in (_row(step, store) for step in probes) if row is not None]
+    header = ("model", "dataset", "protocol", "accuracy", "macro F1", "n", "t")
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, *rows) if rows else ():
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    for warning in plan.warnings:
+        yield f"warning: {clean(warning)}"
+    if finished.out:
+        yield f"files: {clean(finished.out)}"
+
+
+def _row(step: Step, store: Store) -> tuple[str, ...] | None:
+    result = store.result(step.key) if step.key else None
+    if result is None:
+        return None
+    record = result.record
+    scores = [record["metrics"][name] for name in ("accuracy", "macro_f1")]
+    t = f"{record['t']:g}" if record.get("t") is not None else ""
+    return (
+        clean(step.model),
+        clean(step.dataset),
+        record["protocol"],
+        *(f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f} %" for score in scores),
+        f"{record['n_train']}+{record['n_test']}",
+        f"{t} (saturated)" if record["saturated"] else t,
+    )

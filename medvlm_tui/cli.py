@@ -1,0 +1,197 @@
+"""The command line. Parses, then imports only what the command needs: `--help` loads no torch and no textual."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from medvlm_tui import __version__, settings
+from medvlm_tui.core.params import DEFAULT_STAGES, PROTOCOLS, STAGES
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
+
+_EPILOG = """commands:
+  medvlm-tui                          the screens, on the default workspace
+  medvlm-tui --batch [RUN.toml] ...   the same work without a screen (see --batch --help)
+  medvlm-tui models [--json] [ID]     the encoders of the catalog, and whether their weights are here
+  medvlm-tui datasets [--json] [ID]   the datasets of the catalog, and whether they were found
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with this program's way of reporting a wrong line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if "--batch" in arguments:
+            return _batch(arguments)
+        return _command(arguments)
+    except MedvlmError as error:
+        print(f"medvlm-tui: {clean(error.message)}", file=sys.stderr)
+        if error.hint:
+            print("  " + "\n  ".join(clean(line) for line in error.hint.splitlines()), file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is left to say, and flushing at exit must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.OK)
+
+
+def _batch(arguments: list[str]) -> int:
+    options = batch_parser().parse_args(arguments)
+    configuration = settings.load(options.workspace)
+    run_file = settings.checked(settings.read_toml(options.run_file), options.run_file) if options.run_file else {}
+    request = settings.request(configuration, run_file, request_flags(options))
+    from medvlm_tui.batch.run import BatchOptions, run_batch
+
+    display = BatchOptions(json=options.json, dry_run=options.dry_run)
+    workspace = configuration.workspace
+    if request.demo and options.workspace is None:
+        workspace = _demo_workspace(request.out)
+    return run_batch(workspace, request, display)
+
+
+def _demo_workspace(out: str) -> Any:
+    from pathlib import Path
+
+    return Path(out or "medvlm-demo").absolute() / "workspace"
+
+
+def _command(arguments: list[str]) -> int:
+    options = command_parser().parse_args(arguments)
+    configuration = settings.load(options.workspace)
+    flags = request_flags(options)
+    if options.command in ("models", "datasets"):
+        from medvlm_tui import listing
+
+        show = listing.show_models if options.command == "models" else listing.show_datasets
+        return show(settings.request(configuration, {}, flags), configuration.workspace, options.id, options.json)
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        raise UsageError(
+            "the screens need a terminal", "use `medvlm-tui --batch ...` where there is none, `ssh -t` over SSH"
+        )
+    from medvlm_tui.tui.app import run_tui
+
+    request = settings.request(configuration, {}, flags)
+    return run_tui(configuration.workspace, request, mouse=not options.no_mouse)
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of everything but `--batch`."""
+    parser = _Parser(
+        prog="medvlm-tui",
+        description="Which encoder to trust on medical images, and what it looks at.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"medvlm-tui {__version__}")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    _add_shared(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, what in (("models", "encoders"), ("datasets", "datasets")):
+        command = commands.add_parser(name, help=f"the {what} of the catalog", description=f"List the {what}.")
+        command.add_argument("id", nargs="?", help="one of them, with everything that is known")
+        command.add_argument("--json", action="store_true", help="JSON on stdout")
+        _add_shared(command, default=argparse.SUPPRESS)
+    return parser
+
+
+def batch_parser() -> argparse.ArgumentParser:
+    """The parser of `--batch`."""
+    parser = _Parser(prog="medvlm-tui --batch", description="Run a study without a screen.")
+    parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("run_file", nargs="?", metavar="RUN.toml", type=_path, help="options as a file; flags win")
+    parser.add_argument("--models", type=_names, metavar="A,B", help="ids, `all`, or `group:medical`")
+    parser.add_argument("--datasets", type=_names, metavar="X,Y", help="ids or `all`")
+    parser.add_argument("--demo", action="store_true", default=None, help="the built-in phantom, every stage")
+    parser.add_argument(
+        "--stages", type=_names, metavar="LIST", help=f"of {','.join(STAGES)} ({','.join(DEFAULT_STAGES)})"
+    )
+    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help="repeatable (paper)")
+    parser.add_argument("--folds", type=int, help="cross-validation folds (5)")
+    parser.add_argument("--hold-out", type=float, help="share held out for the test (0.2)")
+    parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and bootstrap (0)")
+    parser.add_argument("--label", metavar="VIEW", help="a label view of the dataset")
+    parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
+    parser.add_argument("--feature", help="a feature of the model instead of its default")
+    parser.add_argument("--umap-neighbors", type=_ints, metavar="LIST", help="n_neighbors (15)")
+    parser.add_argument("--umap-min-dist", type=_floats, metavar="LIST", help="min_dist (0.1)")
+    parser.add_argument("--umap-max-points", type=int, metavar="N", help="larger sets are subsampled (5000)")
+    parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
+    parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
+    parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
+    parser.add_argument("--device", help="auto, cpu or cuda[:i]")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
+    parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N")
+    parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (0: chosen)")
+    parser.add_argument("--limit", type=int, metavar="N", help="images per class, for a quick look")
+    parser.add_argument("--phantom-per-class", type=int, metavar="N", help="size of the phantom (120)")
+    parser.add_argument("--out", metavar="DIR", help="where the files go (WORKSPACE/exports/RUN_ID)")
+    parser.add_argument("--strict", action="store_true", default=None, help="a differing dataset is an error")
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
+    parser.add_argument("--dry-run", action="store_true", help="the plan, its cost and what is missing; runs nothing")
+    _add_shared(parser)
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    parser.add_argument(
+        "--workspace", metavar="DIR", default=default, help="store, runs and exports (MEDVLM_WORKSPACE)"
+    )
+    parser.add_argument("--data", action="append", metavar="NAME=PATH", default=default, help="where a dataset lies")
+    parser.add_argument("--weights", action="append", metavar="MODEL=PATH", default=default, help="a local checkpoint")
+    parser.add_argument("--offline", action="store_true", default=default, help="never ask the network")
+
+
+def request_flags(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the RunRequest fields that were given on the command line."""
+    flags = {key: value for key, value in vars(options).items() if value is not None}
+    for table in ("data", "weights"):
+        if table in flags:
+            flags[table] = dict(_assignment(item, table) for item in flags[table])
+    local = {"command", "id", "json", "dry_run", "batch", "run_file", "workspace", "no_mouse"}
+    return settings.checked({key: value for key, value in flags.items() if key not in local}, "command line")
+
+
+def _assignment(text: str, option: str) -> tuple[str, str]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise UsageError(f"--{option} {text}: expected NAME=PATH", f"for example --{option} brain_mr=/data/brain_mri")
+    return name, path
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _ints(text: str) -> list[int]:
+    return [int(part) for part in _names(text)]
+
+
+def _floats(text: str) -> list[float]:
+    return [float(part) for part in _names(text)]
+
+
+def _batch_size(text: str) -> int:
+    return 0 if text == "auto" else int(text)
+
+
+def _path(text: str) -> Any:
+    from pathlib import Path
+
+    return Path(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""From what the user asked to ordered steps with their keys, and which of them the store already has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.params import ProbeParams, ProjectionParams, RunRequest, StatisticsParams
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine import hardware
+from medvlm_tui.engine.hardware import Hardware
+from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.steps import STEP_VERSIONS, Job
+from medvlm_tui.errors import MedvlmError, MissingInputError
+
+# What a stage reads; asking for a stage asks for these too.
+_PREREQUISITES: Mapping[str, tuple[str, ...]] = {
+    "probe": ("extract",),
+    "project": ("extract",),
+    "saliency": ("extract", "probe"),
+    "statistics": ("extract", "probe"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan with everything its steps work on."""
+
+    plan: Plan
+    request: RunRequest
+    hardware: Hardware
+    jobs: Mapping[str, Job]
+    found_models: tuple[ModelInput, ...]
+    found_datasets: tuple[DatasetInput, ...]
+
+    @property
+    def models(self) -> dict[str, ModelSpec]:
+        """Every model of the request by id, with or without weights."""
+        return {found.spec.id: found.spec for found in self.found_models}
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """The datasets that could be read, by id."""
+        return {found.spec.id: found.dataset for found in self.found_datasets if found.dataset is not None}
+
+
+def prepare(request: RunRequest, workspace: Workspace, store: Store, run_id: str, say: Say | None = None) -> Prepared:
+    """Lay out a run; raises UsageError for names that do not exist, and the reason (MissingInputError,
+    DatasetError) when nothing at all can run."""
+    prepared = lay_out(request, workspace, store, run_id, say)
+    _refuse_if_nothing_can_run(prepared.found_models, prepared.found_datasets)
+    return prepared
+
+
+def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str, say: Say | None = None) -> Prepared:
+    """Resolve the request and lay out its steps; one that lacks its input says so in `Step.blocked`.
+
+    `say` receives messages while weights are fetched and the phantom is made; without it (a dry run, a survey)
+    neither happens and what is missing stays missing.
+    """
+    machine = hardware.choose(request.device, request.precision)
+    models = find_models(request, store.file_digests, machine.precision, say)
+    datasets = find_datasets(request, workspace, store.file_digests, say)
+    if not store.read_only:
+        store.file_digests.save()
+    layout = _Layout(request, store)
+    for dataset in datasets:
+        for model in models:
+            layout.add_cell(model, dataset)
+    if "report" in request.stages:
+        layout.add_report()
+    warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
+    plan = Plan(run_id, tuple(layout.steps), warnings)
+    return Prepared(plan, request, machine, layout.jobs, tuple(models), tuple(datasets))
+
+
+def _refuse_if_nothing_can_run(models: Iterable[ModelInput], datasets: Iterable[DatasetInput]) -> None:
+    for inputs in (models, datasets):
+        problems = [found.problem for found in inputs if found.problem is not None]
+        if problems and all(found.problem is not None for found in inputs):
+            hints = dict.fromkeys(hint for problem in problems for hint in (problem.hint,) if hint)
+            message = "; ".join(problem.message for problem in problems[:5])
+            more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+            kind = type(problems[0]) if isinstance(problems[0], MedvlmError) else MissingInputError
+            raise kind(message + more, "\n".join(list(hints)[:5]))
+
+
+class _Layout:
+    """Steps in the order they run, one cell (model on dataset) after the other."""
+
+    def __init__(self, request: RunRequest, store: Store) -> None:
+        self.request = request
+        self.store = store
+        self.stages = _with_prerequisites(request.stages)
+        self.steps: list[Step] = []
+        self.jobs: dict[str, Job] = {}
+
+    def add_cell(self, model: ModelInput, dataset: DatasetInput) -> None:
+        """Add every step of one model on one dataset."""
+        cell = f"{model.spec.id}:{dataset.spec.id}"
+        problem = model.problem or dataset.problem
+        if problem is not None or model.key is None or dataset.dataset is None:
+            assert problem is not None
+            blocked = f"{problem.message}\n{problem.hint}"
+            self.steps.append(Step(f"extract:{cell}", "extract", model.spec.id, dataset.spec.id, blocked=blocked))
+            return
+        self._add_steps(cell, model, model.key, dataset.dataset)
+
+    def _add_steps(self, cell: str, model: ModelInput, encoder: EncoderKey, dataset: Dataset) -> None:
+        table = of_record(["table", STEP_VERSIONS["extract"], encoder.digest, dataset.digest])
+        size = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
+        inputs = {"extract": table}
+        extract = f"extract:{cell}"
+
+        def add(step_id: str, kind: str, params: Mapping[str, Any], needs: tuple[str, ...], key: str = "") -> str:
+            key = key or of_record([kind, STEP_VERSIONS[kind], dict(params), [inputs[n.split(":")[0]] for n in needs]])
+            have = key in self.store.tables if kind == "extract" else self.store.has_result(key)
+            images = len(dataset.samples) if kind == "extract" and not have else 0
+            step = Step(step_id, kind, model.spec.id, dataset.spec.id, params, key, needs, have, images)
+            self.steps.append(step)
+            self.jobs[step_id] = Job(step, self.request, dataset, model.spec, model.weights, encoder, dict(inputs))
+            return key
+
+        if "extract" in self.stages:
+            add(extract, "extract", size, (), table)
+        for protocol in self.request.protocols if "probe" in self.stages else ():
+            probe = f"probe:{cell}:{protocol}"
+            inputs["probe"] = add(probe, "probe", asdict(ProbeParams(protocol, self.request.split())), (extract,))
+            if "statistics" in self.stages:
+                params = asdict(StatisticsParams(seed=self.request.seed))
+                add(f"statistics:{cell}:{protocol}", "statistics", {**params, "protocol": protocol}, (probe,))
+            if "saliency" in self.stages and protocol == self.request.protocols[0]:
+                add(f"saliency:{cell}", "saliency", asdict(self.request.saliency()), (extract, probe))
+        for map_cell in self._projections():
+            step_id = f"project:{cell}:{map_cell.n_neighbors}:{map_cell.min_dist:g}"
+            add(step_id, "project", asdict(map_cell), (extract,))
+
+    def _projections(self) -> list[ProjectionParams]:
+        if "project" not in self.stages:
+            return []
+        request = self.request
+        return [
+            ProjectionParams(neighbors, min_dist, request.umap_max_points, request.seed)
+            for neighbors in request.umap_neighbors
+            for min_dist in request.umap_min_dist
+        ]
+
+    def add_report(self) -> None:
+        """Add the last step: tables and figures of everything above."""
+        self.steps.append(Step("report", "report", needs=tuple(step.id for step in self.steps)))
+
+
+def _with_prerequisites(stages: Iterable[str]) -> set[str]:
+    chosen = set(stages)
+    for stage in stages:
+        chosen.update(_PREREQUISITES.get(stage, ()))
+    return chosen

@@ -1,0 +1,38 @@
+"""The few numbers of a result that a line or a cell shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medvlm_tui.core.store import Store
+
+
+def summary(store: Store, kind: str, key: str) -> dict[str, Any]:
+    """Return the summary of a stored result; empty when there is none."""
+    if kind == "extract":
+        record = store.tables.record(key)
+        return {} if record is None else extraction(record)
+    result = store.result(key)
+    return {} if result is None else of_record(kind, result.record)
+
+
+def extraction(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows, failures and dimension of a sealed table."""
+    rows, dim = manifest["shape"]
+    return {"rows": rows, "failed": len(manifest["failed"]), "dim": dim}
+
+
+def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is worth a line of a probe, projection, saliency or statistics record."""
+    if kind == "probe":
+        metrics = record["metrics"]
+        shown = {name: metrics[name]["mean"] for name in ("accuracy", "macro_f1") if name in metrics}
+        return {**shown, "std": metrics["accuracy"]["std"], "t": record["t"], "saturated": record["saturated"]}
+    if kind == "project":
+        return dict(record["scores"])
+    if kind == "saliency":
+        return {"images": len(record["items"]), "masks": record["masks"]}
+    if kind == "statistics":
+        return {"accuracy": record["intervals"].get("accuracy")}
+    return {}

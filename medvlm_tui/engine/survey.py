@@ -1,0 +1,102 @@
+"""What exists: the answer to a home screen's question, without loading a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.events import Survey
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.inputs import DatasetInput, ModelInput
+from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.engine.summaries import summary
+
+_ALL_STAGES = ("extract", "probe", "project", "saliency")
+# A result's kind -> the name of its key in a cell of `Survey`.
+_KEY_NAMES: Mapping[str, str] = {"extract": "table", "probe": "probe", "project": "project", "saliency": "saliency"}
+
+
+def survey(request: RunRequest, workspace: Workspace, store: Store) -> Survey:
+    """Look at every model of the catalog and every dataset that is known, and at what the store has of each."""
+    models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
+    datasets = dict.fromkeys((*load_datasets(), *request.data))
+    everything = replace(request, models=tuple(dict.fromkeys(models)), datasets=tuple(datasets), stages=_ALL_STAGES)
+    prepared = lay_out(everything, workspace, store, "")
+    steps: dict[tuple[str, str], list[Step]] = {}
+    for step in prepared.plan.steps:
+        steps.setdefault((step.model, step.dataset), []).append(step)
+    cells = tuple(
+        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store)
+        for model in prepared.found_models
+        for dataset in prepared.found_datasets
+    )
+    machine = prepared.hardware
+    return Survey(
+        models=tuple(_model_row(model) for model in prepared.found_models),
+        datasets=tuple(_dataset_row(dataset) for dataset in prepared.found_datasets),
+        cells=cells,
+        device=machine.device if machine.name == "CPU" else f"{machine.device} {machine.name}",
+        store_bytes=sum(file.stat().st_size for file in store.directory.rglob("*") if file.is_file()),
+    )
+
+
+def _model_row(found: ModelInput) -> dict[str, Any]:
+    spec = found.spec
+    return {
+        "id": spec.id,
+        "name": spec.name,
+        "group": spec.group,
+        "backbone": spec.backbone,
+        "dim": spec.dim(),
+        "gated": spec.gated,
+        "licence": spec.licence,
+        "state": "ready" if found.problem is None else "weights_missing",
+        "hint": "" if found.problem is None else found.problem.hint,
+    }
+
+
+def _can_be_made(found: DatasetInput) -> bool:
+    return found.spec.synthetic and found.spec.root is None
+
+
+def _dataset_row(found: DatasetInput) -> dict[str, Any]:
+    spec, dataset = found.spec, found.dataset
+    ready = dataset is not None or _can_be_made(found)
+    return {
+        "id": spec.id,
+        "name": spec.name,
+        "modality": spec.modality,
+        "images": len(dataset.samples) if dataset is not None else 0,
+        "published_n": spec.published_n,
+        "classes": list(dataset.classes if dataset is not None else spec.classes),
+        "licence": spec.licence,
+        "state": "ready" if ready else "data_missing",
+        "hint": found.problem.hint if found.problem is not None and not ready else "",
+        "problem": found.problem.message if found.problem is not None and not ready else "",
+        "synthetic": spec.synthetic,
+        "warnings": list(dataset.warnings if dataset is not None else ()),
+    }
+
+
+def _cell(model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store) -> dict[str, Any]:
+    cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
+    if dataset.dataset is None and not _can_be_made(dataset):
+        return {**cell, "state": "data_missing"}
+    if model.problem is not None:
+        return {**cell, "state": "weights_missing"}
+    for step in steps:
+        if step.have:
+            cell.setdefault(_KEY_NAMES[step.kind], step.key)
+    if "probe" in cell:
+        numbers = summary(store, "probe", cell["probe"])
+        cell |= {
+            "state": "done",
+            **{name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
+        }
+    return cell

@@ -1,0 +1,107 @@
+"""`medvlm-tui models` and `medvlm-tui datasets`: the catalog, and what of it is on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.specs import DatasetSpec, ModelSpec
+from medvlm_tui.core.text import clean
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.engine.datasets.resolve import resolve_dataset
+from medvlm_tui.engine.encoders.resolve import resolve_model
+from medvlm_tui.engine.encoders.weights import Weights, locate
+from medvlm_tui.errors import ExitCode, MedvlmError
+
+
+def show_models(request: RunRequest, workspace: Path, chosen: str | None, as_json: bool) -> int:
+    """Print the encoders, or everything about one; returns the exit code."""
+    catalog = load_models()
+    specs = [resolve_model(chosen, catalog)] if chosen else list(catalog.values())
+    digests = FileDigests(Workspace(workspace).store / "file_digests.json")
+    rows = [(spec, locate(spec, request.weights.get(spec.id, ""), digests, True)) for spec in specs]
+    if as_json:
+        records = [_model_record(spec, weights) for spec, weights in rows]
+        print(json.dumps(records[0] if chosen else records, indent=2, ensure_ascii=True))
+    elif chosen:
+        _print_fields(_model_record(*rows[0]))
+    else:
+        header = ("id", "name", "group", "dim", "input", "weights", "licence", "backbone")
+        _print_table(header, (_model_row(spec, weights) for spec, weights in rows))
+    return int(ExitCode.OK)
+
+
+def show_datasets(request: RunRequest, workspace: Path, chosen: str | None, as_json: bool) -> int:
+    """Print the datasets, or everything about one; returns the exit code."""
+    catalog = load_datasets()
+    names = [chosen] if chosen else list(dict.fromkeys((*catalog, *request.data)))
+    digests = FileDigests(Workspace(workspace).store / "file_digests.json")
+    records = [_dataset_record(resolve_dataset(name, request.data, catalog), digests) for name in names]
+    if as_json:
+        print(json.dumps(records[0] if chosen else records, indent=2, ensure_ascii=True))
+    elif chosen:
+        _print_fields(records[0])
+    else:
+        header = ("id", "name", "modality", "n", "classes", "found", "licence")
+        _print_table(header, (_dataset_row(record) for record in records))
+    return int(ExitCode.OK)
+
+
+def _model_record(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
+    return {
+        **asdict(spec),
+        "weights": weights.state,
+        "weights_path": "" if weights.path is None else str(weights.path),
+        "hint": weights.hint,
+    }
+
+
+def _model_row(spec: ModelSpec, weights: Weights) -> tuple[str, ...]:
+    state = f"{weights.state} (gated)" if spec.gated and weights.state != "present" else weights.state
+    size = f"{spec.preprocess.size_px} px"
+    return (spec.id, spec.name, spec.group, str(spec.dim()), size, state, spec.licence, spec.backbone)
+
+
+def _dataset_record(spec: DatasetSpec, digests: FileDigests) -> dict[str, Any]:
+    record: dict[str, Any] = {**asdict(spec), "root": "" if spec.root is None else str(spec.root)}
+    if spec.root is None:
+        made = "made when a run needs it" if spec.synthetic else "no folder is known"
+        return {**record, "found": None, "check": made}
+    try:
+        dataset = open_dataset(spec, Path(spec.root), view="", part="", limit=0, digests=digests, strict=False)
+    except MedvlmError as error:
+        return {**record, "found": 0, "check": f"{error.message}: {error.hint}"}
+    check = "; ".join(dataset.warnings) or "as the catalog says"
+    return {**record, "found": len(dataset.samples), "classes": list(dataset.classes), "check": check}
+
+
+def _dataset_row(record: dict[str, Any]) -> tuple[str, ...]:
+    found = record["check"] if not record["found"] else f"{record['found']:,} images"
+    n = f"{record['published_n']:,}" if record["published_n"] else ""
+    return (record["id"], record["name"], record["modality"], n, str(len(record["classes"])), found, record["licence"])
+
+
+def _print_fields(record: dict[str, Any]) -> None:
+    width = max(map(len, record))
+    for name, value in record.items():
+        if value in ("", None, [], (), {}):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        lines = text.splitlines() or [""]
+        for number, line in enumerate(lines):
+            print(f"{name if number == 0 else '':{width}}  {clean(line)}")
+
+
+def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [tuple(header), *(tuple(clean(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

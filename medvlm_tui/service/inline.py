@@ -1,0 +1,100 @@
+"""The engine in this process: what `--batch` calls and what the server wraps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+from medvlm_tui.core.events import DeviceStatus, Event, FileWritten, Survey, to_json
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.inputs import Say
+from medvlm_tui.engine.planner import Prepared, prepare
+from medvlm_tui.engine.runner import Outcome, RunContext, run, versions
+from medvlm_tui.engine.survey import survey
+from medvlm_tui.engine.worker import Worker
+
+
+class Engine:
+    """A workspace with its store and its worker; one run at a time."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        workspace.make()
+        self.workspace = workspace
+        self.store = Store(workspace.store)
+        self._worker = Worker(workspace.store, workspace.logs / "worker.log")
+
+    def close(self) -> None:
+        """End the worker and close the store."""
+        self._worker.close()
+        self.store.close()
+
+    def survey(self, request: RunRequest) -> Survey:
+        """Say what exists: models, datasets, and the state of every cell."""
+        return survey(request, self.workspace, self.store)
+
+    def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
+        """Lay out a run without starting it."""
+        return prepare(_complete(request), self.workspace, self.store, run_id, say)
+
+    def run(self, prepared: Prepared, cancelled: Callable[[], bool]) -> Iterator[Event]:
+        """Run a plan and append each event to the run's events.jsonl and, with a report, to its copy beside it."""
+        out = self.out_directory(prepared)
+        context = RunContext(self.store, self._worker, cancelled, _ReportWriter(out), str(out))
+        journal = self.workspace.run_directory(prepared.plan.run_id) / "events.jsonl"
+        journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        machine = prepared.hardware
+        with self.workspace.busy(), open(journal, "a", encoding="ascii") as lines:
+            started = DeviceStatus(machine.device, machine.name, machine.precision, prepared.request.batch_size)
+            for event in chain([started], run(prepared, context)):
+                lines.write(to_json(event) + "\n")
+                lines.flush()
+                yield event
+        if out.is_dir():
+            (out / "events.jsonl").write_bytes(journal.read_bytes())
+
+    def out_directory(self, prepared: Prepared) -> Path:
+        """Where the run's files go."""
+        chosen = prepared.request.out
+        return Path(chosen).absolute() if chosen else self.workspace.export_directory(prepared.plan.run_id)
+
+
+class _ReportWriter:
+    """The runner's report sink: hands the run's records to the report package."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten]:
+        from medvlm_tui.report.write import ReportInput, write_report
+
+        report = ReportInput(
+            run_id=prepared.plan.run_id,
+            plan=prepared.plan,
+            request=prepared.request,
+            models=prepared.models,
+            datasets=prepared.datasets,
+            store=store,
+            failures=tuple((step, error, hint) for step, (error, hint) in outcome.failed.items()),
+            timings=dict(outcome.seconds),
+            versions=versions(),
+            device=f"{prepared.hardware.device} ({prepared.hardware.name})",
+        )
+        yield from write_report(report, self._out)
+
+
+def _complete(request: RunRequest) -> RunRequest:
+    """Fill in what `--demo` stands for."""
+    if not request.demo:
+        return request
+    return replace(
+        request,
+        models=request.models or ("efficientnet_lite0",),
+        datasets=request.datasets or ("phantom",),
+        stages=("extract", "probe", "project", "saliency", "statistics", "report"),
+        rise_masks=min(request.rise_masks, 512),
+        out=request.out or "medvlm-demo",
+    )
