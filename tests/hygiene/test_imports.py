@@ -41,7 +41,7 @@ def test_the_catalog_commands_load_neither_torch_nor_textual(what: str, tmp_path
 
 
 def test_the_plan_keeping_process_loads_no_science_library() -> None:
-    code = "import medvlm_tui.engine.planner, medvlm_tui.engine.runner, medvlm_tui.engine.survey, medvlm_tui.service.inline"
+    code = "import medvlm_tui.engine.planner, medvlm_tui.engine.survey, medvlm_tui.service.server"
     assert not loaded_by(code) & HEAVY
 
 
@@ -52,5 +52,7 @@ def test_the_screens_load_no_engine_and_no_torch() -> None:
 
 
 def test_render_and_report_load_no_torch_and_no_textual() -> None:
-    code = "import medvlm_tui.report.write, medvlm_tui.render.scatter, medvlm_tui.render.heat, medvlm_tui.render.thumbnail"
+    code = (
+        "import medvlm_tui.report.write, medvlm_tui.render.scatter, medvlm_tui.render.heat, medvlm_tui.render.thumbnail"
+    )
     assert not loaded_by(code) & {"torch", "textual", "transformers", "sklearn"}
