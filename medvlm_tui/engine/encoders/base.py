@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.weights import Weights
@@ -17,9 +20,15 @@ class Encoder(Protocol):
 
     spec: ModelSpec
     feature: str
+    device: str
+    parameters: int
+    """Of the tower, for the record."""
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Return the model's input (3, H, W) float32 of an RGB image, normalised as its authors do."""
+
+    def display(self, pixels: torch.Tensor) -> NDArray[np.uint8]:
+        """Return what the model sees, (H, W, 3) 0 to 255, from its input (3, H, W)."""
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W), not normalised."""
@@ -28,7 +37,5 @@ class Encoder(Protocol):
 class Family(Protocol):
     """A module of this folder."""
 
-    CODE_VERSION: str
-
-    def load(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
-        """Build the network, load the weights strictly, and return it in eval mode; raises WeightsError."""
+    def load(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
+        """Build the network, load the weights strictly, return an Encoder in eval mode; raises WeightsError."""

@@ -1,0 +1,132 @@
+"""The models of the catalog: `models.toml`, read into `ModelSpec` records."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
+from medvlm_tui.errors import UsageError
+
+_FILE = Path(__file__).with_name("models.toml")
+_TEXT = {
+    "name", "group", "family", "architecture", "source", "backbone", "revision", "text_encoder",
+    "pretraining_data", "counterpart", "licence", "homepage", "published", "assumption",
+}  # fmt: skip
+_LISTS = {"files", "modalities", "trained_on"}
+_REQUIRED = ("name", "group", "family", "architecture", "source", "preprocess", "features")
+_SOURCES = ("hub:", "torchvision:", "package:", "local:", "bring")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "resize": ("short_side", "squash", "long_side_pad", "pad_square"),
+    "interpolation": ("bicubic", "bilinear", "lanczos", "nearest"),
+    "crop_rounding": ("half_even", "floor"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCatalog:
+    """What models.toml says: the groups in the order of the tables, and the models."""
+
+    groups: Mapping[str, str]
+    """Group id -> the heading that tables print."""
+    models: Mapping[str, ModelSpec]
+
+
+@cache
+def load_catalog(path: Path = _FILE) -> ModelCatalog:
+    """Read a models.toml; raises UsageError that names the entry and the field that is wrong."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", "correct the file; it is plain TOML") from error
+    _refuse_unknown(data, {"groups", "normalisations", "models"}, path.name)
+    groups = {str(key): str(title) for key, title in data.get("groups", {}).items()}
+    statistics = data.get("normalisations", {})
+    models = {key: _model(key, table, groups, statistics) for key, table in data.get("models", {}).items()}
+    return ModelCatalog(groups, models)
+
+
+def load_models() -> dict[str, ModelSpec]:
+    """Return the packaged models by id, in the order of the tables."""
+    return dict(load_catalog().models)
+
+
+def group_titles() -> dict[str, str]:
+    """Return the group ids and the headings that tables print, in the tables' order."""
+    return dict(load_catalog().groups)
+
+
+def close_matches(name: str, known: Mapping[str, object]) -> str:
+    """Return a hint that names the ids which look like `name`, or all of them."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def _model(model: str, table: Any, groups: Mapping[str, str], statistics: Mapping[str, Any]) -> ModelSpec:
+    place = f"models.{model}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{place} is not a table")
+    _refuse_unknown(table, {f.name for f in fields(ModelSpec)} - {"id"}, place)
+    for name in _REQUIRED:
+        if name not in table:
+            raise UsageError(f"{place}: {name} is missing")
+    if table["group"] not in groups:
+        raise UsageError(f"{place}: group {table['group']!r} is none of {', '.join(groups)}")
+    if not str(table["source"]).startswith(_SOURCES):
+        raise UsageError(f"{place}: source {table['source']!r} begins with none of {', '.join(_SOURCES)}")
+    values = {name: _value(name, value, place) for name, value in table.items() if name not in {"preprocess"}}
+    return ModelSpec(id=model, preprocess=_preprocess(table["preprocess"], statistics, place), **values)
+
+
+def _value(name: str, value: Any, place: str) -> Any:
+    if name in _TEXT and isinstance(value, str):
+        return value
+    if name in _LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if name == "features" and isinstance(value, dict) and value:
+        if all(type(dim) is int and dim > 0 for dim in value.values()):
+            return dict(value)
+    if name == "options" and isinstance(value, dict):
+        return dict(value)
+    if name == "gated" and isinstance(value, bool):
+        return value
+    raise UsageError(f"{place}: {name} = {value!r} is not of the kind that this field holds")
+
+
+def _preprocess(table: Any, statistics: Mapping[str, Any], place: str) -> PreprocessSpec:
+    if not isinstance(table, dict):
+        raise UsageError(f"{place}: preprocess is not a table")
+    place = f"{place}.preprocess"
+    _refuse_unknown(table, {f.name for f in fields(PreprocessSpec)} | {"normalisation"}, place)
+    values = dict(table)
+    name = values.pop("normalisation", None)
+    if name is not None:
+        if name not in statistics:
+            raise UsageError(f"{place}: normalisation {name!r} is none of {', '.join(statistics)}")
+        values |= statistics[name]
+    for key, choices in _CHOICES.items():
+        if values.get(key, choices[0]) not in choices:
+            raise UsageError(f"{place}: {key} = {values[key]!r} is none of {', '.join(choices)}")
+    if type(values.get("size_px")) is not int or type(values.get("resize_px")) is not int:
+        raise UsageError(f"{place}: size_px and resize_px are whole numbers, and both are needed")
+    for key in ("mean", "std", "pad_colour"):
+        if key in values:
+            values[key] = _triple(values[key], f"{place}: {key}")
+    return PreprocessSpec(**values)
+
+
+def _triple(value: Any, place: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or len(value) != 3 or not all(type(v) in (int, float) for v in value):
+        raise UsageError(f"{place} is three numbers, not {value!r}")
+    return tuple(value)
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
+    for name in table:
+        if name not in known:
+            raise UsageError(f"{place}: unknown field {name!r}", close_matches(name, dict.fromkeys(sorted(known))))

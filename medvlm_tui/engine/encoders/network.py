@@ -1,0 +1,70 @@
+"""An encoder made of a torch network: device, precision, batches. Every family returns one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from medvlm_tui.core.specs import ModelSpec, Precision
+from medvlm_tui.engine.images.preprocess import Preprocess
+from medvlm_tui.errors import MedvlmError
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NetworkEncoder:
+    """An image tower in eval mode on its device; `forward` picks the feature out of the network's output."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        feature: str,
+        network: torch.nn.Module,
+        device: str,
+        precision: Precision,
+        forward: Forward | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.feature = feature
+        self.device = device
+        self.precision: Precision = precision
+        self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        network.eval().requires_grad_(False)
+        self.network = network.to(device=device, memory_format=self._format)
+        self._forward: Forward = forward or self.network
+        self._preprocess = Preprocess(spec.preprocess)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """Return the model's input (3, H, W) float32 of an RGB image."""
+        return self._preprocess(image)
+
+    def display(self, pixels: torch.Tensor) -> NDArray[np.uint8]:
+        """Return what the model sees, (H, W, 3) 0 to 255, from its input (3, H, W)."""
+        return self._preprocess.display(pixels)
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W)."""
+        with torch.inference_mode(), self._autocast():
+            moved = pixels.to(self.device, non_blocking=True, memory_format=self._format)
+            features = self._forward(moved)
+        if features.shape != (len(pixels), self.spec.dim(self.feature)):
+            raise MedvlmError(
+                f"{self.spec.id} gave features of shape {tuple(features.shape)} for {len(pixels)} images, "
+                f"its entry says dimension {self.spec.dim(self.feature)}",
+                "correct `features` in the model's entry",
+            )
+        return features.to("cpu", torch.float32)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        dtype = _AUTOCAST.get(self.precision)
+        if dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.partition(":")[0], dtype=dtype)
