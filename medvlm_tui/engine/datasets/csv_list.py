@@ -1,0 +1,112 @@
+"""A CSV of images: columns `path,label` and, where wanted, `group`, `split`, `mask`.
+
+Paths are relative to the CSV's folder and must stay inside it: the list may come from anyone.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.core.text import clean
+from medvlm_tui.engine.datasets.base import Reading
+from medvlm_tui.errors import DatasetError, UsageError
+
+_REQUIRED = ("path", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the list."""
+
+    where: str
+    path: str
+    label: str
+    group: str
+    split: str
+    mask: str
+
+
+def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
+    """Return the listed images that exist, of the rows whose `split` is `part` when one is given.
+
+    `root` is the CSV. Raises DatasetError for a missing column or label, for a path that leads out of the folder,
+    and for two labels of one path.
+    """
+    samples: dict[str, Sample] = {}
+    missing: list[str] = []
+    for row in _rows(spec, root):
+        if part and row.split != part:
+            continue
+        sample = _sample(row, root.parent)
+        if not os.path.isfile(sample.path):
+            missing.append(sample.id)
+        elif samples.setdefault(sample.id, sample).label != sample.label:
+            labels = f"{clean(samples[sample.id].label)} and {clean(sample.label)}"
+            raise DatasetError(f"{row.where}: {clean(sample.id)} has two labels, {labels}", "keep one of the rows")
+    if part and not samples and not missing:
+        raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", "check the column split")
+    return Reading(tuple(samples.values()), _missing_note(spec, missing, len(samples)))
+
+
+def inside(folder: Path, name: str, where: str) -> Path:
+    """Return `folder / name`; raises DatasetError when that leads out of `folder`, by `..`, from `/` or by a link."""
+    path = folder / name
+    if "\0" in name or ".." in PurePosixPath(name).parts or not _is_inside(folder, path):
+        raise DatasetError(
+            f"{where}: the path {clean(name)} leads out of {clean(str(folder))}",
+            "paths are relative to the list's folder and stay inside it",
+        )
+    return path
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _sample(row: _Row, folder: Path) -> Sample:
+    path = inside(folder, row.path, row.where)
+    # A path given from the root of the disk can spell the folder differently than the user did.
+    absolute = Path(row.path).is_absolute()
+    name = os.path.relpath(os.path.realpath(path), os.path.realpath(folder)) if absolute else row.path
+    mask = inside(folder, row.mask, row.where) if row.mask else None
+    return Sample(PurePosixPath(name).as_posix(), path, row.label, group=row.group, part=row.split, mask=mask)
+
+
+def _rows(spec: DatasetSpec, path: Path) -> list[_Row]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file)
+            _check_columns(path, table.fieldnames or ())
+            return [_row(f"{clean(path.name)} line {table.line_num}", cells) for cells in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        message = f"{spec.id}: {clean(str(path))} cannot be read: {error}"
+        raise DatasetError(message, "save it as CSV in UTF-8") from error
+
+
+def _check_columns(path: Path, names: object) -> None:
+    present = [str(name) for name in names] if isinstance(names, (list, tuple)) else []
+    if absent := [name for name in _REQUIRED if name not in present]:
+        raise DatasetError(
+            f"{clean(path.name)} has no column {' and no column '.join(absent)}; it has: {clean(', '.join(present))}",
+            "the first line names the columns: path,label[,group,split,mask]",
+        )
+
+
+def _row(where: str, cells: Mapping[str, str | None]) -> _Row:
+    text = {name: (cells.get(name) or "").strip() for name in ("path", "label", "group", "split", "mask")}
+    for name in _REQUIRED:
+        if not text[name]:
+            raise DatasetError(f"{where}: no {name}", "every line needs a path and a label")
+    return _Row(where, text["path"], text["label"], text["group"], text["split"], text["mask"])
+
+
+def _missing_note(spec: DatasetSpec, missing: list[str], found: int) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    share = f"{len(missing):,} of {found + len(missing):,}"
+    return (f"{spec.id}: {share} listed images are not there, the first is {clean(min(missing))}",)

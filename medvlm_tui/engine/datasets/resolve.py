@@ -1,0 +1,54 @@
+"""From a dataset's name on the command line to its spec with a root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from medvlm_tui.core.specs import DatasetSpec
+from medvlm_tui.core.text import clean
+from medvlm_tui.engine.datasets.phantom import MANIFEST_NAME
+from medvlm_tui.errors import MissingInputError, UsageError
+
+_LIST_READERS = {".csv": "csv_list"}
+
+
+def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
+    """Return the catalog's spec, or one made for the folder or list that `roots` names; its root is set where known.
+
+    Raises UsageError for a name that is in neither, MissingInputError for a new name whose path does not exist.
+    """
+    given = Path(roots[name]).expanduser().absolute() if roots.get(name) else None
+    if name in catalog:
+        return replace(catalog[name], root=given)
+    if given is None:
+        raise _unknown(name, roots, catalog)
+    if given.is_dir() and (given / MANIFEST_NAME).is_file() and "phantom" in catalog:
+        return replace(catalog["phantom"], id=name, name=f"{name} (SYNTHETIC)", root=given)
+    return DatasetSpec(
+        id=name, name=name, modality="unknown", reader=_reader(name, given), parts=(), root=given, how_to_get=""
+    )
+
+
+def _reader(name: str, path: Path) -> str:
+    if path.is_dir():
+        return "class_folders"
+    if not path.exists():
+        raise MissingInputError(f"{clean(name)}: {clean(str(path))} does not exist", f"check --data {clean(name)}=PATH")
+    if reader := _LIST_READERS.get(path.suffix.lower()):
+        return reader
+    raise UsageError(
+        f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(_LIST_READERS)})",
+        "give a folder of class folders, or a CSV with the columns path,label",
+    )
+
+
+def _unknown(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> UsageError:
+    known = [*catalog, *(root for root in roots if root not in catalog)]
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    suggestion = f"did you mean {', '.join(close)}? " if close else f"known: {', '.join(known)}. "
+    return UsageError(
+        f"there is no dataset {clean(name)!r}", f"{clean(suggestion)}Your own: --data {clean(name)}=FOLDER_OR_CSV"
+    )
