@@ -47,7 +47,7 @@ def solve_path(
 
     `features` is (n, d) float64, `codes` (n,) are classes 0 .. n_classes - 1, of which at least two must occur
     (ValueError). With two classes one problem is solved, for class 1, and class 0 is its mirror image. A class
-    without rows gets the exact solution of its problem: no weights, a negative intercept. `check` is called
+    without rows gets no weights and a negative intercept, the solution where features have zero mean. `check` is called
     between fits and may raise.
     """
     if len(np.unique(codes)) < 2:

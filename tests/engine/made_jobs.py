@@ -1,0 +1,70 @@
+"""Made feature tables in a real store, and the jobs that the analyses do on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from medvlm_tui.core.events import ResultReady
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
+from medvlm_tui.core.store import Store
+from medvlm_tui.engine.encoders.weights import Weights
+from medvlm_tui.engine.steps import Job, StepContext, step_function
+
+ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")
+
+
+def blobs(counts, dim, distance, seed=0):
+    """Gaussian classes: (features (n, d) float32, codes (n,)), rows shuffled."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(len(counts), dim)) * distance / np.sqrt(dim)
+    codes = np.repeat(np.arange(len(counts)), counts)
+    rng.shuffle(codes)
+    return (centres[codes] + rng.normal(size=(len(codes), dim))).astype(np.float32), codes
+
+
+def table_of(matrix, codes, names=("a", "b", "c", "d"), classes=None):
+    """A sealed table's content with ids i0, i1, ..."""
+    return FeatureTable(
+        ENCODER,
+        "digest",
+        tuple(f"i{row}" for row in range(len(matrix))),
+        tuple(names[c] for c in codes),
+        ("",) * len(matrix),
+        np.asarray(matrix, dtype=np.float32),
+        tuple(names) if classes is None else classes,
+    )
+
+
+class Bench:
+    """A store with one feature table, on which steps are run."""
+
+    def __init__(self, folder: Path, table: FeatureTable, positive="", paths=None, cancelled=lambda: False):
+        self.store = Store(folder / "store")
+        self.store.seal("table", table)
+        self.context = StepContext(self.store, cancelled)
+        spec = DatasetSpec("made", "Made", "none", "class_folders", positive=positive)
+        samples = tuple(
+            Sample(i, paths[i] if paths else folder / i, label) for i, label in zip(table.ids, table.labels, strict=True)
+        )
+        self.dataset = Dataset(spec, folder, "default", samples, table.classes)
+        self.keys = {"extract": "table"}
+
+    def run(self, kind, params, request=None):
+        """Do a step; return (record, arrays, events)."""
+        values = params if isinstance(params, dict) else asdict(params)
+        step = Step(f"{kind}:stub:made", kind, "stub", "made", values, f"{kind}-key-{len(self.keys)}")
+        size = PreprocessSpec(32, 32)
+        model = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", size, {"pooled": 4})
+        job = Job(step, request or RunRequest(), self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
+        events = list(step_function(kind)(job, self.context))
+        assert isinstance(events[-1], ResultReady)
+        assert (events[-1].kind, events[-1].key) == (kind, step.key)
+        self.keys[kind] = step.key
+        result = self.store.result(step.key)
+        assert result is not None
+        return result.record, result.arrays, events
