@@ -88,9 +88,8 @@ def _value(name: str, value: Any, place: str) -> Any:
         return value
     if name in _LISTS and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    if name == "features" and isinstance(value, dict) and value:
-        if all(type(dim) is int and dim > 0 for dim in value.values()):
-            return dict(value)
+    if name == "features" and isinstance(value, dict) and value and all(type(d) is int for d in value.values()):
+        return dict(value)
     if name == "options" and isinstance(value, dict):
         return dict(value)
     if name == "gated" and isinstance(value, bool):

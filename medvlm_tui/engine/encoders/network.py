@@ -38,7 +38,7 @@ class NetworkEncoder:
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         network.eval().requires_grad_(False)
-        self.network = network.to(device=device, memory_format=self._format)
+        self.network = network.to(device).to(memory_format=self._format)
         self._forward: Forward = forward or self.network
         self._preprocess = Preprocess(spec.preprocess)
 

@@ -1,4 +1,4 @@
-"""Where a model's weights are on this machine, and fetching them. Imports no torch."""
+"""Where a model's weights are on this machine, or why they are not. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders import hub
 from medvlm_tui.engine.encoders.families import family_entry
-from medvlm_tui.errors import MissingInputError, WeightsError
+from medvlm_tui.errors import WeightsError
 
 State = Literal["present", "missing", "gated", "wrong"]
 # What the libraries call their checkpoints, in order of preference; a model's own `files` come first.
@@ -26,7 +26,6 @@ USUAL_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_TORCHVISION_URL = "https://download.pytorch.org/models/"
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -75,23 +74,6 @@ def locate(spec: ModelSpec, override: str, digests: FileDigests, offline: bool =
     if found is None or _checkpoint(spec, found) is None:
         return _missing(spec, offline)
     return _from_folder(spec, found, digests)
-
-
-def fetch(spec: ModelSpec, digests: FileDigests) -> Weights:
-    """Download a model's weights into the cache of its library and return them; never called offline.
-
-    Raises MissingInputError with a one-line hint: terms not accepted, not logged in, no network, no such file.
-    """
-    kind, _, name = spec.source.partition(":")
-    if kind == "hub":
-        wanted = spec.files or USUAL_FILES
-        hub.download(name, spec.revision, wanted, family_entry(spec).config_files, _where(spec))
-    elif kind == "torchvision":
-        hub.download_checked(_TORCHVISION_URL + spec.files[0], hub.torch_checkpoints() / spec.files[0])
-    weights = locate(spec, "", digests)
-    if weights.state != "present":
-        raise MissingInputError(f"the weights of {spec.id} are {weights.state}", weights.hint)
-    return weights
 
 
 def _hub_folder(spec: ModelSpec, name: str) -> Path | None:

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ImageError
@@ -34,13 +34,14 @@ def read_image(path: Path, window: tuple[float, float] | None = None) -> Image.I
             return _to_rgb(ImageOps.exif_transpose(image), window, path)
     except ImageError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(f"{clean(path.name)} is not an image that this program reads", _formats_hint()) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
     except Exception as error:  # decoders raise almost anything on hostile bytes; it costs this image alone
         reason = clean(str(error)) or type(error).__name__
-        raise ImageError(f"{clean(path.name)} cannot be decoded: {reason}", "get the file again, or remove it") from error
+        message = f"{clean(path.name)} cannot be decoded: {reason}"
+        raise ImageError(message, "get the file again, or remove it") from error
 
 
 def _refuse_size(image: Image.Image, path: Path) -> None:
