@@ -11,7 +11,7 @@ from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
@@ -69,7 +69,7 @@ def dataset_ids(names: tuple[str, ...], request: RunRequest, catalog: Mapping[st
     return list(dict.fromkeys(chosen))
 
 
-def find_models(request: RunRequest, digests: FileDigests, precision: str, fetch: Say | None) -> list[ModelInput]:
+def find_models(request: RunRequest, digests: FileDigests, precision: Precision, fetch: Say | None) -> list[ModelInput]:
     """Resolve every model of the request; weights that are not here are fetched when `fetch` says so."""
     catalog = load_models()
     if not request.models:
@@ -81,7 +81,9 @@ def find_models(request: RunRequest, digests: FileDigests, precision: str, fetch
     return [_model(spec, request, digests, precision, fetch) for spec in specs]
 
 
-def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision: str, fetch: Say | None) -> ModelInput:
+def _model(
+    spec: ModelSpec, request: RunRequest, digests: FileDigests, precision: Precision, fetch: Say | None
+) -> ModelInput:
     feature = request.feature or spec.default_feature
     if feature not in spec.features:
         raise UsageError(f"{spec.id} has no feature {feature!r}", f"its features: {', '.join(spec.features)}")

@@ -12,8 +12,7 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine import hardware
-from medvlm_tui.engine.hardware import Hardware
+from medvlm_tui.engine import devices
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
@@ -33,7 +32,7 @@ class Prepared:
 
     plan: Plan
     request: RunRequest
-    hardware: Hardware
+    hardware: devices.Device
     jobs: Mapping[str, Job]
     found_models: tuple[ModelInput, ...]
     found_datasets: tuple[DatasetInput, ...]
@@ -63,7 +62,7 @@ def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str
     `say` receives messages while weights are fetched and the phantom is made; without it (a dry run, a survey)
     neither happens and what is missing stays missing.
     """
-    machine = hardware.choose(request.device, request.precision)
+    machine = devices.choose(request.device, request.precision)
     models = find_models(request, store.file_digests, machine.precision, say)
     datasets = find_datasets(request, workspace, store.file_digests, say)
     if not store.read_only:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Protocol
 
-from medvlm_tui import __version__
 from medvlm_tui.core.events import (
     Event,
     FileWritten,
@@ -28,11 +25,6 @@ from medvlm_tui.engine.planner import Prepared
 from medvlm_tui.engine.summaries import summary
 from medvlm_tui.engine.worker import Worker
 from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
-
-_VERSIONED = (
-    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "scikit-learn", "umap-learn", "numpy", "scipy",
-    "Pillow", "matplotlib", "diskcache", "safetensors",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -75,17 +67,6 @@ class RunContext:
     cancelled: Callable[[], bool]
     report: ReportSink
     out: str
-
-
-def versions() -> dict[str, str]:
-    """Return the versions every result and manifest carries."""
-    found = {"medvlm-tui": __version__, "python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def run(prepared: Prepared, context: RunContext) -> Iterator[Event]:

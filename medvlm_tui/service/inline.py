@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
-from medvlm_tui.core.events import DeviceStatus, Event, FileWritten, Survey, to_json
+from medvlm_tui.core.events import Event, FileWritten, Survey, to_json
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.inputs import Say
 from medvlm_tui.engine.planner import Prepared, prepare
-from medvlm_tui.engine.runner import Outcome, RunContext, run, versions
+from medvlm_tui.engine.runner import Outcome, RunContext, run
 from medvlm_tui.engine.survey import survey
+from medvlm_tui.engine.versions import versions
 from medvlm_tui.engine.worker import Worker
+
+_VERSIONED = (
+    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "scikit-learn", "umap-learn", "numpy", "scipy",
+    "Pillow", "matplotlib", "diskcache", "safetensors",
+)  # fmt: skip
 
 
 class Engine:
@@ -46,10 +51,8 @@ class Engine:
         context = RunContext(self.store, self._worker, cancelled, _ReportWriter(out), str(out))
         journal = self.workspace.run_directory(prepared.plan.run_id) / "events.jsonl"
         journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        machine = prepared.hardware
         with self.workspace.busy(), open(journal, "a", encoding="ascii") as lines:
-            started = DeviceStatus(machine.device, machine.name, machine.precision, prepared.request.batch_size)
-            for event in chain([started], run(prepared, context)):
+            for event in run(prepared, context):
                 lines.write(to_json(event) + "\n")
                 lines.flush()
                 yield event
@@ -80,7 +83,7 @@ class _ReportWriter:
             store=store,
             failures=tuple((step, error, hint) for step, (error, hint) in outcome.failed.items()),
             timings=dict(outcome.seconds),
-            versions=versions(),
+            versions=versions(*_VERSIONED),
             device=f"{prepared.hardware.device} ({prepared.hardware.name})",
         )
         yield from write_report(report, self._out)
