@@ -1,0 +1,206 @@
+"""The program's screens over one engine process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.service.client import Client, EngineClient
+from medvlm_tui.tui import messages
+from medvlm_tui.tui.board import Board
+from medvlm_tui.tui.places import PLACES, screen_factory
+from medvlm_tui.tui.results import Results
+from medvlm_tui.tui.selection import Selection, run_request
+from medvlm_tui.tui.theme import MEDVLM
+
+Severity = Literal["information", "warning", "error"]
+
+
+class MedvlmApp(App[int]):
+    """Listens to the engine, keeps the board, and moves between places."""
+
+    TITLE = "medvlm-tui"
+    CSS_PATH = ["styles/app.tcss", "styles/home.tcss"]  # a screen that is the default one loads no CSS_PATH of its own
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]
+    SCREENS = {place.name: screen_factory(place) for place in PLACES if place.name != "home"}
+    BINDINGS: ClassVar[list[Binding]] = [
+        *(Binding(place.key, f"go('{place.name}')", place.name, show=False) for place in PLACES),
+        Binding("f1,question_mark", "help", "keys of this place", show=False, key_display="?"),
+        Binding("g", "jump", "go to a place", show=False),
+        Binding("y", "copy_command", "copy the command line", show=False),
+        Binding("escape", "back", "back", show=False),
+        Binding("q,ctrl+q", "leave", "quit", show=False),
+    ]
+
+    def __init__(self, workspace: Path, client: Client | None = None, request: RunRequest | None = None) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.client: Client = client or EngineClient(workspace)
+        self.request = request or RunRequest()
+        """What was given on the command line and in the settings; runs start from it."""
+        self.board = Board()
+        self.selection = Selection(*self._first_cell())
+        self.results = Results(workspace / "store")
+        self.engine_error: MedvlmError | None = None
+        self.animation_level = "none"
+
+    def _first_cell(self) -> tuple[str, str]:
+        """Return the model and dataset of the command line, where there are any, else the phantom's."""
+        datasets = (*self.request.datasets, *self.request.data)
+        return next(iter(self.request.models), ""), next(iter(datasets), "")
+
+    def get_default_screen(self) -> Screen[object]:
+        """Home lies below all other places."""
+        return screen_factory(PLACES[0])()
+
+    def on_mount(self) -> None:
+        """Listen to the engine once the first screen is drawn."""
+        self.register_theme(MEDVLM)
+        self.theme = "medvlm"
+        self.call_after_refresh(self.restart_engine)
+
+    # -- the engine --------------------------------------------------------------------------------
+
+    def restart_engine(self) -> None:
+        """Start the engine and listen to it."""
+        self.engine_error = None
+        self.run_worker(self._listen(), group="engine", exclusive=True)
+
+    async def _listen(self) -> None:
+        try:
+            await self.client.start()
+            await self.client.send({"cmd": "survey", "request": self.request.to_record()})
+            async for event in self.client.events():
+                self.board.apply(event)
+                message = messages.of_event(event)
+                if message is not None:
+                    self.screen.post_message(message)
+        except MedvlmError as error:
+            self._engine_gone(error)
+
+    def _engine_gone(self, error: MedvlmError) -> None:
+        self.engine_error = error
+        self.board.engine_gone()
+        self.screen.post_message(messages.EngineGone(error))
+        from medvlm_tui.tui.screens.notice import EngineNotice
+
+        self.push_screen(EngineNotice(error, [line.message for line in self.board.log if line.level == "error"][-3:]))
+
+    async def tell_engine(self, command: str, request: RunRequest | None = None) -> bool:
+        """Send a command; say so and return False when the engine is gone."""
+        record = {"cmd": command} if request is None else {"cmd": command, "request": request.to_record()}
+        try:
+            await self.client.send(record)
+        except MedvlmError as error:
+            self.tell(error.message, "error")
+            return False
+        return True
+
+    async def survey(self) -> None:
+        """Ask what exists anew."""
+        await self.tell_engine("survey", self.request)
+
+    async def start_run(self, models: tuple[str, ...], datasets: tuple[str, ...]) -> None:
+        """Run every stage on these models and datasets, and go where it can be watched."""
+        await self.start_request(run_request(self.request, models, datasets))
+
+    async def start_request(self, request: RunRequest) -> None:
+        """Start a run unless one is under way."""
+        if self.board.running:
+            self.tell("a run is under way: F3 shows it, c cancels it there", "warning")
+            return
+        self.board.begin(request)
+        if await self.tell_engine("run", request):
+            self.action_go("run")
+        else:
+            self.board.engine_gone()
+
+    # -- places ------------------------------------------------------------------------------------
+
+    def action_go(self, name: str) -> None:
+        """Show a place; home stays below, so `esc` always leads there."""
+        if self.screen.is_modal:
+            return
+        while len(self.screen_stack) > 1 and (name == "home" or len(self.screen_stack) > 2):
+            self.pop_screen()
+        if name == "home" or name == getattr(self.screen, "place", ""):
+            return
+        if len(self.screen_stack) > 1:
+            self.switch_screen(name)
+        else:
+            self.push_screen(name)
+
+    def action_back(self) -> None:
+        """Leave this place for the one below."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_help(self) -> None:
+        """Show the keys of this place."""
+        from medvlm_tui.tui.screens.keys import KeysScreen
+
+        if not self.screen.is_modal:
+            self.push_screen(KeysScreen(self.screen))
+
+    def action_jump(self) -> None:
+        """Wait for the letter of a place."""
+        from medvlm_tui.tui.screens.jump import JumpScreen
+
+        self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
+
+    def action_copy_command(self) -> None:
+        """Copy the command line that does what was last run or is chosen."""
+        from medvlm_tui.tui.command_line import command_line
+
+        request = self.board.request or run_request(
+            self.request, tuple(sorted(self.selection.run_models())), tuple(sorted(self.selection.run_datasets()))
+        )
+        line = command_line(request, self.workspace)
+        self.copy_to_clipboard(line)
+        self.tell(f"copied: {line}")
+
+    def tell(self, message: str, severity: Severity = "information") -> None:
+        """Show a message for some seconds, whatever it holds."""
+        self.notify(clean(message), severity=severity, markup=False)
+
+    async def action_leave(self) -> None:
+        """Quit; a run under way stops here, which is asked about first."""
+        if not self.board.running:
+            await self._stop_and_exit(True)
+            return
+        from medvlm_tui.tui.screens.notice import QuitNotice
+
+        if not isinstance(self.screen, QuitNotice):
+            self.push_screen(QuitNotice(), self._stop_and_exit)
+
+    async def _stop_and_exit(self, sure: bool | None) -> None:
+        if sure:
+            await self.client.stop()
+            self.results.close()
+            self.exit(0)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer the places and the theme in the palette."""
+        for place in PLACES:
+            yield SystemCommand(f"Go to {place.name}", place.purpose, lambda name=place.name: self.action_go(name))
+        yield SystemCommand("Keys", "The keys of this place", self.action_help)
+        yield SystemCommand("Copy the command line", "As a --batch line", self.action_copy_command)
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Quit", "Leave the program", self.action_leave)
+
+
+def run_tui(workspace: Path, request: RunRequest, mouse: bool = True) -> int:
+    """Show the screens until the user quits; returns the exit code."""
+    app = MedvlmApp(workspace, request=replace(request))
+    code = app.run(mouse=mouse)
+    return code if code is not None else app.return_code or 0
+

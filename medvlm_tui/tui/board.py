@@ -1,0 +1,250 @@
+"""Everything the engine has said, folded into what screens show; no textual here, so it is tested alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from medvlm_tui.core import events
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.text import clean
+from medvlm_tui.tui import records
+from medvlm_tui.tui.records import Cell, DatasetRow, ModelRow
+
+LOG_LINES = 2000
+RATES_KEPT = 60
+
+
+@dataclass(slots=True)
+class Task:
+    """A step of the run and how it stands."""
+
+    step: Step
+    state: str = "queued"
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    eta_s: float | None = None
+    unit: str = "images"
+    note: str = ""
+    """Why it failed or did not run."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """Where its result lies, once there is one."""
+    cached: bool = False
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percents done, None before the first progress."""
+        return min(100, 100 * self.done // self.total) if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of the run's log, safe to show."""
+
+    clock: str
+    level: str
+    message: str
+
+
+class Board:
+    """The state that all screens draw from; `apply` takes one event."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, ModelRow] = {}
+        self.datasets: dict[str, DatasetRow] = {}
+        self.cells: dict[tuple[str, str], Cell] = {}
+        self.surveyed = False
+        self.device_name = ""
+        self.store_bytes = 0
+        self.request: RunRequest | None = None
+        """Of the run under way or the last one."""
+        self.running = False
+        self.cancelling = False
+        self.tasks: dict[str, Task] = {}
+        self.current: str = ""
+        """Id of the step that last started."""
+        self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self.device: events.DeviceStatus | None = None
+        self.files: list[str] = []
+        self.finished: events.RunFinished | None = None
+        self.dry_plan: Plan | None = None
+
+    def begin(self, request: RunRequest) -> None:
+        """A run was asked for: everything of the last one is cleared."""
+        self.request, self.running, self.cancelling = request, True, False
+        self.tasks, self.current, self.finished = {}, "", None
+        self.files = []
+        self.log.clear()
+
+    def engine_gone(self) -> None:
+        """Nothing runs any more; what was running or waiting is shown as failed."""
+        self.running = self.cancelling = False
+        for task in self.tasks.values():
+            if task.state in ("running", "queued"):
+                task.state, task.note = "skipped", "the engine stopped"
+
+    def apply(self, event: events.Event) -> None:
+        """Take in one event."""
+        handler = getattr(self, f"_on_{type(event).__name__}", None)
+        if handler is not None:
+            handler(event)
+
+    # -- what screens ask --------------------------------------------------------------------------
+
+    def cell(self, model: str, dataset: str) -> Cell:
+        """Return how one model stands on one dataset, with the run under way in it."""
+        found = self.cells.get((model, dataset)) or self._derived(model, dataset)
+        mine = [task for task in self.tasks.values() if (task.step.model, task.step.dataset) == (model, dataset)]
+        if self.running:
+            return _live(found, mine)
+        failed = next((task for task in mine if task.state == "failed"), None)
+        if failed is not None and found.state != "done":
+            return replace(found, state="failed", note=failed.note)
+        return found
+
+    def model_name(self, model: str) -> str:
+        """Return a model's name, safe to show."""
+        return self.models[model].name if model in self.models else clean(model)
+
+    def dataset_name(self, dataset: str) -> str:
+        """Return a dataset's name, safe to show, SYNTHETIC said where it is."""
+        return self.datasets[dataset].name if dataset in self.datasets else clean(dataset)
+
+    def with_result(self, kind: str) -> list[Cell]:
+        """Return the cells that have a result of this kind, in the order of the catalog."""
+        found = [self.cell(model, dataset) for dataset in self.datasets for model in self.models]
+        return [cell for cell in found if kind in cell.keys]
+
+    def best(self, dataset: str) -> float | None:
+        """Return the best accuracy on a dataset, None when nothing was computed."""
+        found = [cell.accuracy for cell in self.cells.values() if cell.dataset == dataset and cell.accuracy is not None]
+        return max(found, default=None)
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing computed, and no data but the synthetic."""
+        if any(cell.accuracy is not None or cell.keys for cell in self.cells.values()):
+            return False
+        return not any(row.state == "ready" and not row.synthetic for row in self.datasets.values())
+
+    def _derived(self, model: str, dataset: str) -> Cell:
+        states = [row.state for row in (self.models.get(model), self.datasets.get(dataset)) if row]
+        missing = [state for state in states if state.endswith("_missing")]
+        return Cell(model, dataset, missing[0] if missing else "ready" if states else "nothing")
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def _on_Survey(self, event: events.Survey) -> None:
+        self.models = {row.id: row for row in map(records.model_row, event.models)}
+        self.datasets = {row.id: row for row in map(records.dataset_row, event.datasets)}
+        self.cells = {(cell.model, cell.dataset): cell for cell in map(records.cell, event.cells)}
+        self.device_name, self.store_bytes = clean(event.device), event.store_bytes
+        self.surveyed = True
+
+    def _on_PlanReady(self, event: events.PlanReady) -> None:
+        plan = Plan.from_record(event.plan)
+        if not event.run_id:
+            self.dry_plan = plan
+            return
+        self.running = True
+        self.tasks = {step.id: _task(step) for step in plan.steps}
+        for warning in plan.warnings:
+            self._note("warning", warning)
+
+    def _on_StepStarted(self, event: events.StepStarted) -> None:
+        task = self.tasks.get(event.step)
+        if task is not None:
+            task.state, self.current = "running", event.step
+
+    def _on_StepProgress(self, event: events.StepProgress) -> None:
+        task = self.tasks.get(event.step)
+        if task is not None:
+            task.state, task.done, task.total = "running", event.done, event.total
+            task.rate, task.eta_s, task.unit = event.rate, event.eta_s, clean(event.unit)
+            task.rates.append(event.rate)
+            self.current = event.step
+
+    def _on_ResultReady(self, event: events.ResultReady) -> None:
+        task = self.tasks.get(event.step)
+        if task is None:
+            return
+        task.state, task.key, task.cached, task.summary = "done", event.key, event.cached, event.summary
+        if task.total:
+            task.done = task.total
+        self._note("info", f"{'already there' if event.cached else 'done'}: {self.title(task.step)}")
+
+    def _on_StepFailed(self, event: events.StepFailed) -> None:
+        task = self.tasks.get(event.step)
+        reason = clean(event.error) + (f" ({clean(event.hint)})" if event.hint else "")
+        if task is not None:
+            task.state, task.note = "failed", reason
+        self._note("error", f"failed: {self.title(task.step) if task else event.step}: {reason}")
+
+    def _on_StepSkipped(self, event: events.StepSkipped) -> None:
+        task = self.tasks.get(event.step)
+        if task is not None:
+            task.state, task.note = "skipped", clean(event.reason)
+
+    def _on_Log(self, event: events.Log) -> None:
+        self._note(event.level, event.message)
+
+    def _on_DeviceStatus(self, event: events.DeviceStatus) -> None:
+        self.device = event
+
+    def _on_FileWritten(self, event: events.FileWritten) -> None:
+        self.files.append(clean(event.path))
+
+    def _on_RunFinished(self, event: events.RunFinished) -> None:
+        self.finished, self.running, self.cancelling = event, False, False
+        self._note("info", run_summary(event))
+
+    def _note(self, level: str, message: str) -> None:
+        self.log.append(LogLine(time.strftime("%H:%M:%S"), level, clean(message)))
+
+    def title(self, step: Step) -> str:
+        """Return a step's name for people: `extract BiomedCLIP × BreakHis`."""
+        parts = [self.model_name(step.model) if step.model else "", self.dataset_name(step.dataset) if step.dataset else ""]
+        return f"{step.kind} {' × '.join(part for part in parts if part)}".strip()
+
+
+def run_summary(event: events.RunFinished) -> str:
+    """Return the end of a run in one line."""
+    counts = f"{event.done} done, {event.cached} already there, {event.failed} failed, {event.skipped} skipped"
+    word = {0: "finished", 130: "cancelled"}.get(event.exit_code, "finished with failures")
+    return f"{word} in {event.seconds:.1f} s: {counts}"
+
+
+def _task(step: Step) -> Task:
+    if step.have:
+        return Task(step, state="done", key=step.key, cached=True)
+    if step.blocked:
+        return Task(step, state="blocked", note=clean(step.blocked.replace("\n", ": ")))
+    return Task(step)
+
+
+def _live(found: Cell, mine: list[Task]) -> Cell:
+    """Return the cell as the run under way changes it."""
+    probe = next((task for task in mine if task.step.kind == "probe" and task.state == "done" and task.summary), None)
+    keys = {**found.keys, **{_kind(task): task.key for task in mine if task.state == "done" and task.key}}
+    if probe is not None:
+        fresh = {name: records.number(probe.summary.get(name)) for name in ("accuracy", "std", "macro_f1", "t")}
+        found = replace(found, saturated=bool(probe.summary.get("saturated")), **fresh)
+    found = replace(found, keys=keys)
+    for state in ("failed", "running", "queued"):
+        task = next((task for task in mine if task.state == state), None)
+        if task is not None:
+            return replace(found, state=state, percent=task.percent, note=task.note)
+    if mine and all(task.state == "done" for task in mine):
+        return replace(found, state="done")
+    return found
+
+
+def _kind(task: Task) -> str:
+    return "table" if task.step.kind == "extract" else task.step.kind

@@ -1,0 +1,42 @@
+"""The places of the program: name, keys, and the screen that is imported when one first goes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+from textual.screen import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One screen."""
+
+    name: str
+    key: str
+    letter: str
+    """After `g`."""
+    purpose: str
+    screen: str
+    """Class in the module `medvlm_tui.tui.screens.NAME`."""
+
+
+PLACES = (
+    Place("home", "f2", "h", "models, datasets, and how they stand", "HomeScreen"),
+    Place("run", "f3", "r", "the run under way", "RunScreen"),
+    Place("scores", "f4", "s", "the results as a table", "ScoresScreen"),
+    Place("map", "f5", "m", "the images as the encoder sees them, by UMAP", "MapScreen"),
+    Place("saliency", "f6", "a", "what the classifier looks at", "SaliencyScreen"),
+)
+
+
+def screen_factory(place: Place) -> Callable[[], Screen[object]]:
+    """Return a function that imports and makes the place's screen."""
+
+    def make() -> Screen[object]:
+        module = import_module(f"medvlm_tui.tui.screens.{place.name}")
+        return cast("Screen[object]", getattr(module, place.screen)())
+
+    return make

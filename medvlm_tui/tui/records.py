@@ -1,0 +1,128 @@
+"""A survey as typed rows: names made safe once, at the door; ids stay as they are, for asking the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from medvlm_tui.core.text import clean
+
+Record = Mapping[str, Any]
+GROUPS = {"medical": "Medical", "modality_specific": "Modality-specific", "general": "General"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One encoder."""
+
+    id: str
+    name: str
+    group: str
+    dim: int
+    gated: bool
+    licence: str
+    state: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRow:
+    """One dataset."""
+
+    id: str
+    name: str
+    modality: str
+    images: int
+    """Found on this machine."""
+    published_n: int
+    """In the study, 0 when it has none."""
+    classes: tuple[str, ...]
+    licence: str
+    state: str
+    hint: str
+    synthetic: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is known of one model on one dataset."""
+
+    model: str
+    dataset: str
+    state: str
+    accuracy: float | None = None
+    """A fraction."""
+    std: float | None = None
+    macro_f1: float | None = None
+    t: float | None = None
+    saturated: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Kind of result (table, probe, project, saliency) -> key in the store."""
+    percent: int | None = None
+    """How far the running step is."""
+    note: str = ""
+    """Why it failed or cannot run."""
+
+
+def model_row(record: Record) -> ModelRow:
+    """Return a survey's model as a row."""
+    group = _text(record, "group")
+    return ModelRow(
+        id=str(record.get("id", "")),
+        name=_text(record, "name") or _text(record, "id"),
+        group=GROUPS.get(group, group or "Other"),
+        dim=int(record.get("dim") or 0),
+        gated=bool(record.get("gated")),
+        licence=_text(record, "licence"),
+        state=str(record.get("state", "nothing")),
+        hint=_text(record, "hint"),
+    )
+
+
+def dataset_row(record: Record) -> DatasetRow:
+    """Return a survey's dataset as a row."""
+    classes = record.get("classes") or ()
+    return DatasetRow(
+        id=str(record.get("id", "")),
+        name=_text(record, "name") or _text(record, "id"),
+        modality=_text(record, "modality"),
+        images=int(record.get("images") or 0),
+        published_n=int(record.get("published_n") or 0),
+        classes=tuple(clean(str(name)) for name in classes) if not isinstance(classes, int) else (),
+        licence=_text(record, "licence"),
+        state=str(record.get("state", "nothing")),
+        hint=" ".join(part for part in (_text(record, "problem"), _text(record, "hint")) if part),
+        synthetic=bool(record.get("synthetic")),
+        warnings=tuple(clean(str(line)) for line in record.get("warnings") or ()),
+    )
+
+
+def cell(record: Record) -> Cell:
+    """Return a survey's cell."""
+    kinds = ("table", "probe", "project", "saliency", "statistics")
+    return Cell(
+        model=str(record.get("model", "")),
+        dataset=str(record.get("dataset", "")),
+        state=str(record.get("state", "nothing")),
+        accuracy=number(record.get("accuracy")),
+        std=number(record.get("std")),
+        macro_f1=number(record.get("macro_f1")),
+        t=number(record.get("t")),
+        saturated=bool(record.get("saturated")),
+        keys={kind: str(record[kind]) for kind in kinds if record.get(kind)},
+        note=_text(record, "hint"),
+    )
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < float("inf") else None
+
+
+def _text(record: Record, name: str) -> str:
+    """Return a text field made safe, line breaks (of hints) kept as spaces."""
+    return clean(" ".join(str(record.get(name) or "").split("\n")))

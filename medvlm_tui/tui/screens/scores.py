@@ -1,0 +1,129 @@
+"""Scores: every result as a table, and the folds and confusions of the one under the cursor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.tui.records import Cell
+from medvlm_tui.tui.screens.base import PlaceScreen
+from medvlm_tui.tui.states import GREY, YELLOW
+from medvlm_tui.tui.widgets import scoretable
+from medvlm_tui.tui.widgets.confusion import MOST_CLASSES, confusion, confusion_lines
+from medvlm_tui.tui.widgets.detail import percent
+from medvlm_tui.tui.widgets.letters import class_letters
+from medvlm_tui.tui.widgets.rows import Row, Rows, plain
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.specs import FeatureTable
+    from medvlm_tui.core.store import StoredResult
+
+
+class ScoresScreen(PlaceScreen):
+    """The results as numbers."""
+
+    place = "scores"
+    CSS_PATH = "../styles/scores.tcss"
+    AUTO_FOCUS = "#scores"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "sort"),
+        Binding("enter", "app.go('map')", "map"),
+        Binding("i", "app.go('saliency')", "saliency"),
+        Binding("x", "exports", "where exports are"),
+        Binding("escape", "app.back", "back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sort = "catalog"
+
+    def body(self) -> ComposeResult:
+        """Table, and beside or below it what lies behind a row."""
+        with Container(id="scores-body"):
+            yield Rows("Scores, paper protocol", id="scores", header=Row("", scoretable.header))
+            yield Static(id="behind")
+
+    def show(self) -> None:
+        """Draw the table; the cursor stands on the cell that home stands on."""
+        found = scoretable.scores(self.medvlm.board)
+        selection = self.medvlm.selection
+        table = self.query_one("#scores", Rows)
+        table.set_title(f"Scores, paper protocol, by {self.sort}   {scoretable.NOTE}")
+        none = [plain(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))]
+        table.set_rows(scoretable.rows(found, self.sort) or none, keep=f"{selection.model}\n{selection.dataset}")
+        self._moved()
+
+    @on(Rows.Moved, "#scores")
+    def _moved(self) -> None:
+        row = self.query_one("#scores", Rows).row
+        panel = self.query_one("#behind", Static)
+        if not row:
+            panel.update(Text())
+            return
+        selection = self.medvlm.selection
+        selection.model, selection.dataset = row.split("\n")
+        cell = self.medvlm.board.cell(selection.model, selection.dataset)
+        board = self.medvlm.board
+        panel.border_title = Text(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")  # type: ignore[assignment]
+        self._read(cell)
+
+    @work(exclusive=True, group="behind")
+    async def _read(self, cell: Cell) -> None:
+        panel = self.query_one("#behind", Static)
+        try:
+            probe = await self.medvlm.results.result(cell.keys.get("probe", ""))
+            table = await self.medvlm.results.table(cell.keys.get("table", ""))
+        except MedvlmError as error:
+            panel.update(Text(clean(f"{error.message}\n{error.hint}")))
+            return
+        if probe is None:
+            panel.update(Text("the details are not in the store", style=GREY))
+            return
+        panel.update(Text("\n").join(behind(probe, table)))
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        names = list(scoretable.SORTS)
+        self.sort = names[(names.index(self.sort) + 1) % len(names)]
+        self.show()
+
+    def action_exports(self) -> None:
+        """Say where tables and figures were written."""
+        finished = self.medvlm.board.finished
+        if finished is not None and finished.out:
+            self.medvlm.tell(f"tables and figures of the last run: {finished.out}")
+            return
+        exports = self.medvlm.workspace / "exports"
+        there = exports.is_dir() and any(exports.iterdir())
+        self.medvlm.tell(f"tables and figures, a folder a run: {exports}" if there else "nothing was exported yet")
+
+
+def behind(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
+    """Return metrics, folds and confusions of one probe."""
+    record = probe.record
+    lines = []
+    for name, values in record["metrics"].items():
+        shown = percent(values["mean"], values["std"]) if name != "auroc" else f"{values['mean']:.3f} ± {values['std']:.3f}"
+        lines.append(Text.assemble((f"{name.replace('_', ' '):<18}", GREY), shown))
+    folds = record["metrics"].get("accuracy", {}).get("folds", ())
+    lines.append(Text.assemble((f"{'folds':<18}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
+    sizes = f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}, t {record['t']:g}"
+    lines.append(Text(sizes + (", grid saturated" if record["saturated"] else "")))
+    lines += [Text(f"! {clean(str(warning))}", style=YELLOW) for warning in record.get("warnings", ())]
+    classes = [str(name) for name in record["classes"]]
+    if table is None or "final_predicted" not in probe.arrays or len(classes) > MOST_CLASSES:
+        return lines
+    position = {name: index for index, name in enumerate(classes)}
+    truth = np.array([position.get(table.labels[int(row)], 0) for row in probe.arrays["hold_out"]], np.int64)
+    counts = confusion(truth, probe.arrays["final_predicted"].astype(np.int64), len(classes))
+    lines += [Text(), Text("final classifier on the held-out images", style=GREY)]
+    return lines + confusion_lines(counts, [clean(name) for name in classes], class_letters(len(classes)))

@@ -1,0 +1,80 @@
+"""A framed, scrolling area drawn line by line: what lists and the matrix share."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+from textual.content import Content
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class Pane(Widget, can_focus=True):
+    """A frame with a title, a cursor and own scrolling; subclasses draw lines and move the cursor."""
+
+    COMPONENT_CLASSES = {"pane--cursor", "pane--cursor-blurred", "pane--title"}
+    DEFAULT_CSS = """
+    Pane {
+        border: round $panel-lighten-2;
+        border-title-color: $text-muted;
+        border-subtitle-color: $text-muted;
+        padding: 0 1;
+        &:focus {
+            border: round $accent;
+            border-title-color: $accent;
+            border-title-style: bold;
+            border-subtitle-color: $accent;
+        }
+        & > .pane--cursor { background: $accent 40%; text-style: bold; }
+        & > .pane--cursor-blurred { background: $accent 15%; }
+    }
+    """
+
+    def __init__(self, title: str = "", id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.top = 0
+        self.set_title(title)
+
+    def set_title(self, title: str, subtitle: str = "") -> None:
+        """Name the frame; both texts are shown as they are, never as markup."""
+        if title != getattr(self, "_title", None):
+            self._title = title
+            self.border_title = Content(title) if title else None
+        if subtitle != getattr(self, "_subtitle", None):
+            self._subtitle = subtitle
+            self.border_subtitle = Content(subtitle) if subtitle else None
+
+    def cursor_style(self) -> Style:
+        """Return the style of the line or cell under the cursor."""
+        return self.get_component_rich_style("pane--cursor" if self.has_focus else "pane--cursor-blurred", partial=True)
+
+    def strip(self, text: Text, style: Style | None = None) -> Strip:
+        """Return a line of the pane's full width; `style` lies under the text's own."""
+        width = self.content_size.width
+        text = text.copy()
+        text.truncate(width, overflow="ellipsis", pad=True)
+        text.end = ""
+        base = self.rich_style + style if style else self.rich_style
+        return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(base)
+
+    def keep_visible(self, line: int, height: int) -> None:
+        """Scroll so that `line` lies within the `height` lines that are shown."""
+        if height <= 0:
+            return
+        if line < self.top:
+            self.top = line
+        elif line >= self.top + height:
+            self.top = line - height + 1
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Ask for a line when the height is automatic."""
+        return 1
+
+    def on_focus(self) -> None:
+        """The cursor looks different with focus."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor looks different without focus."""
+        self.refresh()
