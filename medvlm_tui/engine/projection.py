@@ -103,7 +103,7 @@ def umap_layout(units: Floats, near: Neighbours, params: ProjectionParams) -> La
     notes: list[str] = []
     if k < params.n_neighbors:
         notes.append(f"n_neighbors reduced from {params.n_neighbors} to {k}: there are {len(units)} points")
-    if not near.distances.any():
+    if (units == units[0]).all():
         notes.append("all points have the same features: the map shows nothing")
     random = np.random.RandomState(params.seed)
     # Copies: umap marks neighbours that are too far in place.

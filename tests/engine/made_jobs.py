@@ -49,15 +49,17 @@ class Bench:
         self.context = StepContext(self.store, cancelled)
         spec = DatasetSpec("made", "Made", "none", "class_folders", positive=positive)
         samples = tuple(
-            Sample(i, paths[i] if paths else folder / i, label) for i, label in zip(table.ids, table.labels, strict=True)
+            Sample(i, paths[i] if paths else folder / i, label)
+            for i, label in zip(table.ids, table.labels, strict=True)
         )
         self.dataset = Dataset(spec, folder, "default", samples, table.classes)
         self.keys = {"extract": "table"}
+        self.count = 0
 
     def run(self, kind, params, request=None):
         """Do a step; return (record, arrays, events)."""
         values = params if isinstance(params, dict) else asdict(params)
-        step = Step(f"{kind}:stub:made", kind, "stub", "made", values, f"{kind}-key-{len(self.keys)}")
+        step = Step(f"{kind}:stub:made", kind, "stub", "made", values, f"{kind}-key-{self.count}")
         size = PreprocessSpec(32, 32)
         model = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", size, {"pooled": 4})
         job = Job(step, request or RunRequest(), self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
@@ -65,6 +67,7 @@ class Bench:
         assert isinstance(events[-1], ResultReady)
         assert (events[-1].kind, events[-1].key) == (kind, step.key)
         self.keys[kind] = step.key
+        self.count += 1  # a step that failed is done again under the same key
         result = self.store.result(step.key)
         assert result is not None
         return result.record, result.arrays, events
