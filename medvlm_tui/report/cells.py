@@ -1,0 +1,265 @@
+"""What a report is written from: the run's plan and store, gathered into one typed record a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.core.store import Store
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Everything a report may use: what was asked, what was planned, what the store has, what went wrong."""
+
+    run_id: str
+    plan: Plan
+    request: RunRequest
+    models: Mapping[str, ModelSpec]
+    datasets: Mapping[str, Dataset]
+    store: Store
+    failures: tuple[tuple[str, str, str], ...] = ()
+    """(step id, error, hint)."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Step id -> seconds."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of a cell; fractions, None where it is not defined."""
+
+    name: str
+    mean: float | None
+    """Over the folds' hold-out scores."""
+    std: float | None
+    folds: tuple[float | None, ...]
+    validation: tuple[float | None, ...]
+    low: float | None = None
+    """Lower end of the bootstrap interval, None when the statistics did not run."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How the intervals of a cell were made."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model on one dataset under one protocol: everything about it but the arrays."""
+
+    model: ModelSpec
+    dataset: Dataset
+    protocol: str
+    feature: str
+    classes: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    n_train: int
+    n_test: int
+    d: int
+    t: float | None
+    saturated: bool
+    positive: str
+    warnings: tuple[str, ...]
+    table_key: str
+    probe_key: str
+    interval: Interval | None = None
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of this name, None where the cell has none or it is undefined."""
+        found = next((metric for metric in self.metrics if metric.name == name), None)
+        return None if found is None or found.mean is None else found
+
+    @property
+    def n(self) -> int:
+        """Images with features: what the published n is compared with."""
+        return self.n_train + self.n_test
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """One UMAP cell of one model on one dataset."""
+
+    model: ModelSpec
+    dataset: Dataset
+    feature: str
+    key: str
+    table_key: str
+    n_neighbors: int
+    min_dist: float
+    seed: int
+    n: int
+    subsampled: bool
+    scores: Mapping[str, float | None]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The saliency maps of one model on one dataset: where they lie and how they were made."""
+
+    model: ModelSpec
+    dataset: Dataset
+    key: str
+    items: tuple[ExplainedImage, ...]
+    parameters: Mapping[str, Any]
+    """masks, cells, probability, seed, baseline, estimator: as they go into the PNG's text chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedImage:
+    """One image of a saliency result, in the order of its arrays."""
+
+    image: str
+    label: str
+    predicted: str
+    explained: str
+    """The class whose score the map explains."""
+    score: float
+
+
+class Gathered:
+    """Typed views of a run's results, in the plan's order; a step without a result is left out."""
+
+    def __init__(self, source: ReportInput) -> None:
+        self.source = source
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """One a probe that has a result."""
+        intervals = {
+            (step.model, step.dataset, str(step.params.get("protocol", "paper"))): record
+            for step, record in self._records("statistics")
+        }
+        return tuple(
+            self._cell(step, record, intervals.get((step.model, step.dataset, str(record["protocol"])), {}))
+            for step, record in self._records("probe")
+        )
+
+    @cached_property
+    def maps(self) -> tuple[Map, ...]:
+        """One a UMAP cell that has a result."""
+        return tuple(self._map(step, record) for step, record in self._records("project"))
+
+    @cached_property
+    def explained(self) -> tuple[Explained, ...]:
+        """One a saliency step that has a result."""
+        return tuple(self._explained(step, record) for step, record in self._records("saliency"))
+
+    def tables(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        """Yield the extraction steps with the manifests of their sealed tables."""
+        for step in self.source.plan.steps:
+            manifest = self.source.store.tables.record(step.key) if step.kind == "extract" and step.key else None
+            if manifest is not None:
+                yield step, manifest
+
+    def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        for step in self.source.plan.steps:
+            known = step.model in self.source.models and step.dataset in self.source.datasets
+            result = self.source.store.result(step.key) if step.kind == kind and step.key and known else None
+            if result is not None:
+                yield step, result.record
+
+    @cached_property
+    def _features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """(model, dataset) -> (key, feature name) of the sealed table."""
+        return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
+
+    def _cell(self, step: Step, record: Mapping[str, Any], statistics: Mapping[str, Any]) -> Cell:
+        table_key, feature = self._features.get((step.model, step.dataset), ("", ""))
+        bounds = statistics.get("intervals", {})
+        return Cell(
+            model=self.source.models[step.model],
+            dataset=self.source.datasets[step.dataset],
+            protocol=str(record["protocol"]),
+            feature=feature,
+            classes=tuple(record["classes"]),
+            metrics=tuple(
+                _metric(name, record["metrics"][name], bounds.get(name))
+                for name in sorted(record["metrics"], key=_metric_order)
+            ),
+            n_train=int(record["n_train"]),
+            n_test=int(record["n_test"]),
+            d=int(record["d"]),
+            t=_number(record["t"]),
+            saturated=bool(record["saturated"]),
+            positive=str(record["positive"] or ""),
+            warnings=tuple(record["warnings"]),
+            table_key=table_key,
+            probe_key=step.key,
+            interval=_interval(statistics),
+        )
+
+    def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
+        table_key, feature = self._features.get((step.model, step.dataset), ("", ""))
+        return Map(
+            model=self.source.models[step.model],
+            dataset=self.source.datasets[step.dataset],
+            feature=feature,
+            key=step.key,
+            table_key=table_key,
+            n_neighbors=int(record["n_neighbors"]),
+            min_dist=float(record["min_dist"]),
+            seed=int(record["seed"]),
+            n=int(record["n"]),
+            subsampled=bool(record["subsampled"]),
+            scores={name: _number(value) for name, value in record["scores"].items()},
+            note=str(record.get("note", "")),
+        )
+
+    def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
+        items = tuple(
+            ExplainedImage(
+                str(i["image"]), str(i["label"]), str(i["predicted"]), str(i["explained"]), float(i["score"])
+            )
+            for i in record["items"]
+        )
+        names = ("masks", "cells", "probability", "seed", "baseline", "estimator")
+        return Explained(
+            model=self.source.models[step.model],
+            dataset=self.source.datasets[step.dataset],
+            key=step.key,
+            items=items,
+            parameters={name: record[name] for name in names if name in record},
+        )
+
+
+def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
+    low, high = bounds if bounds else (None, None)
+    return Metric(
+        name=name,
+        mean=_number(values["mean"]),
+        std=_number(values["std"]),
+        folds=tuple(_number(value) for value in values["folds"]),
+        validation=tuple(_number(value) for value in values.get("validation") or ()),
+        low=_number(low),
+        high=_number(high),
+    )
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    """Sort the known metrics as METRICS lists them, the others behind them by name."""
+    return (METRICS.index(name) if name in METRICS else len(METRICS), name)
+
+
+def _interval(record: Mapping[str, Any]) -> Interval | None:
+    if not record:
+        return None
+    return Interval(int(record["resamples"]), float(record["confidence"]), int(record["seed"]))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

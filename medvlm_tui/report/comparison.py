@@ -1,0 +1,65 @@
+"""Our score beside the printed one: which cell compares, by how much it differs, and what stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
+from medvlm_tui.report.cells import Cell
+
+Mark = Literal["", "dagger", "star"]
+_STUDY_VIEWS = ("", "default")
+# The study's tables say MRI where its text says MR; a model's card may say either.
+_SAME_MODALITY = {"mr": "mri", "xray": "x-ray", "us": "ultrasound", "pathology": "histopathology"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A printed mean and our difference to it, in fractions."""
+
+    source: str
+    published: float
+    delta: float
+    n_differs: bool
+    """We have not the number of images that the study had (or nobody knows it)."""
+
+
+def source_for(protocol: str) -> str:
+    """Return where a protocol was published: the poster's own protocol in the poster, all others in the paper."""
+    return POSTER if protocol == "poster" else PAPER
+
+
+def compare(cell: Cell, metric: str) -> Comparison | None:
+    """Return the comparison of one metric of a cell, None where nothing comparable was printed.
+
+    Another label view than the study's is another task, and is compared with nothing.
+    """
+    ours = cell.metric(metric)
+    if ours is None or ours.mean is None or cell.dataset.view not in _STUDY_VIEWS or not cell.model.published:
+        return None
+    source = source_for(cell.protocol)
+    score = published(cell.dataset.spec.id, cell.model.published, metric, source)
+    if score is None:
+        return None
+    expected = cell.dataset.spec.published_n
+    return Comparison(source, score.mean, ours.mean - score.mean, n_differs=expected != cell.n)
+
+
+def f1_metric(cell: Cell) -> str:
+    """Return the metric that stands in the F1 column: the one that the printed F1 compares with."""
+    wanted = metric_for(cell.dataset.spec.id, "f1")
+    return wanted if cell.metric(wanted) is not None else "macro_f1"
+
+
+def training_mark(cell: Cell) -> Mark:
+    """Return star where the dataset was in the model's training data, dagger where its modality was."""
+    if cell.dataset.spec.id in cell.model.trained_on:
+        return "star"
+    wanted = _modality(cell.dataset.spec.modality)
+    return "dagger" if wanted and wanted in map(_modality, cell.model.modalities) else ""
+
+
+def _modality(name: str) -> str:
+    plain = name.strip().casefold().replace(" ", "-")
+    return _SAME_MODALITY.get(plain, plain)

@@ -1,0 +1,1 @@
+"""Figures: the only part of the report that imports matplotlib; imported when a figure is drawn."""

@@ -1,0 +1,98 @@
+"""One look for all figures, and one way to save them: no pyplot, no state between figures, no clock in the file."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.text import clean
+
+DPI = 200
+# Okabe and Ito's colours, the ones with most contrast on white first; marker shapes that survive a grey copy.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B8A800")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d")
+COLOUR_MAP = "viridis"
+_INK, _FAINT = "#222222", "#B0B0B0"
+_STYLE: Any = {  # matplotlib types its keys as one literal of 300 names
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.titlesize": 9.0,
+    "axes.titleweight": "normal",
+    "axes.labelsize": 8.0,
+    "axes.edgecolor": _FAINT,
+    "axes.linewidth": 0.6,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    # A $ or \ in a class name is a character, never mathematics.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+
+def style() -> Any:
+    """Return the context in which a figure is made and saved."""
+    return rc_context(_STYLE)
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty white figure with its own Agg canvas; call inside `style()`."""
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def look_of(index: int) -> tuple[str, str]:
+    """Return (colour, marker) of a class; the pair differs for any of 104 classes, both for the first eight."""
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
+def bare(axes: Axes) -> None:
+    """Remove ticks where coordinates mean nothing."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def label(text: str, limit: int = 40) -> str:
+    """Return outside text for a figure: controls written out, cut in the middle when long."""
+    text = clean(text)
+    if len(text) <= limit:
+        return text
+    half = (limit - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def save_png(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
+    """Write the figure with `parameters` as JSON in the PNG text chunk `parameters`; equal input, equal bytes."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A script that DejaVu Sans lacks is drawn as boxes; stderr is not the place to say so.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="raw", dpi=DPI, facecolor="white")
+    width, height = figure.canvas.get_width_height()
+    image = Image.frombytes("RGBA", (width, height), buffer.getvalue()).convert("RGB")
+    info = PngInfo()
+    info.add_text("Software", "medvlm-tui")
+    info.add_text("parameters", json.dumps(dict(parameters), sort_keys=True, ensure_ascii=True, default=str))
+    packed = io.BytesIO()
+    image.save(packed, format="PNG", pnginfo=info, dpi=(DPI, DPI), optimize=False)
+    write_atomic(path, packed.getvalue())

@@ -1,0 +1,110 @@
+"""manifest.json: what was asked, with what it was computed, under which keys it lies, what failed. No secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medvlm_tui.core.digests import of_file
+from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.report.cells import Cell, Explained, Gathered, Map, ReportInput
+
+# Hugging Face, GitHub and bearer tokens, and credentials inside an address, wherever a message quotes them.
+_SECRETS = re.compile(
+    r"\b(?:hf|api|gh[opsu]|github_pat)_[A-Za-z0-9_]{16,}|(?<=Bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+
+
+def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: Iterable[Path]) -> None:
+    """Write the manifest of a run and of the report's `files`, which lie below the manifest's folder."""
+    record = _without_home(_record(source, gathered))
+    record["settings"]["data"] = {name: _redacted(root) for name, root in source.request.data.items()}
+    record["files"] = {file.relative_to(path.parent).as_posix(): of_file(file) for file in files}
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False, default=str)
+    write_atomic(path, text.encode() + b"\n")
+
+
+def _record(source: ReportInput, gathered: Gathered) -> dict[str, Any]:
+    return {
+        "run_id": source.run_id,
+        "versions": dict(source.versions),
+        "device": source.device,
+        "seeds": {"split": source.request.seed, "umap": source.request.seed, "rise": source.request.seed},
+        "settings": source.request.to_record(),
+        "plan": source.plan.to_record(),
+        "models": {name: _model(model) for name, model in source.models.items()},
+        "datasets": {name: _dataset(dataset) for name, dataset in source.datasets.items()},
+        "results": _results(gathered),
+        "timings_s": dict(source.timings),
+        "failures": [{"step": step, "error": error, "hint": hint} for step, error, hint in source.failures],
+    }
+
+
+def _model(model: ModelSpec) -> dict[str, Any]:
+    record = asdict(model)
+    return {**record, "preprocess_digest": model.preprocess.digest}
+
+
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    counts: dict[str, int] = dict.fromkeys(dataset.classes, 0)
+    for sample in dataset.samples:
+        counts[sample.label] = counts.get(sample.label, 0) + 1
+    return {
+        "name": dataset.spec.name,
+        "label_view": dataset.view,
+        "digest": dataset.digest,
+        "images": len(dataset.samples),
+        "counts": counts,
+        "published_n": dataset.spec.published_n,
+        "synthetic": dataset.spec.synthetic,
+        "licence": dataset.spec.licence,
+        "warnings": list(dataset.warnings),
+    }
+
+
+def _results(gathered: Gathered) -> dict[str, Any]:
+    tables = {
+        step.key: {
+            "model": step.model,
+            "dataset": step.dataset,
+            **{k: v for k, v in manifest.items() if k != "classes"},
+        }
+        for step, manifest in gathered.tables()
+    }
+    return {
+        "extract": tables,
+        "probe": _keys(gathered.cells),
+        "project": _keys(gathered.maps),
+        "saliency": _keys(gathered.explained),
+    }
+
+
+def _keys(results: Sequence[Cell] | Sequence[Map] | Sequence[Explained]) -> dict[str, Any]:
+    """Return key of the result -> what it belongs to."""
+    record = {}
+    for result in results:
+        key = result.probe_key if isinstance(result, Cell) else result.key
+        record[key] = {"model": result.model.id, "dataset": result.dataset.spec.id}
+        if isinstance(result, Cell):
+            record[key]["protocol"] = result.protocol
+    return record
+
+
+def _without_home(value: Any) -> Any:
+    """Return `value` with the user's home directory as ~ and secrets blotted out, in every string of it."""
+    if isinstance(value, str):
+        return _redacted(value.replace(str(Path.home()), "~") if str(Path.home()) != "/" else value)
+    if isinstance(value, Mapping):
+        return {_without_home(key): _without_home(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_home(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _redacted(text: str) -> str:
+    return _SECRETS.sub("[secret]", text)

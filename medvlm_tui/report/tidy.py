@@ -1,0 +1,84 @@
+"""The tidy tables: results, folds, projection scores, statistics. Scores are fractions in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from medvlm_tui.report.cells import Cell, Map
+from medvlm_tui.report.comparison import compare
+from medvlm_tui.report.csv_file import Value, write_csv
+
+Row = Sequence[Value]
+RESULTS = (
+    "model", "dataset", "label_view", "protocol", "feature", "metric", "mean", "std", "ci_low", "ci_high", "n_train",
+    "n_test", "d", "t", "saturated", "published", "delta",
+)  # fmt: skip
+FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
+PROJECTION_SCORES = (
+    "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "score", "value",
+)  # fmt: skip
+STATISTICS = (
+    "statistic", "model", "dataset", "label_view", "protocol", "metric", "mean", "ci_low", "ci_high", "confidence",
+    "resamples", "seed",
+)  # fmt: skip
+
+
+def write_results(path: Path, cells: Iterable[Cell]) -> None:
+    """Write results.csv: one row a (cell, metric); a metric that is not defined for the cell has no row."""
+    write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
+
+
+def write_folds(path: Path, cells: Iterable[Cell]) -> None:
+    """Write folds.csv: one row a (cell, metric, fold, part); part is test (the hold-out) or validation."""
+    write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
+
+
+def write_projection_scores(path: Path, maps: Iterable[Map]) -> None:
+    """Write projection_scores.csv: one row a (UMAP cell, score)."""
+    write_csv(path, PROJECTION_SCORES, (row for shown in maps for row in _map_scores(shown)))
+
+
+def write_statistics(path: Path, cells: Iterable[Cell]) -> None:
+    """Write statistics.csv: one row an interval."""
+    write_csv(path, STATISTICS, (row for cell in cells for row in _intervals(cell)))
+
+
+def _results(cell: Cell) -> Iterator[Row]:
+    for metric in cell.metrics:
+        if metric.mean is None:
+            continue
+        comparison = compare(cell, metric.name)
+        yield (
+            cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol, cell.feature, metric.name,
+            metric.mean, metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t,
+            cell.saturated, *((comparison.published, comparison.delta) if comparison else (None, None)),
+        )  # fmt: skip
+
+
+def _folds(cell: Cell) -> Iterator[Row]:
+    ids = (cell.model.id, cell.dataset.spec.id, cell.protocol)
+    for metric in cell.metrics:
+        for part, values in (("test", metric.folds), ("validation", metric.validation)):
+            for fold, value in enumerate(values):
+                if value is not None:
+                    yield (*ids, fold, cell.t, metric.name, part, value)
+
+
+def _map_scores(shown: Map) -> Iterator[Row]:
+    for name, value in shown.scores.items():
+        if value is not None:
+            yield (
+                shown.model.id, shown.dataset.spec.id, shown.dataset.view, shown.feature, shown.n_neighbors,
+                shown.min_dist, shown.seed, shown.n, shown.subsampled, name, value,
+            )  # fmt: skip
+
+
+def _intervals(cell: Cell) -> Iterator[Row]:
+    made = cell.interval
+    for metric in cell.metrics:
+        if made is not None and metric.mean is not None and metric.low is not None:
+            yield (
+                "bootstrap_interval", cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol,
+                metric.name, metric.mean, metric.low, metric.high, made.confidence, made.resamples, made.seed,
+            )  # fmt: skip
