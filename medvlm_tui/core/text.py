@@ -30,4 +30,4 @@ def slug(identifier: str) -> str:
     if plain == identifier and not identifier.startswith((".", "-")) and 0 < len(identifier) <= 120:
         return identifier
     digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain.lstrip('.-')[:100]}-{digest}".lstrip("-")
+    return f"{plain.lstrip('.')[:100]}-{digest}"

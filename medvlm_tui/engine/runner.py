@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from medvlm_tui.core.events import (
@@ -67,6 +68,8 @@ class RunContext:
     cancelled: Callable[[], bool]
     report: ReportSink
     out: str
+    log: Path
+    """Where tracebacks of unknown errors go."""
 
 
 def run(prepared: Prepared, context: RunContext) -> Iterator[Event]:
@@ -148,8 +151,7 @@ def _report(step: Step, prepared: Prepared, context: RunContext, outcome: Outcom
         raise
     except Exception as error:
         logging.getLogger(__name__).exception("report")
-        raise MedvlmError(
-            f"the report failed: {type(error).__name__}: {error}", "the traceback is in the log"
-        ) from error
+        message = f"the report failed: {type(error).__name__}: {error}"
+        raise MedvlmError(message, f"this should not happen; the traceback is in {context.log}") from error
     files: Mapping[str, object] = {"files": written, "out": context.out}
     yield ResultReady(step.id, step.kind, "", summary=files)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from medvlm_tui.core.events import Event, FileWritten, Survey, to_json
@@ -30,7 +32,9 @@ class Engine:
         workspace.make()
         self.workspace = workspace
         self.store = Store(workspace.store)
+        self._log = workspace.logs / "engine.log"
         self._worker = Worker(workspace.store, workspace.logs / "worker.log")
+        _log_to(self._log)
 
     def close(self) -> None:
         """End the worker and close the store."""
@@ -48,7 +52,7 @@ class Engine:
     def run(self, prepared: Prepared, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Run a plan and append each event to the run's events.jsonl and, with a report, to its copy beside it."""
         out = self.out_directory(prepared)
-        context = RunContext(self.store, self._worker, cancelled, _ReportWriter(out), str(out))
+        context = RunContext(self.store, self._worker, cancelled, _ReportWriter(out), str(out), self._log)
         journal = self.workspace.run_directory(prepared.plan.run_id) / "events.jsonl"
         journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.workspace.busy(), open(journal, "a", encoding="ascii") as lines:
@@ -72,7 +76,8 @@ class _ReportWriter:
         self._out = out
 
     def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten]:
-        from medvlm_tui.report.write import ReportInput, write_report
+        from medvlm_tui.report.cells import ReportInput
+        from medvlm_tui.report.write import write_report
 
         report = ReportInput(
             run_id=prepared.plan.run_id,
@@ -87,6 +92,14 @@ class _ReportWriter:
             device=f"{prepared.hardware.device} ({prepared.hardware.name})",
         )
         yield from write_report(report, self._out)
+
+
+def _log_to(path: Path) -> None:
+    """Send warnings and tracebacks of this process to a file that rotates, never to the screen."""
+    handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)
+    logging.captureWarnings(True)
 
 
 def _complete(request: RunRequest) -> RunRequest:

@@ -102,7 +102,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     events = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
         engine = Engine(Workspace(options.workspace))
     except MedvlmError as error:

@@ -75,8 +75,8 @@ def test_missing_weights_cost_their_model_only(medvlm, tmp_path: Path) -> None:
     assert alone.code == 3
     assert "clip_b16" in alone.stderr
     both = medvlm(
-        "--batch", *QUICK, "--models", "clip_b16,efficientnet_lite0", "--stages", "probe", "--workspace", tmp_path / "ws",
-        "--json",
+        "--batch", *QUICK, "--models", "clip_b16,efficientnet_lite0", "--stages", "probe",
+        "--workspace", tmp_path / "ws", "--json",
     )  # fmt: skip
     assert both.code == 1
     [failed] = both.of(events.StepFailed)

@@ -15,7 +15,10 @@ from medvlm_tui.core import events
 from .conftest import QUICK, Outcome, run_command
 
 STAGES = "extract,probe,project,saliency,statistics,report"
-RESULT_COLUMNS = "model,dataset,label_view,protocol,feature,metric,mean,std,ci_low,ci_high,n_train,n_test,d,t,saturated,published,delta"
+RESULT_COLUMNS = (
+    "model,dataset,label_view,protocol,feature,metric,mean,std,ci_low,ci_high,"
+    "n_train,n_test,d,t,saturated,published,delta"
+)
 
 
 @pytest.fixture(scope="module")
