@@ -76,6 +76,12 @@ def _names(where: str, value: object) -> tuple[str, ...]:
     return tuple(_text(where, item) for item in value)
 
 
+def _wholes(where: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise MedvlmError(f"{where} is not a list", _HINT)
+    return tuple(_whole(where, item) for item in value)
+
+
 def _counts(where: str, value: object) -> Mapping[str, int]:
     if not isinstance(value, dict):
         raise MedvlmError(f"{where} is not a table", _HINT)
@@ -99,6 +105,7 @@ _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "positive": _text,
     "group_key": _text,
     "published_n": _whole,
+    "also_complete": _wholes,
     "licence": _text,
     "homepage": _text,
     "how_to_get": _text,

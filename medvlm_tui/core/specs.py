@@ -116,6 +116,8 @@ class DatasetSpec:
     group_key: str = ""
     """What keeps images together: patient, slide, lesion; empty when the release names none."""
     published_n: int = 0
+    also_complete: tuple[int, ...] = ()
+    """Other totals that count as the whole set, where sources disagree."""
     licence: str = ""
     homepage: str = ""
     how_to_get: str = ""
@@ -145,6 +147,8 @@ class Sample:
     """Where in the file the image lies, when the file holds several: `array/row` of an .npz, a frame's number."""
     mask: Path | None = None
     """A lesion mask beside the image, where the dataset has one."""
+    more_masks: tuple[Path, ...] = ()
+    """Masks of further lesions in the same image."""
     boxes: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
     """Named rectangles (left, top, right, bottom) in pixels of the original image, e.g. burned-in words."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,6 +18,7 @@ from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"
 _NAMED_DIFFERENCES = 6
+_FILES_A_TASK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ def nothing_found(spec: DatasetSpec, root: Path) -> DatasetError:
     )
 
 
+def missing_files(spec: DatasetSpec, missing: Collection[str], found: int) -> tuple[str, ...]:
+    """Return one sentence for all the images that a label file lists and the folder lacks."""
+    if not missing:
+        return ()
+    share = f"{len(missing):,} of {found + len(missing):,}"
+    return (f"{spec.id}: {share} listed images are not there, the first is {clean(min(missing))}",)
+
+
 def _existing_root(spec: DatasetSpec, root: Path | None) -> Path:
     if root is None:
         raise MissingInputError(f"{spec.id}: no folder is known for {spec.name}", how_to_give(spec))
@@ -119,7 +128,7 @@ def _count_differences(spec: DatasetSpec, part: str, samples: Iterable[Sample]) 
     wrong = [f"{name} {found[name]:,} of {n:,}" for name, n in spec.counts.items() if found[name] != n]
     strangers = sorted(set(found) - set(spec.counts)) if spec.counts else []
     wrong += [f"{clean(name)} {found[name]:,} of 0" for name in strangers]
-    if found.total() == spec.published_n and not wrong:
+    if found.total() in spec.also_complete or (found.total() == spec.published_n and not wrong):
         return ()
     shown = [*wrong[:_NAMED_DIFFERENCES], *(["..."] if len(wrong) > _NAMED_DIFFERENCES else [])]
     detail = f" ({', '.join(shown)})" if shown else ""
@@ -159,16 +168,20 @@ def _limited(samples: list[Sample], limit: int) -> list[Sample]:
 
 
 def _with_digests(samples: list[Sample], known: FileDigests, workers: int) -> list[Sample]:
-    def digested(sample: Sample) -> Sample:
-        try:
-            digest = known.of(sample.path)
-        except OSError:
-            return replace(sample, digest="")
-        return replace(sample, digest=of_bytes(f"{digest}/{sample.frame}".encode()) if sample.frame else digest)
-
-    # xxh3 releases the interpreter lock, and on a network disk the waiting overlaps too.
+    # xxh3 releases the interpreter lock, and on a network disk the waiting overlaps too. A task of one file costs more
+    # than looking up an unchanged one (0.2 ms against 0.03 ms).
+    chunks = [samples[i : i + _FILES_A_TASK] for i in range(0, len(samples), _FILES_A_TASK)]
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        return list(pool.map(digested, samples))
+        done = pool.map(lambda chunk: [_digested(sample, known) for sample in chunk], chunks)
+        return [sample for chunk in done for sample in chunk]
+
+
+def _digested(sample: Sample, known: FileDigests) -> Sample:
+    try:
+        digest = known.of(sample.path)
+    except OSError:
+        return replace(sample, digest="")
+    return replace(sample, digest=of_bytes(f"{digest}/{sample.frame}".encode()) if sample.frame else digest)
 
 
 def _classes(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> tuple[str, ...]:

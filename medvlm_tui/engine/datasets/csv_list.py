@@ -5,7 +5,6 @@ Paths are relative to the CSV's folder and must stay inside it: the list may com
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.core.text import clean
-from medvlm_tui.engine.datasets.base import Reading
+from medvlm_tui.engine.datasets.base import Reading, missing_files
+from medvlm_tui.engine.datasets.csv_table import read_table
 from medvlm_tui.errors import DatasetError, UsageError
 
 _REQUIRED = ("path", "label")
@@ -50,7 +50,7 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
             raise DatasetError(f"{row.where}: {clean(sample.id)} has two labels, {labels}", "keep one of the rows")
     if part and not samples and not missing:
         raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", "check the column split")
-    return Reading(tuple(samples.values()), _missing_note(spec, missing, len(samples)))
+    return Reading(tuple(samples.values()), missing_files(spec, missing, len(samples)))
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
@@ -78,35 +78,12 @@ def _sample(row: _Row, folder: Path) -> Sample:
 
 
 def _rows(spec: DatasetSpec, path: Path) -> list[_Row]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            _check_columns(path, table.fieldnames or ())
-            return [_row(f"{clean(path.name)} line {table.line_num}", cells) for cells in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{spec.id}: {clean(str(path))} cannot be read: {error}"
-        raise DatasetError(message, "save it as CSV in UTF-8") from error
+    return [_row(f"{clean(path.name)} line {line}", cells) for line, cells in read_table(spec.id, path, _REQUIRED)]
 
 
-def _check_columns(path: Path, names: object) -> None:
-    present = [str(name) for name in names] if isinstance(names, (list, tuple)) else []
-    if absent := [name for name in _REQUIRED if name not in present]:
-        raise DatasetError(
-            f"{clean(path.name)} has no column {' and no column '.join(absent)}; it has: {clean(', '.join(present))}",
-            "the first line names the columns: path,label[,group,split,mask]",
-        )
-
-
-def _row(where: str, cells: Mapping[str, str | None]) -> _Row:
-    text = {name: (cells.get(name) or "").strip() for name in ("path", "label", "group", "split", "mask")}
+def _row(where: str, cells: Mapping[str, str]) -> _Row:
+    text = {name: cells.get(name, "") for name in ("path", "label", "group", "split", "mask")}
     for name in _REQUIRED:
         if not text[name]:
             raise DatasetError(f"{where}: no {name}", "every line needs a path and a label")
     return _Row(where, text["path"], text["label"], text["group"], text["split"], text["mask"])
-
-
-def _missing_note(spec: DatasetSpec, missing: list[str], found: int) -> tuple[str, ...]:
-    if not missing:
-        return ()
-    share = f"{len(missing):,} of {found + len(missing):,}"
-    return (f"{spec.id}: {share} listed images are not there, the first is {clean(min(missing))}",)

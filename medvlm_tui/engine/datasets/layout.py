@@ -57,7 +57,8 @@ def child(folder: Path, name: str) -> Path | None:
 
 def images_in(folder: Path) -> list[Path]:
     """Return the image files directly in `folder`, sorted by name."""
-    return sorted((path for path in _entries(folder) if is_image(path) and path.is_file()), key=lambda p: p.name)
+    files = [folder / entry.name for entry in _entries(folder) if entry.is_file()]
+    return sorted((path for path in files if is_image(path)), key=lambda path: path.name)
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -94,7 +95,7 @@ def child_folders(folder: Path) -> list[Path]:
     A link back to `folder` or above it is a loop and left out. Raises DatasetError for a folder that cannot be listed
     and for a link to anywhere else outside `folder`, which may lead to all of the disk.
     """
-    found = (path for path in _entries(folder) if not path.name.startswith(".") and path.is_dir())
+    found = (folder / entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir())
     return sorted(path for path in found if not path.is_symlink() or _stays_inside(path, folder.resolve()))
 
 
@@ -110,10 +111,10 @@ def _stays_inside(link: Path, folder: Path) -> bool:
     )
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [folder / entry.name for entry in entries]
+            return list(entries)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DatasetError(f"{clean(str(folder))} cannot be listed: {reason}", "check its permissions") from error
