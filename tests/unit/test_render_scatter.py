@@ -1,0 +1,110 @@
+"""The braille scatter: geometry to the dot, colours by majority, honest thinning, speed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.text import Text
+
+from medvlm_tui.render.palette import class_colours, grey
+from medvlm_tui.render.scatter import Bounds, legend, scatter, stratified
+
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+
+
+def style_at(text: Text, line: int, column: int) -> str:
+    offset = sum(len(row) + 1 for row in text.plain.split("\n")[:line]) + column
+    return " ".join(str(span.style) for span in text.spans if span.start <= offset < span.end)
+
+
+def test_the_corners_light_the_outermost_dots() -> None:
+    # A fifth class-mate in the middle takes the letter, so that the corners show their dots.
+    xy = np.vstack([CORNERS, [[0.5, 0.5]]])
+    lines = scatter(xy, np.zeros(5, dtype=int), 10, 5).text.plain.split("\n")
+    assert lines[0][0] == chr(0x2800 + 0x01)
+    assert lines[0][9] == chr(0x2800 + 0x08)
+    assert lines[4][0] == chr(0x2800 + 0x40)
+    assert lines[4][9] == chr(0x2800 + 0x80)
+    assert sum(character != " " for line in lines for character in line) == 5
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (10, 5), (80, 24), (160, 48)])
+def test_the_area_is_filled_exactly(width: int, height: int) -> None:
+    rng = np.random.default_rng(0)
+    view = scatter(rng.normal(size=(500, 2)), rng.integers(0, 3, 500), width, height)
+    lines = view.text.plain.split("\n")
+    assert [cell_len(line) for line in lines] == [width] * height
+    assert (view.shown, view.total, view.note) == (500, 500, "")
+
+
+def test_a_cell_has_the_colour_of_its_majority() -> None:
+    crowd = np.array([[0.0, 1.0]] * 3 + [[1.0, 0.0]] * 3)
+    view = scatter(crowd, np.array([0, 1, 1, 0, 0, 0]), 4, 2)
+    colours = class_colours(2)
+    assert colours[1] in style_at(view.text, 0, 0)
+    assert colours[0] in style_at(view.text, 1, 3)
+
+
+def test_focus_greys_the_others_and_wins_its_cells() -> None:
+    crowd = np.array([[0.0, 1.0]] * 3 + [[1.0, 0.0]] * 3)
+    view = scatter(crowd, np.array([0, 1, 1, 1, 1, 1]), 4, 2, focus=0)
+    assert class_colours(2)[0] in style_at(view.text, 0, 0)
+    assert grey() in style_at(view.text, 1, 3)
+
+
+def test_each_class_has_its_letter_and_no_colour_means_letters_only() -> None:
+    rng = np.random.default_rng(1)
+    xy = np.concatenate([rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) + 9])
+    codes = np.repeat([0, 1], 50)
+    coloured, plain = scatter(xy, codes, 40, 12), scatter(xy, codes, 40, 12, depth="none")
+    assert coloured.text.plain.count("a") == coloured.text.plain.count("b") == 1
+    assert set(plain.text.plain) == {"a", "b", " ", "\n"}
+    assert not any("#" in str(span.style) for span in plain.text.spans)
+
+
+def test_the_cursor_is_a_cross_at_its_point() -> None:
+    view = scatter(CORNERS, np.zeros(4, dtype=int), 10, 5, cursor=3)
+    assert view.text.plain.split("\n")[0][9] == "✛"
+
+
+def test_zoom_leaves_out_what_is_outside() -> None:
+    bounds = Bounds.of(CORNERS).zoomed(4, 0.0, 0.0)
+    assert bounds == Bounds(-0.125, 0.125, -0.125, 0.125)
+    assert scatter(CORNERS, np.zeros(4, dtype=int), 10, 5, bounds=bounds).total == 1
+
+
+def test_many_points_are_thinned_by_class_and_it_says_so() -> None:
+    codes = np.array([0] * 27_900 + [1] * 99 + [2])
+    view = scatter(np.random.default_rng(2).normal(size=(28_000, 2)), codes, 80, 24)
+    assert view.shown <= 5000
+    assert f"{view.shown:,} of 28,000 points" in view.note
+    kept = codes[stratified(codes, 5000)]
+    assert [int((kept == code).sum()) for code in range(3)] == [4982, 17, 1]
+
+
+def test_degenerate_inputs_have_a_picture() -> None:
+    one = np.zeros((1, 2))
+    assert scatter(one, np.zeros(1, dtype=int), 5, 3).shown == 1
+    assert scatter(np.repeat(one, 9, axis=0), np.zeros(9, dtype=int), 5, 3).shown == 9
+    assert scatter(np.zeros((0, 2)), np.zeros(0, dtype=int), 5, 3).text.plain == "\n".join([" " * 5] * 3)
+    assert scatter(np.array([[np.nan, 0.0], [1.0, 1.0]]), np.zeros(2, dtype=int), 5, 3).shown == 1
+
+
+def test_five_thousand_points_at_160_by_48_are_quick() -> None:
+    rng = np.random.default_rng(3)
+    xy, codes = rng.normal(size=(5000, 2)), rng.integers(0, 8, 5000)
+    scatter(xy, codes, 160, 48)
+    seconds = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        scatter(xy, codes, 160, 48)
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 0.05
+
+
+def test_the_legend_names_every_class_with_its_count() -> None:
+    line = legend(["glioma", "[/] none"], [1826, 3])
+    assert line.plain == "a glioma 1,826   b [/] none 3"
