@@ -38,7 +38,7 @@ def split(labels: Sequence[str] | NDArray[np.str_], params: SplitParams) -> Spli
     scikit-learn's StratifiedShuffleSplit and StratifiedKFold (shuffled), both with `params.seed`. Raises UsageError
     for parameters outside their range, MedvlmError for a class too small to be in the hold-out and in every fold.
     """
-    _check(params)
+    check_params(params)
     y = np.unique(np.asarray(labels, dtype=str), return_inverse=True)[1]
     names = np.unique(np.asarray(labels, dtype=str))
     hold_out = _hold_out(y, names, params)
@@ -50,7 +50,8 @@ def split(labels: Sequence[str] | NDArray[np.str_], params: SplitParams) -> Spli
     return Split(hold_out, fold)
 
 
-def _check(params: SplitParams) -> None:
+def check_params(params: SplitParams) -> None:
+    """Raise UsageError for parameters outside their range."""
     if not 0 < params.hold_out < 1:
         raise UsageError(f"a hold-out of {params.hold_out} is no share of the images", "choose one between 0 and 1")
     if not 2 <= params.folds <= 100:
