@@ -18,6 +18,7 @@ _EPILOG = """commands:
   medvlm-tui --batch [RUN.toml] ...   the same work without a screen (see --batch --help)
   medvlm-tui models [--json] [ID]     the encoders of the catalog, and whether their weights are here
   medvlm-tui datasets [--json] [ID]   the datasets of the catalog, and whether they were found
+  medvlm-tui doctor [--json]          what this machine has, and how to fix what it lacks
 """
 
 
@@ -77,6 +78,10 @@ def _command(arguments: list[str]) -> int:
 
         show = listing.show_models if options.command == "models" else listing.show_datasets
         return show(settings.request(configuration, {}, flags), configuration.workspace, options.id, options.json)
+    if options.command == "doctor":
+        from medvlm_tui import doctor
+
+        return doctor.run(settings.request(configuration, {}, flags), configuration, options.json)
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError(
             "the screens need a terminal", "use `medvlm-tui --batch ...` where there is none, `ssh -t` over SSH"
@@ -104,6 +109,9 @@ def command_parser() -> argparse.ArgumentParser:
         command.add_argument("id", nargs="?", help="one of them, with everything that is known")
         command.add_argument("--json", action="store_true", help="JSON on stdout")
         _add_shared(command, default=argparse.SUPPRESS)
+    command = commands.add_parser("doctor", help="what this machine has, and how to fix what it lacks")
+    command.add_argument("--json", action="store_true", help="JSON on stdout")
+    _add_shared(command, default=argparse.SUPPRESS)
     return parser
 
 

@@ -65,9 +65,8 @@ def _model_record(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
 
 
 def _model_row(spec: ModelSpec, weights: Weights) -> tuple[str, ...]:
-    state = f"{weights.state} (gated)" if spec.gated and weights.state != "present" else weights.state
     size = f"{spec.preprocess.size_px} px"
-    return (spec.id, spec.name, spec.group, str(spec.dim()), size, state, spec.licence, spec.backbone)
+    return (spec.id, spec.name, spec.group, str(spec.dim()), size, weights.state, spec.licence, spec.backbone)
 
 
 def _dataset_record(spec: DatasetSpec, digests: FileDigests) -> dict[str, Any]:

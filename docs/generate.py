@@ -1,0 +1,95 @@
+"""Write the generated parts of README.md from the code; with --check, fail when they are stale.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.cli import batch_parser
+
+ROOT = Path(__file__).parents[1]
+FILES = (ROOT / "README.md",)
+PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [list(header), *(list(row) for row in rows)]
+    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([text[0], "|" + "---|" * len(lines[0]), *text[1:]]) + "\n"
+
+
+def batch_options() -> str:
+    """Every option of --batch with its help."""
+    rows = []
+    for action in batch_parser()._actions:
+        if not action.option_strings or action.dest in ("batch", "help"):
+            continue
+        name = action.option_strings[-1]
+        value = action.metavar or ("|".join(action.choices) if action.choices else action.dest.upper())
+        takes = "" if action.nargs == 0 else f" {value}"
+        rows.append((f"`{name}{takes}`", action.help or ""))
+    return table(("option", "meaning"), rows)
+
+
+def models() -> str:
+    """The catalog of encoders."""
+    rows = (
+        (
+            f"`{spec.id}`",
+            spec.name,
+            spec.group.replace("_", "-"),
+            spec.default_feature,
+            str(spec.dim()),
+            f"{spec.preprocess.size_px} px",
+            spec.licence + (", gated" if spec.gated else ""),
+        )
+        for spec in load_models().values()
+    )
+    return table(("id", "model", "group", "feature", "dim", "input", "licence"), rows)
+
+
+def datasets() -> str:
+    """The catalog of datasets."""
+    rows = (
+        (
+            f"`{s.id}`",
+            s.name,
+            s.modality,
+            ", ".join(s.classes),
+            f"{s.published_n:,}" if s.published_n else "",
+            s.licence,
+        )
+        for s in load_datasets().values()
+    )
+    return table(("id", "dataset", "modality", "classes", "n in the study", "licence"), rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {"batch options": batch_options, "models": models, "datasets": datasets}
+
+
+def generated(text: str) -> str:
+    """Return `text` with every generated part made anew."""
+    return PART.sub(lambda part: part[1] + "\n" + PARTS[part[2]]() + "\n" + part[3], text)
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    stale = [path for path in FILES if generated(path.read_text()) != path.read_text()]
+    for path in stale:
+        if "--check" in sys.argv:
+            print(f"{path.relative_to(ROOT)} is stale: run `.venv/bin/python docs/generate.py`", file=sys.stderr)
+        else:
+            path.write_text(generated(path.read_text()))
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

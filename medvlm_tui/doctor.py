@@ -1,0 +1,145 @@
+"""`medvlm-tui doctor`: what this machine has, and for everything that is missing the one line that fixes it."""
+
+from __future__ import annotations
+
+import json
+import locale
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from medvlm_tui import __version__, settings
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.text import clean
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine import devices
+from medvlm_tui.engine.encoders.hub import hub_cache, token_file
+from medvlm_tui.engine.encoders.weights import locate
+from medvlm_tui.errors import ExitCode, MedvlmError
+
+State = Literal["ok", "missing", "failed"]
+_GB = 1e9
+# A study of the paper's eight datasets and thirty models stores about 15 GB of features and results.
+_ENOUGH_FREE_GB = 20.0
+# Below these, known holes: CVE-2026-24747 (torch), remote code despite trust_remote_code=False (transformers),
+# a row of decoder overflows (Pillow).
+_FLOORS = {"torch": (2, 10), "transformers": (5, 5), "Pillow": (12, 3), "textual": (8, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: State
+    detail: str
+    fix: str = ""
+
+
+def run(request: RunRequest, configuration: settings.Settings, as_json: bool) -> int:
+    """Print every finding; returns 0 unless something failed (weights that are merely missing are no failure)."""
+    findings = list(examine(request, configuration))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=True))
+    else:
+        width = max(len(finding.what) for finding in findings)
+        for finding in findings:
+            print(f"{finding.state:8}{finding.what:{width}}  {clean(finding.detail)}")
+            for line in finding.fix.splitlines():
+                print(f"{'':8}{'':{width}}  → {clean(line)}")
+    failed = any(finding.state == "failed" for finding in findings)
+    return int(ExitCode.STEPS_FAILED if failed else ExitCode.OK)
+
+
+def examine(request: RunRequest, configuration: settings.Settings) -> Iterator[Finding]:
+    """Yield what was found, the machine first, then each model."""
+    yield Finding("medvlm-tui", "ok", __version__)
+    yield _python()
+    yield from (
+        _package(name) for name in ("torch", "torchvision", "transformers", "timm", "open_clip_torch", "Pillow")
+    )
+    yield _device(request)
+    yield from _terminal()
+    yield Finding(
+        "settings", "ok", f"{configuration.file}{'' if configuration.file.exists() else ' (not there: defaults)'}"
+    )
+    yield from _workspace(configuration.workspace)
+    yield _token()
+    yield Finding("hub cache", "ok", str(hub_cache()))
+    digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
+    for spec in load_models().values():
+        weights = locate(spec, request.weights.get(spec.id, ""), digests, request.offline)
+        here = weights.state == "present"
+        detail = str(weights.path) if here else weights.state
+        yield Finding(f"model {spec.id}", "ok" if here else "missing", detail, "" if here else weights.hint)
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    fine = sys.version_info >= (3, 11)
+    return Finding("Python", "ok" if fine else "failed", found, "" if fine else "use Python 3.11 or newer")
+
+
+def _package(name: str) -> Finding:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Finding(name, "failed", "not installed", f"pip install {name}")
+    floor = _FLOORS.get(name, (0, 0))
+    numbers = tuple(int(part) for part in found.split("+")[0].split(".")[:2])
+    if numbers < floor:
+        wanted = ".".join(map(str, floor))
+        return Finding(name, "failed", f"{found} has known holes", f"pip install --upgrade '{name}>={wanted}'")
+    return Finding(name, "ok", found)
+
+
+def _device(request: RunRequest) -> Finding:
+    try:
+        chosen = devices.choose(request.device, request.precision)
+    except MedvlmError as error:
+        return Finding("device", "failed", error.message, error.hint)
+    memory = "" if chosen.memory_gb is None else f", {chosen.memory_gb:.0f} GB"
+    return Finding("device", "ok", f"{chosen.device} ({chosen.name}{memory}), precision {chosen.precision}")
+
+
+def _terminal() -> Iterator[Finding]:
+    size = shutil.get_terminal_size()
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    detail = f"{term or 'none'}, {size.columns}x{size.lines}, COLORTERM {colours or 'unset'}"
+    small = size.columns < 80 or size.lines < 24
+    yield Finding("terminal", "ok", detail, "enlarge it to 80x24 or more" if small else "")
+    if colours not in ("truecolor", "24bit"):
+        yield Finding("colours", "ok", "256 or fewer", "where the terminal has more: export COLORTERM=truecolor")
+    encoding = locale.getpreferredencoding(do_setlocale=False)
+    if encoding.lower().replace("-", "") != "utf8":
+        yield Finding("encoding", "failed", encoding, "export LC_ALL=C.UTF-8")
+
+
+def _workspace(root: Path) -> Iterator[Finding]:
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / _GB
+    hint = "" if free > _ENOUGH_FREE_GB else "a whole study needs some 20 GB: another --workspace, or fewer models"
+    yield Finding("workspace", "ok", f"{root}, {free:.0f} GB free", hint)
+    store = Workspace(root).store
+    if not store.exists():
+        return
+    try:
+        Store(store, read_only=True).close()
+    except MedvlmError as error:
+        yield Finding("store", "failed", error.message, error.hint)
+    else:
+        yield Finding("store", "ok", str(store))
+
+
+def _token() -> Finding:
+    if os.environ.get("HF_TOKEN") or token_file().exists():
+        return Finding("hub token", "ok", "present")
+    return Finding("hub token", "missing", "only gated models need one", "hf auth login")
