@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from medvlm_tui.errors import MedvlmError
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
@@ -43,13 +46,26 @@ class Results:
     async def _read(self, kept: dict[str, T], key: str, read: Callable[[Store], T | None]) -> T | None:
         if key not in kept:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, lambda: read(self._open()))
+            found = await loop.run_in_executor(self._thread, self._guarded, read)
             if found is None:
                 return None
             while len(kept) >= KEPT:
                 kept.pop(next(iter(kept)))
             kept[key] = found
         return kept[key]
+
+    def _guarded(self, read: Callable[[Store], T | None]) -> T | None:
+        """Read; an error nobody expected goes to a log, and costs this result instead of the screen."""
+        try:
+            return read(self._open())
+        except MedvlmError:
+            raise
+        except Exception as error:
+            log = self._directory.parent / "logs" / "tui.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with open(log, "a", encoding="utf-8") as file:
+                traceback.print_exc(file=file)
+            raise MedvlmError(f"this result cannot be read: {type(error).__name__}: {error}", f"see {log}") from error
 
     def _open(self) -> Store:
         if self._store is None:

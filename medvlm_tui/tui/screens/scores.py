@@ -14,13 +14,13 @@ from textual.widgets import Static
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.palette import class_letters
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.states import GREY, YELLOW
 from medvlm_tui.tui.widgets import scoretable
 from medvlm_tui.tui.widgets.confusion import MOST_CLASSES, confusion, confusion_lines
 from medvlm_tui.tui.widgets.detail import percent
-from medvlm_tui.tui.widgets.letters import class_letters
 from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ScoresScreen(PlaceScreen):
             probe = await self.medvlm.results.result(cell.keys.get("probe", ""))
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
-            panel.update(Text(clean(f"{error.message}\n{error.hint}")))
+            panel.update(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
             return
         if probe is None:
             panel.update(Text("the details are not in the store", style=GREY))

@@ -33,8 +33,9 @@ def place_keys(screen: Screen[object]) -> list[tuple[str, str]]:
     deeds: dict[str, list[str]] = {}
     for active in screen.active_bindings.values():
         if active.enabled and active.binding.show and active.binding.description:
-            deeds.setdefault(active.binding.description, []).append(key_name(active.binding.key))
-    return [(" ".join(keys[:2]), deed) for deed, keys in deeds.items()]
+            name = active.binding.key_display or key_name(active.binding.key)
+            deeds.setdefault(active.binding.description, []).append(name)
+    return [(keys[0], deed) for deed, keys in deeds.items()]
 
 
 class KeyBar(Widget):
