@@ -130,7 +130,6 @@ def test_a_partial_download_is_one_sentence(tmp_path):
     ("text", "named"),
     [
         ("file,label\nx.png,a\n", "no column path; it has: file, label"),
-        ("file,class\nx.png,a\n", "no column path and no column label"),
         ("", "no column path"),
         ("path,label\n0.png,\n", "line 2: no label"),
         ("path,label\n,a\n", "line 2: no path"),
@@ -178,6 +177,31 @@ def test_no_path_leads_out(tmp_path_factory, parts):
     except DatasetError:
         return
     assert Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base / "root"))
+
+
+def test_a_parquet_list_reads_like_a_csv(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    import pyarrow
+
+    touch(tmp_path, *(f"{i}.png" for i in range(4)))
+    columns = {"path": [f"{i}.png" for i in range(4)], "label": [0, 0, 1, 1], "group": ["p", None, "q", "q"]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "list.parquet")
+    dataset = open_dataset(LIST, tmp_path / "list.parquet")
+    assert labels(dataset) == {"0.png": "0", "1.png": "0", "2.png": "1", "3.png": "1"}
+    assert [s.group for s in dataset.samples] == ["p", "", "q", "q"]
+    (tmp_path / "list.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_dataset(LIST, tmp_path / "list.parquet")
+
+
+@pytest.mark.parametrize(("name", "text"), [("l.txt", "0.png\n\n1.png\n"), ("l.csv", "path,class\n0.png,a\n1.png,b\n")])
+def test_a_list_without_labels_says_so(tmp_path, name, text):
+    touch(tmp_path, "0.png", "1.png")
+    (tmp_path / name).write_text(text)
+    dataset = open_dataset(LIST, tmp_path / name)
+    assert labels(dataset) == {"0.png": "", "1.png": ""}
+    assert dataset.classes == ()
+    assert dataset.warnings == ("own: the list has no labels",)
 
 
 # -- names ----------------------------------------------------------------------------------------

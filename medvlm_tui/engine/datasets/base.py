@@ -146,6 +146,8 @@ def _viewed(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> list[Sam
 def _check_enough(spec: DatasetSpec, root: Path, samples: list[Sample]) -> None:
     if not samples:
         raise nothing_found(spec, root)
+    if not any(sample.label for sample in samples):
+        return  # a list without labels
     label, n = min(Counter(sample.label for sample in samples).items(), key=lambda item: (item[1], item[0]))
     if n < 2:
         raise DatasetError(
@@ -187,7 +189,7 @@ def _digested(sample: Sample, known: FileDigests) -> Sample:
 def _classes(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> tuple[str, ...]:
     """Return the classes that occur: in the catalog's order, then others by name."""
     mapping = spec.views.get(view or DEFAULT_VIEW, {name: name for name in spec.classes})
-    present = {sample.label for sample in samples}
+    present = {sample.label for sample in samples if sample.label}
     known = dict.fromkeys(mapping[name] for name in spec.classes if name in mapping)
     return (*(name for name in known if name in present), *sorted(present - set(known)))
 

@@ -1,6 +1,6 @@
-"""A CSV of images: columns `path,label` and, where wanted, `group`, `split`, `mask`.
+"""A list of images: CSV or Parquet with `path,label` and, where wanted, `group`, `split`, `mask`; or plain paths.
 
-Paths are relative to the CSV's folder and must stay inside it: the list may come from anyone.
+Paths are relative to the list's folder and must stay inside it: the list may come from anyone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from pathlib import Path, PurePosixPath
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, missing_files
-from medvlm_tui.engine.datasets.csv_table import read_table
+from medvlm_tui.engine.datasets.label_table import open_table
 from medvlm_tui.errors import DatasetError, UsageError
-
-_REQUIRED = ("path", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,9 @@ class _Row:
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     """Return the listed images that exist, of the rows whose `split` is `part` when one is given.
 
-    `root` is the CSV. Raises DatasetError for a missing column or label, for a path that leads out of the folder,
-    and for two labels of one path.
+    `root` is the list: CSV, Parquet, or text with one path a line. Without labels the samples' label is empty: such
+    a set can be encoded and projected, and nothing else. Raises DatasetError for a missing path column or label, for
+    a path that leads out of the folder, and for two labels of one path.
     """
     samples: dict[str, Sample] = {}
     missing: list[str] = []
@@ -50,7 +49,8 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
             raise DatasetError(f"{row.where}: {clean(sample.id)} has two labels, {labels}", "keep one of the rows")
     if part and not samples and not missing:
         raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", "check the column split")
-    return Reading(tuple(samples.values()), missing_files(spec, missing, len(samples)))
+    notes = () if all(sample.label for sample in samples.values()) else (f"{spec.id}: the list has no labels",)
+    return Reading(tuple(samples.values()), notes + missing_files(spec, missing, len(samples)))
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
@@ -78,12 +78,30 @@ def _sample(row: _Row, folder: Path) -> Sample:
 
 
 def _rows(spec: DatasetSpec, path: Path) -> list[_Row]:
-    return [_row(f"{clean(path.name)} line {line}", cells) for line, cells in read_table(spec.id, path, _REQUIRED)]
+    if path.suffix.lower() == ".txt":
+        return [_Row(f"{clean(path.name)} line {line}", name, "", "", "", "") for line, name in _lines(spec, path)]
+    table = open_table(spec.id, path)
+    if "path" not in table.columns:
+        raise DatasetError(
+            f"{clean(path.name)} has no column path; it has: {clean(', '.join(table.columns))}",
+            "the first line names the columns: path,label[,group,split,mask]",
+        )
+    needed = ("path", "label") if "label" in table.columns else ("path",)
+    return [_row(f"{clean(path.name)} line {line}", cells, needed) for line, cells in table.rows]
 
 
-def _row(where: str, cells: Mapping[str, str]) -> _Row:
+def _lines(spec: DatasetSpec, path: Path) -> list[tuple[int, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{spec.id}: {clean(str(path))} cannot be read: {error}"
+        raise DatasetError(message, "save it as text in UTF-8, one path a line") from error
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _row(where: str, cells: Mapping[str, str], needed: tuple[str, ...]) -> _Row:
     text = {name: cells.get(name, "") for name in ("path", "label", "group", "split", "mask")}
-    for name in _REQUIRED:
+    for name in needed:
         if not text[name]:
-            raise DatasetError(f"{where}: no {name}", "every line needs a path and a label")
+            raise DatasetError(f"{where}: no {name}", f"every line needs {' and '.join(needed)}")
     return _Row(where, text["path"], text["label"], text["group"], text["split"], text["mask"])

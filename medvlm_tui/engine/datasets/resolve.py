@@ -12,7 +12,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
-_LIST_READERS = {".csv": "csv_list"}
+_LIST_READERS = {".csv": "csv_list", ".parquet": "csv_list", ".txt": "csv_list"}
 
 
 def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
@@ -41,7 +41,7 @@ def _reader(name: str, path: Path) -> str:
         return reader
     raise UsageError(
         f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(_LIST_READERS)})",
-        "give a folder of class folders, or a CSV with the columns path,label",
+        "give a folder of class folders, or a list with the columns path,label",
     )
 
 
