@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from medvlm_tui.core import checked_json
 from medvlm_tui.core.files import write_atomic
+from medvlm_tui.errors import CorruptEntryError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -69,14 +71,14 @@ class FileDigests:
     def save(self) -> None:
         """Write what was learnt; atomic, so that a reader never sees half a table."""
         if self._path is not None and self._dirty:
-            write_atomic(self._path, json.dumps(self._known).encode())
+            write_atomic(self._path, checked_json.dump(self._known))
             self._dirty = False
 
 
 def _read_table(path: Path) -> dict[str, str]:
     try:
-        table = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        table = checked_json.load(path.read_bytes(), path.name)
+    except (OSError, CorruptEntryError):
         return {}
     if not isinstance(table, Mapping):
         return {}

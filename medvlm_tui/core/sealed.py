@@ -1,119 +1,212 @@
-"""Sealed feature tables: one safetensors file and one JSON manifest each, memory-mapped when read."""
+"""Sealed feature tables: one safetensors file and one manifest that vouches for it, memory-mapped when read."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
-from medvlm_tui.core.digests import of_file
-from medvlm_tui.core.files import fsync_directory, write_atomic
-from medvlm_tui.core.specs import EncoderKey, FeatureTable
+from medvlm_tui.core import checked_json, manifest
+from medvlm_tui.core.files import TEMPORARY, fsync_directory, make_directory, write_atomic
+from medvlm_tui.core.journal import Damage
+from medvlm_tui.core.specs import FeatureTable
+from medvlm_tui.errors import CorruptEntryError, StoreError
 
-_TENSOR = "features"
+TENSOR = "features"
+DAMAGED = ".damaged"
+"""Suffix under which a damaged file is kept until a scrub removes it."""
+_KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class SealedTables:
     """The `sealed` folder of a store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
         self._folder = folder
-        self._verified: set[str] = set()
+        self._read_only = read_only
+        self._verified: dict[str, tuple[int, int, int]] = {}
 
     def write(self, key: str, table: FeatureTable) -> None:
         """Write the table durably: the tensor first, the manifest that vouches for it last."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self._folder)
         matrix = np.ascontiguousarray(table.matrix, dtype=np.float32)
-        descriptor, temporary = tempfile.mkstemp(suffix=".tmp", dir=self._folder)
-        os.close(descriptor)
+        temporary = self._temporary()
         try:
-            save_file({_TENSOR: matrix}, temporary)
+            save_file({TENSOR: matrix}, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-            manifest = _manifest(table, Path(temporary))
-            os.replace(temporary, self._tensor_path(key))
+            record = manifest.of_table(key, table, temporary)
+            os.replace(temporary, self.tensor_path(key))
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         fsync_directory(self._folder)
-        write_atomic(self._manifest_path(key), json.dumps(manifest, ensure_ascii=True).encode())
+        self._verified.pop(key, None)
+        write_atomic(self.manifest_path(key), checked_json.dump(record))
+
+    def adopt(self, tensor: Path, record: dict[str, Any]) -> None:
+        """Take in a table that another store sealed; raises CorruptEntryError unless the copy is what `record` says."""
+        key = str(record["key"])
+        make_directory(self._folder)
+        temporary = self._temporary()
+        try:
+            shutil.copyfile(tensor, temporary)
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            if fault := manifest.fault(record, temporary, sha256=True):
+                raise CorruptEntryError(
+                    f"{tensor.name} is not imported: {fault}", "copy it again from where it was made"
+                )
+            os.replace(temporary, self.tensor_path(key))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_directory(self._folder)
+        self._verified.pop(key, None)
+        write_atomic(self.manifest_path(key), checked_json.dump(record))
 
     def __contains__(self, key: str) -> bool:
-        return self._manifest_path(key).exists() and self._tensor_path(key).exists()
+        """Say whether a table is there; `intact` says whether it is whole too."""
+        return self.manifest_path(key).exists() and self.tensor_path(key).exists()
+
+    def keys(self) -> list[str]:
+        """Return the keys of the tables, sorted."""
+        names = os.listdir(self._folder) if self._folder.is_dir() else []
+        found = {name[: -len(".json")] for name in names if name.endswith(".json")}
+        return sorted(key for key in found if _KEY.fullmatch(key) and key in self)
+
+    def intact(self, key: str) -> bool:
+        """Say whether a table is there and every byte is as sealed; its file is read once in a process."""
+        return self._load(key) is not None
 
     def read(self, key: str) -> FeatureTable | None:
-        """Return the table with its matrix memory-mapped, or None when it is absent or damaged.
+        """Return the table with its matrix memory-mapped, None when it is absent or damaged.
 
-        The file's digest is compared with the manifest's once in a process.
+        A damaged table is set aside, so that the next run computes it again from the journal.
         """
-        if key not in self:
+        record = self._load(key)
+        if record is None:
             return None
-        try:
-            manifest = json.loads(self._manifest_path(key).read_bytes())
-            path = self._tensor_path(key)
-            if key not in self._verified and of_file(path) != manifest["xxh3_128"]:
-                return None
-            self._verified.add(key)
-            return _table(manifest, _map(path, tuple(manifest["shape"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return manifest.to_table(record, _map(self.tensor_path(key), tuple(record["shape"])))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the manifest without its rows' names, or None: what provenance a report needs."""
+        record = self.manifest(key)
+        left_out = {"ids", "labels", "groups", "chunks"}
+        return None if record is None else {name: value for name, value in record.items() if name not in left_out}
+
+    def manifest(self, key: str) -> dict[str, Any] | None:
+        """Return the whole manifest, None when it is absent or damaged; the tensor is not looked at."""
         if key not in self:
             return None
-        manifest = json.loads(self._manifest_path(key).read_bytes())
-        return {name: value for name, value in manifest.items() if name not in {"ids", "labels", "groups"}}
+        try:
+            return self._manifest(key)
+        except (CorruptEntryError, OSError):
+            return None
 
-    def _tensor_path(self, key: str) -> Path:
-        return self._folder / f"{key}.safetensors"
+    def damages(self) -> Iterator[Damage]:
+        """Read every byte of every table and say what is not as sealed."""
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
+            if path.name.endswith((TEMPORARY, DAMAGED)):
+                continue
+            if path.suffix not in (".json", ".safetensors") or not _KEY.fullmatch(path.stem):
+                yield Damage(f"sealed/{path.name}", "a file that the store never writes")
+            elif path.suffix == ".json":
+                if fault := self._fault(path.stem):
+                    yield Damage(f"sealed/{path.stem}", fault, path.stem)
+            elif not self.manifest_path(path.stem).exists():
+                yield Damage(f"sealed/{path.name}", "it has no manifest", path.stem)
 
-    def _manifest_path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+    def set_aside(self, key: str) -> None:
+        """Make a damaged table absent; its files stay until a scrub."""
+        for path in (self.manifest_path(key), self.tensor_path(key)):
+            if path.exists():
+                path.replace(path.with_name(path.name + DAMAGED))
+
+    def remove(self, key: str) -> None:
+        """Delete a table, the manifest first."""
+        for path in (self.manifest_path(key), self.tensor_path(key)):
+            path.unlink(missing_ok=True)
+        fsync_directory(self._folder)
+
+    def strays(self) -> list[Path]:
+        """Return temporary and damaged files, and tensors whose manifest was never written."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(
+            path
+            for path in self._folder.iterdir()
+            if path.name.endswith((TEMPORARY, DAMAGED))
+            or (path.suffix == ".safetensors" and not self.manifest_path(path.stem).exists())
+        )
+
+    def tensor_path(self, key: str) -> Path:
+        """Where the matrix lies."""
+        return self._folder / f"{_checked_key(key)}.safetensors"
+
+    def manifest_path(self, key: str) -> Path:
+        """Where the manifest lies."""
+        return self._folder / f"{_checked_key(key)}.json"
+
+    def _temporary(self) -> Path:
+        descriptor, name = tempfile.mkstemp(suffix=TEMPORARY, dir=self._folder)
+        os.close(descriptor)
+        return Path(name)
+
+    def _manifest(self, key: str) -> dict[str, Any]:
+        record = checked_json.load(self.manifest_path(key).read_bytes(), f"the manifest of sealed table {key}")
+        if not isinstance(record, dict) or record.get("key") != key:
+            raise CorruptEntryError(f"the manifest of sealed table {key} is another's")
+        return record
+
+    def _load(self, key: str) -> dict[str, Any] | None:
+        if key not in self:
+            return None
+        try:
+            record = self._manifest(key)
+            status = self.tensor_path(key).stat()
+            seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._verified.get(key) != seen:
+                if fault := manifest.fault(record, self.tensor_path(key)):
+                    raise CorruptEntryError(fault)
+                self._verified[key] = seen
+            return record
+        except OSError:
+            return None
+        except CorruptEntryError:
+            if not self._read_only:
+                self.set_aside(key)
+            return None
+
+    def _fault(self, key: str) -> str:
+        try:
+            return manifest.fault(self._manifest(key), self.tensor_path(key), sha256=True)
+        except CorruptEntryError as error:
+            return error.message
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
 
 
-def _manifest(table: FeatureTable, path: Path) -> dict[str, Any]:
-    return {
-        "encoder": asdict(table.encoder),
-        "dataset_digest": table.dataset_digest,
-        "ids": list(table.ids),
-        "labels": list(table.labels),
-        "groups": list(table.groups),
-        "classes": list(table.classes),
-        "failed": dict(table.failed),
-        "provenance": dict(table.provenance),
-        "shape": list(table.matrix.shape),
-        "xxh3_128": of_file(path),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
-
-
-def _table(manifest: dict[str, Any], matrix: np.ndarray[Any, np.dtype[np.float32]]) -> FeatureTable:
-    return FeatureTable(
-        encoder=EncoderKey(**manifest["encoder"]),
-        dataset_digest=manifest["dataset_digest"],
-        ids=tuple(manifest["ids"]),
-        labels=tuple(manifest["labels"]),
-        groups=tuple(manifest["groups"]),
-        matrix=matrix,
-        classes=tuple(manifest["classes"]),
-        failed=manifest["failed"],
-        provenance=manifest["provenance"],
-    )
+def _checked_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise StoreError("a sealed table's key holds characters that the store never writes")
+    return key
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Map the tensor; the file was verified, so its header is as safetensors wrote it."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
-    begin, end = header[_TENSOR]["data_offsets"]
-    if header[_TENSOR]["dtype"] != "F32" or end - begin != 4 * int(np.prod(shape)):
-        raise ValueError("the tensor is not what its manifest says")
+    begin, end = header[TENSOR]["data_offsets"]
+    if header[TENSOR]["dtype"] != "F32" or end - begin != 4 * int(np.prod(shape)):
+        raise CorruptEntryError(f"{path.name} is not the tensor its manifest describes")
     return np.memmap(path, dtype=np.float32, mode="r", offset=8 + length + begin, shape=shape)

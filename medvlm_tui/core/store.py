@@ -1,7 +1,8 @@
 """The store: a write-once journal of blocks and results, and sealed feature tables.
 
-    STORE/format.json          version, so that another release can tell
-    STORE/journal/             diskcache behind `RawDisk`: blocks of features, results of analyses
+    STORE/format.json          version and kind of journal, so that another release can tell
+    STORE/journal/             blocks of features, results of analyses: `journal_sqlite.py` on a local disk,
+                               `journal_files.py` on a network file system
     STORE/sealed/KEY.safetensors + KEY.json   finished feature tables, memory-mapped by analyses
     STORE/file_digests.json    which file had which digest (a cache, may be lost)
 
@@ -10,39 +11,26 @@ What `put` has returned for survives kill -9 and a power cut, and nothing ever r
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import diskcache
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core import index, packing
+from medvlm_tui.core import packing, store_format
 from medvlm_tui.core.digests import FileDigests, of_record
-from medvlm_tui.core.disk import RawDisk
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.files import make_directory
+from medvlm_tui.core.journal import Journal
+from medvlm_tui.core.locks import StoreLock
 from medvlm_tui.core.sealed import SealedTables
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
-FORMAT_VERSION = 1
-# No eviction, no culling, full sync: with diskcache's defaults a power cut lost every acknowledged entry.
-_SETTINGS: dict[str, object] = {
-    "size_limit": 1 << 62,
-    "cull_limit": 0,
-    "eviction_policy": "none",
-    "statistics": 0,
-    "tag_index": 0,
-    "sqlite_synchronous": 2,
-    "disk_min_file_size": 0,
-}
-_ALL_SETTINGS = {**diskcache.DEFAULT_SETTINGS, **_SETTINGS}
+# The packed header of a block of 256 images has 11 KB.
+_HEAD_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +43,31 @@ class StoredResult:
 
 
 class Store:
-    """One user's store in one directory on a local disk."""
+    """One user's store in one directory; an object belongs to the thread that made it."""
 
     def __init__(self, directory: Path, read_only: bool = False) -> None:
         """Open `directory`, making it when absent; raises StoreError when it is not ours to use."""
+        opened = store_format.open_directory(directory, read_only)
         self.directory = directory
         self.read_only = read_only
-        self._journal = directory / "journal"
-        self._cache: diskcache.Cache | None = None
-        self._reader: sqlite3.Connection | None = None
-        _prepare(directory, read_only)
-        self.tables = SealedTables(directory / "sealed")
+        self.notice = opened.notice
+        """What a front end should say once about where the store lies; empty on a local disk."""
+        self.kind = opened.journal
+        if not read_only:
+            self._make_folders()
+        self.lock = StoreLock(directory, usable=opened.journal == "sqlite" and not read_only)
+        self.journal = _open_journal(opened, directory / "journal")
+        self.tables = SealedTables(directory / "sealed", read_only)
         self.file_digests = FileDigests(directory / "file_digests.json")
 
     def close(self) -> None:
         """Close the index; what was put is durable already."""
-        if not self.read_only:
-            self.file_digests.save()
-        for open_handle in (self._cache, self._reader):
-            if open_handle is not None:
-                open_handle.close()
-        self._cache = self._reader = None
+        try:
+            if not self.read_only:
+                self.file_digests.save()
+        finally:
+            self.journal.close()
+            self.lock.close()
 
     def __enter__(self) -> Store:
         return self
@@ -86,34 +78,31 @@ class Store:
     # -- raw entries -------------------------------------------------------------------------------
 
     def put(self, key: str, value: bytes) -> None:
-        """Store `value` durably under `key`; a key that has a value keeps it."""
-        try:
-            self._writer().add(key, value)
-        except OSError as error:
-            raise _disk_error(error, self.directory) from error
-        except (sqlite3.Error, diskcache.Timeout) as error:
-            raise StoreError(
-                f"the store {self.directory} refused a write: {error}",
-                "free disk space or check the disk, then run the same command again: it goes on",
-            ) from error
+        """Store `value` durably under `key`; a key that has an intact value keeps it."""
+        with self._writing():
+            if self.journal.add(key, value):
+                return
+            try:
+                self.journal.value(key)
+            except CorruptEntryError:
+                self.journal.discard(key)
+                self.journal.add(key, value)
 
     def get(self, key: str) -> bytes | None:
         """Return the verified value of `key`, None when there is none; raises CorruptEntryError."""
-        reader = self._read_index()
-        return None if reader is None else index.value(reader, self._journal, key)
+        return self.journal.value(key)
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted."""
-        reader = self._read_index()
-        return [] if reader is None else index.keys(reader, prefix)
+        return self.journal.keys(prefix)
 
     def __contains__(self, key: str) -> bool:
-        reader = self._read_index()
-        return reader is not None and index.has(reader, key)
+        return key in self.journal
 
     def discard(self, key: str) -> None:
-        """Forget a damaged entry so that it can be computed again."""
-        self._writer().delete(key)
+        """Forget an entry, for example a damaged one, so that it can be computed again."""
+        with self._writing():
+            self.journal.discard(key)
 
     # -- results -----------------------------------------------------------------------------------
 
@@ -138,26 +127,48 @@ class Store:
     def put_block(self, encoder: EncoderKey, digests: list[str], rows: NDArray[np.float32]) -> str:
         """Store the feature rows of the images with these digests; returns the block's key."""
         key = f"block/{encoder.digest}/{of_record(digests)}"
-        self.put(key, packing.pack({"rows": rows}, {"digests": digests}))
+        self.put(key, packing.pack({"rows": rows}, {"digests": digests, "encoder": asdict(encoder)}))
         return key
 
-    def blocks(self, encoder: EncoderKey) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Yield (image digests, rows) of every intact block of this encoder."""
+    def blocks(
+        self, encoder: EncoderKey, wanted: Collection[str] | None = None
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield (image digests, rows) of every intact block of this encoder.
+
+        With `wanted` only the blocks that hold one of these images are read; of the others their headers are.
+        """
+        chosen = None if wanted is None else set(wanted)
         for key in self.keys(f"block/{encoder.digest}/"):
+            if chosen is not None:
+                listed = self._listed(key)
+                if listed is not None and chosen.isdisjoint(listed):
+                    continue
             data = self._intact(key)
             if data is not None:
                 arrays, record = packing.unpack(data)
                 yield record["digests"], arrays["rows"]
 
+    def block_digests(self, encoder: EncoderKey) -> Iterator[list[str]]:
+        """Yield the image digests of every block of this encoder, read from the headers alone."""
+        for key in self.keys(f"block/{encoder.digest}/"):
+            listed = self._listed(key)
+            if listed is not None:
+                yield listed
+
     def seal(self, key: str, table: FeatureTable) -> None:
         """Write a finished feature table; raises StoreError."""
-        self._refuse_read_only()
-        try:
+        with self._writing():
             self.tables.write(key, table)
-        except OSError as error:
-            raise _disk_error(error, self.directory) from error
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _listed(self, key: str) -> list[str] | None:
+        """Return the image digests in a block's header, None unless they are what the block's key is made of."""
+        try:
+            digests = packing.record_of(self.journal.head(key, _HEAD_BYTES))["digests"]
+            return digests if of_record(digests) == key.rpartition("/")[2] else None
+        except (OSError, ValueError, KeyError, TypeError, CorruptEntryError):
+            return None
 
     def _intact(self, key: str) -> bytes | None:
         try:
@@ -168,88 +179,29 @@ class Store:
             self.discard(key)
             return None
 
-    def _read_index(self) -> sqlite3.Connection | None:
-        if self._reader is None:
-            self._reader = index.connect(self._journal)
-        return self._reader
-
-    def _refuse_read_only(self) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         if self.read_only:
             raise StoreError(f"the store {self.directory} is open for reading only", "use another --workspace")
-
-    def _writer(self) -> diskcache.Cache:
-        self._refuse_read_only()
-        if self._cache is None:
-            reader = self._read_index()
-            if reader is not None:
-                index.refuse_foreign_settings(reader, _ALL_SETTINGS)
-            try:
-                self._cache = diskcache.Cache(str(self._journal), timeout=60, disk=RawDisk, **_SETTINGS)
-            except OSError as error:
-                raise _disk_error(error, self.directory) from error
-            except sqlite3.Error as error:
-                raise StoreError(
-                    f"the store {self.directory} cannot be written: {error}", "free disk space or check its permissions"
-                ) from error
-        return self._cache
-
-
-def _prepare(directory: Path, read_only: bool) -> None:
-    """Make the store's directories, or refuse a directory that is not ours."""
-    if not directory.exists():
-        if read_only:
-            raise StoreError(f"there is no store at {directory}", "run an extraction first")
         try:
-            directory.mkdir(mode=0o700, parents=True)
+            with self.lock.shared():
+                yield
         except OSError as error:
-            raise _disk_error(error, directory) from error
-    _refuse_foreign(directory)
-    marker = directory / "format.json"
-    if marker.exists():
-        _refuse_other_format(marker)
-        return
-    if read_only:
-        raise StoreError(f"{directory} is not a store of this program", "check --workspace")
-    if any(directory.iterdir()):
-        raise StoreError(f"{directory} is not empty and is not a store of this program", "choose another --workspace")
-    try:
-        (directory / "journal").mkdir(mode=0o700)
-        (directory / "sealed").mkdir(mode=0o700)
-        write_atomic(marker, json.dumps({"format": FORMAT_VERSION}).encode())
-    except OSError as error:
-        raise _disk_error(error, directory) from error
+            raise store_format.disk_error(error, self.directory) from error
+
+    def _make_folders(self) -> None:
+        try:
+            for name in ("journal", "sealed"):
+                make_directory(self.directory / name)
+        except OSError as error:
+            raise store_format.disk_error(error, self.directory) from error
 
 
-def _refuse_foreign(directory: Path) -> None:
-    status = directory.stat()
-    if status.st_uid != os.getuid():
-        raise StoreError(
-            f"the store {directory} belongs to another user (uid {status.st_uid})",
-            "a store serves one user: choose your own --workspace; features travel as sealed files",
-        )
-    if status.st_mode & 0o022:
-        raise StoreError(
-            f"the store {directory} can be written by others (mode {status.st_mode & 0o777:o})",
-            f"chmod 700 {directory}",
-        )
+def _open_journal(opened: store_format.Opened, folder: Path) -> Journal:
+    if opened.journal == "files":
+        from medvlm_tui.core.journal_files import FileJournal
 
+        return FileJournal(folder)
+    from medvlm_tui.core.journal_sqlite import SqliteJournal
 
-def _refuse_other_format(marker: Path) -> None:
-    try:
-        version = json.loads(marker.read_bytes())["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{marker} cannot be read: {error}", "move the store aside to start a new one") from error
-    if version != FORMAT_VERSION:
-        raise StoreError(
-            f"the store has format {version}, this program writes format {FORMAT_VERSION}",
-            "use the release that wrote it, or another --workspace; nothing was changed",
-        )
-
-
-def _disk_error(error: OSError, directory: Path) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
-            f"the disk that holds {directory} is full",
-            "free some space and run the same command again: what was stored is kept",
-        )
-    return StoreError(f"{directory}: {error.strerror or error}", "check the path and its permissions")
+    return SqliteJournal(folder, frozen=bool(opened.network))
