@@ -253,6 +253,7 @@ class HomeScreen(PlaceScreen):
     async def _run(self, cells: list[Cell]) -> None:
         models, datasets = (tuple(dict.fromkeys(ids)) for ids in zip(*((c.model, c.dataset) for c in cells), strict=True))
         was_running = self.medvlm.board.running
+        self._show_pane("matrix")
         await self.medvlm.start_run(models, datasets)
         if not was_running:
             self.medvlm.selection.models.clear()

@@ -96,7 +96,7 @@ class MapScreen(WalkScreen):
             return scatter(points.xy, points.labels, width, height, depth, focus).text
 
         plot = self.query_one(Picture)
-        plot.set_title(f"{self.cell_title} · {points.facts}")
+        plot.set_title(self.cell_title, points.facts)
         plot.show_drawing(draw)
         counts = np.bincount(points.labels, minlength=len(points.names)).tolist()
         self.query_one("#legend", Static).update(legend(points.names, counts, colour_depth(self.medvlm), focus))

@@ -1,0 +1,235 @@
+"""The program by keys alone, over a recorded engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medvlm_tui.core import events
+from medvlm_tui.core.params import RunRequest
+from tests.tui.conftest import SIZES, seen, until
+from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store
+
+
+def sent(client: RecordedClient, verb: str) -> list[dict]:
+    return [command["request"] for command in client.sent if command["cmd"] == verb]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size) -> None:
+    app, client = make_app(request=RunRequest(data={"brain_mr": "/data/mr"}))
+    fill_store(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "Brain MR")
+        # Choose the last model and the last dataset in their panels.
+        await pilot.press("shift+tab", "shift+tab", "end", "space")
+        assert app.selection.models == {MODEL}
+        await pilot.press("tab", "end", "space")
+        assert app.selection.datasets == {DATASET}
+        assert "enter runs 1 cell" in seen(app)
+        await pilot.press("enter")
+        screen = await until(pilot, "finished in 12.3 s")
+        assert app.screen.place == "run"
+        assert "360 / 360" in screen or "report" in screen
+        request = sent(client, "run")[0]
+        assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
+        assert request["stages"] == ("extract", "probe", "project", "saliency", "statistics", "report")
+        assert request["rise_masks"] == 512 and request["data"] == {"brain_mr": "/data/mr"}
+        await pilot.press("f2")
+        assert "81.2 ✓" in await until(pilot, "81.2")
+        await pilot.press("f4")
+        screen = await until(pilot, "true \\ predicted")
+        assert "81.2 ± 2.1" in screen and "80.5" in screen and "1 s" in screen
+        await pilot.press("f5")
+        screen = await until(pilot, "trust 0.96")
+        assert "a none 20" in screen and "c spiculated 20" in screen
+        assert any("⠀" < character <= "⣿" for character in screen)
+        await pilot.press("f6")
+        screen = await until(pilot, "image 1 of 3")
+        assert "▀▀▀▀" in screen and "512 masks" in screen
+        await pilot.press("right_square_bracket")
+        assert "image 2 of 3" in await until(pilot, "smooth/000.png")
+        # A second run, cancelled.
+        client.hold = 8
+        await pilot.press("f2")
+        await until(pilot, "81.2")
+        await app.start_run((MODEL,), (DATASET,))
+        screen = await until(pilot, "180 / 360 images   31.5 images/s   ETA 0:00:06")
+        assert "running" in screen
+        await pilot.press("c")
+        screen = await until(pilot, "cancelled in 1.0 s")
+        assert {"cmd": "cancel"} in client.sent
+        await pilot.press("q")
+        await pilot.pause()
+    assert client.stopped and app.return_code == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_empty_workspace_offers_the_phantom(make_app, size) -> None:
+    app, client = make_app()
+    async with app.run_test(size=size) as pilot:
+        screen = await until(pilot, "try the phantom")
+        assert "point to a data folder" in screen and "what is missing" in screen
+        await pilot.press("enter")
+        await until(pilot, "finished in 12.3 s")
+    request = sent(client, "run")[0]
+    assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
+
+
+async def test_a_data_folder_is_asked_for_and_surveyed(make_app, tmp_path: Path) -> None:
+    app, client = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("o")
+        await until(pilot, "NAME=DIR")
+        await pilot.press(*"brain_mr=/nowhere", "enter")
+        await until(pilot, "there is nothing at /nowhere")
+        app.screen.query_one("#data-input").value = f"brain_mr={tmp_path}"
+        await pilot.press("enter")
+        screen = await until(pilot, "600 images")
+        assert "the catalog says 2,870" in screen
+    assert sent(client, "survey")[-1]["data"] == {"brain_mr": str(tmp_path)}
+
+
+async def test_what_is_missing_names_the_way_to_get_it(make_app) -> None:
+    app, _ = make_app()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("m")
+        screen = await until(pilot, "Data: 2 of 3 missing")
+        assert "Weights: 3 of 5 missing" in screen and "get it: medsiglip" in screen and "download it" in screen
+
+
+async def test_a_missing_cell_is_explained_and_not_run(make_app) -> None:
+    app, client = make_app(done=True)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "81.2 ✓")
+        await pilot.press("home", "enter")
+        await until(pilot, "What is missing")
+    assert sent(client, "run") == []
+
+
+async def test_a_dry_run_shows_the_plan_and_runs_nothing(make_app) -> None:
+    app, client = make_app(done=True)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "81.2 ✓")
+        await pilot.press("d")
+        screen = await until(pilot, "6 steps: 0 there already, 6 to do, 0 blocked")
+        assert "360 images to encode" in screen
+        await pilot.press("escape")
+        assert "Dry run" not in await until(pilot, "81.2 ✓")
+    assert sent(client, "run") == []
+
+
+async def test_enter_on_a_done_cell_opens_its_scores(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    app, client = make_app(done=True)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "enter opens the scores of")
+        await pilot.press("enter")
+        await until(pilot, "true \\ predicted")
+        assert app.screen.place == "scores"
+        await pilot.press("escape")
+        assert app.screen.place == "home"
+    assert sent(client, "run") == []
+
+
+async def test_the_filter_narrows_and_is_cleared(make_app) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "CONCH")
+        await pilot.press("slash", *"resnet", "enter")
+        assert "CONCH" not in await until(pilot, "ResNet50")
+        await pilot.press("escape")
+        await until(pilot, "CONCH")
+
+
+async def test_marks_span_models_and_datasets(make_app) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "81.2 ✓")
+        await pilot.press("space", "up", "space")
+        screen = seen(app)
+        assert "2 of 5 models, 1 of 3 datasets marked" in screen
+        assert "▸81.2 ✓" in screen and "enter runs 2 cells (1 done)" in screen
+        await pilot.press("u")
+        assert "marked" not in seen(app)
+
+
+async def test_only_one_run_at_a_time(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        await app.start_run((MODEL,), (DATASET,))
+        await until(pilot, "a run is under way")
+    assert len(sent(client, "run")) == 1
+
+
+async def test_a_failed_step_shows_its_reason_and_is_retried(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        step = f"extract:{MODEL}:{DATASET}"
+        client.say(events.StepFailed(step, 'class "x" has 3 members, 5 folds', "use --folds 3"))
+        client.say(events.RunFinished("run-1", 1, 0, 0, 1, 5, 2.0, ""))
+        screen = await until(pilot, "finished with failures")
+        assert '! extract' in screen and 'class "x" has 3 members' in screen
+        client.hold = None
+        await pilot.press("r")
+        await until(pilot, "finished in 12.3 s")
+    assert len(sent(client, "run")) == 2
+
+
+async def test_leaving_a_run_is_asked_about(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        await pilot.press("q")
+        assert "stops it here" in await until(pilot, "Quit?")
+        await pilot.press("escape")
+        await until(pilot, "180 / 360")
+        assert not client.stopped
+        await pilot.press("q", "q")
+        await pilot.pause()
+    assert client.stopped and app.return_code == 0
+
+
+async def test_places_are_reached_by_g_and_a_letter(make_app) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "81.2 ✓")
+        for letter, place in (("r", "run"), ("s", "scores"), ("m", "map"), ("a", "saliency"), ("h", "home")):
+            await pilot.press("g")
+            await until(pilot, "go to")
+            await pilot.press(letter)
+            await pilot.pause()
+            assert app.screen.place == place
+        assert len(app.screen_stack) == 1
+
+
+async def test_keys_of_each_place_are_listed(make_app) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "81.2 ✓")
+        for key, words in (("f2", "dry run"), ("f4", "where exports are"), ("f5", "one class against grey")):
+            await pilot.press(key, "question_mark")
+            screen = await until(pilot, "Keys")
+            assert words in screen
+            await pilot.press("escape")
+            await pilot.pause()
+
+
+async def test_the_command_line_is_copied(make_app) -> None:
+    app, _ = make_app(request=RunRequest(data={"brain_mr": "/a b"}, seed=3), done=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "Brain MR")
+        await pilot.press("y")
+        await until(pilot, "copied:")
+    assert "--batch" in app.clipboard and "'brain_mr=/a b'" in app.clipboard and "--seed 3" in app.clipboard
