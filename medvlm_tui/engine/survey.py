@@ -9,6 +9,7 @@ from typing import Any
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.events import Survey
+from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
@@ -22,7 +23,7 @@ _ALL_STAGES = ("extract", "probe", "project", "saliency")
 _KEY_NAMES: Mapping[str, str] = {"extract": "table", "probe": "probe", "project": "project", "saliency": "saliency"}
 
 
-def survey(request: RunRequest, workspace: Workspace, store: Store) -> Survey:
+def survey(request: RunRequest, workspace: Workspace, store: Store, latest: LatestResults) -> Survey:
     """Look at every model of the catalog and every dataset that is known, and at what the store has of each."""
     models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
     datasets = dict.fromkeys((*load_datasets(), *request.data))
@@ -32,7 +33,7 @@ def survey(request: RunRequest, workspace: Workspace, store: Store) -> Survey:
     for step in prepared.plan.steps:
         steps.setdefault((step.model, step.dataset), []).append(step)
     cells = tuple(
-        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store)
+        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store, latest)
         for model in prepared.found_models
         for dataset in prepared.found_datasets
     )
@@ -84,7 +85,9 @@ def _dataset_row(found: DatasetInput) -> dict[str, Any]:
     }
 
 
-def _cell(model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store) -> dict[str, Any]:
+def _cell(
+    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults
+) -> dict[str, Any]:
     cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
     if dataset.dataset is None and not _can_be_made(dataset):
         return {**cell, "state": "data_missing"}
@@ -93,6 +96,10 @@ def _cell(model: ModelInput, dataset: DatasetInput, steps: list[Step], store: St
     for step in steps:
         if step.have:
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
+    for kind in ("project", "saliency"):
+        made = latest.of(kind, cell.get("table", ""))
+        if kind not in cell and made is not None and store.has_result(made):
+            cell[kind] = made
     if "probe" in cell:
         numbers = summary(store, "probe", cell["probe"])
         cell |= {

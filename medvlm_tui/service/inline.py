@@ -8,7 +8,8 @@ from dataclasses import replace
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from medvlm_tui.core.events import Event, FileWritten, Survey, to_json
+from medvlm_tui.core.events import Event, FileWritten, ResultReady, Survey, to_json
+from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
@@ -32,6 +33,7 @@ class Engine:
         workspace.make()
         self.workspace = workspace
         self.store = Store(workspace.store)
+        self._latest = LatestResults(workspace.root / "latest.json")
         self._log = workspace.logs / "engine.log"
         self._worker = Worker(workspace.store, workspace.logs / "worker.log")
         _log_to(self._log)
@@ -43,7 +45,7 @@ class Engine:
 
     def survey(self, request: RunRequest) -> Survey:
         """Say what exists: models, datasets, and the state of every cell."""
-        return survey(request, self.workspace, self.store)
+        return survey(request, self.workspace, self.store, self._latest)
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
         """Lay out a run without starting it."""
@@ -57,6 +59,8 @@ class Engine:
         journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.workspace.busy(), open(journal, "a", encoding="ascii") as lines:
             for event in run(prepared, context):
+                if isinstance(event, ResultReady) and event.step in prepared.jobs:
+                    self._latest.note(event.kind, prepared.jobs[event.step].inputs["extract"], event.key)
                 lines.write(to_json(event) + "\n")
                 lines.flush()
                 yield event
