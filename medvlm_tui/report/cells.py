@@ -76,6 +76,7 @@ class Cell:
     warnings: tuple[str, ...]
     table_key: str
     probe_key: str
+    statistics_key: str = ""
     interval: Interval | None = None
 
     def metric(self, name: str) -> Metric | None:
@@ -140,12 +141,12 @@ class Gathered:
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """One a probe that has a result."""
-        intervals = {
-            (step.model, step.dataset, str(step.params.get("protocol", "paper"))): record
+        statistics = {
+            (step.model, step.dataset, str(step.params.get("protocol", "paper"))): (step.key, record)
             for step, record in self._records("statistics")
         }
         return tuple(
-            self._cell(step, record, intervals.get((step.model, step.dataset, str(record["protocol"])), {}))
+            self._cell(step, record, *statistics.get((step.model, step.dataset, str(record["protocol"])), ("", {})))
             for step, record in self._records("probe")
         )
 
@@ -178,7 +179,7 @@ class Gathered:
         """(model, dataset) -> (key, feature name) of the sealed table."""
         return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
 
-    def _cell(self, step: Step, record: Mapping[str, Any], statistics: Mapping[str, Any]) -> Cell:
+    def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
         table_key, feature = self._features.get((step.model, step.dataset), ("", ""))
         bounds = statistics.get("intervals", {})
         return Cell(
@@ -200,6 +201,7 @@ class Gathered:
             warnings=tuple(record["warnings"]),
             table_key=table_key,
             probe_key=step.key,
+            statistics_key=statistics_key,
             interval=_interval(statistics),
         )
 

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from medvlm_tui.core.text import slug
 from medvlm_tui.report.latex_text import escape
 from medvlm_tui.report.tables import Column, Entry, Score, ScoreTable
 
-# article at 10pt sets 345 pt wide; \footnotesize (8 pt) Computer Modern measures 4.7 pt a letter at most on average.
+# The text block of article at 10pt, and widths measured in its \footnotesize.
 _TEXT_WIDTH_PT = 345.0
-_LETTER_PT = 4.3
-_SCORE_PT = 52.0
-_DIFFERENCE_PT = 36.0
-_GAP_PT = 5.0
+_LETTER_PT = 4.25
+_SCORE_PT = 58.0
+_DIFFERENCE_PT = 30.0
+_GAP_PT = 4.0
 _MARKS = {"": "", "dagger": r"$^{\dagger}$", "star": r"$^{\star}$"}
 _ABSENT = "--"
+
+Fields = Callable[[Entry], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Columns that stay together: those of one dataset."""
+
+    column: Column
+    titles: tuple[str, ...]
+    """One a column of the table, escaped."""
+    fields: Fields
+    width_pt: float
+
+    def row(self, model: str) -> list[str]:
+        """Return the model's fields, dashes where it has none."""
+        entry = self.column.entries.get(model)
+        return [_ABSENT] * len(self.titles) if entry is None else self.fields(entry)
 
 
 def render(tables: Sequence[ScoreTable]) -> str:
@@ -26,44 +45,71 @@ def render(tables: Sequence[ScoreTable]) -> str:
 
 
 def _table(table: ScoreTable) -> str:
-    parts = _parts(table)
-    return "\n".join(_part(table, columns, number, len(parts)) for number, columns in enumerate(parts, start=1))
+    """Return one `table`, or several: a difference beside every score only where all of it fits one."""
+    label, caption = f"tab:medvlm-{slug(table.protocol)}", f"Accuracy and F1, protocol {escape(table.protocol)}"
+    whole = _parts(table, [_scores(column, with_difference=True) for column in table.columns])
+    if len(whole) == 1:
+        return _part(table, whole[0], caption, label)
+    scores = _parts(table, [_scores(column, with_difference=False) for column in table.columns])
+    differences = _parts(table, [_differences(column) for column in table.columns if column.compared])
+    texts = _numbered(table, scores, caption, label)
+    caption = f"Accuracy minus the published one in percent points, protocol {escape(table.protocol)}"
+    return "\n".join([*texts, *_numbered(table, differences, caption, f"{label}-difference")])
 
 
-def _parts(table: ScoreTable) -> list[list[Column]]:
-    """Return the columns in runs that fit the text block."""
+def _numbered(table: ScoreTable, parts: Sequence[list[Block]], caption: str, label: str) -> list[str]:
+    if len(parts) == 1:
+        return [_part(table, parts[0], caption, label)]
+    return [
+        _part(table, blocks, f"{caption}, part {number} of {len(parts)}", f"{label}-{number}")
+        for number, blocks in enumerate(parts, start=1)
+    ]
+
+
+def _scores(column: Column, with_difference: bool) -> Block:
+    compared = column.compared and with_difference
+    f1 = max(_SCORE_PT, _LETTER_PT * len(column.f1_title))
+    width = _SCORE_PT + f1 + 2 * _GAP_PT + (_DIFFERENCE_PT + _GAP_PT if compared else 0)
+    titles = ("Accuracy", escape(column.f1_title), *([r"$\Delta$"] if compared else []))
+
+    def fields(entry: Entry) -> list[str]:
+        scores = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
+        return [*scores, _difference(entry)] if compared else scores
+
+    return Block(column, titles, fields, max(width, _LETTER_PT * len(column.title) + _GAP_PT))
+
+
+def _differences(column: Column) -> Block:
+    width = max(_DIFFERENCE_PT, _LETTER_PT * len(column.title)) + _GAP_PT
+    return Block(column, (r"$\Delta$",), lambda entry: [_difference(entry)], width)
+
+
+def _parts(table: ScoreTable, blocks: Sequence[Block]) -> list[list[Block]]:
+    """Return the blocks in runs that fit the text block beside the models' names."""
     names = [title for group in table.groups for _, title in group.models]
-    left = _TEXT_WIDTH_PT - _LETTER_PT * max(map(len, names)) - _GAP_PT
-    parts: list[list[Column]] = []
-    used = left
-    for column in table.columns:
-        width = _width_pt(column)
-        if not parts or used + width > left:
+    room = _TEXT_WIDTH_PT - _LETTER_PT * max(map(len, names))
+    parts: list[list[Block]] = []
+    used = 0.0
+    for block in blocks:
+        if not parts or used + block.width_pt > room:
             parts.append([])
             used = 0.0
-        parts[-1].append(column)
-        used += width
+        parts[-1].append(block)
+        used += block.width_pt
     return parts
 
 
-def _width_pt(column: Column) -> float:
-    f1 = max(_SCORE_PT, _LETTER_PT * len(column.f1_title))
-    body = _SCORE_PT + f1 + 2 * _GAP_PT + (_DIFFERENCE_PT + _GAP_PT if column.compared else 0)
-    return max(body, _LETTER_PT * len(column.title) + _GAP_PT)
-
-
-def _part(table: ScoreTable, columns: Sequence[Column], number: int, total: int) -> str:
-    count = sum(_span(column) for column in columns)
-    which = f", part {number} of {total}" if total > 1 else ""
+def _part(table: ScoreTable, blocks: Sequence[Block], caption: str, label: str) -> str:
+    count = sum(len(block.titles) for block in blocks)
     lines = [
         r"\begin{table}[htbp]",
-        r"\centering\footnotesize\setlength{\tabcolsep}{2.5pt}",
-        rf"\caption{{Accuracy and F1, protocol {escape(table.protocol)}{which}.}}",
-        rf"\label{{tab:medvlm-{slug(table.protocol)}-{number}}}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{2pt}",
+        rf"\caption{{{caption}.}}",
+        rf"\label{{{label}}}",
         rf"\begin{{tabular}}{{@{{}}l{'r' * count}@{{}}}}",
         r"\toprule",
-        *_header(columns),
-        *_body(table, columns, count),
+        *_header(blocks),
+        *_body(table, blocks, count),
         r"\bottomrule",
         r"\end{tabular}",
         _notes(table),
@@ -73,41 +119,26 @@ def _part(table: ScoreTable, columns: Sequence[Column], number: int, total: int)
     return "\n".join(lines)
 
 
-def _span(column: Column) -> int:
-    return 3 if column.compared else 2
-
-
-def _header(columns: Sequence[Column]) -> list[str]:
+def _header(blocks: Sequence[Block]) -> list[str]:
     names, rules, titles, at = [""], [], ["Model"], 2
-    for column in columns:
-        span = _span(column)
-        names.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(column.title)}}}")
+    for block in blocks:
+        span = len(block.titles)
+        names.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(block.column.title)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
-        titles += ["Accuracy", escape(column.f1_title), *([r"$\Delta$"] if column.compared else [])]
+        titles += block.titles
         at += span
     return [_row(names), "".join(rules), _row(titles)]
 
 
-def _body(table: ScoreTable, columns: Sequence[Column], count: int) -> list[str]:
+def _body(table: ScoreTable, blocks: Sequence[Block], count: int) -> list[str]:
     lines = []
     for group in table.groups:
         # \rlap: a long heading must not widen the columns it spans.
         title = rf"\rlap{{\textit{{{escape(group.title)}}}}}"
         lines += [r"\midrule", rf"\multicolumn{{{count + 1}}}{{@{{}}l@{{}}}}{{{title}}} \\"]
         for model, name in group.models:
-            fields = [field for column in columns for field in _fields(column, column.entries.get(model))]
-            lines.append(_row([escape(name), *fields]))
+            lines.append(_row([escape(name), *(field for block in blocks for field in block.row(model))]))
     return lines
-
-
-def _fields(column: Column, entry: Entry | None) -> list[str]:
-    if entry is None:
-        return [_ABSENT] * _span(column)
-    fields = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
-    if column.compared:
-        mark = r"\,(n)" if entry.n_differs else ""
-        fields.append(escape(entry.difference) + mark if entry.difference else _ABSENT)
-    return fields
 
 
 def _score(score: Score | None, entry: Entry) -> str:
@@ -115,6 +146,12 @@ def _score(score: Score | None, entry: Entry) -> str:
         return _ABSENT
     text = rf"{score.mean} $\pm$ {score.std}\,\%"
     return (rf"\textbf{{{text}}}" if score.best else text) + ("$^{=}$" if score.tied else "") + _MARKS[entry.mark]
+
+
+def _difference(entry: Entry) -> str:
+    if not entry.difference:
+        return _ABSENT
+    return escape(entry.difference) + (r"$^{n}$" if entry.n_differs else "")
 
 
 def _notes(table: ScoreTable) -> str:

@@ -79,6 +79,7 @@ def _results(gathered: Gathered) -> dict[str, Any]:
     return {
         "extract": tables,
         "probe": _keys(gathered.cells),
+        "statistics": _statistics(gathered),
         "project": _keys(gathered.maps),
         "saliency": _keys(gathered.explained),
     }
@@ -93,6 +94,14 @@ def _keys(results: Sequence[Cell] | Sequence[Map] | Sequence[Explained]) -> dict
         if isinstance(result, Cell):
             record[key]["protocol"] = result.protocol
     return record
+
+
+def _statistics(gathered: Gathered) -> dict[str, Any]:
+    return {
+        cell.statistics_key: {"model": cell.model.id, "dataset": cell.dataset.spec.id, "protocol": cell.protocol}
+        for cell in gathered.cells
+        if cell.statistics_key
+    }
 
 
 def _without_home(value: Any) -> Any:

@@ -47,7 +47,7 @@ def _fields(column: Column, entry: Entry | None) -> list[str]:
         return [_ABSENT] * (3 if column.compared else 2)
     fields = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
     if column.compared:
-        fields.append((entry.difference + (" (n)" if entry.n_differs else "")) or _ABSENT)
+        fields.append((entry.difference + ("ⁿ" if entry.n_differs else "")) or _ABSENT)
     return fields
 
 

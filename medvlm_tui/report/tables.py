@@ -156,7 +156,7 @@ def _notes(protocol: str, cells: Sequence[Cell], columns: Sequence[Column]) -> t
     if any(entry.difference for entry in entries):
         notes.append(f"Δ: accuracy minus the published one ({source_for(protocol)}), in percent points.")
     if any(entry.n_differs for entry in entries):
-        notes.append("(n): computed on another number of images than the published one.")
+        notes.append("ⁿ: computed on another number of images than the published one.")
     saturated = sum(cell.saturated for cell in cells)
     if saturated:
         notes.append(
@@ -168,7 +168,7 @@ def _notes(protocol: str, cells: Sequence[Cell], columns: Sequence[Column]) -> t
 
 def _warnings(cells: Sequence[Cell]) -> list[str]:
     datasets = {cell.dataset.spec.id: cell.dataset for cell in cells}
-    notes = [f"{dataset_title(d)}: {clean(warning)}" for d in datasets.values() for warning in d.warnings]
+    notes = [clean(warning) for dataset in datasets.values() for warning in dataset.warnings]
     if any(d.spec.synthetic for d in datasets.values()):
         notes.append("SYNTHETIC: images made by this program; their scores say nothing about medicine.")
     return notes

@@ -46,7 +46,7 @@ DATASETS = (
             "brain_mr", "Brain MR", "MRI", "brain_mr", ("=glioma", "no_tumor", "pituitary $x_1$"), published_n=2870
         ),
         20,
-        ("60 images, the catalog says 2,870",),
+        ("brain_mr: 60 images found, the catalog says 2,870",),
     ),
     dataset(DatasetSpec("phantom", "Phantom", "ultrasound", "phantom", ("none", "smooth"), synthetic=True), 30),
 )
@@ -62,7 +62,7 @@ def filled(folder: Path) -> ReportInput:
     steps.append(Step("extract:uni:brain_mr", "extract", "uni", "brain_mr", blocked="no weights\nask for access"))
     return ReportInput(
         run_id="run-1",
-        plan=Plan("run-1", tuple(steps), ("60 images, the catalog says 2,870",)),
+        plan=Plan("run-1", tuple(steps), ("brain_mr: 60 images found, the catalog says 2,870",)),
         request=RunRequest(models=("biomedclip",), datasets=("brain_mr",), data={"brain_mr": "/data/brain"}),
         models={m.id: m for m in MODELS},
         datasets={d.spec.id: d for d in DATASETS},
@@ -87,9 +87,7 @@ def _pair(store: Store, model_: ModelSpec, dataset_: Dataset, rng: np.random.Gen
     key = f"{model_.id}-{dataset_.spec.id}".replace(":", "-")
     _probe(store, f"probe-{key}", table, rng)
     low_high = {name: [0.5, 0.9375] for name in METRICS[:-1]}
-    store.put_result(
-        f"statistics-{key}", {}, {"intervals": low_high, "resamples": 2000, "confidence": 0.95, "seed": 0}
-    )
+    store.put_result(f"statistics-{key}", {}, {"intervals": low_high, "resamples": 2000, "confidence": 0.95, "seed": 0})
     _project(store, f"project-{key}", table, rng)
     _saliency(store, f"saliency-{key}", table, rng)
     ids = (model_.id, dataset_.spec.id)
@@ -160,7 +158,9 @@ def _project(store: Store, key: str, table: FeatureTable, rng: np.random.Generat
 def _saliency(store: Store, key: str, table: FeatureTable, rng: np.random.Generator) -> None:
     y, x = np.mgrid[0:32, 0:32]
     blob = np.exp(-((x - 20) ** 2 + (y - 12) ** 2) / 40).astype(np.float32)
-    image = np.repeat((60 + 120 * blob + rng.normal(0, 8, size=(32, 32))).clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+    image = np.repeat(
+        (60 + 120 * blob + rng.normal(0, 8, size=(32, 32))).clip(0, 255).astype(np.uint8)[..., None], 3, 2
+    )
     item = {
         "image": table.ids[0], "label": table.labels[0], "predicted": table.classes[1],
         "explained": table.classes[1], "score": 0.75,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colorbar import Colorbar
 from numpy.typing import NDArray
 
 from medvlm_tui.report.cells import Explained, ExplainedImage
@@ -33,14 +35,19 @@ def draw_saliency(
             bare(axes)
             axes.set_frame_on(False)
             axes.set_title(name, fontsize=8)
-        low, high = float(values.min()), float(values.max())
-        ticks = [low, (low + high) / 2, high] if high > low else [low]
         bar = figure.colorbar(shown, ax=list(panels), shrink=0.85, pad=0.01)
-        bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+        _name_ends(bar, float(values.min()), float(values.max()))
         bar.outline.set_visible(False)
         bar.set_label(f"score for {label(item.explained, 24)}")
         figure.suptitle(_title(explained, item), x=0.01, ha="left", fontsize=9)
         save_png(figure, path, parameters(explained, item))
+
+
+def _name_ends(bar: Colorbar, low: float, high: float) -> None:
+    """Put ticks at the ends and the middle of the bar, to three digits of its range."""
+    ticks = [low, (low + high) / 2, high] if high > low else [low]
+    digits = max(0, 2 - math.floor(math.log10(high - low))) if high > low else 3
+    bar.set_ticks(ticks, labels=[f"{tick:.{digits}f}" for tick in ticks])
 
 
 def parameters(explained: Explained, item: ExplainedImage) -> dict[str, object]:
