@@ -9,6 +9,8 @@ from zipfile import BadZipFile
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.datasets.layout import DICOM_SUFFIXES
+from medvlm_tui.engine.images.windows import parse_window
 from medvlm_tui.errors import ImageError
 
 if TYPE_CHECKING:
@@ -16,13 +18,30 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def read_sample(sample: Sample) -> Image.Image:
-    """Return the sample as an 8-bit RGB image; raises ImageError with the reason."""
-    if sample.path.suffix.lower() == ".npz":
+def read_sample(sample: Sample, window: str = "") -> Image.Image:
+    """Return the sample as an 8-bit RGB image; raises ImageError with the reason.
+
+    `window` says how more than 8 bits become 8 (see images/windows.py); features depend on it.
+    """
+    suffix = sample.path.suffix.lower()
+    if suffix == ".npz":
         return _from_archive(sample)
+    if suffix in DICOM_SUFFIXES:
+        return _from_dicom(sample, window)
     from medvlm_tui.engine.images.raster import read_image
 
-    return read_image(sample.path)
+    chosen = parse_window(window)
+    low_high = (chosen.centre - chosen.width / 2, chosen.centre + chosen.width / 2)
+    return read_image(sample.path, low_high if chosen.kind == "fixed" else None)
+
+
+def _from_dicom(sample: Sample, window: str) -> Image.Image:
+    try:
+        from medvlm_tui.engine.images.dicom import read_dicom
+    except ImportError as error:
+        message = f"{clean(sample.id)}: reading DICOM needs {error.name}"
+        raise ImageError(message, "pip install pydicom python-gdcm pylibjpeg pylibjpeg-openjpeg") from error
+    return read_dicom(sample.path, parse_window(window), int(sample.frame) if sample.frame else None)
 
 
 def _from_archive(sample: Sample) -> Image.Image:
