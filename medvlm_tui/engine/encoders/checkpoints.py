@@ -106,8 +106,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(clean(name) for name in names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-class _SkipRandomValues(TorchFunctionMode):
-    """Leaves out the filling of new parameters with random numbers: the checkpoint replaces every one."""
+class _ZerosForRandomValues(TorchFunctionMode):
+    """Fills new parameters with zeros where a library draws random numbers: the checkpoint replaces every one.
+
+    Zeros, and not whatever the memory held, because libraries draw again until the values lie within bounds.
+    """
 
     _RANDOM = frozenset({"normal_", "uniform_", "trunc_normal_", "erfinv_", "xavier_uniform_", "kaiming_uniform_"})
 
@@ -115,13 +118,15 @@ class _SkipRandomValues(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") in self._RANDOM:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
+        if getattr(func, "__name__", "") not in self._RANDOM:
+            return func(*args, **kwargs)
+        tensor: torch.Tensor = args[0] if args else kwargs["tensor"]
+        with torch.no_grad():
+            return tensor.zero_()
 
 
 @contextmanager
 def building() -> Iterator[None]:
     """Build a network without spending seconds on random initial values; load it strictly afterwards."""
-    with _SkipRandomValues():
+    with _ZerosForRandomValues():
         yield

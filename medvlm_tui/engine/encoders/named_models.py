@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import open_clip
 import timm
@@ -40,7 +41,7 @@ def timm_model(name: str, architecture: str) -> ModelSpec:
     if not timm.is_model_pretrained(architecture):
         raise UsageError(f"timm has no pretrained {architecture}", _similar(architecture, timm.list_pretrained()))
     with torch.device("meta"):
-        network = timm.create_model(architecture, pretrained=False, num_classes=0)
+        network: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
     settings = network.pretrained_cfg
     hub = settings.get("hf_hub_id")
     return folders.timm_spec(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from medvlm_tui.core.specs import ModelSpec, Precision
-from medvlm_tui.engine.encoders.checkpoints import Tower, building, load_strictly, read_tower
+from medvlm_tui.engine.encoders.checkpoints import Reader, Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.errors import WeightsError
@@ -90,7 +90,8 @@ def _load_siglip(network: torch.nn.Module, tower: Tower, whole: Tower) -> None:
 
 def _load_dinov2(network: torch.nn.Module, tower: Tower, whole: Tower) -> None:
     names = network.state_dict()
-    load_strictly(network, tower.renamed(lambda name: name if name in names else _dinov2_name(name)))
+    renamed = tower.renamed(lambda name: name if name in names else _dinov2_name(name))
+    load_strictly(network, renamed if any(".weights_in." in name for name in names) else _split_swiglu(renamed))
 
 
 def _inner(network: torch.nn.Module) -> torch.nn.Module:
@@ -106,6 +107,7 @@ _DINOV2_NAMES = (
     (".attention.attention.key.", ".attention.k_proj."),
     (".attention.attention.value.", ".attention.v_proj."),
     (".attention.output.dense.", ".attention.o_proj."),
+    (".mlp.weights_out.", ".mlp.down_proj."),
 )
 
 
@@ -113,6 +115,20 @@ def _dinov2_name(name: str) -> str:
     for stored, current in _DINOV2_NAMES:
         name = name.replace(stored, current)
     return name
+
+
+def _split_swiglu(tower: Tower) -> Tower:
+    """The giant's files hold gate and value of its SwiGLU as one tensor, the gate first."""
+    readers = dict(tower.readers)
+    for name in [name for name in readers if ".mlp.weights_in." in name]:
+        reader = readers.pop(name)
+        for part, current in enumerate((".mlp.gate_proj.", ".mlp.up_proj.")):
+            readers[name.replace(".mlp.weights_in.", current)] = _half(reader, part)
+    return Tower(tower.path, readers)
+
+
+def _half(reader: Reader, part: int) -> Reader:
+    return lambda: reader().chunk(2)[part]
 
 
 LAYOUTS: Mapping[str, _Layout] = {
