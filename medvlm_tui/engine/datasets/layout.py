@@ -58,8 +58,8 @@ def child(folder: Path, name: str) -> Path | None:
 
 def images_in(folder: Path) -> list[Path]:
     """Return the image files directly in `folder`, sorted by name."""
-    files = [folder / entry.name for entry in _entries(folder) if entry.is_file()]
-    return sorted((path for path in files if is_image(path)), key=lambda path: path.name)
+    names = [entry.name for entry in _entries(folder) if _is_file(entry)]
+    return sorted((path for name in names if is_image(path := folder / name)), key=lambda path: path.name)
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -96,8 +96,18 @@ def child_folders(folder: Path) -> list[Path]:
     A link back to `folder` or above it is a loop and left out. Raises DatasetError for a folder that cannot be listed
     and for a link to anywhere else outside `folder`, which may lead to all of the disk.
     """
-    found = (folder / entry.name for entry in _entries(folder) if not entry.name.startswith(".") and entry.is_dir())
+    entries = (entry for entry in _entries(folder) if not entry.name.startswith("."))
+    found = (folder / entry.name for entry in entries if _is_dir(entry))
     return sorted(path for path in found if not path.is_symlink() or _stays_inside(path, folder.resolve()))
+
+
+# DirEntry's own answer costs no stat, but raises for a link that leads to itself.
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file(follow_symlinks=False)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
 
 
 def _stays_inside(link: Path, folder: Path) -> bool:
