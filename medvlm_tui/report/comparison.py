@@ -10,8 +10,6 @@ from medvlm_tui.report.cells import Cell
 
 Mark = Literal["", "dagger", "star"]
 _STUDY_VIEWS = ("", "default")
-# The study's tables say MRI where its text says MR; a model's card may say either.
-_SAME_MODALITY = {"mr": "mri", "xray": "x-ray", "us": "ultrasound", "pathology": "histopathology"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,5 @@ def training_mark(cell: Cell) -> Mark:
     """Return star where the dataset was in the model's training data, dagger where its modality was."""
     if cell.dataset.spec.id in cell.model.trained_on:
         return "star"
-    wanted = _modality(cell.dataset.spec.modality)
-    return "dagger" if wanted and wanted in map(_modality, cell.model.modalities) else ""
-
-
-def _modality(name: str) -> str:
-    plain = name.strip().casefold().replace(" ", "-")
-    return _SAME_MODALITY.get(plain, plain)
+    modality = cell.dataset.spec.modality.casefold()
+    return "dagger" if modality and modality in map(str.casefold, cell.model.modalities) else ""

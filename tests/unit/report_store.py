@@ -25,7 +25,7 @@ def model(model_id: str, name: str, group: str, published: str = "", modalities:
 
 
 MODELS = (
-    model("biomedclip", "BiomedCLIP", "medical", "biomedclip", ("MRI", "CT")),
+    model("biomedclip", "BiomedCLIP", "medical", "biomedclip", ("MR", "CT")),
     model("vgg16", "VGG_16 & co", "general", "vgg16"),
     model("local:net", "=cmd|' /C calc'!A0 \\input{x} [/]", "general"),
 )
@@ -43,7 +43,7 @@ def dataset(spec: DatasetSpec, per_class: int, warnings: tuple[str, ...] = ()) -
 DATASETS = (
     dataset(
         DatasetSpec(
-            "brain_mr", "Brain MR", "MRI", "brain_mr", ("=glioma", "no_tumor", "pituitary $x_1$"), published_n=2870
+            "brain_mr", "Brain MR", "MR", "brain_mr", ("=glioma", "no_tumor", "pituitary $x_1$"), published_n=2870
         ),
         20,
         ("brain_mr: 60 images found, the catalog says 2,870",),

@@ -1,0 +1,100 @@
+"""What is compared with print, and when it must not be; ties, bold and marks of the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medvlm_tui.catalog.published import PAPER, POSTER
+from medvlm_tui.report.cells import Cell, Gathered, Metric
+from medvlm_tui.report.comparison import compare, f1_metric, training_mark
+from medvlm_tui.report.tables import percent, points, score_tables
+from tests.unit.report_store import filled
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    return Gathered(filled(tmp_path_factory.mktemp("store"))).cells[0]
+
+
+def scored(cell: Cell, name: str, mean: float, metric: str = "accuracy") -> Cell:
+    """Return the cell as another model's, with one metric of this mean."""
+    model = replace(cell.model, id=name, name=name)
+    return replace(cell, model=model, metrics=(Metric(metric, mean, 0.01, (mean,), ()),))
+
+
+def test_the_difference_is_ours_minus_the_printed_one(cell: Cell) -> None:
+    found = compare(scored(cell, "x", 0.93), "accuracy")
+    assert found is not None
+    assert (found.source, found.published, found.n_differs) == (PAPER, 0.91, True)
+    assert found.delta == pytest.approx(0.02)
+
+
+def test_the_studys_number_of_images_is_not_marked(cell: Cell) -> None:
+    found = compare(replace(cell, n_train=2296, n_test=574), "accuracy")
+    assert found is not None
+    assert not found.n_differs
+
+
+def test_each_protocol_is_compared_where_it_was_published(cell: Cell) -> None:
+    poster = compare(replace(cell, protocol="poster"), "accuracy")
+    assert poster is not None
+    assert poster.source == POSTER
+    assert compare(replace(cell, protocol="tuned"), "accuracy").source == PAPER  # type: ignore[union-attr]
+
+
+def test_another_task_or_model_is_compared_with_nothing(cell: Cell) -> None:
+    assert compare(replace(cell, dataset=replace(cell.dataset, view="tumor")), "accuracy") is None
+    assert compare(replace(cell, model=replace(cell.model, published="")), "accuracy") is None
+    assert compare(cell, "auroc") is None
+    assert compare(cell, "f1_positive") is None
+
+
+def test_breakhis_prints_the_positive_class(cell: Cell) -> None:
+    spec = replace(cell.dataset.spec, id="breakhis")
+    breakhis = replace(scored(cell, "x", 0.9, "f1_positive"), dataset=replace(cell.dataset, spec=spec))
+    assert f1_metric(breakhis) == "f1_positive"
+    assert compare(breakhis, "f1_positive") is not None
+    assert f1_metric(cell) == "macro_f1"
+
+
+def test_the_star_outranks_the_dagger(cell: Cell) -> None:
+    assert training_mark(cell) == "dagger"
+    assert training_mark(replace(cell, model=replace(cell.model, trained_on=("brain_mr",)))) == "star"
+    assert training_mark(replace(cell, model=replace(cell.model, modalities=("CT",)))) == ""
+
+
+def test_what_prints_the_same_is_tied(cell: Cell) -> None:
+    cells = [scored(cell, "a", 0.9104), scored(cell, "b", 0.9096), scored(cell, "c", 0.90)]
+    entries = score_tables(cells)[0].columns[0].entries
+    scores = {name: entry.accuracy for name, entry in entries.items()}
+    assert {n: (s.mean, s.best, s.tied) for n, s in scores.items() if s} == {
+        "a": ("91.0", True, True), "b": ("91.0", True, True), "c": ("90.0", False, False),
+    }  # fmt: skip
+
+
+def test_a_lone_model_is_best_of_nothing(cell: Cell) -> None:
+    score = score_tables([cell])[0].columns[0].entries[cell.model.id].accuracy
+    assert score is not None
+    assert not score.best
+
+
+def test_a_metric_that_is_undefined_leaves_its_place_empty(cell: Cell) -> None:
+    none = replace(cell, metrics=(Metric("accuracy", None, None, (None,), ()),))
+    entry = score_tables([none])[0].columns[0].entries[cell.model.id]
+    assert (entry.accuracy, entry.difference) == (None, "")
+
+
+def test_percent_and_points() -> None:
+    assert [percent(x) for x in (1.0, 0.91234, 0.0)] == ["100.0", "91.2", "0.0"]
+    assert [points(x) for x in (0.012, -0.093, 0.0, -0.0001)] == ["+1.2", "−9.3", "0.0", "0.0"]
+
+
+def test_a_run_without_results_says_so(tmp_path: Path) -> None:
+    from medvlm_tui.report.write import write_report
+
+    source = filled(tmp_path)
+    empty = replace(source, plan=replace(source.plan, steps=source.plan.steps[-1:]))
+    assert [Path(event.path).name for event in write_report(empty, tmp_path / "out")] == ["manifest.json"]
