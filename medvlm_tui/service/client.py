@@ -134,7 +134,7 @@ def parse(line: bytes) -> Event:
     """Return the event of a line; a line that is none becomes a warning, so that it costs only itself."""
     try:
         return from_json(line.decode("utf-8", "replace"))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         return Log("warning", clean(f"the engine said something unknown: {error}"))
 
 

@@ -109,6 +109,15 @@ class Board:
             return replace(found, state="failed", note=failed.note)
         return found
 
+    def who(self, step: Step) -> str:
+        """Return whom a step is about: `BiomedCLIP × BreakHis`, empty for the report."""
+        names = (self.model_name(step.model) if step.model else "", self.dataset_name(step.dataset) if step.dataset else "")
+        return " × ".join(name for name in names if name)
+
+    def title(self, step: Step) -> str:
+        """Return a step's name for people: `extract BiomedCLIP × BreakHis`."""
+        return f"{clean(step.kind)} {self.who(step)}".strip()
+
     def model_name(self, model: str) -> str:
         """Return a model's name, safe to show."""
         return self.models[model].name if model in self.models else clean(model)
@@ -185,7 +194,7 @@ class Board:
         reason = clean(event.error) + (f" ({clean(event.hint)})" if event.hint else "")
         if task is not None:
             task.state, task.note = "failed", reason
-        self._note("error", f"failed: {self.title(task.step) if task else event.step}: {reason}")
+        self._note("error", f"failed: {self.title(task.step) if task else clean(event.step)}: {reason}")
 
     def _on_StepSkipped(self, event: events.StepSkipped) -> None:
         task = self.tasks.get(event.step)
@@ -207,11 +216,6 @@ class Board:
 
     def _note(self, level: str, message: str) -> None:
         self.log.append(LogLine(time.strftime("%H:%M:%S"), level, clean(message)))
-
-    def title(self, step: Step) -> str:
-        """Return a step's name for people: `extract BiomedCLIP × BreakHis`."""
-        parts = [self.model_name(step.model) if step.model else "", self.dataset_name(step.dataset) if step.dataset else ""]
-        return f"{step.kind} {' × '.join(part for part in parts if part)}".strip()
 
 
 def run_summary(event: events.RunFinished) -> str:

@@ -24,6 +24,7 @@ class ModelRow:
     licence: str
     state: str
     hint: str
+    """How to get what is missing; may have several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def model_row(record: Record) -> ModelRow:
         gated=bool(record.get("gated")),
         licence=_text(record, "licence"),
         state=str(record.get("state", "nothing")),
-        hint=_text(record, "hint"),
+        hint=_lines(record, "hint"),
     )
 
 
@@ -93,7 +94,7 @@ def dataset_row(record: Record) -> DatasetRow:
         classes=tuple(clean(str(name)) for name in classes) if not isinstance(classes, int) else (),
         licence=_text(record, "licence"),
         state=str(record.get("state", "nothing")),
-        hint=" ".join(part for part in (_text(record, "problem"), _text(record, "hint")) if part),
+        hint=_lines(record, "hint"),
         synthetic=bool(record.get("synthetic")),
         warnings=tuple(clean(str(line)) for line in record.get("warnings") or ()),
     )
@@ -124,5 +125,10 @@ def number(value: object) -> float | None:
 
 
 def _text(record: Record, name: str) -> str:
-    """Return a text field made safe, line breaks (of hints) kept as spaces."""
-    return clean(" ".join(str(record.get(name) or "").split("\n")))
+    """Return a text field made safe, on one line."""
+    return _lines(record, name).replace("\n", "; ")
+
+
+def _lines(record: Record, name: str) -> str:
+    """Return a text field made safe, its line breaks kept."""
+    return "\n".join(clean(line) for line in str(record.get(name) or "").split("\n"))

@@ -50,7 +50,8 @@ class HomeScreen(PlaceScreen):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        # The classes of an empty workspace from the first frame on: nothing jumps when the survey comes.
+        super().__init__(classes="-matrix -new")
         self.pane = "matrix"
         self.filter_text = ""
 
@@ -276,7 +277,8 @@ class HomeScreen(PlaceScreen):
 
             models, datasets = zip(*((cell.model, cell.dataset) for cell in cells), strict=True)
             request = run_request(self.medvlm.request, tuple(dict.fromkeys(models)), tuple(dict.fromkeys(datasets)))
-            await self.medvlm.tell_engine("plan", request)
+            if await self.medvlm.tell_engine("plan", request):
+                self.medvlm.tell("planning ...")
 
     @on(messages.PlanArrived)
     def _plan_arrived(self, event: messages.PlanArrived) -> None:

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
+from medvlm_tui.core.text import clean
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.board import Board, LogLine, Task, run_summary
 from medvlm_tui.tui.screens.base import PlaceScreen
@@ -159,8 +160,12 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
         lines.append(Text("cancelling: the step stops at its next batch, what was computed is kept", style=GREY))
     if board.finished is not None:
         lines.append(Text(run_summary(board.finished), style="bold"))
-        lines += [Text(f"files: {board.finished.out}", style=GREY)] if board.finished.out else []
-    return lines or [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
+        lines += [Text(f"files: {clean(board.finished.out)}", style=GREY)] if board.finished.out else []
+    if lines:
+        return lines
+    if board.running:
+        return [Text("reading the datasets and looking at what the store has ...", style=GREY)]
+    return [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
 
 
 def _log_rows(line: LogLine) -> list[Row]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -57,7 +58,8 @@ class ScoresScreen(PlaceScreen):
         found = scoretable.scores(self.medvlm.board)
         selection = self.medvlm.selection
         table = self.query_one("#scores", Rows)
-        table.set_title(f"Scores, paper protocol, by {self.sort}   {scoretable.NOTE}")
+        table.note = scoretable.NOTE
+        table.set_title(f"Scores, paper protocol, by {self.sort}")
         none = [plain(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))]
         table.set_rows(scoretable.rows(found, self.sort) or none, keep=f"{selection.model}\n{selection.dataset}")
         self._moved()
@@ -88,7 +90,7 @@ class ScoresScreen(PlaceScreen):
         if probe is None:
             panel.update(Text("the details are not in the store", style=GREY))
             return
-        panel.update(Text("\n").join(behind(probe, table)))
+        panel.update(Text("\n").join(behind(probe, table, panel.content_size.width)))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -107,23 +109,36 @@ class ScoresScreen(PlaceScreen):
         self.medvlm.tell(f"tables and figures, a folder a run: {exports}" if there else "nothing was exported yet")
 
 
-def behind(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
-    """Return metrics, folds and confusions of one probe."""
-    record = probe.record
+def behind(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+    """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
+    left, right = _metrics(probe.record), _confusions(probe, table)
+    widest = max(line.cell_len for line in left) + 3
+    if not right or widest + max(line.cell_len for line in right) > width:
+        return [*left, Text(), *right]
+    rows = max(len(left), len(right))
+    left, right = ([*lines, *[Text()] * (rows - len(lines))] for lines in (left, right))
+    return [Text.assemble(a, " " * (widest - a.cell_len), b) for a, b in zip(left, right, strict=True)]
+
+
+def _metrics(record: Mapping[str, Any]) -> list[Text]:
     lines = []
     for name, values in record["metrics"].items():
-        shown = percent(values["mean"], values["std"]) if name != "auroc" else f"{values['mean']:.3f} ± {values['std']:.3f}"
-        lines.append(Text.assemble((f"{name.replace('_', ' '):<18}", GREY), shown))
+        # An area under a curve is no percentage.
+        shown = f"{values['mean']:.3f} ± {values['std']:.3f}" if name == "auroc" else percent(values["mean"], values["std"])
+        lines.append(Text.assemble((f"{clean(str(name)).replace('_', ' '):<18}", GREY), shown))
     folds = record["metrics"].get("accuracy", {}).get("folds", ())
-    lines.append(Text.assemble((f"{'folds':<18}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
-    sizes = f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}, t {record['t']:g}"
-    lines.append(Text(sizes + (", grid saturated" if record["saturated"] else "")))
-    lines += [Text(f"! {clean(str(warning))}", style=YELLOW) for warning in record.get("warnings", ())]
-    classes = [str(name) for name in record["classes"]]
+    lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
+    lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
+    lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
+    return lines + [Text(f"! {clean(str(warning))}", style=YELLOW) for warning in record.get("warnings", ())]
+
+
+def _confusions(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
+    classes = [str(name) for name in probe.record["classes"]]
     if table is None or "final_predicted" not in probe.arrays or len(classes) > MOST_CLASSES:
-        return lines
+        return []
     position = {name: index for index, name in enumerate(classes)}
     truth = np.array([position.get(table.labels[int(row)], 0) for row in probe.arrays["hold_out"]], np.int64)
     counts = confusion(truth, probe.arrays["final_predicted"].astype(np.int64), len(classes))
-    lines += [Text(), Text("final classifier on the held-out images", style=GREY)]
-    return lines + confusion_lines(counts, [clean(name) for name in classes], class_letters(len(classes)))
+    head = Text("final classifier, held-out images", style=GREY)
+    return [head, *confusion_lines(counts, [clean(name) for name in classes], class_letters(len(classes)))]

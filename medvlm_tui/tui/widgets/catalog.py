@@ -68,7 +68,7 @@ class _Line:
         grey = GREY if missing else ""
         right = Text(size, style=grey)
         if width >= LICENCE_FROM:
-            room = min(24, width // 5)
+            room = max(8, min(40, width - 39))
             shown = Text(licence, style=GREY)
             shown.truncate(room, overflow="ellipsis", pad=True)
             right = Text.assemble(right, "  ", shown)

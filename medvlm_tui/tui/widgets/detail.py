@@ -53,7 +53,7 @@ def _model(model: ModelRow, compact: bool) -> list[Text]:
     facts = ", ".join(part for part in (f"{model.dim}-d" if model.dim else "", model.licence, access) if part)
     lines = _headed(Text.assemble((model.name, "bold"), ("  " + model.group, GREY)), facts, compact)
     if model.state == "weights_missing":
-        lines.append(Text(f"weights missing: {model.hint}" if model.hint else "weights missing", style=GREY))
+        lines.append(Text(f"weights missing: {_one_line(model.hint)}" if model.hint else "weights missing", style=GREY))
     return lines
 
 
@@ -70,9 +70,13 @@ def _dataset(dataset: DatasetRow, compact: bool) -> list[Text]:
         head.append("  SYNTHETIC", style=f"bold {YELLOW}")
     lines = _headed(head, facts, compact)
     if dataset.state == "data_missing" and dataset.hint:
-        lines.append(Text(dataset.hint, style=GREY))
+        lines.append(Text(_one_line(dataset.hint), style=GREY))
     return lines + [Text(f"! {warning}", style=YELLOW) for warning in dataset.warnings[:3]]
 
 
 def _headed(head: Text, facts: str, compact: bool) -> list[Text]:
     return [Text.assemble(head, "   ", facts)] if compact else [head, Text(facts)]
+
+
+def _one_line(hint: str) -> str:
+    return "; ".join(hint.splitlines())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from medvlm_tui.core.text import clean
 from medvlm_tui.tui.board import Board, Task
 from medvlm_tui.tui.states import GREY, letter, look
 
@@ -52,22 +53,17 @@ def device_line(board: Board) -> Text:
     device = board.device
     if device is None:
         return Text()
-    parts = [device.device if device.name in ("", device.device) else f"{device.device} {device.name}", device.precision]
+    same = device.name.lower() in ("", device.device.lower())
+    parts = [device.device if same else f"{device.device} {device.name}", device.precision]
     parts += [f"batch {device.batch_size}"] if device.batch_size else []
     if device.memory_used_gb is not None and device.memory_total_gb:
         parts.append(f"{device.memory_used_gb:.1f} / {device.memory_total_gb:.0f} GB")
-    from medvlm_tui.core.text import clean
-
     return Text(clean(" · ".join(part for part in parts if part)), style=GREY)
 
 
 def queue_line(board: Board, task: Task, width: int) -> Text:
     """Return a step's line in the queue."""
-    step = task.step
-    who = " × ".join(
-        name for name in (board.model_name(step.model) if step.model else "", board.dataset_name(step.dataset) if step.dataset else "") if name
-    )
-    left = Text.assemble(letter(task.state), f" {step.kind:<10} ", who)
+    left = Text.assemble(letter(task.state), f" {clean(task.step.kind):<10} ", board.who(task.step))
     tail = f"{task.percent} %" if task.state == "running" and task.percent is not None else "had" if task.cached else ""
     right = Text(tail, style=look(task.state).style if tail != "had" else GREY)
     room = width - right.cell_len - (1 if right.cell_len else 0)

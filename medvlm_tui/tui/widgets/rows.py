@@ -68,6 +68,8 @@ class Rows(Pane):
         self.header = header
         self.follow = follow
         """Show the last lines as they come (a log)."""
+        self.note = ""
+        """Stands in the frame while all rows are in view."""
 
     @property
     def row(self) -> str:
@@ -179,4 +181,4 @@ class Rows(Pane):
         total = len(self.rows)
         hidden = total > self.shown > 0
         last = min(total, self.top + self.shown)
-        self.set_title(self._title, f"{self.top + 1}-{last} of {total}" if hidden else "")
+        self.set_title(self._title, f"{self.top + 1}-{last} of {total}" if hidden else self.note)

@@ -13,8 +13,8 @@ from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets.rows import Row, plain
 
 NOTE = "s saturated grid   ≠n not the paper's number of images"
-_RIGHT = 13 + 1 + 6 + 1 + 6 + 1 + 8 + 1 + 7
-"""Cells of the columns of numbers."""
+NARROW = 90
+"""Below this width macro F1 is left to the panel below the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ def _columns(
     model: Text, dataset: Text, accuracy: str, f1: str, paper: str, delta: str, t: str, width: int, strong: str, weak: str
 ) -> Text:
     """Lay out one line: names share what the numbers leave, model before dataset."""
-    names = max(20, min(width - _RIGHT - 2, 64))
+    numbers = Text.assemble(
+        (f"{accuracy:>13}", strong), f"{f1:>7}" if width >= NARROW else "", (f"{paper:>7}", weak), f"{delta:>8}", f"{t:>8}",
+    )  # fmt: skip
+    names = max(20, min(width - numbers.cell_len, 64))
     model_width = names * 6 // 10
     model, dataset = model.copy(), dataset.copy()
     model.truncate(model_width - 1, overflow="ellipsis", pad=True)
     dataset.truncate(names - model_width, overflow="ellipsis", pad=True)
-    return Text.assemble(
-        model, " ", dataset, " ", (f"{accuracy:>13}", strong), " ", f"{f1:>6}", " ", (f"{paper:>6}", weak), " ",
-        f"{delta:>8}", " ", f"{t:>7}",
-    )  # fmt: skip
+    return Text.assemble(model, " ", dataset, numbers)

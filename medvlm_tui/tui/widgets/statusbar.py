@@ -47,7 +47,8 @@ def engine_text(board: Board, gone: bool) -> Text:
         return Text("engine idle")
     finished = sum(task.state not in ("queued", "running") for task in board.tasks.values())
     word = "cancelling" if board.cancelling else "running"
-    return Text(f"{look('running').letter} {word} {finished}/{len(board.tasks)} steps", style=look("running").style)
+    steps = f"{finished}/{len(board.tasks)} steps" if board.tasks else "planning"
+    return Text(f"{look('running').letter} {word} {steps}", style=look("running").style)
 
 
 def marks_text(app: MedvlmApp) -> Text:
