@@ -107,7 +107,7 @@ def _preprocess(table: Any, statistics: Mapping[str, Any], place: str) -> Prepro
     if name is not None:
         if name not in statistics:
             raise UsageError(f"{place}: normalisation {name!r} is none of {', '.join(statistics)}")
-        values |= statistics[name]
+        values = {**statistics[name], **values}
     for key, choices in _CHOICES.items():
         if values.get(key, choices[0]) not in choices:
             raise UsageError(f"{place}: {key} = {values[key]!r} is none of {', '.join(choices)}")

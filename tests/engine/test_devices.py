@@ -60,7 +60,7 @@ def test_back_off_keeps_order_and_remembers_the_size(error):
         return list(part)
 
     results, size = devices.with_back_off(work, list(range(10)), 8, lambda: released.append(1))
-    assert sum(results, []) == list(range(10))
+    assert [item for part in results for item in part] == list(range(10))
     assert size == 2
     assert len(released) == 2
 
