@@ -65,12 +65,21 @@ def costs(grid: Sequence[float], dim: int, n_train: int) -> tuple[float, ...]:
 
 
 def fit_fold(
-    problem: Problem, train: Ints, validation: Ints, grid: Sequence[float], check: Callable[[], None]
+    problem: Problem,
+    train: Ints,
+    validation: Ints,
+    grid: Sequence[float],
+    check: Callable[[], None],
+    like: FoldFit | None = None,
 ) -> FoldFit:
-    """Fit on the rows `train` and score the rows `validation`; `check` is called between fits and may raise."""
+    """Fit on the rows `train` and score the rows `validation`; `check` is called between steps and may raise.
+
+    `like` is a fold fitted before, whose solution for the smallest t saves a third of the steps.
+    """
     scaler = Scaler.fit(problem.features[train].astype(np.float64))
     x, codes = scaler.apply(problem.features[train]), problem.codes[train]
-    path = svm.solve_path(x, codes, problem.n_classes, costs(grid, x.shape[1], len(train)), check)
+    start = None if like is None else (like.path.coef[0], like.path.intercept[0])
+    path = svm.solve_path(x, codes, problem.n_classes, costs(grid, x.shape[1], len(train)), check, start)
     wrong = [(_predict(x, path, i) != codes).mean() for i in range(len(grid))]
     held = scaler.apply(problem.features[validation])
     scores = np.stack([svm.decision_values(held, path.coef[i], path.intercept[i]) for i in range(len(grid))])

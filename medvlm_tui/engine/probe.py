@@ -86,7 +86,7 @@ def _fit(
     for fold in range(params.split.folds):
         yield StepProgress(job.step.id, fold, total, unit="folds")
         rows = (division.training(fold), division.validation(fold))
-        folds.append(cv.fit_fold(problem, *rows, grid, context.check))
+        folds.append(cv.fit_fold(problem, *rows, grid, context.check, folds[-1] if folds else None))
     yield StepProgress(job.step.id, total - 1, total, unit="folds")
     chosen = cv.choose_t(np.stack([fold.validation_macro_f1 for fold in folds], axis=1))
     final, converged = _final(problem, np.flatnonzero(division.fold >= 0), grid[chosen], context)
@@ -189,7 +189,7 @@ def _warnings(table: FeatureTable, job: Job, classes: Sequence[str], fitted: Fit
     fits = _converged(fitted)
     stopped = int((~fits).sum()) + (not fitted.final_converged)
     if stopped:
-        notes.append(f"the solver stopped before its tolerance in {stopped} of {fits.size + 1} fits")
+        notes.append(f"the solver did not reach the optimum in {stopped} of {fits.size + 1} fits")
     return notes
 
 
