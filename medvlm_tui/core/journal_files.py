@@ -105,7 +105,8 @@ class FileJournal:
         return self._folder / _folder_name(key) / f"{digests.of_record(key)}.val"
 
     def _folders(self) -> list[str]:
-        return sorted(name for name in os.listdir(self._folder) if _FOLDER.fullmatch(name))
+        names = os.listdir(self._folder) if self._folder.is_dir() else []
+        return sorted(name for name in names if _FOLDER.fullmatch(name))
 
     def _files(self, folders: list[str]) -> Iterator[Path]:
         for name in folders:

@@ -52,8 +52,11 @@ class SealedTables:
         self._verified.pop(key, None)
         write_atomic(self.manifest_path(key), checked_json.dump(record))
 
-    def adopt(self, tensor: Path, record: dict[str, Any]) -> None:
-        """Take in a table that another store sealed; raises CorruptEntryError unless the copy is what `record` says."""
+    def adopt(self, tensor: Path, record: dict[str, Any], keep: bool = False) -> None:
+        """Take in a table that another store sealed; raises CorruptEntryError unless the copy is what `record` says.
+
+        `keep`: check it only, as the store's own stays.
+        """
         key = str(record["key"])
         make_directory(self._folder)
         temporary = self._temporary()
@@ -65,6 +68,9 @@ class SealedTables:
                 raise CorruptEntryError(
                     f"{tensor.name} is not imported: {fault}", "copy it again from where it was made"
                 )
+            if keep:
+                temporary.unlink()
+                return
             os.replace(temporary, self.tensor_path(key))
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -77,8 +83,8 @@ class SealedTables:
         """Say whether a table is there; `intact` says whether it is whole too."""
         return self.manifest_path(key).exists() and self.tensor_path(key).exists()
 
-    def keys(self) -> list[str]:
-        """Return the keys of the tables, sorted."""
+    def listed(self) -> list[str]:
+        """Return the keys of the tables that are there, sorted."""
         names = os.listdir(self._folder) if self._folder.is_dir() else []
         found = {name[: -len(".json")] for name in names if name.endswith(".json")}
         return sorted(key for key in found if _KEY.fullmatch(key) and key in self)

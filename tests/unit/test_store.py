@@ -1,38 +1,29 @@
-"""The store: what was put comes back byte for byte, or not at all."""
+"""The store: what was put comes back byte for byte, or not at all. Every test runs for both kinds of journal."""
 
 import os
-import pickle
-import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medvlm_tui.core.specs import EncoderKey, FeatureTable
+from medvlm_tui.core.specs import EncoderKey
 from medvlm_tui.core.store import Store
+from medvlm_tui.core.store_check import verify
 from medvlm_tui.errors import CorruptEntryError, StoreError
+from tests.unit.made_store import ENCODER, flip, pretend, table, value_files
 
-ENCODER = EncoderKey("m", "w", "p", "pooled", "fp32", "1")
 
-
-def table(rows: int = 5) -> FeatureTable:
-    matrix = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
-    names = tuple(f"{i}.png" for i in range(rows))
-    return FeatureTable(ENCODER, "d", names, ("a",) * rows, ("",) * rows, matrix, ("a",), {"x.png": "truncated"})
+@pytest.fixture(params=["sqlite", "files"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    pretend(monkeypatch, request.param)
+    return request.param
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(tmp_path: Path, kind: str):
     with Store(tmp_path / "store") as opened:
+        assert opened.kind == kind
         yield opened
-
-
-def value_files(store: Store) -> list[Path]:
-    return sorted((store.directory / "journal").rglob("*.val"))
-
-
-def database(store: Store) -> sqlite3.Connection:
-    return sqlite3.connect(store.directory / "journal" / "cache.db")
 
 
 def test_a_value_comes_back_in_this_and_in_the_next_process(store: Store) -> None:
@@ -63,6 +54,21 @@ def test_a_result_keeps_arrays_and_record(store: Store) -> None:
     assert not store.has_result("r2")
 
 
+def test_keys_are_listed_by_prefix(store: Store) -> None:
+    names = ["block/e/1", "block/e/2", "block/f/1", "plain", "result/a", "rise/a/000001"]
+    for name in reversed(names):
+        store.put(name, name.encode())
+    assert store.keys() == names
+    assert store.keys("block/e/") == names[:2]
+    assert store.keys("block/") == names[:3]
+    assert store.keys("re") == ["result/a"]
+    assert store.keys("nothing/") == []
+    store.discard("block/e/1")
+    assert store.keys("block/e/") == ["block/e/2"]
+    assert "block/e/1" not in store
+    assert "block/e/2" in store
+
+
 def test_blocks_of_one_encoder_are_listed_apart_from_another(store: Store) -> None:
     other = EncoderKey("m2", "w", "p", "pooled", "fp32", "1")
     store.put_block(ENCODER, ["a", "b"], np.ones((2, 3), np.float32))
@@ -72,88 +78,82 @@ def test_blocks_of_one_encoder_are_listed_apart_from_another(store: Store) -> No
     assert rows.tolist() == [[1.0] * 3] * 2
 
 
-@pytest.mark.parametrize("position", [0, 5, 20, 27, 30, -1])
+def test_only_the_blocks_that_hold_a_wanted_image_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        store.put_block(ENCODER, [f"{number}a", f"{number}b"], np.full((2, 3), number, np.float32))
+    read: list[str] = []
+    value = store.journal.value
+    monkeypatch.setattr(store.journal, "value", lambda key: read.append(key) or value(key))
+    [(digests, rows)] = list(store.blocks(ENCODER, {"2b", "elsewhere"}))
+    assert digests == ["2a", "2b"]
+    assert rows[0, 0] == 2
+    assert len(read) == 1
+    assert sorted(name for listed in store.block_digests(ENCODER) for name in listed) == sorted(
+        f"{number}{letter}" for number in range(4) for letter in "ab"
+    )
+    assert len(read) == 1
+
+
+def test_a_header_that_lies_about_its_images_is_not_believed(store: Store) -> None:
+    store.put_block(ENCODER, ["aa", "bb"], np.ones((2, 3), np.float32))
+    [file] = value_files(store)
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'\\"bb\\"', b'\\"bc\\"'))
+    assert list(store.block_digests(ENCODER)) == []
+    assert list(store.blocks(ENCODER, {"bb"})) == []
+    assert store.keys() == []
+
+
+@pytest.mark.parametrize("position", [0, 5, 20, 27, 30, 34, -1])
 def test_a_flipped_bit_is_found_and_the_entry_forgotten(store: Store, position: int) -> None:
     store.put_result("r", {"a": np.arange(10)}, {})
     [file] = value_files(store)
-    data = bytearray(file.read_bytes())
-    data[position] ^= 1
-    file.write_bytes(data)
+    flip(file, position)
     with pytest.raises(CorruptEntryError):
         store.get("result/r")
+    assert [damage.key for damage in verify(store)][0] in ("result/r", "")
     assert store.result("r") is None
     store.put_result("r", {"a": np.arange(10)}, {})
     assert store.result("r") is not None
 
 
-def test_a_truncated_or_missing_value_is_never_returned(store: Store) -> None:
+def test_putting_over_a_damaged_value_replaces_it(store: Store) -> None:
+    store.put("k", b"body")
+    flip(value_files(store)[0], -1)
+    store.put("k", b"body")
+    assert store.get("k") == b"body"
+
+
+def test_a_truncated_value_is_never_returned(store: Store) -> None:
     store.put("k", b"x" * 1000)
     [file] = value_files(store)
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(CorruptEntryError):
         store.get("k")
-    file.unlink()
-    with pytest.raises(CorruptEntryError):
-        store.get("k")
+    assert len(list(verify(store))) == 1
 
 
-class Payload:
-    """Makes a file when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
-
-
-@pytest.mark.parametrize(("raw", "mode"), [(1, 4), (1, 1), (1, 3), (0, 2), (0, 4)])
-def test_a_planted_pickle_is_not_read(store: Store, tmp_path: Path, raw: int, mode: int) -> None:
-    store.put("good", b"1")
-    trap = tmp_path / "trap"
-    body = pickle.dumps(Payload(trap))
-    with database(store) as connection:
-        key = "planted" if raw else body
-        connection.execute(
-            "INSERT INTO Cache (key, raw, store_time, mode, value, size) VALUES (?, ?, 0, ?, ?, 1)",
-            (key, raw, mode, body),
-        )
-    with Store(store.directory) as again:
-        again.keys()
-        if raw:
-            with pytest.raises(CorruptEntryError):
-                again.get("planted")
-        again.put("another", b"2")
-        again.discard("planted")
-        assert again.get("good") == b"1"
-    assert not trap.exists()
+def test_a_value_in_the_place_of_another_key_is_never_returned(store: Store) -> None:
+    store.put("k/one", b"1")
+    store.put("k/two", b"2")
+    one, two = (file.read_bytes() for file in value_files(store))
+    for file, data in zip(value_files(store), (two, one), strict=True):
+        file.write_bytes(data)
+    for key in ("k/one", "k/two"):
+        with pytest.raises(CorruptEntryError):
+            store.get(key)
+    assert len(list(verify(store))) == 2
 
 
-@pytest.mark.parametrize("name", ["../../victim", "/etc/passwd", "ab/cd/../../../victim.val"])
-def test_a_planted_file_name_is_neither_read_nor_removed(store: Store, tmp_path: Path, name: str) -> None:
-    victim = store.directory / "victim"
-    victim.write_bytes(b"precious")
+def test_a_link_in_the_place_of_a_value_is_not_followed(store: Store, tmp_path: Path) -> None:
     store.put("k", b"1")
-    with database(store) as connection:
-        connection.execute("UPDATE Cache SET filename = ? WHERE key = 'k'", (name,))
+    [file] = value_files(store)
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(CorruptEntryError):
         store.get("k")
     store.discard("k")
-    assert victim.read_bytes() == b"precious"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("sqlite_synchronous", 0), ("eviction_policy", "least-recently-used"), ("sqlite_x; DROP TABLE Cache", 1)],
-)
-def test_foreign_settings_rows_are_refused_before_they_act(store: Store, key: str, value: object) -> None:
-    store.put("k", b"1")
-    with database(store) as connection:
-        connection.execute("INSERT OR REPLACE INTO Settings VALUES (?, ?)", (key, value))
-    with Store(store.directory) as again:
-        assert again.get("k") == b"1"
-        with pytest.raises(StoreError, match="never writes"):
-            again.put("k2", b"2")
+    assert (tmp_path / "elsewhere").exists()
 
 
 def test_values_are_bytes_and_keys_are_text(store: Store) -> None:
@@ -163,14 +163,6 @@ def test_values_are_bytes_and_keys_are_text(store: Store) -> None:
         store.put(("a", 1), b"x")  # type: ignore[arg-type]
 
 
-def test_the_store_syncs_and_never_evicts(store: Store) -> None:
-    store.put("k", b"1")
-    settings = dict(database(store).execute("SELECT key, value FROM Settings"))
-    assert settings["sqlite_synchronous"] == 2
-    assert settings["eviction_policy"] == "none"
-    assert settings["cull_limit"] == 0
-
-
 def test_a_sealed_table_is_mapped_and_equal(store: Store) -> None:
     store.seal("t", table())
     found = store.tables.read("t")
@@ -178,17 +170,54 @@ def test_a_sealed_table_is_mapped_and_equal(store: Store) -> None:
     assert isinstance(found.matrix, np.memmap)
     assert np.array_equal(found.matrix, table().matrix)
     assert (found.ids, found.failed, found.encoder) == (table().ids, {"x.png": "truncated"}, ENCODER)
+    assert store.tables.intact("t")
+    assert store.tables.listed() == ["t"]
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "json"])
-def test_a_damaged_sealed_table_counts_as_absent(store: Store, suffix: str) -> None:
+@pytest.mark.parametrize("position", [0, 40, 100, -2, -1])
+def test_a_damaged_sealed_table_counts_as_absent(store: Store, suffix: str, position: int) -> None:
     store.seal("t", table())
-    file = store.directory / "sealed" / f"t.{suffix}"
-    data = bytearray(file.read_bytes())
-    data[-2 if suffix == "safetensors" else 0] ^= 1
-    file.write_bytes(data)
+    flip(store.directory / "sealed" / f"t.{suffix}", position)
+    assert len(list(verify(store))) == 1
+    with Store(store.directory, read_only=True) as reader:
+        assert reader.tables.read("t") is None
+        assert "t" in reader.tables
     with Store(store.directory) as again:
         assert again.tables.read("t") is None
+        assert "t" not in again.tables
+        again.seal("t", table())
+        assert again.tables.read("t") is not None
+
+
+def test_a_sealed_table_is_verified_once_in_a_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.seal("t", table())
+    files: list[Path] = []
+    monkeypatch.setattr("medvlm_tui.core.manifest.checksums", _counting(files))
+    assert store.tables.read("t") is not None
+    assert store.tables.read("t") is not None
+    assert len(files) == 1
+    path = store.directory / "sealed" / "t.safetensors"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert store.tables.read("t") is None
+    assert len(files) == 2
+
+
+def _counting(files: list[Path]):
+    from medvlm_tui.core.manifest import checksums
+
+    def counted(path: Path, sha256: bool = True):
+        files.append(path)
+        return checksums(path, sha256)
+
+    return counted
+
+
+def test_a_table_under_another_tables_name_is_not_read(store: Store) -> None:
+    store.seal("t", table())
+    for suffix in ("json", "safetensors"):
+        (store.directory / "sealed" / f"t.{suffix}").rename(store.directory / "sealed" / f"u.{suffix}")
+    assert store.tables.read("u") is None
 
 
 def test_a_read_only_store_reads_and_refuses_to_write(store: Store) -> None:
@@ -199,9 +228,13 @@ def test_a_read_only_store_reads_and_refuses_to_write(store: Store) -> None:
             reader.put("k2", b"2")
         with pytest.raises(StoreError, match="reading only"):
             reader.seal("t", table())
+        with pytest.raises(StoreError, match="reading only"):
+            reader.discard("k")
+    with pytest.raises(StoreError, match="no store"):
+        Store(store.directory.parent / "absent", read_only=True)
 
 
-def test_foreign_or_loose_directories_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_foreign_or_loose_directories_are_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loose = tmp_path / "loose"
     loose.mkdir()
     loose.chmod(0o777)
@@ -214,17 +247,26 @@ def test_foreign_or_loose_directories_are_refused(tmp_path: Path, monkeypatch: p
         Store(full)
     mine = tmp_path / "mine"
     Store(mine).close()
+    assert mine.stat().st_mode & 0o777 == 0o700
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(StoreError, match="another user"):
         Store(mine)
 
 
-def test_another_format_is_refused_and_left_alone(store: Store) -> None:
-    marker = store.directory / "format.json"
-    marker.write_text('{"format": 99}')
-    with pytest.raises(StoreError, match="format 99"):
-        Store(store.directory)
-    assert marker.read_text() == '{"format": 99}'
+@pytest.mark.parametrize(
+    "marker", ['{"format": 99}', '{"format": 0, "journal": "sqlite"}', '{"format": 1, "journal": "x"}', "{", "[]"]
+)
+def test_another_format_is_refused_and_left_alone(store: Store, marker: str) -> None:
+    store.put("k", b"1")
+    before = {path: path.read_bytes() for path in store.directory.rglob("*") if path.is_file()}
+    (store.directory / "format.json").write_text(marker)
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match=r"format|journal|cannot be read"):
+            Store(store.directory, read_only=read_only)
+    after = {path: path.read_bytes() for path in store.directory.rglob("*") if path.is_file()}
+    assert after.pop(store.directory / "format.json") == marker.encode()
+    before.pop(store.directory / "format.json")
+    assert after == before
 
 
 def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,3 +285,24 @@ def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.Monkey
     assert store.get("k2") is None
     store.put("k2", b"2")
     assert store.get("k2") == b"2"
+
+
+def test_file_digests_that_were_damaged_are_forgotten(store: Store, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"1")
+    digest = store.file_digests.of(image)
+    store.file_digests.save()
+    remembered = store.directory / "file_digests.json"
+    remembered.write_bytes(remembered.read_bytes().replace(digest.encode(), (digest[:-1] + "x").encode()))
+    assert len(list(verify(store))) == 1
+    with Store(store.directory) as again:
+        assert again.file_digests.of(image) == digest
+
+
+def test_an_intact_store_has_no_damage(store: Store) -> None:
+    for number in range(5):
+        store.put_block(ENCODER, [str(number)], np.ones((1, 3), np.float32))
+    store.put_result("r", {"a": np.arange(3)}, {})
+    store.seal("t", table())
+    store.discard("result/r")
+    assert list(verify(store)) == []
