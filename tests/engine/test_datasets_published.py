@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -296,6 +297,45 @@ def test_deepdrid_has_the_study_s_counts_and_its_parts(tmp_path):
     assert open_dataset(spec, tmp_path, strict=True).warnings == ()
     assert list(classes_of(open_dataset(spec, tmp_path, part="validation")).values()) == [174, 46, 92, 68, 20]
     assert len(open_dataset(spec, tmp_path, part="all").samples) == 1600
+
+
+def workbook(path: Path, rows, shared: bool) -> None:
+    """An .xlsx as Excel writes it: text in a table of shared strings, or inline as other programs do."""
+    space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    strings, lines = [], []
+    for r, row in enumerate(rows, start=1):
+        cells = []
+        for column, value in zip("ABCDE", row, strict=False):
+            if isinstance(value, str) and shared:
+                strings.append(value)
+                cells.append(f'<c r="{column}{r}" t="s"><v>{len(strings) - 1}</v></c>')
+            elif isinstance(value, str):
+                cells.append(f'<c r="{column}{r}" t="inlineStr"><is><t>{value}</t></is></c>')
+            elif value is not None:
+                cells.append(f'<c r="{column}{r}"><v>{value}</v></c>')
+        lines.append(f'<row r="{r}">{"".join(cells)}</row>')
+    with ZipFile(path, "w") as archive:
+        sheet = f'<worksheet xmlns="{space}"><sheetData>{"".join(lines)}</sheetData></worksheet>'
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+        if shared:
+            items = "".join(f"<si><t>{text}</t></si>" for text in strings)
+            archive.writestr("xl/sharedStrings.xml", f'<sst xmlns="{space}">{items}</sst>')
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_deepdrid_evaluation_comes_from_the_challenge_s_sheet(tmp_path, shared):
+    folder = tmp_path / "regular_fundus_images" / "Online-Challenge1&2-Evaluation"
+    touch(folder, *(f"Images/{p}/{p}_{eye}.jpg" for p in (347, 348) for eye in ("l1", "r1")))
+    rows = [("image_id", "DR_Levels"), ("347_l1", 1), ("347_r1", 1), ("348_l1", 4), ("348_r1", 4), ("349_l1", 0)]
+    workbook(folder / "Challenge1_labels.xlsx", rows, shared)
+    dataset = open_dataset(CATALOG["deepdrid"], tmp_path, part="evaluation")
+    assert classes_of(dataset) == {"Mild NPDR": 2, "PDR": 2}
+    assert {(s.group, s.part) for s in dataset.samples} == {("347", "evaluation"), ("348", "evaluation")}
+    assert "1 of 5 listed images are not there" in dataset.warnings[0]
+    for broken in (b"no workbook", b""):
+        (folder / "Challenge1_labels.xlsx").write_bytes(broken)
+        with pytest.raises(DatasetError, match="no workbook"):
+            open_dataset(CATALOG["deepdrid"], tmp_path, part="evaluation")
 
 
 @pytest.mark.parametrize("grade", [("", ""), ("1", "2"), ("5", ""), ("mild", ""), ("1.5", "")])

@@ -18,16 +18,19 @@ from medvlm_tui.engine.datasets.label_table import read_table
 from medvlm_tui.engine.datasets.layout import find_folder, relative_id
 from medvlm_tui.errors import DatasetError
 
+_EVALUATION = "Online-Challenge1&2-Evaluation"
 _FOLDERS = {
     "training": ("regular-fundus-training",),
     "validation": ("regular-fundus-validation",),
-    "all": ("regular-fundus-training", "regular-fundus-validation"),
+    "evaluation": (_EVALUATION,),
+    "all": ("regular-fundus-training", "regular-fundus-validation", _EVALUATION),
 }
+_EVALUATION_LABELS = "Challenge1_labels.xlsx"
 _EYES = ("left_eye_DR_Level", "right_eye_DR_Level")
 
 
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
-    """Return the images of the regular fundus training set (default), of the validation set, or of both."""
+    """Return the images of the regular fundus training set (default), of validation, evaluation, or of all."""
     folders = _FOLDERS[part or "training"]
     base = find_folder(root, lambda folder: _label_file(folder / folders[0]) is not None)
     if base is None:
@@ -35,9 +38,7 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     samples: list[Sample] = []
     missing: list[str] = []
     for name in folders:
-        table = _label_file(base / name)
-        for line, cells in read_table(spec.id, table, ("patient_id", "image_id", *_EYES)) if table else []:
-            sample = _sample(spec, base, name, f"{name}.csv line {line}", cells)
+        for sample in _samples(spec, base, name):
             if sample.path.is_file():
                 samples.append(sample)
             else:
@@ -46,21 +47,39 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
 
 
 def _label_file(folder: Path) -> Path | None:
-    """Return the part's CSV: in its folder, or beside it as in some copies."""
-    places = (folder / f"{folder.name}.csv", folder.with_name(f"{folder.name}.csv"))
+    """Return the part's label file: in its folder, or beside it as in some copies."""
+    name = _EVALUATION_LABELS if folder.name == _EVALUATION else f"{folder.name}.csv"
+    places = (folder / name, folder.with_name(name))
     return next((path for path in places if path.is_file()), None) if folder.is_dir() else None
 
 
-def _sample(spec: DatasetSpec, base: Path, folder: str, where: str, cells: Mapping[str, str]) -> Sample:
-    patient, image = cells["patient_id"], cells["image_id"]
-    path = inside(base, f"{folder}/Images/{patient}/{image}.jpg", where)
-    part = folder.rsplit("-", 1)[1]
-    return Sample(relative_id(path, base), path, _grade(spec, where, cells), group=patient, part=part)
+def _samples(spec: DatasetSpec, base: Path, folder: str) -> list[Sample]:
+    table = _label_file(base / folder)
+    if table is None:
+        return []
+    if folder == _EVALUATION:
+        # The sheet of the challenge has no patient column: the image id begins with it.
+        columns: tuple[str, ...] = ("DR_Levels",)
+        rows = read_table(spec.id, table, ("image_id", *columns))
+        patients = [cells["image_id"].split("_")[0] for _, cells in rows]
+    else:
+        columns = _EYES
+        rows = read_table(spec.id, table, ("patient_id", "image_id", *columns))
+        patients = [cells["patient_id"] for _, cells in rows]
+    return [
+        _sample(base, folder, patient, cells["image_id"], _grade(spec, f"{table.name} line {line}", cells, columns))
+        for patient, (line, cells) in zip(patients, rows, strict=True)
+    ]
 
 
-def _grade(spec: DatasetSpec, where: str, cells: Mapping[str, str]) -> str:
-    """Return the grade's name; exactly one eye's column holds a number from 0 to 4."""
-    filled = [cells[eye] for eye in _EYES if cells[eye]]
+def _sample(base: Path, folder: str, patient: str, image: str, grade: str) -> Sample:
+    path = inside(base, f"{folder}/Images/{patient}/{image}.jpg", folder)
+    return Sample(relative_id(path, base), path, grade, group=patient, part=folder.rsplit("-", 1)[1].lower())
+
+
+def _grade(spec: DatasetSpec, where: str, cells: Mapping[str, str], columns: tuple[str, ...]) -> str:
+    """Return the grade's name; exactly one of the columns (one an eye) holds a number from 0 to 4."""
+    filled = [cells[column] for column in columns if cells[column]]
     try:
         (grade,) = (float(text) for text in filled)
         if grade not in range(len(spec.classes)):

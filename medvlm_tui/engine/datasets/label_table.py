@@ -1,4 +1,4 @@
-"""Reading label files: CSV in UTF-8 or Parquet, with named columns, as published or as people save them again."""
+"""Reading label files with named columns: CSV in UTF-8, Parquet, or the first sheet of a workbook."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def read_table(dataset: str, path: Path, required: Iterable[str]) -> tuple[Row, 
 
 
 def open_table(dataset: str, path: Path) -> LabelTable:
-    """Return the columns and rows of a CSV or Parquet file; raises DatasetError. A byte-order mark is passed over."""
+    """Return columns and rows of a .parquet, .xlsx or CSV file (a byte-order mark is passed over); raises DatasetError."""
     if path.suffix.lower() == ".parquet":
         return _parquet(dataset, path)
+    if path.suffix.lower() == ".xlsx":
+        return _sheet(dataset, path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
@@ -54,6 +56,19 @@ def open_table(dataset: str, path: Path) -> LabelTable:
 
 def _row(names: Iterable[str], cells: Mapping[str, object]) -> Mapping[str, str]:
     return {name: "" if cells.get(name) is None else str(cells[name]).strip() for name in names}
+
+
+def _sheet(dataset: str, path: Path) -> LabelTable:
+    from medvlm_tui.engine.datasets.spreadsheet import read_rows
+
+    try:
+        head, *rows = read_rows(path) or [[]]
+    except (OSError, ValueError) as error:
+        message = f"{dataset}: {clean(str(path))} cannot be read: {clean(str(error))}"
+        raise DatasetError(message, "save it as CSV, or download it again") from error
+    names = tuple(name.strip() for name in head)
+    cells = [dict(zip(names, row, strict=False)) for row in rows]
+    return LabelTable(names, tuple((line, _row(names, row)) for line, row in enumerate(cells, start=2)))
 
 
 def _parquet(dataset: str, path: Path) -> LabelTable:
