@@ -111,7 +111,7 @@ def test_a_flipped_bit_is_found_and_the_entry_forgotten(store: Store, position: 
     flip(file, position)
     with pytest.raises(CorruptEntryError):
         store.get("result/r")
-    assert [damage.key for damage in verify(store)][0] in ("result/r", "")
+    assert next(iter(verify(store))).key in ("result/r", "")
     assert store.result("r") is None
     store.put_result("r", {"a": np.arange(10)}, {})
     assert store.result("r") is not None
