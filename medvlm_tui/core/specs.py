@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from medvlm_tui.core import digests
+
+if TYPE_CHECKING:
+    # Only named in annotations: numpy costs 0.1 s, and the screens start without it.
+    import numpy as np
+    from numpy.typing import NDArray
 
 ResizeMode = Literal["short_side", "squash", "long_side_pad", "pad_square"]
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
