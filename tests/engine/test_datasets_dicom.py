@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core.specs import Sample
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.windows import parse_window
 from medvlm_tui.errors import ImageError, UsageError
@@ -241,3 +243,45 @@ def test_names_of_windows_are_canonical():
     assert str(parse_window("40.0/400")) == str(parse_window("40/400.0")) == "40/400"
     assert str(parse_window("")) == "file"
     assert str(parse_window("lung")) == "lung"
+
+
+# -- folders labelled by tag ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def export(tmp_path):
+    """As a scanner writes it: numbered files without suffix in numbered folders, among other files."""
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for i in range(8):
+        folder = tmp_path / "DICOM" / f"S{i // 4}"
+        folder.mkdir(parents=True, exist_ok=True)
+        tags = {"Modality": "CT" if i % 2 else "MR", "PatientID": f"Doe{i // 3}", "PatientName": "Doe^Jane"}
+        made(folder / f"IM{i:04d}", pixels, **tags)
+    made(tmp_path / "DICOM" / "plain.dcm", pixels)
+    (tmp_path / "DICOM" / "DICOMDIR").write_bytes(b"\0" * 200)
+    (tmp_path / "DICOM" / "README.txt").write_text("DICM")
+    return tmp_path
+
+
+def test_a_tag_labels_a_folder(export):
+    spec = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders", root=export)
+    dataset = open_dataset(spec, view="tag:Modality")
+    assert {s.id: s.label for s in dataset.samples} == {
+        f"DICOM/S{i // 4}/IM{i:04d}": "CT" if i % 2 else "MR" for i in range(8)
+    }
+    assert [s.group for s in dataset.samples] == [f"patient {1 + i // 3}" for i in range(8)]
+    assert "Doe" not in repr(dataset)
+    assert dataset.warnings == ("own: 1 of 9 DICOM files have no Modality",)
+    assert np.asarray(read_sample(dataset.samples[0])).shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("tag", ["PatientName", "PatientID", "StudyDate", "AccessionNumber", "NoSuchTag", ""])
+def test_tags_that_identify_people_make_no_labels(export, tag):
+    spec = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders", root=export)
+    with pytest.raises(UsageError):
+        open_dataset(spec, view=f"tag:{tag}")
+
+
+def test_a_catalog_dataset_has_no_tag_views(tmp_path):
+    with pytest.raises(UsageError):
+        open_dataset(load_datasets()["brain_mr"], tmp_path, view="tag:Modality")

@@ -17,6 +17,8 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"
+TAG_VIEW = "tag:"
+"""Label views of the user's own DICOM folders: `tag:Modality` labels each file by that tag."""
 _NAMED_DIFFERENCES = 6
 _FILES_A_TASK = 64
 
@@ -55,10 +57,12 @@ def open_dataset(
     DatasetError (nothing to read, a class with fewer than two images; with `strict`, any difference from the catalog).
     """
     root = _existing_root(spec, root or spec.root)
-    _check_choice(spec, "label view", view, [DEFAULT_VIEW, *spec.views])
+    by_tag = view.startswith(TAG_VIEW) and not spec.layout
+    if not by_tag:
+        _check_choice(spec, "label view", view, [DEFAULT_VIEW, *spec.views])
     if spec.parts:
         _check_choice(spec, "part", part, spec.parts)
-    reading = reader_of(spec).read(spec, root, view, part)
+    reading = reader_of(replace(spec, reader="dicom_tags") if by_tag else spec).read(spec, root, view, part)
     differences = (*_count_differences(spec, part, reading.samples), *reading.warnings)
     if strict and differences:
         raise DatasetError(differences[0], "complete the dataset, or run without --strict")
@@ -77,8 +81,11 @@ def open_dataset(
 
 
 def reader_of(spec: DatasetSpec) -> Reader:
-    """Return the module that reads the dataset's layout."""
-    return cast(Reader, import_module(f"medvlm_tui.engine.datasets.{spec.reader}"))
+    """Return the module that reads the layout; raises DatasetError when a library that it needs is missing."""
+    try:
+        return cast(Reader, import_module(f"medvlm_tui.engine.datasets.{spec.reader}"))
+    except ModuleNotFoundError as error:
+        raise DatasetError(f"{spec.id}: reading it needs {error.name}", f"pip install {error.name}") from error
 
 
 def how_to_give(spec: DatasetSpec) -> str:

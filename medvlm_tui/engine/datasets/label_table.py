@@ -38,7 +38,7 @@ def read_table(dataset: str, path: Path, required: Iterable[str]) -> tuple[Row, 
 
 
 def open_table(dataset: str, path: Path) -> LabelTable:
-    """Return columns and rows of a .parquet, .xlsx or CSV file (a byte-order mark is passed over); raises DatasetError."""
+    """Return columns and rows of a .parquet, .xlsx or CSV file (a byte-order mark is allowed); raises DatasetError."""
     if path.suffix.lower() == ".parquet":
         return _parquet(dataset, path)
     if path.suffix.lower() == ".xlsx":

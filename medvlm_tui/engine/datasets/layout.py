@@ -12,13 +12,24 @@ from medvlm_tui.errors import DatasetError
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES = DICOM_SUFFIXES | {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-_MAX_DEPTH = 8
+_MAX_DEPTH = 32
+_DICOM_MARK = b"DICM"
+_DICOM_MARK_OFFSET = 128
 _MASK_STEM = re.compile(r"(?P<image>.+)_mask(_\d+)?", re.DOTALL)
 
 
 def is_image(path: Path) -> bool:
     """Whether a name looks like an image of a supported format; hidden files (`._x.jpg` too) do not."""
     return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM: by its suffix, or where it has none by its mark; raises OSError."""
+    if path.suffix:
+        return path.suffix.lower() in DICOM_SUFFIXES
+    with open(path, "rb") as file:
+        file.seek(_DICOM_MARK_OFFSET)
+        return file.read(len(_DICOM_MARK)) == _DICOM_MARK
 
 
 def folders_below(root: Path, max_depth: int = _MAX_DEPTH) -> Iterator[Path]:
@@ -56,10 +67,15 @@ def child(folder: Path, name: str) -> Path | None:
     return next((path for path in child_folders(folder) if path.name.casefold() == name.casefold()), None)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return the regular files directly in `folder` that are not hidden, sorted by name."""
+    entries = _entries(folder)
+    return [folder / name for name in sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))]
+
+
 def images_in(folder: Path) -> list[Path]:
     """Return the image files directly in `folder`, sorted by name."""
-    names = [entry.name for entry in _entries(folder) if _is_file(entry)]
-    return sorted((path for name in names if is_image(path := folder / name)), key=lambda path: path.name)
+    return [path for path in files_in(folder) if is_image(path)]
 
 
 def images_below(folder: Path) -> list[Path]:

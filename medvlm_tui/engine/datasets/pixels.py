@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
-from medvlm_tui.engine.datasets.layout import DICOM_SUFFIXES
+from medvlm_tui.engine.datasets.layout import is_dicom
 from medvlm_tui.engine.images.windows import parse_window
 from medvlm_tui.errors import ImageError
 
@@ -23,11 +23,13 @@ def read_sample(sample: Sample, window: str = "") -> Image.Image:
 
     `window` says how more than 8 bits become 8 (see images/windows.py); features depend on it.
     """
-    suffix = sample.path.suffix.lower()
-    if suffix == ".npz":
+    if sample.path.suffix.lower() == ".npz":
         return _from_archive(sample)
-    if suffix in DICOM_SUFFIXES:
-        return _from_dicom(sample, window)
+    try:
+        if is_dicom(sample.path):
+            return _from_dicom(sample, window)
+    except OSError as error:
+        raise ImageError(f"{clean(sample.id)} cannot be read: {error.strerror}", "check the file") from error
     from medvlm_tui.engine.images.raster import read_image
 
     chosen = parse_window(window)
