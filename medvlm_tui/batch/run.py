@@ -63,11 +63,12 @@ def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> in
 
 
 def _show(events: Iterator[Event], display: Display) -> RunFinished:
-    for event in events:
-        display.show(event)
-        if isinstance(event, RunFinished):
-            return event
-    raise AssertionError("a run ends with RunFinished")
+    """Show every event; the engine puts its files in order after the last one, so none is left unread."""
+    last: Event | None = None
+    for last in events:
+        display.show(last)
+    assert isinstance(last, RunFinished)
+    return last
 
 
 def _dry_run(engine: Engine, request: RunRequest, options: BatchOptions) -> int:
