@@ -14,7 +14,7 @@ from medvlm_tui.engine.datasets.fingerprints import HASH_BITS, Fingerprint
 MAX_DISTANCE = 40
 MIN_CORRELATION = 0.98
 _MIN_CONTRAST = 2.0
-_BLOCK = 2048
+_BLOCK = 1024
 
 
 def exact_sets(found: Sequence[Fingerprint | None]) -> list[list[int]]:
