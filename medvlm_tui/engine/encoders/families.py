@@ -33,6 +33,7 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     "transformers": FamilyEntry(f"{_HERE}.transformers_", "1", ("config.json",)),
     "timm": FamilyEntry(f"{_HERE}.timm_", "1"),
     "torchvision": FamilyEntry(f"{_HERE}.torchvision_", "1"),
+    "flair": FamilyEntry(f"{_HERE}.flair", "1"),
     "efficientnet_lite": FamilyEntry(f"{_HERE}.efficientnet_lite", "1"),
 }
 

@@ -11,31 +11,33 @@ from open_clip.factory import get_model_config
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
 from medvlm_tui.core.specs import ModelSpec, Precision
-from medvlm_tui.engine.encoders.checkpoints import building, load_strictly, read_tower
+from medvlm_tui.engine.encoders.checkpoints import Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.errors import WeightsError
 
 
 def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> NetworkEncoder:
-    """Build the tower that `architecture` names and load `visual.*` into it.
+    """Build the tower that `architecture` names and load `visual.*` (or `options.prefix`) into it.
 
     `options.read_config` lets the repository's open_clip_config.json define the tower where it exists;
     `options.vision` defines one that open_clip has no name for. Features: `encode_image`, not normalised.
     """
     assert weights.path is not None
     network = build_tower(model_config(spec, weights), spec.dim(feature))
-    load_strictly(network, read_tower(weights.path).below(_prefix(weights)))
+    load_strictly(network, image_tower(weights, str(spec.options.get("prefix", "visual."))))
     return NetworkEncoder(spec, feature, network, device, precision, lambda pixels: _pooled(network(pixels)))
 
 
-def _prefix(weights: Weights) -> str:
+def image_tower(weights: Weights, prefix: str) -> Tower:
+    """Return the tensors below `prefix`, also where a distributed run has put `module.` before it."""
     assert weights.path is not None
-    names = list(read_tower(weights.path).readers)
-    prefix = next((p for p in ("visual.", "module.visual.") if any(n.startswith(p) for n in names)), None)
-    if prefix is None:
-        raise WeightsError(f"{weights.path} holds no tensors named visual.*", "it is not a checkpoint of open_clip")
-    return prefix
+    whole = read_tower(weights.path)
+    for candidate in (prefix, f"module.{prefix}"):
+        tower = whole.below(candidate)
+        if tower.readers:
+            return tower
+    raise WeightsError(f"{weights.path} holds no tensors named {prefix}*", "it is not a checkpoint of this model")
 
 
 def model_config(spec: ModelSpec, weights: Weights) -> Mapping[str, Any]:

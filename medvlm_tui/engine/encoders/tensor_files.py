@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.encoders import unpickling
 from medvlm_tui.errors import WeightsError
 
 _DTYPES = {
@@ -112,13 +113,15 @@ class PickleFile:
 
 
 def _load_plain(path: Path) -> Any:
+    """Load through torch's own restricted reader; where the file also holds foreign objects, without them."""
+    mapped = zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        except UnpicklingError:
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling, mmap=mapped)
     except UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds more than tensors; it was not loaded, and nothing in it ran",
-            "get the weights as .safetensors, or from the page that `medvlm-tui models ID` names",
-        ) from error
+        raise WeightsError(f"{path} is damaged, or no file of torch", _DAMAGED) from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
     except Exception as error:  # torch raises many kinds on damaged archives

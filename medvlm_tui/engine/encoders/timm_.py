@@ -16,11 +16,13 @@ from medvlm_tui.engine.encoders.weights import Weights
 def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> NetworkEncoder:
     """Build `architecture` with `options.arguments` and load everything but its classifier.
 
+    `options.tail` names a tensor by which the tower is found in a file that holds more.
+
     Features: timm's pooled vector before the classifier (a ViT's class token where it pools by that).
     """
     assert weights.path is not None
     network = build(spec.architecture, dict(spec.options.get("arguments", {})))
-    tower = read_tower(weights.path)
+    tower = read_tower(weights.path, str(spec.options.get("tail", "")))
     load_strictly(network, tower.without(*classifier_prefixes(network)))
     return NetworkEncoder(spec, feature, network, device, precision)
 
