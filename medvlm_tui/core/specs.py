@@ -144,7 +144,7 @@ class Sample:
     group: str = ""
     part: str = ""
     digest: str = ""
-    """Of the file's bytes (and frame, where a file holds several); empty when the file cannot be read."""
+    """Of the file's bytes (and frame, where a file holds several); `unreadable-...` for a file that cannot be read."""
     frame: str = ""
     """Where in the file the image lies, when the file holds several: `array/row` of an .npz, a frame's number."""
     mask: Path | None = None

@@ -21,6 +21,7 @@ TAG_VIEW = "tag:"
 """Label views of the user's own DICOM folders: `tag:Modality` labels each file by that tag."""
 _NAMED_DIFFERENCES = 6
 _FILES_A_TASK = 64
+_UNREADABLE = "unreadable-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,8 @@ def _digested(sample: Sample, known: FileDigests) -> Sample:
     try:
         digest = known.of(sample.path)
     except OSError:
-        return replace(sample, digest="")
+        # Its own digest each, so that extraction tries each, and each fails for itself.
+        return replace(sample, digest=_UNREADABLE + of_bytes(os.fsencode(sample.id)))
     return replace(sample, digest=of_bytes(f"{digest}/{sample.frame}".encode()) if sample.frame else digest)
 
 
@@ -202,7 +204,7 @@ def _classes(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> tuple[s
 
 
 def _unreadable(spec: DatasetSpec, samples: list[Sample]) -> tuple[str, ...]:
-    names = sorted(sample.id for sample in samples if not sample.digest)
+    names = sorted(sample.id for sample in samples if sample.digest.startswith(_UNREADABLE))
     if not names:
         return ()
     return (f"{spec.id}: {len(names):,} of {len(samples):,} files cannot be read, the first is {clean(names[0])}",)
