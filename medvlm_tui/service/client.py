@@ -32,7 +32,7 @@ Command = Mapping[str, Any]
 """`{"cmd": "survey" | "plan" | "run", "request": RunRequest.to_record()}`, `{"cmd": "cancel"}`, `{"cmd": "quit"}`."""
 
 
-class EngineStopped(MedvlmError):
+class EngineStoppedError(MedvlmError):
     """The engine's process ended without having been asked to."""
 
 
@@ -40,13 +40,13 @@ class Client(Protocol):
     """One engine, as a front end sees it."""
 
     async def start(self) -> None:
-        """Start the engine; raises EngineStopped when it cannot be started."""
+        """Start the engine; raises EngineStoppedError when it cannot be started."""
 
     async def send(self, command: Command) -> None:
-        """Send one command; raises EngineStopped when nobody listens."""
+        """Send one command; raises EngineStoppedError when nobody listens."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield what the engine says; raises EngineStopped when it ends by itself, returns after `stop`."""
+        """Yield what the engine says; raises EngineStoppedError when it ends by itself, returns after `stop`."""
 
     async def stop(self) -> None:
         """Ask the engine to quit, and end it after a grace of 2 s."""
@@ -80,10 +80,12 @@ class EngineClient:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise EngineStopped(f"the engine could not be started: {error}", "check the workspace's path") from error
+            raise EngineStoppedError(
+                f"the engine could not be started: {error}", "check the workspace's path"
+            ) from error
 
     async def send(self, command: Command) -> None:
-        """Send one command; raises EngineStopped when the engine is gone."""
+        """Send one command; raises EngineStoppedError when the engine is gone."""
         pipe = self._process.stdin if self._process else None
         if pipe is None or pipe.is_closing():
             raise self._stopped()
@@ -113,7 +115,7 @@ class EngineClient:
         try:
             await self.send({"cmd": "quit"})
             await asyncio.wait_for(process.wait(), GRACE_S)
-        except (EngineStopped, TimeoutError):
+        except (EngineStoppedError, TimeoutError):
             self._kill(process)
             await process.wait()
 
@@ -124,10 +126,10 @@ class EngineClient:
         except ProcessLookupError:
             return
 
-    def _stopped(self) -> EngineStopped:
+    def _stopped(self) -> EngineStoppedError:
         code = self._process.returncode if self._process else None
         how = "has not been started" if self._process is None else f"stopped by itself (exit status {code})"
-        return EngineStopped(f"the engine {how}", last_lines(self.log_path))
+        return EngineStoppedError(f"the engine {how}", last_lines(self.log_path))
 
 
 def parse(line: bytes) -> Event:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar, Literal
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from medvlm_tui.core.params import RunRequest
@@ -29,10 +29,15 @@ class MedvlmApp(App[int]):
     """Listens to the engine, keeps the board, and moves between places."""
 
     TITLE = "medvlm-tui"
-    CSS_PATH = ["styles/app.tcss", "styles/home.tcss"]  # a screen that is the default one loads no CSS_PATH of its own
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]
-    SCREENS = {place.name: screen_factory(place) for place in PLACES if place.name != "home"}
-    BINDINGS: ClassVar[list[Binding]] = [
+    CSS_PATH: ClassVar[list[str | PurePath]] = [
+        "styles/app.tcss",
+        "styles/home.tcss",
+    ]  # a screen that is the default one loads no CSS_PATH of its own
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]  # noqa: RUF012 (Textual declares it so)
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[object]]]] = {
+        place.name: screen_factory(place) for place in PLACES if place.name != "home"
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(place.key, f"go('{place.name}')", place.name, show=False) for place in PLACES),
         Binding("f1,question_mark", "help", "keys of this place", show=False, key_display="?"),
         Binding("g", "jump", "go to a place", show=False),
@@ -52,6 +57,9 @@ class MedvlmApp(App[int]):
         self.results = Results(workspace / "store")
         self.engine_error: MedvlmError | None = None
         self.animation_level = "none"
+        # Before the first frame: set later, a theme has every style computed twice.
+        self.register_theme(MEDVLM)
+        self.theme = "medvlm"
 
     def _first_cell(self) -> tuple[str, str]:
         """Return the model and dataset of the command line, where there are any, else the phantom's."""
@@ -64,8 +72,6 @@ class MedvlmApp(App[int]):
 
     def on_mount(self) -> None:
         """Listen to the engine once the first screen is drawn."""
-        self.register_theme(MEDVLM)
-        self.theme = "medvlm"
         self.call_after_refresh(self.restart_engine)
 
     # -- the engine --------------------------------------------------------------------------------
@@ -139,7 +145,7 @@ class MedvlmApp(App[int]):
         else:
             self.push_screen(name)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Leave this place for the one below."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
@@ -203,4 +209,3 @@ def run_tui(workspace: Path, request: RunRequest, mouse: bool = True) -> int:
     app = MedvlmApp(workspace, request=replace(request))
     code = app.run(mouse=mouse)
     return code if code is not None else app.return_code or 0
-

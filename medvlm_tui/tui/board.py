@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -92,7 +93,8 @@ class Board:
 
     def apply(self, event: events.Event) -> None:
         """Take in one event."""
-        handler = getattr(self, f"_on_{type(event).__name__}", None)
+        name = re.sub("([A-Z])", r"_\1", type(event).__name__).lower()
+        handler = getattr(self, f"_on{name}", None)
         if handler is not None:
             handler(event)
 
@@ -111,8 +113,9 @@ class Board:
 
     def who(self, step: Step) -> str:
         """Return whom a step is about: `BiomedCLIP × BreakHis`, empty for the report."""
-        names = (self.model_name(step.model) if step.model else "", self.dataset_name(step.dataset) if step.dataset else "")
-        return " × ".join(name for name in names if name)
+        model = self.model_name(step.model) if step.model else ""
+        dataset = self.dataset_name(step.dataset) if step.dataset else ""
+        return " × ".join(name for name in (model, dataset) if name)
 
     def title(self, step: Step) -> str:
         """Return a step's name for people: `extract BiomedCLIP × BreakHis`."""
@@ -150,29 +153,31 @@ class Board:
 
     # -- events ------------------------------------------------------------------------------------
 
-    def _on_Survey(self, event: events.Survey) -> None:
+    def _on_survey(self, event: events.Survey) -> None:
         self.models = {row.id: row for row in map(records.model_row, event.models)}
         self.datasets = {row.id: row for row in map(records.dataset_row, event.datasets)}
         self.cells = {(cell.model, cell.dataset): cell for cell in map(records.cell, event.cells)}
         self.device_name, self.store_bytes = clean(event.device), event.store_bytes
         self.surveyed = True
 
-    def _on_PlanReady(self, event: events.PlanReady) -> None:
+    def _on_plan_ready(self, event: events.PlanReady) -> None:
         plan = Plan.from_record(event.plan)
         if not event.run_id:
             self.dry_plan = plan
             return
         self.running = True
         self.tasks = {step.id: _task(step) for step in plan.steps}
+        said = {line.message for line in self.log}
         for warning in plan.warnings:
-            self._note("warning", warning)
+            if clean(warning) not in said:
+                self._note("warning", warning)
 
-    def _on_StepStarted(self, event: events.StepStarted) -> None:
+    def _on_step_started(self, event: events.StepStarted) -> None:
         task = self.tasks.get(event.step)
         if task is not None:
             task.state, self.current = "running", event.step
 
-    def _on_StepProgress(self, event: events.StepProgress) -> None:
+    def _on_step_progress(self, event: events.StepProgress) -> None:
         task = self.tasks.get(event.step)
         if task is not None:
             task.state, task.done, task.total = "running", event.done, event.total
@@ -180,7 +185,7 @@ class Board:
             task.rates.append(event.rate)
             self.current = event.step
 
-    def _on_ResultReady(self, event: events.ResultReady) -> None:
+    def _on_result_ready(self, event: events.ResultReady) -> None:
         task = self.tasks.get(event.step)
         if task is None:
             return
@@ -189,28 +194,28 @@ class Board:
             task.done = task.total
         self._note("info", f"{'already there' if event.cached else 'done'}: {self.title(task.step)}")
 
-    def _on_StepFailed(self, event: events.StepFailed) -> None:
+    def _on_step_failed(self, event: events.StepFailed) -> None:
         task = self.tasks.get(event.step)
         reason = clean(event.error) + (f" ({clean(event.hint)})" if event.hint else "")
         if task is not None:
             task.state, task.note = "failed", reason
         self._note("error", f"failed: {self.title(task.step) if task else clean(event.step)}: {reason}")
 
-    def _on_StepSkipped(self, event: events.StepSkipped) -> None:
+    def _on_step_skipped(self, event: events.StepSkipped) -> None:
         task = self.tasks.get(event.step)
         if task is not None:
             task.state, task.note = "skipped", clean(event.reason)
 
-    def _on_Log(self, event: events.Log) -> None:
+    def _on_log(self, event: events.Log) -> None:
         self._note(event.level, event.message)
 
-    def _on_DeviceStatus(self, event: events.DeviceStatus) -> None:
+    def _on_device_status(self, event: events.DeviceStatus) -> None:
         self.device = event
 
-    def _on_FileWritten(self, event: events.FileWritten) -> None:
+    def _on_file_written(self, event: events.FileWritten) -> None:
         self.files.append(clean(event.path))
 
-    def _on_RunFinished(self, event: events.RunFinished) -> None:
+    def _on_run_finished(self, event: events.RunFinished) -> None:
         self.finished, self.running, self.cancelling = event, False, False
         self._note("info", run_summary(event))
 
@@ -238,8 +243,7 @@ def _live(found: Cell, mine: list[Task]) -> Cell:
     probe = next((task for task in mine if task.step.kind == "probe" and task.state == "done" and task.summary), None)
     keys = {**found.keys, **{_kind(task): task.key for task in mine if task.state == "done" and task.key}}
     if probe is not None:
-        fresh = {name: records.number(probe.summary.get(name)) for name in ("accuracy", "std", "macro_f1", "t")}
-        found = replace(found, saturated=bool(probe.summary.get("saturated")), **fresh)
+        found = _with_scores(found, probe.summary)
     found = replace(found, keys=keys)
     for state in ("failed", "running", "queued"):
         task = next((task for task in mine if task.state == state), None)
@@ -248,6 +252,12 @@ def _live(found: Cell, mine: list[Task]) -> Cell:
     if mine and all(task.state == "done" for task in mine):
         return replace(found, state="done")
     return found
+
+
+def _with_scores(found: Cell, summary: Mapping[str, Any]) -> Cell:
+    accuracy, std, macro_f1, t = (records.number(summary.get(name)) for name in ("accuracy", "std", "macro_f1", "t"))
+    saturated = bool(summary.get("saturated"))
+    return replace(found, accuracy=accuracy, std=std, macro_f1=macro_f1, t=t, saturated=saturated)
 
 
 def _kind(task: Task) -> str:

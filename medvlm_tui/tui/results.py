@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,7 +47,7 @@ class Results:
     async def _read(self, kept: dict[str, T], key: str, read: Callable[[Store], T | None]) -> T | None:
         if key not in kept:
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, self._guarded, read)
+            found = await loop.run_in_executor(self._thread, partial(self._guarded, read))
             if found is None:
                 return None
             while len(kept) >= KEPT:

@@ -14,7 +14,7 @@ from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store import Store
-from medvlm_tui.service.client import EngineStopped
+from medvlm_tui.service.client import EngineStoppedError
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
@@ -34,16 +34,23 @@ KINDS = ("extract", "probe", "project", "saliency", "statistics")
 KEYS = {"extract": "table-1", "probe": "probe-1", "project": "map-1", "saliency": "rise-1", "statistics": "stat-1"}
 
 
-def survey(done: bool = False, data: Mapping[str, str] | None = None, extra_model: str = "", name: str = "") -> events.Survey:
+def survey(
+    done: bool = False, data: Mapping[str, str] | None = None, extra_model: str = "", name: str = ""
+) -> events.Survey:
     """A survey; `done` has the phantom's results, `name` renames things with a hostile name."""
     models = [
-        dict(zip(("id", "name", "group", "dim", "gated", "licence", "state"), row, strict=True), hint=f"get it: {row[0]}")
+        dict(
+            zip(("id", "name", "group", "dim", "gated", "licence", "state"), row, strict=True), hint=f"get it: {row[0]}"
+        )
         for row in MODELS
     ]
     datasets = [
         dict(
             zip(("id", "name", "modality", "images", "classes", "licence", "state"), row, strict=True),
-            hint="download it", synthetic=row[0] == "phantom", warnings=[], published_n=row[3],
+            hint="download it",
+            synthetic=row[0] == "phantom",
+            warnings=[],
+            published_n=row[3],
         )
         for row in DATASETS
     ]
@@ -57,11 +64,23 @@ def survey(done: bool = False, data: Mapping[str, str] | None = None, extra_mode
     for model in models:
         for dataset in datasets:
             missing = [row["state"] for row in (dataset, model) if str(row["state"]).endswith("_missing")]
-            cell: dict[str, Any] = {"model": model["id"], "dataset": dataset["id"], "state": missing[0] if missing else "ready"}
+            cell: dict[str, Any] = {
+                "model": model["id"],
+                "dataset": dataset["id"],
+                "state": missing[0] if missing else "ready",
+            }
             if done and (model["id"], dataset["id"]) == (MODEL, DATASET):
                 cell |= {
-                    "state": "done", "accuracy": 0.8125, "std": 0.021, "macro_f1": 0.8051, "t": 1.0, "saturated": True,
-                    "table": KEYS["extract"], "probe": KEYS["probe"], "project": KEYS["project"], "saliency": KEYS["saliency"],
+                    "state": "done",
+                    "accuracy": 0.8125,
+                    "std": 0.021,
+                    "macro_f1": 0.8051,
+                    "t": 1.0,
+                    "saturated": True,
+                    "table": KEYS["extract"],
+                    "probe": KEYS["probe"],
+                    "project": KEYS["project"],
+                    "saliency": KEYS["saliency"],
                 }
             cells.append(cell)
     return events.Survey(tuple(models), tuple(datasets), tuple(cells), "cpu", 3_100_000)
@@ -73,7 +92,14 @@ def plan(models: tuple[str, ...], datasets: tuple[str, ...], run_id: str = "run-
     for model in models:
         for dataset in datasets:
             steps += [
-                Step(f"{kind}:{model}:{dataset}", kind, model, dataset, key=KEYS[kind], images=360 if kind == "extract" else 0)
+                Step(
+                    f"{kind}:{model}:{dataset}",
+                    kind,
+                    model,
+                    dataset,
+                    key=KEYS[kind],
+                    images=360 if kind == "extract" else 0,
+                )
                 for kind in KINDS
             ]
     return Plan(run_id, (*steps, Step("report", "report")), ("600 images, the catalog says 2,870",))
@@ -82,14 +108,19 @@ def plan(models: tuple[str, ...], datasets: tuple[str, ...], run_id: str = "run-
 def run_events(models: tuple[str, ...], datasets: tuple[str, ...]) -> list[events.Event]:
     """A run as it happens, from its plan to the survey after it."""
     made = plan(models, datasets)
-    said: list[events.Event] = [events.PlanReady("run-1", made.to_record()), events.DeviceStatus("cpu", "CPU", "fp32", 32)]
+    said: list[events.Event] = [
+        events.PlanReady("run-1", made.to_record()),
+        events.DeviceStatus("cpu", "CPU", "fp32", 32),
+    ]
     for step in made.steps:
         said.append(events.StepStarted(step.id))
         if step.kind == "extract":
             said += [events.StepProgress(step.id, 36 * i, 360, 31.5, (360 - 36 * i) / 31.5) for i in range(1, 11)]
         summary = {"accuracy": 0.8125, "std": 0.021, "macro_f1": 0.8051, "t": 1.0, "saturated": True}
         said.append(
-            events.ResultReady(step.id, step.kind, step.key, step.model, step.dataset, summary if step.kind == "probe" else {})
+            events.ResultReady(
+                step.id, step.kind, step.key, step.model, step.dataset, summary if step.kind == "probe" else {}
+            )
         )
     said.append(events.FileWritten("/w/exports/run-1/results.csv", "table"))
     said.append(events.RunFinished("run-1", 0, len(made.steps), 0, 0, 0, 12.3, "/w/exports/run-1"))
@@ -109,7 +140,7 @@ class RecordedClient:
     stopped: bool = False
 
     def __post_init__(self) -> None:
-        self._queue: asyncio.Queue[events.Event | EngineStopped | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[events.Event | EngineStoppedError | None] = asyncio.Queue()
 
     async def start(self) -> None:
         self.starts += 1
@@ -119,7 +150,11 @@ class RecordedClient:
         verb, request = command["cmd"], command.get("request", {})
         if verb == self.dies_on:
             self.dies_on = ""
-            self._queue.put_nowait(EngineStopped("the engine stopped by itself (exit status -9)", "log: /w/logs/engine.log\nlast [/] words"))
+            self._queue.put_nowait(
+                EngineStoppedError(
+                    "the engine stopped by itself (exit status -9)", "log: /w/logs/engine.log\nlast [/] words"
+                )
+            )
         elif verb == "survey":
             self._queue.put_nowait(survey(self.done, request["data"], name=self.name))
         elif verb == "plan":
@@ -139,7 +174,7 @@ class RecordedClient:
 
     async def events(self) -> AsyncIterator[events.Event]:
         while (event := await self._queue.get()) is not None:
-            if isinstance(event, EngineStopped):
+            if isinstance(event, EngineStoppedError):
                 raise event
             yield event
 
@@ -168,13 +203,28 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
         store.put_result(
             KEYS["probe"],
             {
-                "hold_out": hold_out, "predicted_test": predicted, "final_predicted": predicted[0],
-                "scores_test": rng.normal(size=(5, 12, 3)), "final_scores": rng.normal(size=(12, 3)),
+                "hold_out": hold_out,
+                "predicted_test": predicted,
+                "final_predicted": predicted[0],
+                "scores_test": rng.normal(size=(5, 12, 3)),
+                "final_scores": rng.normal(size=(12, 3)),
             },
             {
-                "classes": list(classes), "protocol": "paper", "label_view": "", "t_grid": [1.0, 10.0], "t": 1.0, "c": 1.0,
-                "saturated": True, "metrics": metrics, "final_metrics": {"accuracy": 0.8}, "n_train": 48, "n_test": 12,
-                "d": 8, "seed": 0, "seconds": 1.0, "warnings": [],
+                "classes": list(classes),
+                "protocol": "paper",
+                "label_view": "",
+                "t_grid": [1.0, 10.0],
+                "t": 1.0,
+                "c": 1.0,
+                "saturated": True,
+                "metrics": metrics,
+                "final_metrics": {"accuracy": 0.8},
+                "n_train": 48,
+                "n_test": 12,
+                "d": 8,
+                "seed": 0,
+                "seconds": 1.0,
+                "warnings": [],
             },
         )
         store.put_result(
@@ -184,8 +234,14 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "rows": np.arange(60, dtype=np.int64),
             },
             {
-                "n_neighbors": 15, "min_dist": 0.1, "seed": 0, "n": 60, "subsampled": False,
-                "scores": {"trustworthiness": 0.96, "purity": 0.91}, "note": "", "seconds": 2.0,
+                "n_neighbors": 15,
+                "min_dist": 0.1,
+                "seed": 0,
+                "n": 60,
+                "subsampled": False,
+                "scores": {"trustworthiness": 0.96, "purity": 0.91},
+                "note": "",
+                "seconds": 2.0,
             },
         )
         store.put_result(
@@ -199,6 +255,11 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                     {"image": f"{name}/000.png", "label": name, "predicted": "none", "explained": name, "score": 1.25}
                     for name in classes
                 ],
-                "masks": 512, "cells": 7, "probability": 0.5, "seed": 0, "baseline": "mean", "estimator": "plain",
+                "masks": 512,
+                "cells": 7,
+                "probability": 0.5,
+                "seed": 0,
+                "baseline": "mean",
+                "estimator": "plain",
             },
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import events
-from medvlm_tui.service.client import EngineClient, EngineStopped, last_lines, parse
+from medvlm_tui.service.client import EngineClient, EngineStoppedError, last_lines, parse
 from tests.tui.conftest import until
 
 ECHO = """
@@ -44,19 +44,23 @@ async def test_events_come_whole_and_noise_costs_only_itself(tmp_path: Path) -> 
 async def test_a_dead_engine_is_told_with_its_last_words(tmp_path: Path) -> None:
     engine = client(tmp_path, "import sys; sys.stderr.write('boom \\x1b[31m'); sys.exit(3)")
     await engine.start()
-    with pytest.raises(EngineStopped, match="exit status 3") as caught:
+    with pytest.raises(EngineStoppedError, match="exit status 3") as caught:
         async for _ in engine.events():
             pass
-    assert "engine.log" in caught.value.hint and "boom \\x1b[31m" in caught.value.hint
-    with pytest.raises(EngineStopped):
-        await asyncio.sleep(0.05)
-        for _ in range(3):
-            await engine.send({"cmd": "survey"})
-            await asyncio.sleep(0.05)
+    assert "engine.log" in caught.value.hint
+    assert "boom \\x1b[31m" in caught.value.hint
+
+
+async def test_nobody_is_there_to_send_to_before_the_start(tmp_path: Path) -> None:
+    with pytest.raises(EngineStoppedError, match="has not been started"):
+        await client(tmp_path, ECHO).send({"cmd": "survey"})
 
 
 async def test_a_stuck_engine_and_its_children_are_ended_after_a_grace(tmp_path: Path) -> None:
-    code = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); open(sys.argv[2] + '/pid', 'w').write(str(p.pid)); time.sleep(60)"
+    code = (
+        "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']);"
+        "open(sys.argv[2] + '/pid', 'w').write(str(p.pid)); time.sleep(60)"
+    )
     engine = client(tmp_path, code)
     await engine.start()
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -66,7 +70,10 @@ async def test_a_stuck_engine_and_its_children_are_ended_after_a_grace(tmp_path:
     assert 1.5 < time.monotonic() - began < 6
     child = int((tmp_path / "pid").read_text())
     for _ in range(100):
-        if not os.path.exists(f"/proc/{child}") or "\tZ" in Path(f"/proc/{child}/status").read_text().split("State:")[1][:4]:
+        if (
+            not os.path.exists(f"/proc/{child}")
+            or "\tZ" in Path(f"/proc/{child}/status").read_text().split("State:")[1][:4]
+        ):
             break
         await asyncio.sleep(0.02)
     else:
@@ -84,7 +91,8 @@ async def test_a_signal_to_the_terminal_does_not_reach_the_engine(tmp_path: Path
 def test_an_unknown_line_becomes_a_warning() -> None:
     for line in (b"\xff\xfe\n", b"{}\n", b'{"type": "Nope"}\n', b'{"type": "Log"}\n', b"[1]\n", b"null\n"):
         event = parse(line)
-        assert isinstance(event, events.Log) and event.level == "warning"
+        assert isinstance(event, events.Log)
+        assert event.level == "warning"
 
 
 def test_last_lines_of_a_missing_or_long_log(tmp_path: Path) -> None:
@@ -100,9 +108,12 @@ async def test_the_screen_survives_the_engine_and_starts_another(make_app) -> No
         await until(pilot, "try the phantom")
         await pilot.press("enter")
         screen = await until(pilot, "The engine stopped")
-        assert "exit status -9" in screen and "engine.log" in screen and "last [/] words" in screen
+        assert "exit status -9" in screen
+        assert "engine.log" in screen
+        assert "last [/] words" in screen
         await pilot.press("r")
         await pilot.pause()
-        assert recorded.starts == 2 and not app.board.running
+        assert recorded.starts == 2
+        assert not app.board.running
         await pilot.press("f2", "enter")
         await until(pilot, "finished in 12.3 s")

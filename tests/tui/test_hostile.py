@@ -12,7 +12,7 @@ from medvlm_tui.core import events
 from tests.tui.conftest import seen, until
 from tests.tui.recorded import DATASET, MODEL, fill_store
 
-NAMES = ("[/]x", "[bold", "[@click=app.bell]x[/]", "\x1b]52;c;aGk=\x07x", "\x9b31mx", "a\u202eb\u200b", "\udcff", "x\ny\rz")
+NAMES = ("[/]x", "[@click=app.bell]x[/]", "\x1b]52;c;aGk=\x07x", "\x9b31ma\u202eb\u200bx\ny\rz", "\udcff")
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]")
 
 
@@ -34,12 +34,34 @@ async def test_every_screen_shows_a_hostile_name_as_text(make_app, tmp_path: Pat
         await until(pilot, "81.2")
         if name.startswith("["):
             assert name in seen(app)
-        for key in ("m", "escape", "d", "escape", "question_mark", "escape", "o", "escape", "slash", "escape", "f4", "f5", "f6", "f3"):
+        for key in (
+            "m",
+            "escape",
+            "d",
+            "escape",
+            "question_mark",
+            "escape",
+            "o",
+            "escape",
+            "slash",
+            "escape",
+            "f4",
+            "f5",
+            "f6",
+            "f3",
+        ):
             await visited(pilot, key)
         step = f"extract:{MODEL}:{DATASET}"
         app.board.begin(app.request)
         for event in (
-            events.PlanReady("r", {"run_id": "r", "steps": [{"id": step, "kind": name, "model": name, "dataset": name, "needs": []}], "warnings": [name]}),
+            events.PlanReady(
+                "r",
+                {
+                    "run_id": "r",
+                    "steps": [{"id": step, "kind": name, "model": name, "dataset": name, "needs": []}],
+                    "warnings": [name],
+                },
+            ),
             events.DeviceStatus(name, name, name),
             events.StepProgress(step, 1, 2, 1.0, 1.0, name),
             events.Log("error", name),

@@ -35,19 +35,24 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         request = sent(client, "run")[0]
         assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
         assert request["stages"] == ("extract", "probe", "project", "saliency", "statistics", "report")
-        assert request["rise_masks"] == 512 and request["data"] == {"brain_mr": "/data/mr"}
+        assert request["rise_masks"] == 512
+        assert request["data"] == {"brain_mr": "/data/mr"}
         await pilot.press("f2")
         assert "81.2 ✓" in await until(pilot, "81.2")
         await pilot.press("f4")
         screen = await until(pilot, "true \\ predicted")
-        assert "81.2 ± 2.1" in screen and "80.5" in screen and "1 s" in screen
+        assert "81.2 ± 2.1" in screen
+        assert "80.5" in screen
+        assert "1 s" in screen
         await pilot.press("f5")
         screen = await until(pilot, "trust 0.96")
-        assert "a none 20" in screen and "c spiculated 20" in screen
+        assert "a none 20" in screen
+        assert "c spiculated 20" in screen
         assert any("⠀" < character <= "⣿" for character in screen)
         await pilot.press("f6")
         screen = await until(pilot, "image 1 of 3")
-        assert "▀▀▀▀" in screen and "512 masks" in screen
+        assert "▀▀▀▀" in screen
+        assert "512 masks" in screen
         await pilot.press("right_square_bracket")
         assert "image 2 of 3" in await until(pilot, "smooth/000.png")
         # A second run, cancelled.
@@ -62,7 +67,8 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert {"cmd": "cancel"} in client.sent
         await pilot.press("q")
         await pilot.pause()
-    assert client.stopped and app.return_code == 0
+    assert client.stopped
+    assert app.return_code == 0
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -70,7 +76,8 @@ async def test_an_empty_workspace_offers_the_phantom(make_app, size) -> None:
     app, client = make_app()
     async with app.run_test(size=size) as pilot:
         screen = await until(pilot, "try the phantom")
-        assert "point to a data folder" in screen and "what is missing" in screen
+        assert "point to a data folder" in screen
+        assert "what is missing" in screen
         await pilot.press("enter")
         await until(pilot, "finished in 12.3 s")
     request = sent(client, "run")[0]
@@ -98,7 +105,9 @@ async def test_what_is_missing_names_the_way_to_get_it(make_app) -> None:
         await until(pilot, "try the phantom")
         await pilot.press("m")
         screen = await until(pilot, "Data: 2 of 3 missing")
-        assert "Weights: 3 of 5 missing" in screen and "get it: medsiglip" in screen and "download it" in screen
+        assert "Weights: 3 of 5 missing" in screen
+        assert "get it: medsiglip" in screen
+        assert "download it" in screen
 
 
 async def test_a_missing_cell_is_explained_and_not_run(make_app) -> None:
@@ -152,7 +161,8 @@ async def test_marks_span_models_and_datasets(make_app) -> None:
         await pilot.press("space", "up", "space")
         screen = seen(app)
         assert "2 of 5 models, 1 of 3 datasets marked" in screen
-        assert "▸81.2 ✓" in screen and "enter runs 2 cells (1 done)" in screen
+        assert "▸81.2 ✓" in screen
+        assert "enter runs 2 cells (1 done)" in screen
         await pilot.press("u")
         assert "marked" not in seen(app)
 
@@ -178,7 +188,8 @@ async def test_a_failed_step_shows_its_reason_and_is_retried(make_app) -> None:
         client.say(events.StepFailed(step, 'class "x" has 3 members, 5 folds', "use --folds 3"))
         client.say(events.RunFinished("run-1", 1, 0, 0, 1, 5, 2.0, ""))
         screen = await until(pilot, "finished with failures")
-        assert '! extract' in screen and 'class "x" has 3 members' in screen
+        assert "! extract" in screen
+        assert 'class "x" has 3 members' in screen
         client.hold = None
         await pilot.press("r")
         await until(pilot, "finished in 12.3 s")
@@ -198,7 +209,8 @@ async def test_leaving_a_run_is_asked_about(make_app) -> None:
         assert not client.stopped
         await pilot.press("q", "q")
         await pilot.pause()
-    assert client.stopped and app.return_code == 0
+    assert client.stopped
+    assert app.return_code == 0
 
 
 async def test_places_are_reached_by_g_and_a_letter(make_app) -> None:
@@ -232,4 +244,6 @@ async def test_the_command_line_is_copied(make_app) -> None:
         await until(pilot, "Brain MR")
         await pilot.press("y")
         await until(pilot, "copied:")
-    assert "--batch" in app.clipboard and "'brain_mr=/a b'" in app.clipboard and "--seed 3" in app.clipboard
+    assert "--batch" in app.clipboard
+    assert "'brain_mr=/a b'" in app.clipboard
+    assert "--seed 3" in app.clipboard

@@ -31,8 +31,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def compose(self) -> ComposeResult:
         """Text in a frame, its keys in the frame's lower edge."""
         with VerticalScroll(id="dialog") as frame:
-            frame.border_title = Text(self._heading)  # type: ignore[assignment]
-            frame.border_subtitle = Text(self._keys)  # type: ignore[assignment]
+            frame.border_title = Text(self._heading)
+            frame.border_subtitle = Text(self._keys)
             yield Static(self._text, id="dialog-text")
             yield from self.extra()
 

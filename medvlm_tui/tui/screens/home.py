@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -25,7 +26,12 @@ from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 PANES = ("models", "datasets", "matrix")
 # What one can do in an empty workspace: name, key, line, remarks of at most 64 cells.
 _WELCOME = (
-    ("phantom", "enter", "try the phantom", ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage")),
+    (
+        "phantom",
+        "enter",
+        "try the phantom",
+        ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage"),
+    ),
     ("open", "o", "point to a data folder", ("class folders, a CSV, or one of the study's eight datasets",)),
     ("missing", "m", "what is missing to run the paper", ("weights and datasets, and how to get them",)),
 )
@@ -59,11 +65,11 @@ class HomeScreen(PlaceScreen):
         """Panels at the left, matrix or welcome in the middle, detail at the right or below."""
         with Container(id="body"):
             with Container(id="left"):
-                yield Rows("Models", id="models")
-                yield Rows("Datasets", id="datasets")
+                yield Rows("Models", widget_id="models")
+                yield Rows("Datasets", widget_id="datasets")
             with Container(id="main"):
-                yield Matrix("accuracy in percent, paper protocol", self.draw_cell, id="matrix")
-                yield Rows("Welcome", id="welcome")
+                yield Matrix("accuracy in percent, paper protocol", self.draw_cell, widget_id="matrix")
+                yield Rows("Welcome", widget_id="welcome")
                 yield Static(id="detail")
         yield FilterLine(id="filter")
         yield Static(id="plan")
@@ -82,7 +88,7 @@ class HomeScreen(PlaceScreen):
         models, datasets = self.models(), self.datasets()
         self.query_one("#models", Rows).set_rows(catalog.model_rows(models, selection), keep=selection.model)
         self.query_one("#datasets", Rows).set_rows(catalog.dataset_rows(datasets, selection), keep=selection.dataset)
-        rows, columns = catalog.axes(board, models, datasets, selection)
+        rows, columns = catalog.axes(models, datasets, selection)
         self.query_one(Matrix).set_axes(rows, columns, selection.model, selection.dataset)
         self._welcome_or_matrix()
         self._show_choice()
@@ -117,7 +123,7 @@ class HomeScreen(PlaceScreen):
         detail = self.query_one("#detail", Static)
         cell = board.cell(selection.model, selection.dataset)
         title = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}" if cell.model else ""
-        detail.border_title = Text(title)  # type: ignore[assignment]
+        detail.border_title = Text(title)
         detail.update(cell_detail(board, cell, compact=not self.has_class("-wide")))
         self.query_one("#plan", Static).update(self._plan_line(cell))
 
@@ -152,7 +158,8 @@ class HomeScreen(PlaceScreen):
     def models(self) -> list[ModelRow]:
         """Return the models that pass the filter."""
         wanted = self.filter_text.lower() if self.pane != "datasets" else ""
-        return [row for row in self.medvlm.board.models.values() if wanted in f"{row.id} {row.name} {row.group}".lower()]
+        rows = self.medvlm.board.models.values()
+        return [row for row in rows if wanted in f"{row.id} {row.name} {row.group}".lower()]
 
     def datasets(self) -> list[DatasetRow]:
         """Return the datasets that pass the filter."""
@@ -252,7 +259,8 @@ class HomeScreen(PlaceScreen):
             await self._run(cells)
 
     async def _run(self, cells: list[Cell]) -> None:
-        models, datasets = (tuple(dict.fromkeys(ids)) for ids in zip(*((c.model, c.dataset) for c in cells), strict=True))
+        models = tuple(dict.fromkeys(cell.model for cell in cells))
+        datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
         was_running = self.medvlm.board.running
         self._show_pane("matrix")
         await self.medvlm.start_run(models, datasets)
@@ -275,8 +283,9 @@ class HomeScreen(PlaceScreen):
         if cells:
             from medvlm_tui.tui.selection import run_request
 
-            models, datasets = zip(*((cell.model, cell.dataset) for cell in cells), strict=True)
-            request = run_request(self.medvlm.request, tuple(dict.fromkeys(models)), tuple(dict.fromkeys(datasets)))
+            models = tuple(dict.fromkeys(cell.model for cell in cells))
+            datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
+            request = run_request(self.medvlm.request, models, datasets)
             if await self.medvlm.tell_engine("plan", request):
                 self.medvlm.tell("planning ...")
 
@@ -334,7 +343,11 @@ def _welcome_rows(surveyed: bool) -> list[Row]:
         return [plain(Text("looking at what is here ...", style=GREY))]
     rows: list[Row] = [plain(Text())]
     for name, key, text, more in _WELCOME:
-        rows.append(Row(name, lambda width, key=key, text=text: Text.assemble((f" {key:<7}", "bold"), (text, "bold"))))
+        rows.append(Row(name, partial(_welcome_line, f" {key:<7}{text}")))
         rows += [plain(Text(f"        {line}", style=GREY)) for line in more]
         rows.append(plain(Text()))
     return rows
+
+
+def _welcome_line(text: str, _width: int) -> Text:
+    return Text(text, style="bold")

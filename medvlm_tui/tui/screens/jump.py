@@ -19,7 +19,14 @@ class JumpScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """Name the places with their letters."""
         parts = [Text.assemble((f"{place.letter} ", "bold"), place.name) for place in PLACES]
-        yield Static(Text.assemble(("g ", "bold"), "go to   ", Text("   ").join(parts), ), id="jump")
+        yield Static(
+            Text.assemble(
+                ("g ", "bold"),
+                "go to   ",
+                Text("   ").join(parts),
+            ),
+            id="jump",
+        )
 
     def on_key(self, event: Key) -> None:
         """Answer with the place of the letter."""

@@ -54,7 +54,7 @@ class MapScreen(WalkScreen):
 
     def body(self) -> ComposeResult:
         """The plot, and the classes below it."""
-        yield Picture("Map", id="plot")
+        yield Picture("Map", widget_id="plot")
         yield Static(id="legend")
 
     def say(self, text: Text) -> None:

@@ -39,6 +39,8 @@ def _section(title: str, rows: list[DatasetRow] | list[ModelRow], total: int, wi
     for row in rows:
         lines.append(Text.assemble(letter(row.state), " ", (row.name, "bold")))
         for hint in row.hint.splitlines():
-            wrapped = textwrap.wrap(hint, width, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False)
+            wrapped = textwrap.wrap(
+                hint, width, initial_indent="    ", subsequent_indent="      ", break_on_hyphens=False
+            )
             lines += [Text(line) for line in wrapped]
     return lines

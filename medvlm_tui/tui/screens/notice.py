@@ -29,7 +29,8 @@ class EngineNotice(Dialog[None]):
         lines = [Text(clean(error.message), style="bold"), *(Text(line) for line in said), Text()]
         lines += [Text(clean(line), style=GREY) for line in error.hint.splitlines()]
         lines += [Text(), Text("What was computed is stored. A restarted engine goes on from there.")]
-        super().__init__("The engine stopped", Text("\n").join(lines), "r restart   q quit   esc look around without it")
+        keys = "r restart   q quit   esc look around without it"
+        super().__init__("The engine stopped", Text("\n").join(lines), keys)
 
     def action_restart(self) -> None:
         """Start another engine."""
@@ -50,7 +51,9 @@ class QuitNotice(Dialog[bool]):
     ]
 
     def __init__(self) -> None:
-        text = Text("A run is under way. Quitting stops it here.\nWhat was computed is stored: the same run goes on from there.")
+        text = Text(
+            "A run is under way. Quitting stops it here.\nWhat was computed is stored: the same run goes on from there."
+        )
         super().__init__("Quit?", text, "q stop the run and quit   esc stay")
 
     def action_sure(self) -> None:

@@ -30,7 +30,8 @@ class PlanScreen(Dialog[None]):
         have = sum(step.have for step in self._plan.steps)
         blocked = sum(bool(step.blocked) for step in self._plan.steps)
         images = sum(step.images for step in self._plan.steps if not step.have and not step.blocked)
-        head = f"{len(self._plan.steps)} steps: {have} there already, {len(self._plan.steps) - have - blocked} to do, {blocked} blocked"
+        steps = len(self._plan.steps)
+        head = f"{steps} steps: {have} there already, {steps - have - blocked} to do, {blocked} blocked"
         lines = [Text(head, style="bold"), Text(f"{images:,} images to encode"), Text()]
         lines += [line for step in self._plan.steps for line in _step(step, board.title(step))]
         lines += [Text(f"! {clean(warning)}", style=YELLOW) for warning in self._plan.warnings]

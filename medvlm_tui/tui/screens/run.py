@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -44,10 +46,10 @@ class RunScreen(PlaceScreen):
     def body(self) -> ComposeResult:
         """Queue at the left (on top where it is narrow), step and log beside it."""
         with Container(id="run-body"):
-            yield Rows("Queue", id="queue")
+            yield Rows("Queue", widget_id="queue")
             with Container(id="run-right"):
                 yield Static(id="step")
-                yield Rows("Log", id="log", follow=True)
+                yield Rows("Log", widget_id="log", follow=True)
 
     def show(self) -> None:
         """Draw everything."""
@@ -55,7 +57,7 @@ class RunScreen(PlaceScreen):
         queue = self.query_one("#queue", Rows)
         # The cursor goes with the work until the user moves it elsewhere.
         keep = board.current if queue.row in ("", self.followed) or self.followed not in board.tasks else None
-        queue.set_rows(_queue(board), keep=keep)
+        queue.set_rows(_queue(board, queue.content_size.width), keep=keep)
         self.followed = board.current
         self._show_step()
         self._show_log()
@@ -82,6 +84,7 @@ class RunScreen(PlaceScreen):
     def on_resize(self) -> None:
         """The bar is as wide as its frame."""
         self.call_after_refresh(self._show_step)
+        self.call_after_refresh(self._show_log)
 
     def _watched(self) -> Task | None:
         """Return the running step; without one, the step under the cursor."""
@@ -95,12 +98,13 @@ class RunScreen(PlaceScreen):
         board, panel = self.medvlm.board, self.query_one("#step", Static)
         task = self._watched()
         title = board.title(task.step) if task else "No run yet" if not board.running else "Planning"
-        panel.border_title = Text(title)  # type: ignore[assignment]
+        panel.border_title = Text(title)
         panel.update(Text("\n").join(_step_lines(board, task, max(10, panel.content_size.width))))
 
     def _show_log(self) -> None:
-        rows = [row for line in self.medvlm.board.log for row in _log_rows(line)]
-        self.query_one("#log", Rows).set_rows(rows)
+        log = self.query_one("#log", Rows)
+        width = log.content_size.width
+        log.set_rows([row for line in self.medvlm.board.log for row in _log_rows(line, width)])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
@@ -108,7 +112,8 @@ class RunScreen(PlaceScreen):
         if action == "cancel":
             return board.running and not board.cancelling
         if action == "retry":
-            return not board.running and any(task.state in ("failed", "skipped", "blocked") for task in board.tasks.values())
+            states = {task.state for task in board.tasks.values()}
+            return not board.running and bool(states & {"failed", "skipped", "blocked"})
         if action == "open":
             return self._result() is not None
         return True
@@ -137,15 +142,15 @@ class RunScreen(PlaceScreen):
             self.medvlm.action_go(PLACE_OF[task.step.kind])
 
 
-def _queue(board: Board) -> list[Row]:
+def _queue(board: Board, width: int) -> list[Row]:
     if not board.tasks:
         hint = "planning ..." if board.running else "nothing to run yet: F2, choose, enter"
         return [plain(Text(hint, style=GREY))]
     rows: list[Row] = []
     for name, task in board.tasks.items():
-        rows.append(Row(name, lambda width, task=task: meter.queue_line(board, task, width)))
+        rows.append(Row(name, partial(meter.queue_line, board, task)))
         if task.note and task.state in ("failed", "blocked"):
-            rows.append(plain(Text(f"  {task.note}", style=GREY)))
+            rows += [plain(Text(f"  {part}", style=GREY)) for part in textwrap.wrap(task.note, max(20, width - 2))]
     return rows
 
 
@@ -168,6 +173,10 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
     return [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
 
 
-def _log_rows(line: LogLine) -> list[Row]:
-    text = Text.assemble((f"{line.clock} ", GREY), (line.message, LEVELS.get(line.level, "")))
-    return [plain(text)]
+def _log_rows(line: LogLine, width: int) -> list[Row]:
+    """Return a line of the log, wrapped so that nothing of a reason is lost."""
+    room = max(20, width - len(line.clock) - 1)
+    parts = textwrap.wrap(line.message, room, break_on_hyphens=False) or [""]
+    style = LEVELS.get(line.level, "")
+    clocks = [line.clock] + [" " * len(line.clock)] * (len(parts) - 1)
+    return [plain(Text.assemble((f"{clock} ", GREY), (part, style))) for clock, part in zip(clocks, parts, strict=True)]

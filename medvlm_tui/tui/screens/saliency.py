@@ -44,11 +44,11 @@ class SaliencyScreen(WalkScreen):
 
     def body(self) -> ComposeResult:
         """Three pictures side by side, words below."""
-        yield Picture("Saliency", id="words")
+        yield Picture("Saliency", widget_id="words")
         with Container(id="pictures"):
-            yield Picture("image", id="image")
-            yield Picture("map", id="heat")
-            yield Picture("overlay", id="overlay")
+            yield Picture("image", widget_id="image")
+            yield Picture("map", widget_id="heat")
+            yield Picture("overlay", widget_id="overlay")
         yield Static(id="about")
 
     def say(self, text: Text) -> None:
@@ -101,18 +101,17 @@ class SaliencyScreen(WalkScreen):
 
 def about(title: str, item: Mapping[str, Any], record: Mapping[str, Any]) -> Text:
     """Return what is said of one image, names made safe."""
-    right = item["label"] == item["predicted"]
-    verdict = ("right", GREEN) if right else ("wrong", RED)
-    lines = [
-        Text.assemble((title, "bold"), "   ", clean(str(item["image"]))),
-        Text.assemble(
-            ("true ", GREY), clean(str(item["label"])), ("   predicted ", GREY), clean(str(item["predicted"])), "  ", verdict,
-            ("   explained ", GREY), clean(str(item["explained"])), (f"  decision value {item['score']:+.2f}", GREY),
-        ),
-        Text(
-            f"RISE, {record['masks']:,} masks of {record['cells']} × {record['cells']} cells, p {record['probability']:g}, "
-            f"masked with the {clean(str(record['baseline']))}, seed {record['seed']}; bright is what raises the decision value",
-            style=GREY,
-        ),
-    ]  # fmt: skip
-    return Text("\n").join(lines)
+    label, predicted, explained, image = (
+        clean(str(item[name])) for name in ("label", "predicted", "explained", "image")
+    )
+    verdict = ("right", GREEN) if item["label"] == item["predicted"] else ("wrong", RED)
+    how = (
+        f"RISE, {record['masks']:,} masks of {record['cells']} × {record['cells']} cells, p {record['probability']:g}, "
+        f"masked with the {clean(str(record['baseline']))}, seed {record['seed']}; "
+        "bright is what raises the decision value"
+    )
+    decision = Text.assemble(
+        ("true ", GREY), label, ("   predicted ", GREY), predicted, "  ", verdict,
+        ("   explained ", GREY), explained, (f"  decision value {item['score']:+.2f}", GREY),
+    )  # fmt: skip
+    return Text("\n").join([Text.assemble((title, "bold"), "   ", image), decision, Text(how, style=GREY)])

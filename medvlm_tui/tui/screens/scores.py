@@ -11,7 +11,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
@@ -22,6 +21,7 @@ from medvlm_tui.tui.states import GREY, YELLOW
 from medvlm_tui.tui.widgets import scoretable
 from medvlm_tui.tui.widgets.confusion import MOST_CLASSES, confusion, confusion_lines
 from medvlm_tui.tui.widgets.detail import percent
+from medvlm_tui.tui.widgets.picture import Picture
 from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class ScoresScreen(PlaceScreen):
     def body(self) -> ComposeResult:
         """Table, and beside or below it what lies behind a row."""
         with Container(id="scores-body"):
-            yield Rows("Scores, paper protocol", id="scores", header=Row("", scoretable.header))
-            yield Static(id="behind")
+            yield Rows("Scores, paper protocol", widget_id="scores", header=Row("", scoretable.header))
+            yield Picture("", widget_id="behind", centred=False)
 
     def show(self) -> None:
         """Draw the table; the cursor stands on the cell that home stands on."""
@@ -67,30 +67,30 @@ class ScoresScreen(PlaceScreen):
     @on(Rows.Moved, "#scores")
     def _moved(self) -> None:
         row = self.query_one("#scores", Rows).row
-        panel = self.query_one("#behind", Static)
+        panel = self.query_one("#behind", Picture)
         if not row:
-            panel.update(Text())
+            panel.say(Text())
             return
         selection = self.medvlm.selection
         selection.model, selection.dataset = row.split("\n")
         cell = self.medvlm.board.cell(selection.model, selection.dataset)
         board = self.medvlm.board
-        panel.border_title = Text(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")  # type: ignore[assignment]
+        panel.set_title(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")
         self._read(cell)
 
     @work(exclusive=True, group="behind")
     async def _read(self, cell: Cell) -> None:
-        panel = self.query_one("#behind", Static)
+        panel = self.query_one("#behind", Picture)
         try:
             probe = await self.medvlm.results.result(cell.keys.get("probe", ""))
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
-            panel.update(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
             return
         if probe is None:
-            panel.update(Text("the details are not in the store", style=GREY))
+            panel.say(Text("the details are not in the store", style=GREY))
             return
-        panel.update(Text("\n").join(behind(probe, table, panel.content_size.width)))
+        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width)))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -124,7 +124,9 @@ def _metrics(record: Mapping[str, Any]) -> list[Text]:
     lines = []
     for name, values in record["metrics"].items():
         # An area under a curve is no percentage.
-        shown = f"{values['mean']:.3f} ± {values['std']:.3f}" if name == "auroc" else percent(values["mean"], values["std"])
+        shown = (
+            f"{values['mean']:.3f} ± {values['std']:.3f}" if name == "auroc" else percent(values["mean"], values["std"])
+        )
         lines.append(Text.assemble((f"{clean(str(name)).replace('_', ' '):<18}", GREY), shown))
     folds = record["metrics"].get("accuracy", {}).get("folds", ())
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))

@@ -73,7 +73,8 @@ class WalkScreen(PlaceScreen):
         raise NotImplementedError
 
     def _absent(self, elsewhere: int) -> Text:
-        others = f"\n{elsewhere} other cell{'s have' if elsewhere != 1 else ' has'} one: < and > go there" if elsewhere else ""
+        have = "s have" if elsewhere != 1 else " has"
+        others = f"\n{elsewhere} other cell{have} one: < and > go there" if elsewhere else ""
         return Text(f"No {self.noun} of {self.cell_title} yet: F2, enter runs it{others}")
 
     def action_walk(self, step: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.records import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.selection import Selection
 from medvlm_tui.tui.states import GREY, letter, look
@@ -79,15 +78,15 @@ class _Line:
         return spread(left, Text.assemble(right, " ", letter(state)), width)
 
 
-def axes(board: Board, models: Iterable[ModelRow], datasets: Iterable[DatasetRow], selection: Selection) -> tuple[list[Axis], list[Axis]]:
+def axes(
+    models: Iterable[ModelRow], datasets: Iterable[DatasetRow], selection: Selection
+) -> tuple[list[Axis], list[Axis]]:
     """Return the matrix' rows (groups as headings) and columns."""
     rows: list[Axis] = []
     for group, members in by_group(models):
         rows.append(Axis("", Text(group, style=f"bold {GREY}")))
         rows += [Axis(model.id, marked(model.name, model.id in selection.models)) for model in members]
-    columns = [
-        Axis(row.id, Text(f"{MARK if row.id in selection.datasets else ''}{row.name}")) for row in datasets
-    ]
+    columns = [Axis(row.id, Text(f"{MARK if row.id in selection.datasets else ''}{row.name}")) for row in datasets]
     return rows, columns
 
 

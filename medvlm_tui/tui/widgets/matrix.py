@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
@@ -32,7 +33,7 @@ class Axis:
 class Matrix(Pane):
     """A table of cells that a function draws; what does not fit is reached by moving the cursor."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1, 0)", "up", show=False),
         Binding("down,j", "move(1, 0)", "down", show=False),
         Binding("left,h", "move(0, -1)", "left", show=False),
@@ -49,8 +50,8 @@ class Matrix(Pane):
             super().__init__()
             self.model, self.dataset = model, dataset
 
-    def __init__(self, title: str, draw: Callable[[str, str], Text], id: str | None = None) -> None:
-        super().__init__(title, id=id)
+    def __init__(self, title: str, draw: Callable[[str, str], Text], widget_id: str | None = None) -> None:
+        super().__init__(title, widget_id)
         self._draw = draw
         self.models: Sequence[Axis] = ()
         self.datasets: Sequence[Axis] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
-from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -13,7 +14,7 @@ from textual.widget import Widget
 class Pane(Widget, can_focus=True):
     """A frame with a title, a cursor and own scrolling; subclasses draw lines and move the cursor."""
 
-    COMPONENT_CLASSES = {"pane--cursor", "pane--cursor-blurred", "pane--title"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pane--cursor", "pane--cursor-blurred", "pane--title"}
     DEFAULT_CSS = """
     Pane {
         border: round $panel-lighten-2;
@@ -31,8 +32,8 @@ class Pane(Widget, can_focus=True):
     }
     """
 
-    def __init__(self, title: str = "", id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, title: str = "", widget_id: str | None = None) -> None:
+        super().__init__(id=widget_id)
         self.top = 0
         self.set_title(title)
 
@@ -66,10 +67,6 @@ class Pane(Widget, can_focus=True):
             self.top = line
         elif line >= self.top + height:
             self.top = line - height + 1
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Ask for a line when the height is automatic."""
-        return 1
 
     def on_focus(self) -> None:
         """The cursor looks different with focus."""

@@ -19,8 +19,9 @@ _DEPTHS: dict[str | None, Depth] = {"truecolor": "truecolor", "256": "256", "sta
 class Picture(Pane):
     """Draws once for each drawing and size."""
 
-    def __init__(self, title: str = "", id: str | None = None) -> None:
-        super().__init__(title, id=id)
+    def __init__(self, title: str = "", widget_id: str | None = None, centred: bool = True) -> None:
+        super().__init__(title, widget_id)
+        self._centred = centred
         self._drawing: Drawing | None = None
         self._words = Text()
         self._lines: list[Text] = []
@@ -50,7 +51,7 @@ class Picture(Pane):
         if self._drawing is None:
             return list(self._words.wrap(self.app.console, width))
         lines = list(self._drawing(width, height, colour_depth(self.app)).split("\n", allow_blank=True))
-        return _centred(lines, width, height)
+        return _centred(lines, width, height) if self._centred else lines
 
 
 def colour_depth(app: App[int]) -> Depth:

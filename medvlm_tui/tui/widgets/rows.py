@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -40,7 +42,7 @@ def spread(left: Text, right: Text, width: int) -> Text:
 class Rows(Pane):
     """Lines of which one, among those with an id, carries the cursor."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", show=False),
         Binding("down,j", "move(1)", "down", show=False),
         Binding("pageup", "page(-1)", "page up", show=False),
@@ -61,8 +63,10 @@ class Rows(Pane):
             """The list, so that handlers can name it."""
             return self.rows
 
-    def __init__(self, title: str = "", id: str | None = None, header: Row | None = None, follow: bool = False) -> None:
-        super().__init__(title, id=id)
+    def __init__(
+        self, title: str = "", widget_id: str | None = None, header: Row | None = None, follow: bool = False
+    ) -> None:
+        super().__init__(title, widget_id)
         self.rows: Sequence[Row] = ()
         self.cursor = -1
         self.header = header
@@ -85,6 +89,8 @@ class Rows(Pane):
         """Show other rows; the cursor stays on the row it was on, or goes to `keep`."""
         wanted = self.row if keep is None else keep
         at_end = self.top + self.shown >= len(self.rows)
+        if len(rows) != len(self.rows) and self.styles.height is not None and self.styles.height.is_auto:
+            self.refresh(layout=True)
         self.rows = rows
         choices = [index for index, row in enumerate(rows) if row.id]
         same = [index for index in choices if rows[index].id == wanted]
@@ -124,6 +130,10 @@ class Rows(Pane):
             self._put(choices[-1 if side > 0 else 0])
         self.top = len(self.rows) if side > 0 else 0
         self._settle(keep=bool(choices) and side > 0)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Ask for a line a row when the height is automatic."""
+        return max(1, len(self.rows) + (1 if self.header else 0))
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.text import Text
 
@@ -85,7 +86,7 @@ def rows(found: Sequence[Score], sort: str) -> list[Row]:
             group = score.group
             lines.append(plain(Text(group, style=f"bold {GREY}")))
         is_best = score.accuracy == best[score.dataset]
-        lines.append(Row(score.row, lambda width, score=score, is_best=is_best: _line(score, is_best, width)))
+        lines.append(Row(score.row, partial(_line, score, is_best)))
     return lines
 
 
@@ -107,11 +108,21 @@ def _line(score: Score, best: bool, width: int) -> Text:
 
 
 def _columns(
-    model: Text, dataset: Text, accuracy: str, f1: str, paper: str, delta: str, t: str, width: int, strong: str, weak: str
+    model: Text,
+    dataset: Text,
+    accuracy: str,
+    f1: str,
+    paper: str,
+    delta: str,
+    t: str,
+    width: int,
+    strong: str,
+    weak: str,
 ) -> Text:
     """Lay out one line: names share what the numbers leave, model before dataset."""
     numbers = Text.assemble(
-        (f"{accuracy:>13}", strong), f"{f1:>7}" if width >= NARROW else "", (f"{paper:>7}", weak), f"{delta:>8}", f"{t:>8}",
+        (f"{accuracy:>13}", strong), f"{f1:>7}" if width >= NARROW else "",
+        (f"{paper:>7}", weak), f"{delta:>8}", f"{t:>8}",
     )  # fmt: skip
     names = max(20, min(width - numbers.cell_len, 64))
     model_width = names * 6 // 10

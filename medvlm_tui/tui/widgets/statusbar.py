@@ -27,7 +27,9 @@ class StatusBar(Widget):
         """Draw what fits; the right side gives way first."""
         app = cast("MedvlmApp", self.app)
         width = self.content_size.width
-        left = Text.assemble(("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None))
+        left = Text.assemble(
+            ("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None)
+        )
         marked = marks_text(app)
         facts = [marked, Text(app.board.device_name), Text(store_size(app.board)), Text(short_path(app.workspace))]
         right = Text()
@@ -56,8 +58,10 @@ def marks_text(app: MedvlmApp) -> Text:
     models, datasets = app.selection.models, app.selection.datasets
     if not models and not datasets:
         return Text()
-    counts = f"{len(models)} of {len(app.board.models)} models, {len(datasets)} of {len(app.board.datasets)} datasets marked"
-    return Text(counts, style="bold")
+    all_models, all_datasets = len(app.board.models), len(app.board.datasets)
+    return Text(
+        f"{len(models)} of {all_models} models, {len(datasets)} of {all_datasets} datasets marked", style="bold"
+    )
 
 
 def store_size(board: Board) -> str:

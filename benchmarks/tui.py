@@ -1,0 +1,229 @@
+"""The screens' start and size: time to the first full paint over an empty Textual app's, and peak memory.
+
+Both programs start in a pseudo-terminal of 160 x 48, in turn. The peak memory is the screens' process alone, after
+home, run, scores, map and saliency have been shown over a study of 45 models and 9 datasets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import platform
+import pty
+import select
+import statistics
+import struct
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+EMPTY = "from textual.app import App\nApp().run()"
+ROWS, COLUMNS = 48, 160
+# The empty app is painted when its last line is; home when its status, its body and its keys are there.
+EMPTY_MARKS = (f"\x1b[{ROWS};1H".encode(),)
+HOME_MARKS = (b"looking at what is here", b"medvlm-tui", b"keys")
+MODELS, DATASETS, POINTS, SIDE = 45, 9, 5000, 224
+
+
+class Terminal:
+    """A program in a pseudo-terminal."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.started = time.perf_counter()
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            os.environ.pop("NO_COLOR", None)
+            # A terminal has its size before a program starts in it.
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+            os.execvp(command[0], list(command))
+        self.said = b""
+
+    def until(self, marks: Sequence[bytes], limit_s: float = 60.0) -> float:
+        """Read until every mark was written; returns seconds since the start."""
+        while not all(mark in self.said for mark in marks):
+            if time.perf_counter() - self.started > limit_s:
+                raise TimeoutError(f"{marks!r} never came; the end was {self.said[-300:]!r}")
+            self._read(0.5)
+        return time.perf_counter() - self.started
+
+    def press(self, keys: bytes, marks: Sequence[bytes]) -> None:
+        """Type, and wait until every mark was written after it."""
+        self.said = b""
+        os.write(self._fd, keys)
+        self.until(marks, time.perf_counter() - self.started + 30.0)
+
+    def peak_mb(self) -> float:
+        """Return the process's peak resident memory."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    def end(self) -> None:
+        """End the program and what it started."""
+        os.kill(self.pid, 9)
+        os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+    def _read(self, seconds: float) -> None:
+        ready, _, _ = select.select([self._fd], [], [], seconds)
+        if ready:
+            self.said += os.read(self._fd, 1 << 16)
+
+
+def first_paint(rounds: int) -> tuple[float, float]:
+    """Return the medians (seconds) of ours and of the empty app."""
+    ours, empty = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "medvlm_tui", "--workspace", folder]
+        for index in range(rounds + 1):
+            pair = (_paint(command, HOME_MARKS), _paint([sys.executable, "-c", EMPTY], EMPTY_MARKS))
+            if index:  # the first round fills the file cache
+                ours.append(pair[0])
+                empty.append(pair[1])
+                print(f"round {index}: home {pair[0]:.3f} s, empty app {pair[1]:.3f} s")
+    return statistics.median(ours), statistics.median(empty)
+
+
+def _paint(command: Sequence[str], marks: Sequence[bytes]) -> float:
+    terminal = Terminal(command)
+    try:
+        return terminal.until(marks)
+    finally:
+        terminal.end()
+
+
+def memory_mb() -> float:
+    """Return the peak of the screens' process after every place was shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        _fill_store(Path(folder))
+        terminal = Terminal([sys.executable, __file__, "--screens", folder])
+        try:
+            terminal.until([b"90.0"])
+            for keys, mark in (
+                (b"\x1bOR", b"Queue"),
+                (b"\x1bOS", b"predicted"),
+                (b"\x1b[15~", b"trust"),
+                (b"\x1b[17~", b"image 1 of"),
+            ):
+                terminal.press(keys, [mark])
+            time.sleep(1.0)
+            return terminal.peak_mb()
+        finally:
+            terminal.end()
+
+
+def _fill_store(workspace: Path) -> None:
+    """Write the results of one cell in the sizes of a large dataset."""
+    import numpy as np
+
+    from medvlm_tui.core.specs import EncoderKey, FeatureTable
+    from medvlm_tui.core.store import Store
+
+    rng = np.random.default_rng(0)
+    classes = tuple(f"class {i}" for i in range(8))
+    labels = tuple(classes[i % 8] for i in range(POINTS))
+    ids = tuple(f"images/{i:06}.png" for i in range(POINTS))
+    table = FeatureTable(
+        EncoderKey("m0", "w", "p", "f", "fp32", "1"),
+        "d",
+        ids,
+        labels,
+        ids,
+        rng.random((POINTS, 1280), np.float32),
+        classes,
+    )
+    hold_out = np.arange(POINTS // 5)
+    metric = {"mean": 0.9, "std": 0.01, "folds": [0.9] * 5, "validation": [0.9] * 5}
+    probe = {
+        "classes": list(classes),
+        "metrics": {"accuracy": metric, "macro_f1": metric},
+        "t": 1.0,
+        "saturated": False,
+        "n_train": 4000,
+        "n_test": 1000,
+        "d": 1280,
+    }
+    items = [{"image": "x.png", "label": "a", "predicted": "a", "explained": "a", "score": 1.0}] * 8
+    with Store(workspace / "store") as store:
+        store.seal("table", table)
+        store.put_result(
+            "probe", {"hold_out": hold_out, "final_predicted": hold_out % 8, "coef": rng.random((5, 8, 1280))}, probe
+        )
+        projection = {"n_neighbors": 15, "min_dist": 0.1, "n": POINTS, "scores": {"trustworthiness": 0.9}}
+        store.put_result(
+            "project", {"xy": rng.normal(size=(POINTS, 2)).astype(np.float32), "rows": np.arange(POINTS)}, projection
+        )
+        images = rng.integers(0, 255, (8, SIDE, SIDE, 3), dtype=np.uint8)
+        record = {"items": items, "masks": 512, "cells": 7, "probability": 0.5, "seed": 0, "baseline": "mean"}
+        store.put_result("saliency", {"images": images, "maps": rng.random((8, SIDE, SIDE)).astype(np.float32)}, record)
+
+
+def _screens(workspace: Path) -> None:
+    """Show the screens over an engine that has surveyed a whole study."""
+    from medvlm_tui.service.client import EngineClient
+    from medvlm_tui.tui.app import MedvlmApp
+
+    MedvlmApp(workspace, EngineClient(workspace, [sys.executable, __file__, "--engine"])).run()
+
+
+def _engine() -> None:
+    """Answer a survey, say nothing else."""
+    sys.stdin.readline()
+    models = [
+        {"id": f"m{i}", "name": f"Model {i}", "group": "general", "dim": 1280, "state": "ready"} for i in range(MODELS)
+    ]
+    datasets = [{"id": f"d{i}", "name": f"Dataset {i}", "images": POINTS, "state": "ready"} for i in range(DATASETS)]
+    done = {
+        "state": "done",
+        "accuracy": 0.9,
+        "std": 0.01,
+        "table": "table",
+        "probe": "probe",
+        "project": "project",
+        "saliency": "saliency",
+    }
+    cells = [{"model": model["id"], "dataset": dataset["id"], **done} for model in models for dataset in datasets]
+    print(
+        json.dumps({"type": "Survey", "models": models, "datasets": datasets, "cells": cells, "device": "cpu"}),
+        flush=True,
+    )
+    sys.stdin.readline()
+
+
+def main() -> None:
+    """Measure, and print one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three rounds instead of nine")
+    parser.add_argument("--screens", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--engine", action="store_true", help=argparse.SUPPRESS)
+    options, _ = parser.parse_known_args()
+    if options.engine:
+        _engine()
+    elif options.screens:
+        _screens(options.screens)
+    else:
+        _measure(3 if options.quick else 9)
+
+
+def _measure(rounds: int) -> None:
+    print("first full paint of home against an empty Textual app, in a pty, in turn; then the memory of every place")
+    home, empty = first_paint(rounds)
+    figures = {
+        "first_paint_over_empty_app": {"value": round(home / empty, 3), "target": 2, "better": "lower"},
+        "memory_mb": {"value": round(memory_mb(), 1), "target": 150, "better": "lower"},
+    }
+    machine = {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    print(json.dumps({"benchmark": "tui", "machine": machine, "figures": figures}))
+
+
+if __name__ == "__main__":
+    main()
