@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store import Store
-from medvlm_tui.report import image_rows, latex, markdown, tidy
-from medvlm_tui.report.cells import Cell, Gathered, Map, ReportInput
+from medvlm_tui.report import image_rows, latex, markdown, side_tables, tidy
+from medvlm_tui.report.cells import Gathered, ReportInput
+from medvlm_tui.report.csv_file import write_csv
 from medvlm_tui.report.manifest import write_manifest
-from medvlm_tui.report.naming import file_stem
 from medvlm_tui.report.tables import score_tables
 
 
@@ -36,11 +32,14 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
 
 def _files(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
     yield from _tables(gathered, out)
+    yield from _side_tables(gathered, store, out)
     yield from _predictions(gathered, store, out)
     yield from _projections(gathered, store, out)
-    yield from _confusions(gathered, store, out)
-    yield from _maps(gathered, store, out)
-    yield from _saliency(gathered, store, out)
+    if gathered.cells or gathered.maps or gathered.explained:
+        # Imported here: matplotlib costs seconds that a report without results need not pay.
+        from medvlm_tui.report import drawing
+
+        yield from drawing.draw_all(gathered, store, out / "figures", out / "saliency")
 
 
 def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
@@ -60,6 +59,22 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
         yield FileWritten(str(out / "projection_scores.csv"), "table")
 
 
+def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
+    tables = tuple(gathered.tables())
+    if tables:
+        side_tables.write_cost(out / "cost.csv", tables)
+        yield FileWritten(str(out / "cost.csv"), "table")
+    if gathered.cells:
+        side_tables.write_grid(out / "t_grid.csv", gathered.cells)
+        yield FileWritten(str(out / "t_grid.csv"), "table")
+        side_tables.write_per_class(out / "per_class.csv", gathered.cells, store)
+        yield FileWritten(str(out / "per_class.csv"), "table")
+    leakage = side_tables.leakage_rows(gathered.cells)
+    if leakage:
+        write_csv(out / "leakage.csv", side_tables.LEAKAGE, leakage)
+        yield FileWritten(str(out / "leakage.csv"), "table")
+
+
 def _predictions(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
     for cell in gathered.cells:
         table, probe = store.tables.read(cell.table_key), store.result(cell.probe_key)
@@ -76,71 +91,3 @@ def _projections(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
             path = out / "projections" / image_rows.projection_name(shown)
             image_rows.write_projection(path, table, result)
             yield FileWritten(str(path), "projection")
-
-
-def _confusions(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
-    for cell in gathered.cells:
-        # Imported here and in the functions below: matplotlib costs a second that a report of tables need not pay.
-        from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
-
-        probe, table = store.result(cell.probe_key), store.tables.read(cell.table_key)
-        if probe is None or table is None:
-            continue
-        truth = _codes(table, cell)[probe.arrays["hold_out"]]
-        name = file_stem("confusion", cell.model.id, cell.dataset.spec.id, cell.protocol) + ".png"
-        draw_confusion(
-            out / "figures" / name,
-            cell,
-            confusion_counts(truth, probe.arrays["final_predicted"], len(cell.classes)),
-        )
-        yield FileWritten(str(out / "figures" / name), "figure")
-
-
-def _codes(table: FeatureTable, cell: Cell) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the class index of every row."""
-    index = {name: code for code, name in enumerate(cell.classes)}
-    return np.array([index.get(name, -1) for name in table.labels], dtype=np.int64)
-
-
-def _maps(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
-    for several in _by_pair(gathered.maps):
-        from medvlm_tui.report.figures.scatter import draw_map
-
-        shown = most_trustworthy(several)
-        table, result = store.tables.read(shown.table_key), store.result(shown.key)
-        if table is None or result is None:
-            continue
-        labels = [table.labels[row] for row in result.arrays["rows"].tolist()]
-        path = out / "figures" / (file_stem("umap", shown.model.id, shown.dataset.spec.id) + ".png")
-        draw_map(path, shown, result.arrays["xy"], labels, of=len(several))
-        yield FileWritten(str(path), "figure")
-
-
-def _by_pair(maps: tuple[Map, ...]) -> list[list[Map]]:
-    """Return the maps of each (model, dataset) together."""
-    pairs: dict[tuple[str, str], list[Map]] = {}
-    for shown in maps:
-        pairs.setdefault((shown.model.id, shown.dataset.spec.id), []).append(shown)
-    return list(pairs.values())
-
-
-def most_trustworthy(maps: list[Map]) -> Map:
-    """Return the map with the highest trustworthiness, which reads no labels; the first of equals."""
-    return max(maps, key=lambda shown: shown.scores.get("trustworthiness") or 0.0)
-
-
-def _saliency(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:
-    for explained in gathered.explained:
-        result = store.result(explained.key)
-        if result is None:
-            continue
-        for item, image, values in zip(explained.items, result.arrays["images"], result.arrays["maps"], strict=True):
-            from medvlm_tui.report.figures.saliency import draw_saliency
-
-            name = file_stem("rise", explained.model.id, explained.dataset.spec.id, item.image)
-            draw_saliency(out / "figures" / f"{name}.png", explained, item, image, values)
-            yield FileWritten(str(out / "figures" / f"{name}.png"), "figure")
-            raw = io.BytesIO()
-            np.save(raw, values, allow_pickle=False)
-            write_atomic(out / "saliency" / f"{name}.npy", raw.getvalue())
-            yield FileWritten(str(out / "saliency" / f"{name}.npy"), "saliency")

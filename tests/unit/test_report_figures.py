@@ -13,11 +13,12 @@ from PIL import Image
 
 from medvlm_tui.core.text import slug
 from medvlm_tui.report.cells import Gathered
+from medvlm_tui.report.drawing import most_trustworthy
 from medvlm_tui.report.figures.canvas import COLOURS, label, look_of
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.figures.saliency import draw_saliency
 from medvlm_tui.report.figures.scatter import draw_map
-from medvlm_tui.report.write import most_trustworthy, write_report
+from medvlm_tui.report.write import write_report
 from tests.unit.report_store import filled
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -70,6 +71,14 @@ def bare(axes: Axes) -> None:
     """Remove ticks where coordinates mean nothing."""
     axes.set_xticks([])
     axes.set_yticks([])
+
+
+def beside(axes: Axes, handles: Sequence[Artist]) -> None:
+    """Put a legend to the right of `axes`, its top level with theirs, in columns of 26."""
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, handletextpad=0.2,
+        ncols=1 + (len(handles) - 1) // 26,
+    )  # fmt: skip
 
 
 def label(text: str, limit: int = 40) -> str:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from medvlm_tui.report.cells import Map
-from medvlm_tui.report.figures.canvas import bare, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import bare, beside, label, look_of, new_figure, save_png, style
 from medvlm_tui.report.naming import dataset_title, model_title
 
 _SHOWN_SCORES = {"trustworthiness": "trustworthiness", "knn_purity": "purity"}
@@ -28,30 +28,44 @@ def draw_map(path: Path, shown: Map, xy: NDArray[np.float32], labels: Sequence[s
         axes = figure.add_subplot()
         scatter_classes(axes, xy, np.asarray(labels), classes)
         bare(axes)
-        axes.set_title(_title(shown, of), loc="left")
-        figure.legend(handles=class_handles(classes, labels), loc="outside right upper", ncols=1 + len(classes) // 28)
+        figure.suptitle(_title(shown, of), x=0.01, ha="left", fontsize=9)
+        beside(axes, class_handles(classes, labels))
         if shown.note:
             axes.set_xlabel(label(shown.note, 110), loc="left", fontsize=6.5)
         save_png(figure, path, parameters(shown))
 
 
 def scatter_classes(
-    axes: Axes, xy: NDArray[np.float32], labels: NDArray[np.str_], classes: Sequence[str], size: float = 0.0
+    axes: Axes, xy: NDArray[np.float32], labels: NDArray[np.str_], classes: Sequence[str], small: bool = False
 ) -> None:
-    """Draw the points of every class, in an order that hides no class behind the last one.
+    """Draw the points of every class; a `small` panel has smaller points without edges.
 
-    `size` in square points; 0 takes one that suits the number of points.
+    Classes take turns in layers of points, so that none lies hidden behind the last one: in full figures an eighth
+    of every class at a time, in panels a half. Lines with markers only are used: Agg stamps them, where the paths
+    of `Axes.scatter` made a grid of 50 panels and 26 classes take half a minute.
     """
-    size = size or float(np.clip(9000 / max(len(xy), 1), 3, 26))
-    order = np.random.default_rng(0).permutation(len(xy))
+    size = float(np.clip(1500 / max(len(xy), 1), 1, 6) if small else np.clip(9000 / max(len(xy), 1), 3, 26))
+    layers = 2 if small else 8
     ranks = np.empty(len(xy), dtype=int)
-    ranks[order] = np.arange(len(xy)) * 8 // max(len(xy), 1)
-    for layer in range(8):
+    ranks[np.random.default_rng(0).permutation(len(xy))] = np.arange(len(xy)) * layers // max(len(xy), 1)
+    edge = {"markeredgewidth": 0.0} if small else {"markeredgewidth": 0.2, "markeredgecolor": "white"}
+    for layer in range(layers):
         for index, name in enumerate(classes):
             chosen = (labels == name) & (ranks == layer)
-            colour, marker = look_of(index)
-            x, y = xy[chosen].T
-            axes.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0.2, edgecolors="white", alpha=0.85)
+            if chosen.any():
+                colour, marker = look_of(index)
+                line = Line2D(*xy[chosen].T, color=colour, marker=marker, ms=size**0.5, ls="none", alpha=0.85, **edge)
+                # The layout need not measure every point: the limits below hold them all.
+                line.set_in_layout(False)
+                axes.add_line(line)
+    axes.set(xlim=_limits(xy[:, 0]), ylim=_limits(xy[:, 1]))
+
+
+def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the range of the values with a margin of a twentieth, 1 wide where they are all the same."""
+    low, high = (float(np.min(values)), float(np.max(values))) if len(values) else (0.0, 0.0)
+    margin = (high - low) / 20 or 0.5
+    return low - margin, high + margin
 
 
 def class_handles(classes: Sequence[str], labels: Sequence[str] = ()) -> list[Line2D]:

@@ -1,0 +1,103 @@
+"""Which figures a run's results make, and the raw maps beside them. Imports matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medvlm_tui.core.events import FileWritten
+from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.store import Store
+from medvlm_tui.report.cells import Gathered, Map
+from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
+from medvlm_tui.report.figures.panels import Panel, draw_grid, draw_study
+from medvlm_tui.report.figures.per_class import draw_per_class
+from medvlm_tui.report.figures.saliency import draw_saliency
+from medvlm_tui.report.figures.scatter import draw_map
+from medvlm_tui.report.naming import file_stem
+from medvlm_tui.report.side_tables import per_class
+
+
+def draw_all(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iterator[FileWritten]:
+    """Draw every figure that the results allow; yields each file when it is complete."""
+    yield from _probes(gathered, store, figures)
+    yield from _maps(gathered, store, figures)
+    yield from _saliency(gathered, store, figures, raw)
+
+
+def most_trustworthy(maps: Sequence[Map]) -> Map:
+    """Return the map with the highest trustworthiness, which reads no labels; the first of equals."""
+    return max(maps, key=lambda shown: shown.scores.get("trustworthiness") or 0.0)
+
+
+def _probes(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
+    """Draw confusion matrix and per-class scores of each cell."""
+    for cell in gathered.cells:
+        probe = store.result(cell.probe_key)
+        if probe is None:
+            continue
+        arrays, k = probe.arrays, len(cell.classes)
+        truth = arrays["labels"][arrays["hold_out"]]
+        ids = (cell.model.id, cell.dataset.spec.id, cell.protocol)
+        path = figures / f"{file_stem('confusion', *ids)}.png"
+        draw_confusion(path, cell, confusion_counts(truth, arrays["final_predicted"], k))
+        yield FileWritten(str(path), "figure")
+        path = figures / f"{file_stem('per_class', *ids)}.png"
+        draw_per_class(path, cell, np.bincount(truth, minlength=k), per_class(truth, arrays["predicted_test"], k))
+        yield FileWritten(str(path), "figure")
+
+
+def _maps(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
+    """Draw each pair's proposed map, its grid where it has several, and all pairs side by side."""
+    proposals: list[Panel] = []
+    for several in _by_pair(gathered.maps):
+        shown = most_trustworthy(several)
+        panel = _panel(shown, store)
+        if panel is None:
+            continue
+        proposals.append(panel)
+        ids = (shown.model.id, shown.dataset.spec.id)
+        path = figures / f"{file_stem('umap', *ids)}.png"
+        draw_map(path, shown, panel.xy, panel.labels, of=len(several))
+        yield FileWritten(str(path), "figure")
+        if len(several) > 1:
+            panels = [found for found in (_panel(each, store) for each in several) if found is not None]
+            path = figures / f"{file_stem('umap_grid', *ids)}.png"
+            draw_grid(path, panels, shown)
+            yield FileWritten(str(path), "figure")
+    if len(proposals) > 1:
+        draw_study(figures / "figure3.png", proposals)
+        yield FileWritten(str(figures / "figure3.png"), "figure")
+
+
+def _by_pair(maps: Sequence[Map]) -> list[list[Map]]:
+    """Return the maps of each (model, dataset) together."""
+    pairs: dict[tuple[str, str], list[Map]] = {}
+    for shown in maps:
+        pairs.setdefault((shown.model.id, shown.dataset.spec.id), []).append(shown)
+    return list(pairs.values())
+
+
+def _panel(shown: Map, store: Store) -> Panel | None:
+    table, result = store.tables.read(shown.table_key), store.result(shown.key)
+    if table is None or result is None:
+        return None
+    return Panel(shown, result.arrays["xy"], tuple(table.labels[row] for row in result.arrays["rows"].tolist()))
+
+
+def _saliency(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iterator[FileWritten]:
+    for explained in gathered.explained:
+        result = store.result(explained.key)
+        if result is None:
+            continue
+        for item, image, values in zip(explained.items, result.arrays["images"], result.arrays["maps"], strict=True):
+            name = file_stem("rise", explained.model.id, explained.dataset.spec.id, item.image)
+            draw_saliency(figures / f"{name}.png", explained, item, image, values)
+            yield FileWritten(str(figures / f"{name}.png"), "figure")
+            packed = io.BytesIO()
+            np.save(packed, values, allow_pickle=False)
+            write_atomic(raw / f"{name}.npy", packed.getvalue())
+            yield FileWritten(str(raw / f"{name}.npy"), "saliency")
