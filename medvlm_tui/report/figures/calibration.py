@@ -44,20 +44,20 @@ def reliability(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bi
 
 
 def draw_calibration(path: Path, cell: Cell, folds: Sequence[Reliability]) -> None:
-    """Write one line a fold's classifier on the hold-out, the diagonal, and the images by confidence."""
+    """Write the bins of every fold's classifier on the hold-out, the diagonal, and the images by confidence."""
     with style():
         figure = new_figure(4.2, 4.6)
         upper, lower = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
         upper.plot([0, 1], [0, 1], color="#B0B0B0", linewidth=0.8)
         for fold in folds:
             filled = fold.count > 0
-            upper.plot(
-                fold.confidence[filled], fold.accuracy[filled], color=COLOURS[0], marker="o", ms=3, lw=0.8, alpha=0.6
-            )
+            # Area by count: a bin of one image is no finding.
+            sizes = np.clip(60 * fold.count[filled] / fold.count.max(), 1, None)
+            upper.scatter(fold.confidence[filled], fold.accuracy[filled], s=sizes, color=COLOURS[0], alpha=0.5, lw=0)
         centres = (np.arange(len(folds[0].count)) + 0.5) / len(folds[0].count)
         mean_count = np.mean([fold.count for fold in folds], axis=0)
         lower.bar(centres, mean_count, width=0.9 / len(centres), color=COLOURS[0], alpha=0.6)
-        upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+        upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(-0.02, 1.02))
         lower.set(xlabel="calibrated probability of the predicted class", ylabel="images")
         for axes in (upper, lower):
             axes.spines[["top", "right"]].set_visible(False)
