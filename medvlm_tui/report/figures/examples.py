@@ -18,7 +18,7 @@ from medvlm_tui.report.naming import dataset_title, model_title
 _THUMBNAIL_PX = 96
 
 
-def choose_examples(xy: NDArray[np.float32], labels: Sequence[str], count: int) -> list[int]:
+def choose_examples(xy: NDArray[np.float32], count: int) -> list[int]:
     """Return indices of at most `count` points that show the map: dense places first, each far from those chosen.
 
     The first is the densest point; each further one has the largest product of its distance to the chosen ones and
