@@ -124,8 +124,10 @@ class Worker:
         code = None if self._process is None else self._process.exitcode
         self._process = self._connection = None
         cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        hint = "often too little memory: try a smaller --batch-size; run the same command again to go on"
-        return MedvlmError(f"the worker process died ({cause})", f"{hint}\nits last words are in {self._log}")
+        # The kernel's out-of-memory killer sends SIGKILL; nobody else sends it unasked.
+        memory = "too little memory is the usual cause: try a smaller --batch-size; " if code == -signal.SIGKILL else ""
+        hint = f"{memory}run the same command again to go on\nits last words are in {self._log}"
+        return MedvlmError(f"the worker process died ({cause})", hint)
 
 
 def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None:
