@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
-from medvlm_tui.engine.neighbours import Floats, distance_blocks
+from medvlm_tui.engine.neighbours import BLOCK_ROWS, Floats, Neighbours, distance_blocks
 
 Ints = NDArray[np.int64]
+Ranks = NDArray[np.int32]
 NEIGHBOURS = 15
+# 8,192 x 8,192 int32 = 268 MB: ranks of smaller sets are kept for the next map, of larger ones made again.
+KEPT_POINTS = 8_192
 
 
-def map_scores(units: Floats, xy: Floats, codes: Ints) -> dict[str, float | None]:
-    """Return the scores of a map (n, 2) of unit feature rows (n, d) with classes (n,); None where undefined.
+@dataclass(slots=True)
+class FeatureRanks:
+    """The features' side of the scores, which all maps of the same rows share."""
 
-    trustworthiness (cosine against Euclidean, 15 neighbours) and knn_purity (share of a point's 15 nearest on
-    the map that have its class) read the map; silhouette (cosine) reads the features, for comparison.
+    units: Floats
+    """(n, d) unit rows."""
+    near: Neighbours
+    """At least as many neighbours as the scores use, or all rows."""
+    _kept: Ranks | None = None
+
+    def blocks(self) -> Iterator[tuple[int, Ranks]]:
+        """Yield (first row, (rows, n) rank of each row as a neighbour; 0 is the row itself)."""
+        if self._kept is None and len(self.units) <= KEPT_POINTS:
+            self._kept = np.concatenate([rank for _, rank in self._made()])
+        if self._kept is None:
+            yield from self._made()
+            return
+        for start in range(0, len(self._kept), BLOCK_ROWS):
+            yield start, self._kept[start : start + BLOCK_ROWS]
+
+    def _made(self) -> Iterator[tuple[int, Ranks]]:
+        for start, block in distance_blocks(self.units):
+            yield start, _ranks(block, start)
+
+
+def map_scores(features: FeatureRanks, xy: Floats, codes: Ints) -> dict[str, float | None]:
+    """Return the scores of a map (n, 2) with classes (n,); None where undefined.
+
+    trustworthiness and continuity (15 neighbours, cosine in the features, Euclidean on the map) need no classes.
+    knn_purity (share of a point's 15 nearest on the map that have its class) and silhouette (Euclidean, on the
+    map) say how the map shows them; silhouette_features (cosine) is the same of the features, for comparison.
     """
-    near = _map_neighbours(xy)
+    near = map_neighbours(xy)
     several = len(np.unique(codes)) > 1
     return {
-        "trustworthiness": None if near is None else trustworthiness(units, near),
+        "trustworthiness": None if near is None else trustworthiness(features, near),
+        "continuity": None if near is None else continuity(features.near, xy, near.shape[1]),
         "knn_purity": float((codes[near] == codes[:, None]).mean()) if near is not None and several else None,
-        "silhouette": cosine_silhouette(units, codes),
+        "silhouette": euclidean_silhouette(xy, codes),
+        "silhouette_features": cosine_silhouette(features.units, codes),
     }
 
 
-def trustworthiness(units: Floats, near: Ints) -> float | None:
+def trustworthiness(features: FeatureRanks, near: Ints) -> float | None:
     """Return 1 minus the penalty for map neighbours (n, k) that are none in the features (Venna and Kaski 2001).
 
     None when k is not below n / 2, where the measure is not defined.
@@ -36,14 +71,34 @@ def trustworthiness(units: Floats, near: Ints) -> float | None:
     if 2 * k >= n:
         return None
     penalty = 0
-    for start, block in distance_blocks(units):
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -1.0
-        rank = np.empty(block.shape, dtype=np.int32)
-        np.put_along_axis(rank, np.argsort(block, axis=1, kind="stable"), np.arange(n, dtype=np.int32)[None], axis=1)
-        excess = np.take_along_axis(rank, near[start : start + len(block)], axis=1) - k
+    for start, rank in features.blocks():
+        excess = np.take_along_axis(rank, near[start : start + len(rank)], axis=1) - k
         penalty += int(excess[excess > 0].sum())
-    return float(1.0 - penalty * 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)))
+    return _faithfulness(penalty, n, k)
+
+
+def continuity(near: Neighbours, xy: Floats, k: int) -> float | None:
+    """Return 1 minus the penalty for the features' neighbours that are none on the map (Venna and Kaski 2001)."""
+    n = len(xy)
+    if 2 * k >= n:
+        return None
+    penalty = 0
+    for start in range(0, n, BLOCK_ROWS):
+        rank = _ranks(cdist(xy[start : start + BLOCK_ROWS], xy).astype(np.float32), start)
+        excess = np.take_along_axis(rank, near.indices[start : start + len(rank), 1 : k + 1], axis=1) - k
+        penalty += int(excess[excess > 0].sum())
+    return _faithfulness(penalty, n, k)
+
+
+def euclidean_silhouette(xy: Floats, codes: Ints) -> float | None:
+    """Return the mean silhouette (Rousseeuw 1987) of classes (n,) on a map, as `sklearn.metrics.silhouette_score`."""
+    if not 2 <= len(np.unique(codes)) < len(codes):
+        return None
+    number = np.unique(codes, return_inverse=True)[1]
+    member = np.eye(number.max() + 1)[number]
+    starts = range(0, len(xy), BLOCK_ROWS)
+    wide = xy.astype(np.float64)
+    return _silhouette(np.concatenate([cdist(wide[s : s + BLOCK_ROWS], wide) @ member for s in starts]), number)
 
 
 def cosine_silhouette(units: Floats, codes: Ints) -> float | None:
@@ -53,26 +108,17 @@ def cosine_silhouette(units: Floats, codes: Ints) -> float | None:
     of one scores 0, as in scikit-learn.
     """
     classes, number = np.unique(codes, return_inverse=True)
-    n = len(codes)
-    if not 2 <= len(classes) < n:
+    if not 2 <= len(classes) < len(codes):
         return None
     wide = units.astype(np.float64)
-    size = np.bincount(number)
     sums = np.stack([wide[number == c].sum(axis=0) for c in range(len(classes))])
-    total = size[None] - wide @ sums.T
-    own_size, own = size[number], total[np.arange(n), number]
+    total = np.bincount(number)[None] - wide @ sums.T
     # A row's distance to itself is 0, not 1 - |u|^2, which a zero row makes 1.
-    own = own - (1.0 - (wide**2).sum(axis=1))
-    within = np.divide(own, own_size - 1, out=np.zeros(n), where=own_size > 1)
-    between = total / size[None]
-    between[np.arange(n), number] = np.inf
-    nearest = between.min(axis=1)
-    largest = np.maximum(within, nearest)
-    value = np.divide(nearest - within, largest, out=np.zeros(n), where=(largest > 1e-12) & (own_size > 1))
-    return float(value.mean())
+    total[np.arange(len(codes)), number] -= 1.0 - (wide**2).sum(axis=1)
+    return _silhouette(total, number)
 
 
-def _map_neighbours(xy: Floats) -> Ints | None:
+def map_neighbours(xy: Floats) -> Ints | None:
     """Return (n, k) Euclidean neighbours without the point itself, k = 15 or fewer, or None below three points."""
     n = len(xy)
     k = min(NEIGHBOURS, (n - 1) // 2)
@@ -84,3 +130,30 @@ def _map_neighbours(xy: Floats) -> Ints | None:
     own[~own.any(axis=1), -1] = True
     kept: Ints = near[~own].reshape(n, k)
     return kept
+
+
+def _ranks(distances: Floats, start: int) -> Ranks:
+    """Return the rank of every column in every row, the row itself (column `start` + row) being 0."""
+    rows = np.arange(len(distances))
+    distances[rows, start + rows] = -1.0
+    rank = np.empty(distances.shape, dtype=np.int32)
+    nearest = np.argsort(distances, axis=1, kind="stable")
+    np.put_along_axis(rank, nearest, np.arange(distances.shape[1], dtype=np.int32)[None], axis=1)
+    return rank
+
+
+def _faithfulness(penalty: int, n: int, k: int) -> float:
+    return float(1.0 - penalty * 2.0 / (n * k * (2.0 * n - 3.0 * k - 1.0)))
+
+
+def _silhouette(total: NDArray[np.float64], number: Ints) -> float:
+    """Return the mean silhouette from (n, classes) summed distances to each class."""
+    n, size = len(number), np.bincount(number)
+    own_size, own = size[number], total[np.arange(n), number]
+    within = np.divide(own, own_size - 1, out=np.zeros(n), where=own_size > 1)
+    between = total / size[None]
+    between[np.arange(n), number] = np.inf
+    nearest = between.min(axis=1)
+    largest = np.maximum(within, nearest)
+    value = np.divide(nearest - within, largest, out=np.zeros(n), where=(largest > 1e-12) & (own_size > 1))
+    return float(value.mean())

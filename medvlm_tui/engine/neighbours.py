@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine distance: blocks of a matrix product, the k largest of each row."""
+"""Exact nearest neighbours by cosine distance: blocks of a matrix product, the k smallest of each row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-# 512 x 25,331 (ISIC 2019) float32 = 52 MB.
+# 512 x 28,160 (HiCervix) int64 = 115 MB.
 BLOCK_ROWS = 512
 
 
@@ -45,18 +45,42 @@ def distance_blocks(units: Floats) -> Iterator[tuple[int, Floats]]:
         yield start, block
 
 
-def cosine_neighbours(units: Floats, k: int, check: Callable[[], None]) -> Neighbours:
-    """Return the k <= n nearest rows of each unit row; ties go to the lower index. `check` may raise."""
+def cosine_neighbours(units: Floats, k: int, check: Callable[[], None], device: str = "cpu") -> Neighbours:
+    """Return the k <= n nearest rows of each unit row; ties go to the lower index. `check` may raise.
+
+    The nearest j < k are the same bits whatever k is: a distance and its index are ordered as one integer, so no
+    two entries of a row are equal. Memory beyond the result: two blocks of 512 rows.
+    """
+    import torch
+
     n = len(units)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)
-    for start, block in distance_blocks(units):
-        check()
-        rows = np.arange(len(block))
-        block[rows, start + rows] = -1.0  # before any duplicate of itself
-        nearest = np.sort(np.argpartition(block, k - 1, axis=1)[:, :k], axis=1)
-        near = np.take_along_axis(block, nearest, axis=1)
-        order = np.argsort(near, axis=1, kind="stable")
-        indices[start : start + len(block)] = np.take_along_axis(nearest, order, axis=1)
-        distances[start : start + len(block)] = np.take_along_axis(near, order, axis=1)
-    distances[:, 0] = 0.0
+    with torch.inference_mode():
+        rows = torch.from_numpy(np.ascontiguousarray(units)).to(device)
+        position = torch.arange(n, device=device)
+        for start in range(0, n, BLOCK_ROWS):
+            check()
+            stop = min(n, start + BLOCK_ROWS)
+            block = (1.0 - rows[start:stop] @ rows.T).clamp_(0.0, 2.0)
+            # The bits of floats that are not negative are in the order of the floats.
+            order = block.view(torch.int32).to(torch.int64).bitwise_left_shift_(32).bitwise_or_(position)
+            order[position[: stop - start], position[start:stop]] = -1  # itself, before any duplicate of itself
+            nearest = _smallest(order, k)
+            indices[start:stop] = nearest & 0xFFFFFFFF
+            distances[start:stop] = (nearest >> 32).astype(np.int32).view(np.float32)
+    indices[:, 0], distances[:, 0] = np.arange(n), 0.0
     return Neighbours(indices, distances)
+
+
+def _smallest(order: object, k: int) -> NDArray[np.int64]:
+    """Return the k smallest of each row of an int64 tensor, ascending."""
+    import torch
+
+    assert isinstance(order, torch.Tensor)
+    if order.is_cuda:
+        chosen: NDArray[np.int64] = torch.topk(order, k, dim=1, largest=False, sorted=True).values.cpu().numpy()
+        return chosen
+    # numpy's selection uses the CPU's vector instructions: 4 times torch.topk's speed at k = 1000.
+    values = order.numpy()
+    values.partition(k - 1, axis=1)
+    return np.sort(values[:, :k], axis=1)

@@ -20,11 +20,23 @@ STEP_MODULES: Mapping[str, str] = {
     "extract": "medvlm_tui.engine.extract",
     "probe": "medvlm_tui.engine.probe",
     "project": "medvlm_tui.engine.projection",
+    "grid": "medvlm_tui.engine.map_alignment",
+    "separability": "medvlm_tui.engine.separability",
+    "similarity": "medvlm_tui.engine.similarity",
     "saliency": "medvlm_tui.engine.saliency",
     "statistics": "medvlm_tui.engine.statistics",
 }
 # Part of every result's key: raised when a step's numbers change.
-STEP_VERSIONS: Mapping[str, int] = {"extract": 1, "probe": 1, "project": 1, "saliency": 1, "statistics": 1}
+STEP_VERSIONS: Mapping[str, int] = {
+    "extract": 1,
+    "probe": 1,
+    "project": 2,
+    "grid": 1,
+    "separability": 1,
+    "similarity": 1,
+    "saliency": 1,
+    "statistics": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,8 @@ class Job:
     encoder: EncoderKey
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
+    ahead: tuple[Step, ...] = ()
+    """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
 
 
 @dataclass(frozen=True, slots=True)

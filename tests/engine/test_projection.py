@@ -18,6 +18,19 @@ def no_check():
     pass
 
 
+def continuity_by_hand(distances, xy, k):
+    """Venna and Kaski's definition, point by point."""
+    n = len(xy)
+    penalty = 0
+    for i in range(n):
+        others = np.delete(np.arange(n), i)
+        on_map = others[np.argsort(np.linalg.norm(xy[others] - xy[i], axis=1), kind="stable")]
+        in_features = others[np.argsort(distances[i, others], kind="stable")[:k]]
+        lost = set(in_features) - set(on_map[:k])
+        penalty += sum(int(np.flatnonzero(on_map == j)[0]) + 1 - k for j in lost)
+    return 1 - 2 * penalty / (n * k * (2 * n - 3 * k - 1))
+
+
 def test_map_separates_classes_and_repeats_to_the_byte(tmp_path):
     matrix, codes = blobs((40, 40, 30), 20, 12.0)
     bench = Bench(tmp_path, table_of(matrix, codes, names=("a", "b", "c")))
@@ -61,10 +74,16 @@ def test_scores_equal_sklearn(n):
     matrix, codes = blobs((n // 2, n // 2), 8, 1.5)
     xy = matrix[:, :2] + 0.1 * np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
     units = unit_rows(matrix)
-    scores = map_scores.map_scores(units, xy, codes)
+    features = map_scores.FeatureRanks(units, cosine_neighbours(units, 16, no_check))
+    scores = map_scores.map_scores(features, xy, codes)
     wanted = trustworthiness(cosine_distances(matrix), xy, n_neighbors=15, metric="precomputed")
     assert scores["trustworthiness"] == pytest.approx(wanted, abs=2e-4)
-    assert scores["silhouette"] == pytest.approx(silhouette_score(matrix, codes, metric="cosine"), abs=1e-6)
+    swapped = map_scores.continuity(features.near, xy, 15)
+    assert scores["continuity"] == swapped
+    assert swapped == pytest.approx(continuity_by_hand(cosine_distances(matrix), xy, 15), abs=2e-4)
+    assert scores["silhouette"] == pytest.approx(silhouette_score(xy, codes), abs=1e-6)
+    wanted = silhouette_score(matrix, codes, metric="cosine")
+    assert scores["silhouette_features"] == pytest.approx(wanted, abs=1e-6)
     _, near = NearestNeighbors(n_neighbors=15).fit(xy).kneighbors()
     assert scores["knn_purity"] == pytest.approx((codes[near] == codes[:, None]).mean(), abs=1e-3)
 
