@@ -153,17 +153,6 @@ def test_real_brain_mr_twins_are_found():
     assert "600 images found" in report.differences[0]
 
 
-def test_real_pneumoniamnist_duplicates_are_found():
-    root = DATA / "pneumoniamnist"
-    if not root.is_dir():
-        pytest.skip(f"no real images at {root} (MEDVLM_TEST_DATA)")
-    report = audit(CATALOG["pneumoniamnist"], root)
-    within_train = sum(sum(i.startswith("train/") for i in s.images) - 1 for s in report.exact if "train" in s.parts)
-    shared = {i for s in report.exact if {"train", "val"} <= set(s.parts) for i in s.images if i.startswith("val/")}
-    assert within_train == 18
-    assert len(shared) == 8
-
-
 def test_a_busi_twin_across_classes_is_a_conflict(tmp_path):
     """In the whole set `malignant (145)` equals `benign (433)`."""
     root = DATA / "busi"
