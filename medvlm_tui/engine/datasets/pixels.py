@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
@@ -16,6 +17,9 @@ from medvlm_tui.errors import ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
+
+
+_ARCHIVE_LOCK = Lock()
 
 
 def read_sample(sample: Sample, window: str = "") -> Image.Image:
@@ -51,7 +55,9 @@ def _from_archive(sample: Sample) -> Image.Image:
 
     name, _, row = sample.frame.partition("/")
     try:
-        pixels = _archive_array(sample.path, name)[int(row)]
+        with _ARCHIVE_LOCK:  # threads that start together would each unpack the whole array
+            array = _archive_array(sample.path, name)
+        pixels = array[int(row)]
     except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
         raise ImageError(
             f"{clean(sample.id)} cannot be read: {clean(str(error))}", "download the file again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -69,9 +69,16 @@ def _class_numbers(labels: NDArray[np.uint8], classes: int) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _checksum_note(spec: DatasetSpec, path: Path) -> tuple[str, ...]:
+# A screen that surveys the datasets opens each again and again; size and time stand for the bytes meanwhile.
+@lru_cache(maxsize=8)
+def _md5(path: Path, size: int, mtime_ns: int) -> str:
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _checksum_note(spec: DatasetSpec, path: Path) -> tuple[str, ...]:
+    status = path.stat()
+    found = _md5(path, status.st_size, status.st_mtime_ns)
     expected = _MD5_BY_NAME.get(path.name)
     if found == expected:
         return ()
