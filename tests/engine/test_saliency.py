@@ -6,10 +6,11 @@ import torch
 from made_jobs import Bench, table_of
 from PIL import Image
 
-from medvlm_tui.core.params import ProbeParams, RunRequest, SaliencyParams
+from medvlm_tui.core.params import ProbeParams, RunRequest
 from medvlm_tui.engine import saliency
 from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.rise import Accumulator
+from medvlm_tui.engine.saliency_params import RiseParams
+from medvlm_tui.engine.saliency_quality import STEPS
 from medvlm_tui.errors import Cancelled, UsageError
 
 SIDE = 32
@@ -85,7 +86,7 @@ def plain_map(encoder, arrays, pixels, explained, params):
 def test_map_is_the_formula(make_bench, encoder):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
-    params = SaliencyParams(masks=600, cells=5, seed=3, images_per_class=2)
+    params = RiseParams(masks=600, cells=5, seed=3, images_per_class=2)
     record, arrays, _ = bench.run("saliency", params, RunRequest(batch_size=50))
     assert arrays["images"].shape == (4, SIDE, SIDE, 3)
     assert arrays["images"].dtype == np.uint8
@@ -139,29 +140,18 @@ def test_mask_is_the_up_sampled_grid_cut_at_its_shift():
     grid, shift = stream.draw(0)
     wanted = torch.nn.functional.interpolate(torch.from_numpy(grid[3][None, None]), (40, 40), mode="bilinear")[0, 0]
     y, x = shift[3]
-    torch.testing.assert_close(stream.masks(0, 5, "cpu")[3], wanted[y : y + 30, x : x + 30], rtol=0, atol=0)
-
-
-def test_sums_do_not_depend_on_how_the_masks_arrive():
-    stream = MaskStream(7, 0.5, 0, SIDE, SIDE)
-    masks, scores = stream.masks(0, 200, "cpu"), np.random.default_rng(0).normal(size=(2, 200))
-    whole, parts = Accumulator(2, stream, "cpu"), Accumulator(2, stream, "cpu")
-    whole.add(masks, scores)
-    parts.add(masks[:70], scores[:, :70])
-    parts.add(masks[70:], scores[:, 70:])
-    np.testing.assert_allclose(whole.maps(), parts.maps(), rtol=1e-6)
-    np.testing.assert_allclose(whole.errors(), parts.errors(), rtol=1e-5)
+    torch.testing.assert_close(stream.masks(0, 5, "cpu")[3], wanted[y : y + 30, x : x + 30], rtol=0, atol=1e-6)
 
 
 def test_batch_size_changes_nothing_but_rounding(make_bench):
-    params = SaliencyParams(masks=300, cells=5)
+    params = RiseParams(masks=300, cells=5)
     small = make_bench("1").run("saliency", params, RunRequest(batch_size=7))[1]["maps"]
     large = make_bench("2").run("saliency", params, RunRequest(batch_size=256))[1]["maps"]
     np.testing.assert_allclose(small, large, atol=1e-5)
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
-    params, request = SaliencyParams(masks=700, cells=5), RunRequest(batch_size=64)
+    params, request = RiseParams(masks=700, cells=5), RunRequest(batch_size=64)
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
     asked = []
     stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
@@ -177,7 +167,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
     np.testing.assert_array_equal(arrays["maps"], resumed["maps"])
     np.testing.assert_array_equal(arrays["scores"], resumed["scores"])
     assert whole["items"] == again["items"]
-    assert encoder.seen == 2 + 2 * (700 - CHUNK)
+    curves = 2 * 2 * (STEPS + 1)
+    assert encoder.seen == 2 + 2 * (700 - CHUNK) + curves
     assert first > 2 * CHUNK
     assert stopping.store.keys("rise/") == []
 
@@ -186,30 +177,28 @@ def test_named_images_are_explained_and_others_refused(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0").arrays
     held, trained = f"i{probe['hold_out'][2]}", f"i{np.flatnonzero(probe['fold'] >= 0)[0]}"
-    record, _, _ = bench.run("saliency", SaliencyParams(masks=10, images=(held, held)))
+    record, _, _ = bench.run("saliency", RiseParams(masks=10, images=(held, held)))
     assert [item["image"] for item in record["items"]] == [held]
     with pytest.raises(UsageError, match=f"{trained} is in the training part") as refused:
-        bench.run("saliency", SaliencyParams(masks=10, images=(trained,)))
+        bench.run("saliency", RiseParams(masks=10, images=(trained,)))
     assert "hold-out images: i" in refused.value.hint
     with pytest.raises(UsageError, match="not among"):
-        bench.run("saliency", SaliencyParams(masks=10, images=("nobody",)))
+        bench.run("saliency", RiseParams(masks=10, images=("nobody",)))
 
 
 def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
     ids = [f"i{row}" for row in range(40)]
-    one = saliency.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
-    three = saliency.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
+    one = saliency.chosen_rows(RiseParams(images_per_class=1), ids, probe)
+    three = saliency.chosen_rows(RiseParams(images_per_class=3), ids, probe)
     assert set(one) <= set(three)
     assert len(three) == 6
     assert set(three) <= set(probe.arrays["hold_out"].tolist())
-    assert len(saliency.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(probe.arrays["hold_out"])
+    assert len(saliency.chosen_rows(RiseParams(images_per_class=99), ids, probe)) == len(probe.arrays["hold_out"])
 
 
-@pytest.mark.parametrize(
-    "params", [SaliencyParams(masks=0), SaliencyParams(cells=0), SaliencyParams(images_per_class=0)]
-)
+@pytest.mark.parametrize("params", [RiseParams(masks=0), RiseParams(cells=0), RiseParams(images_per_class=0)])
 def test_parameters_outside_their_range_are_refused(make_bench, params):
     with pytest.raises(UsageError):
         make_bench().run("saliency", params)
@@ -224,6 +213,6 @@ def test_out_of_memory_halves_the_batch(make_bench, encoder, monkeypatch):
         return plain(pixels)
 
     monkeypatch.setattr(encoder, "encode", crowded)
-    record, arrays, _ = make_bench().run("saliency", SaliencyParams(masks=60), RunRequest(batch_size=64))
+    record, arrays, _ = make_bench().run("saliency", RiseParams(masks=60), RunRequest(batch_size=64))
     assert len(record["items"]) == 2
     assert np.isfinite(arrays["maps"]).all()

@@ -1,0 +1,57 @@
+"""What RISE can be asked beyond the number of masks, and the checks of it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medvlm_tui.core.params import SaliencyParams
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import UsageError
+
+Fill = Literal["mean", "black", "blur"]
+
+
+@dataclass(frozen=True, slots=True)
+class RiseParams(SaliencyParams):
+    """RISE on encoder + scaler + SVM, with every choice."""
+
+    estimator: Literal["plain", "reduced"] = "plain"
+    fill: Fill = "mean"
+    """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
+    stop_error: float = 0.0
+    """Stop when every image's standard error (root mean square over pixels) is below this share of its map's
+    standard deviation over pixels; 0 runs all masks."""
+    explain: tuple[str, ...] = ()
+    """Classes to explain for every image; empty is the predicted one, `*` is all."""
+
+
+def check_params(params: RiseParams) -> None:
+    """Raise UsageError for what cannot be computed."""
+    if params.masks < 1 or params.cells < 1 or not 0 < params.probability <= 1 or params.seed < 0:
+        raise UsageError(
+            f"RISE with {params.masks} masks of {params.cells} x {params.cells} cells, probability "
+            f"{params.probability:g} and seed {params.seed} cannot be computed",
+            "choose at least one mask and one cell, a probability in (0, 1], a seed of 0 or more",
+        )
+    if params.estimator not in ("plain", "reduced") or params.fill not in ("mean", "black", "blur"):
+        wrong = clean(f"{params.estimator} and {params.fill}")
+        raise UsageError(f"{wrong} are no estimator and no fill", "plain or reduced; mean, black or blur")
+    if params.estimator == "reduced" and (params.probability != 0.5 or params.masks < 2):
+        raise UsageError("the reduced estimator needs pairs of masks: probability 0.5 and 2 masks or more", "use plain")
+    if params.stop_error < 0:
+        raise UsageError(f"an error of {params.stop_error:g} cannot be reached", "choose 0 (all masks) or more")
+    if not params.images and params.images_per_class < 1:
+        raise UsageError("no image to explain", "ask for at least one image a class, or name images")
+
+
+def explained_classes(params: RiseParams, classes: list[str]) -> list[int]:
+    """Return the indices of the classes to explain for every image; raises UsageError for an unknown one."""
+    if params.explain == ("*",):
+        return list(range(len(classes)))
+    unknown = [name for name in params.explain if name not in classes]
+    if unknown:
+        raise UsageError(
+            f"the probe does not know the class {clean(unknown[0])}", f"it knows {clean(', '.join(classes))}"
+        )
+    return [classes.index(name) for name in dict.fromkeys(params.explain)]
