@@ -3,7 +3,7 @@
 import pytest
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.engine.datasets.base import reader_of
+from medvlm_tui.engine.datasets.base import reader_of, view_classes
 from medvlm_tui.errors import MedvlmError
 
 MINIMAL = '[a]\nname = "A"\nmodality = "CT"\nreader = "class_folders"\n'
@@ -60,3 +60,12 @@ def test_a_right_table_is_read(tmp_path):
     path = tmp_path / "datasets.toml"
     path.write_text(MINIMAL + 'classes = ["x", "y"]\npublished_n = 3\n[a.counts]\nx = 2\ny = 1\n')
     assert load_datasets(path)["a"].counts == {"x": 2, "y": 1}
+
+
+def test_views_have_their_classes_in_the_catalog_s_order():
+    catalog = load_datasets()
+    assert view_classes(catalog["breakhis"]) == ("benign", "malignant")
+    assert len(view_classes(catalog["breakhis"], "subtype")) == 8
+    assert view_classes(catalog["hicervix"], "level_1") == ("negative", "ASC", "AGC", "microbe")
+    assert view_classes(catalog["hicervix"], "microbe") == ("FUNGI", "ACTINO", "TRI", "HSV", "CC")
+    assert view_classes(catalog["brain_mr"]) == catalog["brain_mr"].classes

@@ -89,6 +89,12 @@ def reader_of(spec: DatasetSpec) -> Reader:
         raise DatasetError(f"{spec.id}: reading it needs {error.name}", f"pip install {error.name}") from error
 
 
+def view_classes(spec: DatasetSpec, view: str = "") -> tuple[str, ...]:
+    """Return the classes that the catalog expects in a view, in the order of tables and figures."""
+    mapping = spec.views.get(view or DEFAULT_VIEW, {name: name for name in spec.classes})
+    return tuple(dict.fromkeys(mapping[name] for name in spec.classes if name in mapping))
+
+
 def how_to_give(spec: DatasetSpec) -> str:
     """Return the hint that tells how to get the dataset and where to name its folder."""
     where = f"then --data {spec.id}=DIR, or root in [datasets.{spec.id}] of the settings"
@@ -197,9 +203,8 @@ def _digested(sample: Sample, known: FileDigests) -> Sample:
 
 def _classes(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> tuple[str, ...]:
     """Return the classes that occur: in the catalog's order, then others by name."""
-    mapping = spec.views.get(view or DEFAULT_VIEW, {name: name for name in spec.classes})
     present = {sample.label for sample in samples if sample.label}
-    known = dict.fromkeys(mapping[name] for name in spec.classes if name in mapping)
+    known = view_classes(spec, view)
     return (*(name for name in known if name in present), *sorted(present - set(known)))
 
 
