@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from medvlm_tui import __version__, settings
@@ -13,13 +14,14 @@ from medvlm_tui.core.params import DEFAULT_STAGES, PROTOCOLS, STAGES
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 
-_EPILOG = """commands:
-  medvlm-tui                          the screens, on the default workspace
-  medvlm-tui --batch [RUN.toml] ...   the same work without a screen (see --batch --help)
-  medvlm-tui models [--json] [ID]     the encoders of the catalog, and whether their weights are here
-  medvlm-tui datasets [--json] [ID]   the datasets of the catalog, and whether they were found
-  medvlm-tui doctor [--json]          what this machine has, and how to fix what it lacks
-"""
+# Command -> (its module, what it is for). A module is imported when its command is given.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "models": ("medvlm_tui.commands.catalog", "the encoders of the catalog, and whether their weights are here"),
+    "datasets": ("medvlm_tui.commands.catalog", "the datasets of the catalog, and whether they were found"),
+    "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
+    "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
+}
+_EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,48 +72,34 @@ def _demo_workspace(out: str) -> Any:
 
 
 def _command(arguments: list[str]) -> int:
-    options = command_parser().parse_args(arguments)
+    options = command_parser(arguments).parse_args(arguments)
     configuration = settings.load(options.workspace)
-    flags = request_flags(options)
-    if options.command in ("models", "datasets"):
-        from medvlm_tui import listing
-
-        show = listing.show_models if options.command == "models" else listing.show_datasets
-        return show(settings.request(configuration, {}, flags), configuration.workspace, options.id, options.json)
-    if options.command == "doctor":
-        from medvlm_tui import doctor
-
-        return doctor.run(settings.request(configuration, {}, flags), configuration, options.json)
+    request = settings.request(configuration, {}, shared_flags(options))
+    if options.command:
+        return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError(
             "the screens need a terminal", "use `medvlm-tui --batch ...` where there is none, `ssh -t` over SSH"
         )
     from medvlm_tui.tui.app import run_tui
 
-    request = settings.request(configuration, {}, flags)
     return run_tui(configuration.workspace, request, mouse=not options.no_mouse)
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """The parser of everything but `--batch`."""
+def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of everything but `--batch`; it knows the options of the command that `arguments` name."""
     parser = _Parser(
-        prog="medvlm-tui",
-        description="Which encoder to trust on medical images, and what it looks at.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="medvlm-tui", description="Which encoder to trust on medical images, and what it looks at.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"medvlm-tui {__version__}")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     _add_shared(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, what in (("models", "encoders"), ("datasets", "datasets")):
-        command = commands.add_parser(name, help=f"the {what} of the catalog", description=f"List the {what}.")
-        command.add_argument("id", nargs="?", help="one of them, with everything that is known")
-        command.add_argument("--json", action="store_true", help="JSON on stdout")
+    for name, (module, what) in COMMANDS.items():
+        command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        if name in arguments:
+            import_module(module).add_arguments(command)
         _add_shared(command, default=argparse.SUPPRESS)
-    command = commands.add_parser("doctor", help="what this machine has, and how to fix what it lacks")
-    command.add_argument("--json", action="store_true", help="JSON on stdout")
-    _add_shared(command, default=argparse.SUPPRESS)
     return parser
 
 
@@ -163,13 +151,22 @@ def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
 
 
 def request_flags(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the RunRequest fields that were given on the command line."""
-    flags = {key: value for key, value in vars(options).items() if value is not None}
+    """Return the RunRequest fields that a `--batch` line gives."""
+    local = {"json", "dry_run", "batch", "run_file", "workspace"}
+    return _checked({key: value for key, value in vars(options).items() if key not in local})
+
+
+def shared_flags(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the RunRequest fields that every command takes."""
+    return _checked({key: getattr(options, key) for key in ("data", "weights", "offline")})
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    flags = {key: value for key, value in given.items() if value is not None}
     for table in ("data", "weights"):
         if table in flags:
             flags[table] = dict(_assignment(item, table) for item in flags[table])
-    local = {"command", "id", "json", "dry_run", "batch", "run_file", "workspace", "no_mouse"}
-    return settings.checked({key: value for key, value in flags.items() if key not in local}, "command line")
+    return settings.checked(flags, "command line")
 
 
 def _assignment(text: str, option: str) -> tuple[str, str]:

@@ -32,7 +32,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 
 def _record(audit: PublishedAudit) -> dict[str, Any]:
-    return {**asdict(audit), "pairs": audit.ranking.pairs, "separable": [list(pair) for pair in audit.ranking.separable]}
+    ranking = audit.ranking
+    return {**asdict(audit), "pairs": ranking.pairs, "separable": [list(pair) for pair in ranking.separable]}
 
 
 def lines(audit: PublishedAudit) -> Iterator[str]:

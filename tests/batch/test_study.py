@@ -122,7 +122,9 @@ def test_a_dry_run_says_what_is_had_and_runs_nothing(first: Outcome, folder: Pat
     assert done.code == 0
     states = {line[8:].split()[0]: line[:8].strip() for line in done.stdout.splitlines() if ":" in line[8:]}
     assert states["extract:efficientnet_lite0:phantom"] == "have"
-    assert [state for step, state in states.items() if step.startswith("probe") and step.endswith("poster")] == ["to do"]
+    assert [state for step, state in states.items() if step.startswith("probe") and step.endswith("poster")] == [
+        "to do"
+    ]
 
 
 def test_a_run_file_says_the_same_as_flags(first: Outcome, folder: Path) -> None:

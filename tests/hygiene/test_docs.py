@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from medvlm_tui.cli import batch_parser, command_parser, request_flags
+from medvlm_tui.cli import batch_parser, command_parser, request_flags, shared_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,5 +21,7 @@ def test_every_command_line_of_the_readme_parses() -> None:
     assert len(lines) >= 8
     for line in lines:
         arguments = line.split()
-        parser = batch_parser() if "--batch" in arguments else command_parser()
-        request_flags(parser.parse_args(arguments))
+        if "--batch" in arguments:
+            request_flags(batch_parser().parse_args(arguments))
+        else:
+            shared_flags(command_parser(arguments).parse_args(arguments))

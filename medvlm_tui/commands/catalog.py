@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -20,39 +21,51 @@ from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.weights import Weights, locate
 from medvlm_tui.errors import ExitCode, MedvlmError
+from medvlm_tui.settings import Settings
 
 
-def show_models(request: RunRequest, workspace: Path, chosen: str | None, as_json: bool) -> int:
-    """Print the encoders, or everything about one; returns the exit code."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of both commands."""
+    parser.add_argument("id", nargs="?", metavar="ID", help="one of them, with everything that is known")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+
+
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
+    """Print the models or the datasets, or everything about one; returns the exit code."""
+    digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
+    show = _show_models if options.command == "models" else _show_datasets
+    show(options, request, digests)
+    return int(ExitCode.OK)
+
+
+def _show_models(options: argparse.Namespace, request: RunRequest, digests: FileDigests) -> None:
     catalog = load_models()
-    specs = [resolve_model(chosen, catalog)] if chosen else list(catalog.values())
-    digests = FileDigests(Workspace(workspace).store / "file_digests.json")
+    specs = [resolve_model(options.id, catalog)] if options.id else list(catalog.values())
     rows = [(spec, locate(spec, request.weights.get(spec.id, ""), digests, True)) for spec in specs]
-    if as_json:
-        records = [_model_record(spec, weights) for spec, weights in rows]
-        print(json.dumps(records[0] if chosen else records, indent=2, ensure_ascii=True))
-    elif chosen:
-        _print_fields(_model_record(*rows[0]))
+    if options.id or options.json:
+        _print_records([_model_record(spec, weights) for spec, weights in rows], options)
     else:
         header = ("id", "name", "group", "dim", "input", "weights", "licence", "backbone")
         _print_table(header, (_model_row(spec, weights) for spec, weights in rows))
-    return int(ExitCode.OK)
 
 
-def show_datasets(request: RunRequest, workspace: Path, chosen: str | None, as_json: bool) -> int:
-    """Print the datasets, or everything about one; returns the exit code."""
+def _show_datasets(options: argparse.Namespace, request: RunRequest, digests: FileDigests) -> None:
     catalog = load_datasets()
-    names = [chosen] if chosen else list(dict.fromkeys((*catalog, *request.data)))
-    digests = FileDigests(Workspace(workspace).store / "file_digests.json")
+    names = [options.id] if options.id else list(dict.fromkeys((*catalog, *request.data)))
     records = [_dataset_record(resolve_dataset(name, request.data, catalog), digests) for name in names]
-    if as_json:
-        print(json.dumps(records[0] if chosen else records, indent=2, ensure_ascii=True))
-    elif chosen:
-        _print_fields(records[0])
+    if options.id or options.json:
+        _print_records(records, options)
     else:
         header = ("id", "name", "modality", "n", "classes", "found", "licence")
         _print_table(header, (_dataset_row(record) for record in records))
-    return int(ExitCode.OK)
+
+
+def _print_records(records: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Print all as a JSON list, or the one that was named as an object or as lines."""
+    if options.json:
+        print(json.dumps(records[0] if options.id else records, indent=2, ensure_ascii=True))
+    else:
+        _print_fields(records[0])
 
 
 def _model_record(spec: ModelSpec, weights: Weights) -> dict[str, Any]:

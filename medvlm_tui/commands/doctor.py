@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import locale
 import os
@@ -13,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from medvlm_tui import __version__, settings
+from medvlm_tui import __version__
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.params import RunRequest
@@ -24,6 +25,7 @@ from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.hub import hub_cache, token_file
 from medvlm_tui.engine.encoders.weights import locate
 from medvlm_tui.errors import ExitCode, MedvlmError
+from medvlm_tui.settings import Settings
 
 State = Literal["ok", "missing", "failed"]
 _GB = 1e9
@@ -44,10 +46,15 @@ class Finding:
     fix: str = ""
 
 
-def run(request: RunRequest, configuration: settings.Settings, as_json: bool) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+
+
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Print every finding; returns 0 unless something failed (weights that are merely missing are no failure)."""
     findings = list(examine(request, configuration))
-    if as_json:
+    if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=True))
     else:
         width = max(len(finding.what) for finding in findings)
@@ -59,7 +66,7 @@ def run(request: RunRequest, configuration: settings.Settings, as_json: bool) ->
     return int(ExitCode.STEPS_FAILED if failed else ExitCode.OK)
 
 
-def examine(request: RunRequest, configuration: settings.Settings) -> Iterator[Finding]:
+def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     """Yield what was found, the machine first, then each model."""
     yield Finding("medvlm-tui", "ok", __version__)
     yield _python()
