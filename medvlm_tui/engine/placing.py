@@ -13,7 +13,7 @@ def place(new: Floats, units: Floats, xy: Floats, neighbours: int) -> Floats:
 
     A place is the mean of the `neighbours` nearest by cosine distance, weighted by the membership strengths that
     umap-learn gives a new point (`UMAP.transform`'s start, without its optimisation): each image's place depends
-    on no other new image, and a row of the map lies on itself.
+    on no other new image, but for rounding, and a row of the map lies on itself.
     """
     from umap.umap_ import smooth_knn_dist
 

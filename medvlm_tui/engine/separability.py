@@ -60,21 +60,15 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     codes = labelled.codes[rows]
     yield StepProgress(job.step.id, 0, params.permutations, unit="permutations")
     space = open_space(table.matrix[rows], codes, params, context.check, choose(job.request.device).device)
-    found = {**class_measures(space, codes), **space_measures(space)}
-    above = dict.fromkeys(class_measures(space, codes), 0)
-    rng = np.random.default_rng(params.seed)
-    for done in range(params.permutations):
+    count = PermutationCount(space, codes, params.seed)
+    for done in range(params.permutations if len(labelled.classes) > 1 else 0):
         context.check()
-        for name, value in class_measures(space, rng.permutation(codes)).items():
-            above[name] += _at_least(name, value, found[name])
+        count.permute()
         if done % 20 == 19:
             yield StepProgress(job.step.id, done + 1, params.permutations, unit="permutations")
     record = {
-        "measures": found,
-        "p_values": {
-            name: None if found[name] is None else (count + 1) / (params.permutations + 1)
-            for name, count in above.items()
-        },
+        "measures": {**count.found, **space_measures(space)},
+        "p_values": count.p_values(),
         "purity_by_chance": float(((np.bincount(codes) / len(codes)) ** 2).sum()),
         "classes": list(labelled.classes),
         "neighbours": space.near.indices.shape[1] - 1,
@@ -118,17 +112,43 @@ def class_measures(space: Space, codes: Ints) -> dict[str, float | None]:
     }
 
 
+class PermutationCount:
+    """Counts the permutations of the classes that separate them at least as well as they are."""
+
+    def __init__(self, space: Space, codes: Ints, seed: int) -> None:
+        self.found = class_measures(space, codes)
+        self._space, self._codes = space, codes
+        self._random = np.random.default_rng(seed)
+        self._above = dict.fromkeys(self.found, 0)
+        self._done = 0
+
+    def permute(self) -> None:
+        """Permute the classes once more."""
+        for name, value in class_measures(self._space, self._random.permutation(self._codes)).items():
+            self._above[name] += _at_least(name, value, self.found[name])
+        self._done += 1
+
+    def p_values(self) -> dict[str, float | None]:
+        """Return (1 + counted) / (1 + permutations) for each measure; None where it is not defined."""
+        known = {name for name, value in self.found.items() if value is not None}
+        return {n: (c + 1) / (self._done + 1) if n in known else None for n, c in self._above.items()}
+
+
 def space_measures(space: Space) -> dict[str, float | None]:
     """Return the measures that read no classes, by name; None where one is not defined."""
     centred = space.features - space.features.mean(axis=0)
     first, second = _two_nearest(space)
     return {
-        "rank_me": measures.rank_me(np.linalg.svd(space.features, compute_uv=False)),
-        "participation_ratio": measures.participation_ratio(np.linalg.svd(centred, compute_uv=False)),
+        "rank_me": measures.rank_me(_singular(space.features)),
+        "participation_ratio": measures.participation_ratio(_singular(centred)),
         "intrinsic_dimension": measures.two_nn(first, second),
         "uniformity": measures.uniformity(space.wide),
         "hubness": measures.hubness(space.near),
     }
+
+
+def _singular(rows: Wide) -> Wide:
+    return np.asarray(np.linalg.svd(rows, compute_uv=False), dtype=np.float64)
 
 
 def _two_nearest(space: Space) -> tuple[Wide, Wide]:

@@ -111,7 +111,7 @@ def alignment(units: Wide, codes: Ints) -> float | None:
 
 
 def uniformity(units: Wide, t: float = 2.0) -> float | None:
-    """Log of the mean Gaussian potential exp(-t |u - v|^2) over pairs of unit rows (Wang and Isola 2020); 0 is worst."""
+    """Log of the mean Gaussian potential exp(-t |u - v|^2) over pairs of unit rows (Wang and Isola 2020); 0 worst."""
     n = len(units)
     if n < 2:
         return None
