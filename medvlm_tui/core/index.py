@@ -19,6 +19,8 @@ from medvlm_tui.errors import StoreError
 
 BINARY = 2  # diskcache's MODE_BINARY
 DATABASE = "cache.db"
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged database raises: the second when SQLite quotes its damaged text in a message."""
 _COUNTERS = frozenset({"count", "size", "hits", "misses"})
 _COLUMNS = "key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value"
 
@@ -84,7 +86,7 @@ class Reader:
                 "SELECT count(*), coalesce(sum(size), 0) FROM Cache NOT INDEXED"
             ).fetchone()
             stated = dict(self.connection.execute("SELECT key, value FROM Settings"))
-        except sqlite3.Error as error:
+        except FAULTS as error:
             return [str(error)]
         if (stated.get("count"), stated.get("size")) != totals:
             lines.append("the index's counters do not add up")
@@ -101,7 +103,7 @@ class Reader:
     def _all(self, query: str, *values: str) -> list[Any]:
         try:
             return self.connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise _unreadable(DATABASE, error) from error
 
 
@@ -118,7 +120,7 @@ def open_reader(folder: Path, frozen: bool = False) -> Reader | None:
         return _checked(_open_frozen(database))
     try:
         return _checked(Reader(_connect(database, "mode=ro")))
-    except (sqlite3.Error, StoreError):
+    except (*FAULTS, StoreError):
         return _checked(_open_frozen(database))
 
 
@@ -132,7 +134,7 @@ def _open_frozen(database: Path) -> Reader:
         for file in (database, log):
             shutil.copyfile(file, Path(copy.name) / file.name)
         return Reader(_connect(Path(copy.name) / DATABASE, "mode=rw"), copy)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *FAULTS) as error:
         raise _unreadable(database, error) from error
 
 
@@ -144,10 +146,12 @@ def _checked(reader: Reader) -> Reader | None:
     """Return the reader, None when its writer died while it made the tables."""
     try:
         tables = {name for (name,) in reader.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if {"Cache", "Settings"} <= tables:
-            reader.connection.execute("SELECT 1 FROM Cache LIMIT 1")
+        if not tables <= {"Settings"}:
+            reader.connection.execute("SELECT 1 FROM Cache, Settings LIMIT 1")
+            if not {"Cache", "Settings"} <= tables:
+                raise sqlite3.DatabaseError("its tables are not the store's")
             return reader
-    except sqlite3.Error as error:
+    except FAULTS as error:
         reader.close()
         raise _unreadable(DATABASE, error) from error
     reader.close()

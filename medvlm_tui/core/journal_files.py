@@ -81,8 +81,11 @@ class FileJournal:
         """List the value files that name their key."""
         for path in self._files(self._folders()):
             key = self._key_of(path)
-            if key is not None:
+            try:
                 status = path.stat()
+            except FileNotFoundError:
+                continue  # discarded meanwhile
+            if key is not None:
                 yield Entry(key, path, status.st_size, status.st_mtime)
 
     def damages(self) -> Iterator[Damage]:

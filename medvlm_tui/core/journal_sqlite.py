@@ -99,6 +99,8 @@ class SqliteJournal:
         """Check the index as a whole, every row, and every value."""
         reader = self._read()
         if reader is None:
+            if next(self._folder.glob("*/*/*.val"), None) is not None:
+                yield Damage(f"journal/{index.DATABASE}", "the index is gone; `store scrub` makes it from the values")
             return
         for reason in (*reader.faults(), *reader.foreign_settings(_ALL_SETTINGS)):
             yield Damage(f"journal/{index.DATABASE}", reason)

@@ -71,11 +71,14 @@ def scrub(store: Store) -> Scrubbed:
 
 
 def _remove(store: Store, path: Path, done: Scrubbed) -> None:
-    status = path.lstat()
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return  # without locks a writer may have renamed its temporary file meanwhile
     if store.kind == "files" and time.time() - status.st_mtime < NETWORK_MIN_AGE_S:
         return
     done.adopted += _adopt(store, path)
-    path.unlink()
+    path.unlink(missing_ok=True)
     done.freed_bytes += status.st_size
     done.removed.append(path)
 

@@ -1,4 +1,4 @@
-"""A power cut: a loop-mounted ext4 that drops everything not yet on its disk. About 1 minute; needs root."""
+"""A power cut: a loop-mounted ext4 that drops everything not yet on its disk. 10 seconds a kind; needs root."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _mount(image: Path, place: Path) -> None:
 def disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """An ext4 of 128 MB in a file, mounted."""
     if os.getuid() != 0 or shutil.which("mkfs.ext4") is None:
-        pytest.skip("needs root and mkfs.ext4")
+        pytest.skip("10 seconds a kind; needs root and mkfs.ext4")
     image, place = tmp_path / "image", tmp_path / "disk"
     place.mkdir()
     with open(image, "wb") as file:

@@ -74,7 +74,8 @@ class Child:
         return cls(pid, output, start)
 
     def begin(self) -> None:
-        """Let it work."""
+        """Let it work: by a byte, as processes forked later hold copies of the pipe's end."""
+        os.write(self.start, b".")
         os.close(self.start)
 
     def kill(self) -> None:

@@ -100,6 +100,7 @@ def test_a_value_file_whose_row_is_lost_is_indexed_again(store: Store) -> None:
         path.unlink()
     with Store(store.directory) as again:
         assert again.keys() == []
+        assert [damage.where for damage in verify(again)] == ["journal/cache.db"]
         assert scrub(again).adopted == 1
         assert again.get("k") == b"1"
         assert list(verify(again)) == []
