@@ -18,6 +18,7 @@ from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("medvlm_tui.commands.catalog", "the encoders of the catalog, and whether their weights are here"),
     "datasets": ("medvlm_tui.commands.catalog", "the datasets of the catalog, and whether they were found"),
+    "check": ("medvlm_tui.commands.check", "counts, unreadable files, duplicates and leakage of a dataset"),
     "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }

@@ -16,7 +16,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.engine.datasets.base import open_dataset, view_classes
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.weights import Weights, locate
@@ -84,6 +84,7 @@ def _model_row(spec: ModelSpec, weights: Weights) -> tuple[str, ...]:
 
 def _dataset_record(spec: DatasetSpec, digests: FileDigests) -> dict[str, Any]:
     record: dict[str, Any] = {**asdict(spec), "root": "" if spec.root is None else str(spec.root)}
+    record["classes"] = list(view_classes(spec))
     if spec.root is None:
         made = "made when a run needs it" if spec.synthetic else "no folder is known"
         return {**record, "found": None, "check": made}

@@ -6,8 +6,7 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
-from medvlm_tui import check_command
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui import cli
 from medvlm_tui.engine.datasets.phantom import make_phantom
 from medvlm_tui.errors import ExitCode
 
@@ -18,9 +17,13 @@ def put(path, seed):
     Image.fromarray(pixels).resize((96, 96), Image.Resampling.BICUBIC).save(path)
 
 
+def check(tmp_path, name, root, *more):
+    return cli.main(["check", name, "--data", f"{name}={root}", "--workspace", str(tmp_path / "w"), *more])
+
+
 def test_a_sound_dataset_ends_with_zero(tmp_path, capsys):
     root = make_phantom(tmp_path / "made", per_class=3)
-    code = check_command.run(RunRequest(data={"phantom": str(root)}), tmp_path / "w", "phantom", as_json=False)
+    code = check(tmp_path, "phantom", root)
     text = capsys.readouterr().out
     assert code == ExitCode.OK
     assert "phantom: 9 images" in text
@@ -34,15 +37,14 @@ def test_findings_are_listed_worst_first_and_cleaned(tmp_path, capsys):
     put(tmp_path / "set" / "a" / "again.png", 2)
     put(tmp_path / "set" / "b" / "twin\x1b[2J.png", 4)
     (tmp_path / "set" / "a" / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    request = RunRequest(data={"mine": str(tmp_path / "set")})
-    assert check_command.run(request, tmp_path / "w", "mine", as_json=False) == ExitCode.MISSING_INPUT
+    assert check(tmp_path, "mine", tmp_path / "set") == ExitCode.MISSING_INPUT
     text = capsys.readouterr().out
     assert "unreadable files: 1\n  a/cut.png: " in text
     found = text[text.index("exact duplicates") :].splitlines()
     assert found[0].endswith("2 sets, 2 images too many, 0 across parts, 1 across classes")
     assert found[1] == "  [CLASSES] a/4.png = b/twin\\x1b[2J.png"
     assert found[2] == "  a/2.png = a/again.png"
-    assert check_command.run(request, tmp_path / "w", "mine", as_json=True) == ExitCode.MISSING_INPUT
+    assert check(tmp_path, "mine", tmp_path / "set", "--json") == ExitCode.MISSING_INPUT
     record = json.loads(capsys.readouterr().out)
     assert record["matches"] is False
     assert len(record["exact"]) == 2
@@ -53,5 +55,5 @@ def test_long_lists_are_cut(tmp_path, capsys):
     for i in range(15):
         for name in ("x", "y"):
             put(tmp_path / "set" / "ab"[i % 2] / f"{i}{name}.png", i)
-    check_command.run(RunRequest(data={"mine": str(tmp_path / "set")}), tmp_path / "w", "mine", as_json=False)
+    check(tmp_path, "mine", tmp_path / "set")
     assert "  and 5 more (all with --json)" in capsys.readouterr().out

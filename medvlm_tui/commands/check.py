@@ -1,14 +1,11 @@
 """`medvlm-tui check DATASET`: what the audit of a dataset found, as text or JSON."""
 
-# ruff: noqa: T201 - a command speaks to stdout
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests
@@ -18,25 +15,23 @@ from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.audit import AuditReport, DuplicateSet, audit
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.errors import ExitCode
+from medvlm_tui.settings import Settings
 
 _SHOWN = 10
 
 
-def add_parser(subparsers: Any, add_shared: Callable[..., None]) -> None:
-    """Add `check`; `add_shared(parser, default=...)` adds the options of every command."""
-    what = "counts, unreadable files, duplicates and leakage of a dataset"
-    command = subparsers.add_parser("check", help=what, description=f"Report {what}.")
-    command.add_argument("id", metavar="DATASET", help="an id of the catalog, or a name given by --data NAME=PATH")
-    command.add_argument("--json", action="store_true", help="JSON on stdout")
-    add_shared(command, default=argparse.SUPPRESS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("id", metavar="DATASET", help="an id of the catalog, or a name given by --data NAME=PATH")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
 
 
-def run(request: RunRequest, workspace: Path, name: str, as_json: bool) -> int:
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Audit the dataset and print the report; returns 0 only when counts and files are as the catalog says."""
-    spec = resolve_dataset(name, request.data, load_datasets())
-    digests = FileDigests(Workspace(workspace).store / "file_digests.json")
+    spec = resolve_dataset(options.id, request.data, load_datasets())
+    digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
     report = audit(spec, digests=digests, workers=request.workers or 2, progress=_progress)
-    if as_json:
+    if options.json:
         print(json.dumps(report.to_record(), indent=2, ensure_ascii=True))
     else:
         print("\n".join(clean(line) for line in lines(report)))
