@@ -11,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
@@ -87,11 +88,17 @@ class MedvlmApp(App[int]):
             await self.client.send({"cmd": "survey", "request": self.request.to_record()})
             async for event in self.client.events():
                 self.board.apply(event)
+                self._tell_refusal(event)
                 message = messages.of_event(event)
                 if message is not None:
                     self.screen.post_message(message)
         except MedvlmError as error:
             self._engine_gone(error)
+
+    def _tell_refusal(self, event: Event) -> None:
+        """Say why a survey or a plan was refused: no log shows it while nothing runs."""
+        if isinstance(event, Log) and event.level == "error" and not self.board.running:
+            self.tell("  ".join(event.message.splitlines()), "error")
 
     def _engine_gone(self, error: MedvlmError) -> None:
         self.engine_error = error

@@ -220,12 +220,16 @@ class Board:
         self._note("info", run_summary(event))
 
     def _note(self, level: str, message: str) -> None:
-        self.log.append(LogLine(time.strftime("%H:%M:%S"), level, clean(message)))
+        clock = time.strftime("%H:%M:%S")
+        for line in message.splitlines() or [""]:
+            self.log.append(LogLine(clock, level, clean(line)))
 
 
 def run_summary(event: events.RunFinished) -> str:
     """Return the end of a run in one line."""
     counts = f"{event.done} done, {event.cached} already there, {event.failed} failed, {event.skipped} skipped"
+    if not event.run_id:
+        return "nothing ran: the log says why"
     word = {0: "finished", 130: "cancelled"}.get(event.exit_code, "finished with failures")
     return f"{word} in {event.seconds:.1f} s: {counts}"
 

@@ -247,3 +247,24 @@ async def test_the_command_line_is_copied(make_app) -> None:
     assert "--batch" in app.clipboard
     assert "'brain_mr=/a b'" in app.clipboard
     assert "--seed 3" in app.clipboard
+
+
+async def test_a_refused_plan_is_told(make_app) -> None:
+    app, client = make_app(done=True)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, "81.2 ✓")
+        client.say(events.Log("error", "the phantom is not made yet\nrun it once"))
+        await until(pilot, "the phantom is not made yet")
+
+
+async def test_a_run_that_cannot_start_says_so(make_app) -> None:
+    app, client = make_app(hold=0)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "planning")
+        client.say(events.Log("error", "no weights\nuse --weights"))
+        client.say(events.RunFinished("", 3, 0, 0, 1, 0, 0.0, ""))
+        screen = await until(pilot, "nothing ran: the log says why")
+        assert "no weights" in screen
+        assert "use --weights" in screen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,9 @@ from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
     from medvlm_tui.core.store import StoredResult
+
+# As wide as the line of folds: a warning beside the confusions must not push them out of 80 columns.
+WARNING_WIDTH = 33
 
 
 class ScoresScreen(PlaceScreen):
@@ -132,7 +136,9 @@ def _metrics(record: Mapping[str, Any]) -> list[Text]:
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
     lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
     lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
-    return lines + [Text(f"! {clean(str(warning))}", style=YELLOW) for warning in record.get("warnings", ())]
+    for warning in record.get("warnings", ()):
+        lines += [Text(part, style=YELLOW) for part in textwrap.wrap(f"! {clean(str(warning))}", WARNING_WIDTH)]
+    return lines
 
 
 def _confusions(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
