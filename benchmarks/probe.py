@@ -43,13 +43,27 @@ class Fold:
     truth: np.ndarray
 
 
-def made(n, d, k, rank, distance, seed=0):
-    """Correlated features, classes of falling size (as many as the largest over their rank, when there are many)."""
+def brain_like(n, d, seed=0):
+    """Rectified, correlated features of four classes, with the singular values of efficientnet_lite0's on Brain MR.
+
+    Standardised, their values 2, 11, 51 and 201 over the first are 0.79, 0.36, 0.20 and 0.10 (0.80, 0.43, 0.24 and
+    0.12 on 480 real images); they are separable in training, and validation accuracy is 0.70.
+    """
     rng = np.random.default_rng(seed)
-    share = 1.0 / np.arange(1, k + 1) if k > 4 else np.ones(k)
-    codes = rng.choice(k, n, p=share / share.sum())
+    codes = rng.integers(0, 4, n)
+    basis = rng.normal(size=(400, d)) * (np.arange(1, 401) ** -0.5)[:, None]
+    latent = rng.normal(size=(n, 400))
+    latent[:, :40] += 0.35 * rng.normal(size=(4, 40))[codes]
+    return np.maximum(latent @ basis + 0.3 * rng.normal(size=(n, d)), 0.0), codes
+
+
+def hicervix_like(n, d, rank, distance, seed=0):
+    """Correlated features of 26 classes that overlap, the sizes falling as 1 / rank."""
+    rng = np.random.default_rng(seed)
+    share = 1.0 / np.arange(1, 27)
+    codes = rng.choice(26, n, p=share / share.sum())
     basis = rng.normal(size=(rank, d)) * (np.arange(1, rank + 1) ** -0.6)[:, None]
-    centres = rng.normal(size=(k, rank)) * distance
+    centres = rng.normal(size=(26, rank)) * distance
     return (centres[codes] + rng.normal(size=(n, rank))) @ basis + 0.3 * rng.normal(size=(n, d)), codes
 
 
@@ -135,11 +149,10 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small problems, one round")
     quick = parser.parse_args().quick
     rounds = 1 if quick else 3
-    small = folds_of(*(made(600, 320, 4, 100, 1.0) if quick else made(2296, 1280, 4, 200, 0.5)))
+    small = folds_of(*(brain_like(600, 320) if quick else brain_like(2296, 1280)))
     print("brain-like", small[0].x.shape, flush=True)
     brain, first = measure("brain-like", small, 4, lambda: sklearn_whole(small), rounds)
-    size = (3000, 128, 26, 60, 0.3) if quick else (28160, 768, 26, 150, 0.22)
-    large = folds_of(*made(*size))
+    large = folds_of(*(hicervix_like(3000, 128, 60, 0.3) if quick else hicervix_like(28160, 768, 150, 0.22)))
     print("hicervix-like", large[0].x.shape, flush=True)
     hicervix, second = measure("hicervix-like", large, 26, lambda: sklearn_scaled(large, 26, (0, 5, 20)), rounds)
     values = {"speedup_brain_like": brain, "speedup_hicervix_like": hicervix, "objective_excess": max(first, second)}
