@@ -133,7 +133,7 @@ def _lines(shape: tuple[int, int], random: np.random.Generator) -> NDArray[np.fl
     for _ in range(max(2, shape[1] // max(shape[0], 1))):
         angle, middle = random.uniform(0, np.pi), random.uniform(0, 1, size=2) * (shape[1], shape[0])
         nearest = np.minimum(nearest, np.abs((x - middle[0]) * np.sin(angle) - (y - middle[1]) * np.cos(angle)))
-    return -nearest
+    return np.asarray(-nearest)
 
 
 def _calipers(shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -145,7 +145,7 @@ def _calipers(shape: tuple[int, int]) -> NDArray[np.float64]:
         across, along = np.abs(x - centre), np.abs(y - middle)
         crosses = np.minimum(crosses, np.where(np.maximum(across, along) <= arm, np.minimum(across, along), np.inf))
     dots = np.where((x // max(1, shape[0] // 4)) % 2 == 0, np.abs(y - middle) + 0.5, np.abs(y - middle) + shape[0])
-    return -np.minimum(crosses, dots)
+    return np.asarray(-np.minimum(crosses, dots))
 
 
 def _with_ink(order: NDArray[np.float64], ink: float) -> NDArray[np.float64]:

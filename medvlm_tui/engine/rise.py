@@ -62,7 +62,7 @@ def _plain(stream: MaskStream, scores: Floats) -> Estimate:
     first, second = ShiftSums(stream, series), ShiftSums(stream, series, squares=True)
     for chunk, begin in enumerate(range(0, n, CHUNK)):
         part = scores[begin : begin + CHUNK]
-        grids, shift = (drawn[: len(part)] for drawn in stream.draw(chunk))
+        grids, shift = _drawn(stream, chunk, len(part))
         first.add(grids, shift, part)
         second.add(grids, shift, part**2)
     total = first.image()
@@ -79,7 +79,7 @@ def _reduced(stream: MaskStream, scores: Floats) -> Estimate:
     second = ShiftSums(stream, rest.shape[1], squares=True)
     for chunk, begin in enumerate(range(0, pairs, CHUNK // 2)):
         part = rest[begin : begin + CHUNK // 2]
-        grids, shift = (drawn[::2][: len(part)] for drawn in stream.draw(chunk))
+        grids, shift = _drawn(stream, chunk, len(part), 2)
         first.add(grids, shift, part)
         weighted.add(grids, shift, part**2)
         second.add(grids, shift, part**2)
@@ -102,6 +102,12 @@ def covariance(stream: MaskStream, weights: Floats) -> Floats:
 def _autocovariance(length_px: int, cells: int) -> Floats:
     taps = up_sampling(length_px, cells)
     return np.asarray(np.einsum("sxa,sya->xy", taps, taps, optimize=True) / len(taps))
+
+
+def _drawn(stream: MaskStream, chunk: int, count: int, step: int = 1) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return grids and shifts of the first `count` of a chunk's masks, or of its pairs' first halves (`step` 2)."""
+    grids, shift = stream.draw(chunk)
+    return grids[::step][:count], shift[::step][:count]
 
 
 def _variance(total: Floats, squares: Floats, n: int) -> Floats:
@@ -159,7 +165,7 @@ def _block_means(stream: MaskStream, pairs: int) -> list[tuple[int, Floats]]:
     rows, columns = _pooled(stream.height_px, stream.cells), _pooled(stream.width_px, stream.cells)
     parts = []
     for chunk, begin in enumerate(range(0, pairs, CHUNK // 2)):
-        grids, shift = (drawn[::2][: pairs - begin] for drawn in stream.draw(chunk))
+        grids, shift = _drawn(stream, chunk, pairs - begin, 2)
         means = rows[shift[:, 0]] @ (grids.astype(np.float64) - 0.5) @ columns[shift[:, 1]].transpose(0, 2, 1)
         parts.append((begin, means.reshape(len(means), -1)))
     return parts

@@ -70,7 +70,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         item["quality"] = {**map_quality(one.maps[0], region), **curves}
     record = {**_description(images, params, scores.shape[1]), "items": items, "seconds": time.monotonic() - begun}
     encoder = images.masking.encoder
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "images": np.stack([encoder.display(pixels) for pixels in images.masking.pixels]),
         "maps": np.stack([one.maps[0] for one in found]).astype(np.float32),
         "errors": np.stack([one.errors[0] for one in found]).astype(np.float32),
@@ -140,8 +140,9 @@ def score_share(job: Job, context: StepContext, worker: int, workers: int) -> It
     images = prepare(job, context, params)
     stored = stored_scores(job, context, params, images)
     for chunk, count in list(_ranges(params.masks))[worker::workers]:
-        if stored.get(chunk, (len(images.samples), count, len(images.classes))) is None:
-            for _ in score_chunk(images.masking, chunk, count, stored, context.check):
+        shape = (len(images.samples), count, len(images.classes))
+        if stored.get(chunk, shape) is None:
+            for _ in score_chunk(images.masking, chunk, shape, stored, context.check):
                 context.check()
         yield chunk
 
@@ -200,7 +201,8 @@ def _scores(images: Explained, params: RiseParams, job: Job, context: StepContex
         context.check()
         part = stored.get(chunk, (q, count, k))
         if part is None:
-            for here, part in score_chunk(images.masking, chunk, count, stored, context.check):
+            for here, scored in score_chunk(images.masking, chunk, (q, count, k), stored, context.check):
+                part = scored
                 seconds = max(time.monotonic() - started, 1e-9)
                 yield _progress(job, done + here, total, (fresh + here) / seconds)
             fresh += q * count

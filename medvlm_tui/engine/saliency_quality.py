@@ -99,7 +99,7 @@ def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floatin
     ]
     pixels, hidden = masking.pixels[image], masking.hidden[image]
     stacks = [torch.where(shown, pixels, hidden), torch.where(shown, hidden, pixels)]
-    features = [masking.encoder.encode(part) for stack in stacks for part in stack.split(masking.batch_size)]
+    features = [masking.encoder.encode(part) for stack in stacks for part in torch.split(stack, masking.batch_size)]
     scores = masking.classifier.scores(torch.cat(features).numpy())[:, explained]
     insertion, deletion = scores[: STEPS + 1], scores[STEPS + 1 :]
     result = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}

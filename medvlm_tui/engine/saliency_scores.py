@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,6 @@ from medvlm_tui.core import packing
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine import devices
-from medvlm_tui.engine.classifier import Classifier
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency_params import Fill
@@ -34,12 +34,19 @@ class Check(Protocol):
     def __call__(self) -> None: ...
 
 
+class Scorer(Protocol):
+    """A classifier, or several as one."""
+
+    def scores(self, features: NDArray[np.floating]) -> Floats:
+        """Return the decision values (n, k) of (n, d) features."""
+
+
 @dataclass(slots=True)
 class Masking:
-    """Images and what hides them, on the encoder's device; the batch size shrinks when the device runs out of memory."""
+    """Images and what hides them, on the encoder's device; the batch shrinks when the device runs out of memory."""
 
     encoder: Encoder
-    classifier: Classifier
+    classifier: Scorer
     stream: MaskStream
     pixels: torch.Tensor
     """(q, 3, H, W)"""
@@ -61,9 +68,8 @@ class Masking:
             while begin < count:
                 check()
                 batch = range(begin, min(begin + self.batch_size, count))
-                parts, self.batch_size = devices.with_back_off(
-                    lambda part, image=image: self._encode(image, masks, part), batch, self.batch_size
-                )
+                encode = partial(self._encode, image, masks)
+                parts, self.batch_size = devices.with_back_off(encode, batch, self.batch_size)
                 yield self.classifier.scores(torch.cat(parts).numpy())
                 begin = batch.stop
 
@@ -145,10 +151,10 @@ class StoredScores:
 
 
 def score_chunk(
-    masking: Masking, chunk: int, count: int, stored: StoredScores, check: Check
+    masking: Masking, chunk: int, shape: tuple[int, int, int], stored: StoredScores, check: Check
 ) -> Iterator[tuple[int, Floats]]:
-    """Yield (masked images done, scores (q, m, k), filled as it goes); stores the chunk at its end."""
-    q, k = len(masking.pixels), len(masking.classifier.intercept)
+    """Yield (masked images done, scores of shape (q, m, k), filled as it goes); stores the chunk at its end."""
+    q, count, k = shape
     scores, done, said = np.zeros((q * count, k)), 0, time.monotonic()
     for part in masking.scores(chunk, count, check):
         scores[done : done + len(part)] = part

@@ -128,7 +128,7 @@ def inpaint(image: Image.Image, boxes: Iterable[Box]) -> Image.Image:
 
 
 def mask_border(image: Image.Image, share: float = 0.12) -> Image.Image:
-    """Return the image with a frame of this share of each side painted black: no annotation, and no edge of the scan."""
+    """Return the image with a frame of this share of each side painted black: most annotations stand there."""
     pixels = np.array(image.convert("RGB"))
     dy, dx = round(share * pixels.shape[0]), round(share * pixels.shape[1])
     kept = np.zeros_like(pixels)

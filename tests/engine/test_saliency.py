@@ -216,3 +216,74 @@ def test_out_of_memory_halves_the_batch(make_bench, encoder, monkeypatch):
     record, arrays, _ = make_bench().run("saliency", RiseParams(masks=60), RunRequest(batch_size=64))
     assert len(record["items"]) == 2
     assert np.isfinite(arrays["maps"]).all()
+
+
+def test_the_reduced_map_agrees_with_the_plain_one_and_says_what_it_is(make_bench):
+    plain = make_bench("plain").run("saliency", RiseParams(masks=4096, cells=5))[1]["maps"]
+    params = RiseParams(masks=1024, cells=5, estimator="reduced")
+    record, arrays, _ = make_bench("reduced").run("saliency", params)
+    assert record["estimator"] == "reduced"
+    assert "mean score" in record["offset"]
+    for one, other in zip(plain, arrays["maps"], strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.9
+
+
+def test_a_run_stops_at_the_stated_error(make_bench, encoder):
+    params = RiseParams(masks=4096, cells=5, estimator="reduced", stop_error=0.5)
+    record, arrays, _ = make_bench().run("saliency", params)
+    assert record["masks"] < 4096 == record["masks_asked"]
+    assert arrays["scores"].shape[1] == record["masks"]
+    assert all(item["relative_error"] <= 0.5 for item in record["items"])
+
+
+def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
+    bench = make_bench()
+    encoder.seen = 0
+    record, arrays, _ = bench.run("saliency", RiseParams(masks=300, cells=5, explain=("*",)))
+    assert encoder.seen == 2 + 2 * 300 + 2 * 2 * (STEPS + 1)
+    assert arrays["class_maps"].shape == (2, 2, SIDE, SIDE)
+    np.testing.assert_allclose(arrays["class_maps"][:, 0], -arrays["class_maps"][:, 1], atol=1e-5)
+    assert record["items"][0]["explained_classes"] == ["a", "b"]
+
+
+def test_two_workers_share_the_masks(make_bench, encoder):
+    params = RiseParams(masks=600, cells=5)
+    alone = make_bench("alone").run("saliency", params)[1]["maps"]
+    bench = make_bench("shared")
+    jobs = []
+    original = saliency.prepare
+
+    def caught(job, context, chosen):
+        jobs.append(job)
+        return original(job, context, chosen)
+
+    saliency.prepare, before = caught, saliency.prepare
+    try:
+        with pytest.raises(UsageError):
+            bench.run("saliency", RiseParams(masks=0))
+    finally:
+        saliency.prepare = before
+    from dataclasses import asdict, replace
+
+    job = replace(jobs[0], step=replace(jobs[0].step, params=asdict(params)))
+    assert list(saliency.score_share(job, bench.context, 0, 2)) == [0, 2]
+    assert list(saliency.score_share(job, bench.context, 1, 2)) == [1]
+    encoder.seen = 0
+    together = bench.run("saliency", params)[1]["maps"]
+    assert encoder.seen == 2 + 2 * 2 * (STEPS + 1)
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_a_class_that_the_probe_does_not_know_is_refused(make_bench):
+    with pytest.raises(UsageError, match="does not know the class c"):
+        make_bench().run("saliency", RiseParams(masks=10, explain=("c",)))
+
+
+@pytest.mark.parametrize("fill", ["black", "blur"])
+def test_other_fills_give_other_maps(make_bench, fill):
+    bench = make_bench()
+    usual = bench.run("saliency", RiseParams(masks=64, cells=5))[1]["maps"]
+    record, arrays, _ = bench.run("saliency", RiseParams(masks=64, cells=5, fill=fill))
+    assert record["baseline"] == fill
+    assert np.isfinite(arrays["maps"]).all()
+    assert not np.allclose(usual, arrays["maps"])

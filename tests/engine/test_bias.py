@@ -1,0 +1,119 @@
+"""The bias lab on an encoder that sees the text, and on one that does not."""
+
+import numpy as np
+import pytest
+import torch
+from made_jobs import Bench, table_of
+from PIL import Image
+
+from medvlm_tui.core.params import ProbeParams
+from medvlm_tui.engine import bias, steps
+from medvlm_tui.engine import bias_measures as measures
+from medvlm_tui.engine.bias import BiasParams
+
+SIDE = 64
+SEEN = 32  # what the model of made_jobs sees
+
+
+class StubEncoder:
+    """Reads the mean of the middle, and with `reads` also blocks of the lower left corner, where words stand."""
+
+    device = "cpu"
+
+    def __init__(self, reads):
+        self.reads = reads
+
+    def preprocess(self, image):
+        pixels = torch.from_numpy(np.array(image.resize((SEEN, SEEN)), dtype=np.float32))
+        return pixels.permute(2, 0, 1) / 127.5 - 1
+
+    def encode(self, pixels):
+        middle = torch.nn.functional.avg_pool2d(pixels[:, :1, 12:20, 12:20], 4).flatten(1)
+        corner = torch.nn.functional.avg_pool2d(pixels[:, :1, 24:30, 2:26], 2).flatten(1)
+        return torch.cat([middle, corner * (3.0 if self.reads else 0.0) + 0.01, middle**2], dim=1)
+
+
+@pytest.fixture
+def run_lab(tmp_path, monkeypatch):
+    def run(reads):
+        encoder = StubEncoder(reads)
+        monkeypatch.setattr(bias, "load_encoder", lambda *_: encoder)
+        monkeypatch.setitem(steps.STEP_MODULES, "bias", "medvlm_tui.engine.bias")
+        rng, codes = np.random.default_rng(0), np.arange(80) % 2
+        paths, rows = {}, []
+        for i, code in enumerate(codes):
+            pixels = rng.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
+            pixels[24:40, 24:40] += np.uint8(20 * code)
+            pixels[24:40, 24:40] += rng.integers(0, 40, dtype=np.uint8)
+            paths[f"i{i}"] = tmp_path / f"{i}.png"
+            Image.fromarray(pixels).save(paths[f"i{i}"])
+            rows.append(encoder.encode(encoder.preprocess(Image.fromarray(pixels))[None])[0].numpy())
+        bench = Bench(tmp_path / f"bench-{reads}", table_of(np.stack(rows), codes, names=("a", "b")), paths=paths)
+        bench.run("probe", ProbeParams())
+        params = BiasParams(words=("IIII", "MMMM"), height=0.2, levels=(0.0, 1.0), rise_masks=128, rise_images=1)
+        record, arrays, _ = bench.run("bias", params)
+        return {(m["name"], m["condition"]): m for m in record["measures"]}, arrays
+
+    return run
+
+
+def test_an_encoder_that_reads_is_caught(run_lab):
+    found, arrays = run_lab(True)
+    assert found["shift", "text"]["value"] > 0.5
+    assert found["decodability", "IIII/MMMM"]["value"] > 0.95
+    assert found["robustness", "k=10"]["value"] < 0.3
+    assert found["accuracy_matching", "1"]["value"] > 0.95
+    assert found["accuracy_reversed", "1"]["value"] < 0.2
+    assert found["accuracy_reversed", "1"]["value"] < found["accuracy_reversed", "0"]["value"] - 0.3
+    assert found["mass_text", "1"]["value"] > found["mass_text", "0"]["value"]
+    for one in found.values():
+        assert one["low"] <= one["value"] <= one["high"]
+    assert arrays["shifts"].shape == (5, 16)
+
+
+def test_an_encoder_that_does_not_read_is_not(run_lab):
+    found, _ = run_lab(False)
+    for kind in ("text", "box", "scrambled", "lines", "calipers"):
+        assert found["shift", kind]["value"] == pytest.approx(0.0, abs=1e-3)
+        assert found["flip_rate", kind]["value"] == 0
+    assert found["decodability", "IIII/MMMM"]["value"] <= 0.6
+    assert found["accuracy_reversed", "1"]["value"] == pytest.approx(found["accuracy_matching", "1"]["value"])
+
+
+def test_robustness_counts_neighbours():
+    angles = np.deg2rad([0, 1, 2, 90, 91, 92])
+    features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    by_class, words = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 0, 1])
+    assert measures.robustness(features, by_class, words, 2)[0] == 1.0
+    assert measures.robustness(features, words, by_class, 2)[0] == 0.0
+
+
+def test_shift_is_in_units_of_the_distance_between_images():
+    random = np.random.default_rng(0)
+    before = random.normal(size=(30, 8)).astype(np.float32)
+    pairs = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for i, a in enumerate(before) for b in before[:i]]
+    assert measures.median_distance(before) == pytest.approx(float(np.median(pairs)), rel=1e-5)
+    np.testing.assert_allclose(measures.shift(before, before), 0, atol=1e-6)
+    np.testing.assert_allclose(measures.shift(before, -before), 2 / np.median(pairs), rtol=1e-5)
+
+
+def test_words_follow_the_class_as_often_as_asked():
+    codes = np.random.default_rng(5).integers(0, 3, 4000)
+    assert (measures.correlated_words(codes, 4, 1.0, 0) == codes).all()
+    assert (measures.correlated_words(codes, 4, 0.0, 0) == codes).mean() == pytest.approx(0.25, abs=0.03)
+    assert (measures.correlated_words(codes, 4, 0.5, 0) == codes).mean() == pytest.approx(0.625, abs=0.03)
+    assert (measures.reversed_words(codes, 4) != codes).all()
+
+
+def test_group_difference_is_the_exact_permutation_test():
+    found = measures.group_difference([4.0, 5.0, 6.0], [1.0, 2.0, 3.0])
+    assert found.difference == 3
+    assert found.p == pytest.approx(2 / 20)
+    assert found.exact
+    assert measures.group_difference([1.0, 2.0], [1.0, 2.0]).p == 1
+    many = np.random.default_rng(0).normal(size=(2, 20))
+    drawn = measures.group_difference(list(many[0]), list(many[1] + 2))
+    assert not drawn.exact
+    assert drawn.p < 0.001
+    with pytest.raises(ValueError, match="group"):
+        measures.group_difference([], [1.0])
