@@ -43,7 +43,7 @@ def test_a_failing_call_is_never_a_false_success(kind: str, tmp_path: Path, repo
             shutil.rmtree(path)
     report(
         f"a failing write or sync, {kind}: {points} points, {refused} refused with an error, {points - refused} "
-        f"survived by a repetition, {len(failures)} false successes or losses"
+        f"without effect on the put, {len(failures)} false successes or losses"
     )
     assert refused >= 2
     assert failures == []
