@@ -15,7 +15,9 @@ from medvlm_tui.errors import UsageError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-TUNED_T_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, *PAPER_T_GRID)
+# The values that the paper's grid lacks: there the classifier's margin is soft.
+SOFT_T_GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+TUNED_T_GRID = (*SOFT_T_GRID, *PAPER_T_GRID)
 
 
 @dataclass(frozen=True, slots=True)

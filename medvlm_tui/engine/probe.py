@@ -39,6 +39,8 @@ class Fitted:
     folds: tuple[cv.FoldFit, ...]
     final: Classifier
     final_converged: bool
+    tuned: tuple[float, float] | None
+    """Where the paper's grid is saturated: the t that the tuned grid would choose, its mean validation macro F1."""
 
     @property
     def classifiers(self) -> tuple[Classifier, ...]:
@@ -90,8 +92,25 @@ def _fit(
     yield StepProgress(job.step.id, total - 1, total, unit="folds")
     chosen = cv.choose_t(np.stack([fold.validation_macro_f1 for fold in folds], axis=1))
     final, converged = _final(problem, np.flatnonzero(division.fold >= 0), grid[chosen], context)
+    tuned = _tuned(problem, division, folds, context) if params.protocol == "paper" else None
     yield StepProgress(job.step.id, total, total, unit="folds")
-    return Fitted(problem, division, grid, chosen, tuple(folds), final, converged)
+    return Fitted(problem, division, grid, chosen, tuple(folds), final, converged, tuned)
+
+
+def _tuned(
+    problem: cv.Problem, division: Split, folds: Sequence[cv.FoldFit], context: StepContext
+) -> tuple[float, float] | None:
+    """Return what the tuned grid would choose and its mean validation macro F1, None unless all is saturated."""
+    if not cv.is_saturated(np.stack([fold.train_error for fold in folds], axis=1)):
+        return None
+    scores = []
+    for number, fold in enumerate(folds):
+        rows = (division.training(number), division.validation(number))
+        soft = cv.fit_fold(problem, *rows, cv.SOFT_T_GRID, context.check)
+        scores.append(np.concatenate([soft.validation_macro_f1, fold.validation_macro_f1]))
+    table = np.stack(scores, axis=1)
+    best = cv.choose_t(table)
+    return cv.TUNED_T_GRID[best], float(table[best].mean())
 
 
 def _final(problem: cv.Problem, rows: Ints, t: float, context: StepContext) -> tuple[Classifier, bool]:
@@ -138,6 +157,7 @@ def _outcome(fitted: Fitted, positive: int | None) -> dict[str, Any]:
         "t": t,
         "c": cv.costs([t], features.shape[1], n_train)[0],
         "saturated": cv.is_saturated(fitted.over_grid("train_error")),
+        "tuned": None if fitted.tuned is None else {"t": fitted.tuned[0], "validation_macro_f1": fitted.tuned[1]},
         "metrics": _fold_metrics(fitted, positive),
         "final_metrics": metrics.evaluate(truth, fitted.final.scores(features), positive, calibration),
         "n_train": n_train,
@@ -186,6 +206,12 @@ def _warnings(table: FeatureTable, job: Job, classes: Sequence[str], fitted: Fit
         notes.append(f"no readable image of {', '.join(missing)}: left out of the classes")
     if table.failed:
         notes.append(f"{len(table.failed)} images could not be read and take no part")
+    if fitted.tuned is not None:
+        here = fitted.over_grid("validation_macro_f1")[fitted.chosen].mean()
+        notes.append(
+            f"the grid of t is saturated (no training error at any t); the tuned grid would choose t = "
+            f"{fitted.tuned[0]:g}: validation macro F1 {fitted.tuned[1]:.3f}, here {here:.3f}"
+        )
     fits = _converged(fitted)
     stopped = int((~fits).sum()) + (not fitted.final_converged)
     if stopped:

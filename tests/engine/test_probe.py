@@ -58,6 +58,7 @@ def test_probe_equals_the_pipeline_fold_by_fold(overlapping):
     assert record["n_train"] + record["n_test"] == n
     assert record["positive"] == ""
     assert not record["saturated"]
+    assert record["tuned"] is None
     assert np.isnan(arrays["scores_validation"][hold_out]).all()
     assert (arrays["predicted_validation"][hold_out] == -1).all()
     assert events[-1].summary["accuracy"] == record["metrics"]["accuracy"]["mean"]
@@ -106,6 +107,21 @@ def test_separable_classes_saturate_the_grid_and_ties_take_the_smallest_t(tmp_pa
     assert not arrays["train_error"].any()
     assert (arrays["validation_macro_f1"] == 1).all()
     assert record["t"] == 1.0
+    assert record["tuned"]["t"] <= 1.0
+    assert record["tuned"]["validation_macro_f1"] == 1.0
+    assert any("saturated" in warning for warning in record["warnings"])
+
+
+def test_what_the_tuned_grid_would_have_chosen_is_what_it_chooses(tmp_path):
+    matrix, codes = blobs((40, 40, 40), 150, 5.0)
+    bench = Bench(tmp_path, table_of(matrix, codes, names=("a", "b", "c")))
+    paper, _, _ = bench.run("probe", ProbeParams("paper"))
+    tuned, arrays, _ = bench.run("probe", ProbeParams("tuned"))
+    assert paper["saturated"]
+    assert tuned["tuned"] is None
+    assert paper["tuned"]["t"] == tuned["t"] < 1
+    best = arrays["validation_macro_f1"].mean(axis=1).max()
+    assert paper["tuned"]["validation_macro_f1"] == pytest.approx(best)
 
 
 def test_choice_of_t():
