@@ -89,11 +89,17 @@ class MedvlmApp(App[int]):
             async for event in self.client.events():
                 self.board.apply(event)
                 self._tell_refusal(event)
-                message = messages.of_event(event)
-                if message is not None:
-                    self.screen.post_message(message)
+                for screen in self._shown():
+                    if (message := messages.of_event(event)) is not None:
+                        screen.post_message(message)
         except MedvlmError as error:
             self._engine_gone(error)
+
+    def _shown(self) -> list[Screen[object]]:
+        """Return the place that is shown, and the dialogs over it: it goes on under them."""
+        stack = list(reversed(self.screen_stack))
+        place = next((index for index, screen in enumerate(stack) if not screen.is_modal), 0)
+        return stack[: place + 1]
 
     def _tell_refusal(self, event: Event) -> None:
         """Say why a survey or a plan was refused: no log shows it while nothing runs."""

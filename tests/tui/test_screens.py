@@ -204,8 +204,11 @@ async def test_leaving_a_run_is_asked_about(make_app) -> None:
         await until(pilot, "180 / 360")
         await pilot.press("q")
         assert "stops it here" in await until(pilot, "Quit?")
+        # The place under the dialog goes on.
+        client.say(events.StepProgress(f"extract:{MODEL}:{DATASET}", 216, 360, 31.5, 4.6))
+        await until(pilot, "60 %")
         await pilot.press("escape")
-        await until(pilot, "180 / 360")
+        await until(pilot, "c cancel")
         assert not client.stopped
         await pilot.press("q", "q")
         await pilot.pause()
