@@ -34,6 +34,13 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     "timm": FamilyEntry(f"{_HERE}.timm_", "1"),
     "torchvision": FamilyEntry(f"{_HERE}.torchvision_", "1"),
     "flair": FamilyEntry(f"{_HERE}.flair", "1"),
+    "cxr_clip": FamilyEntry(f"{_HERE}.cxr_clip", "1"),
+    "conch": FamilyEntry(f"{_HERE}.conch", "1"),
+    "panderm": FamilyEntry(f"{_HERE}.panderm", "1"),
+    "ctranspath": FamilyEntry(f"{_HERE}.ctranspath", "1"),
+    "visionunite": FamilyEntry(f"{_HERE}.visionunite", "1"),
+    "llava": FamilyEntry(f"{_HERE}.llava", "1", ("config.json",)),
+    "mammo_clip": FamilyEntry(f"{_HERE}.mammo_clip", "1"),
     "efficientnet_lite": FamilyEntry(f"{_HERE}.efficientnet_lite", "1"),
 }
 

@@ -121,7 +121,8 @@ def _load_plain(path: Path) -> Any:
         except UnpicklingError:
             return torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling, mmap=mapped)
     except UnpicklingError as error:
-        raise WeightsError(f"{path} is damaged, or no file of torch", _DAMAGED) from error
+        message = f"{path} was not loaded, and nothing in it ran: {clean(str(error))[:200]}"
+        raise WeightsError(message, "get the weights from the page that `medvlm-tui models ID` names") from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}", "check the path") from error
     except Exception as error:  # torch raises many kinds on damaged archives
@@ -130,9 +131,11 @@ def _load_plain(path: Path) -> Any:
 
 def unwrap(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
     """Return the state dict inside training checkpoints: {state_dict: ...}, {model: ...}, {module: ...}."""
-    for name in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
-            loaded = loaded[name]
+    while isinstance(loaded, Mapping):
+        inner = next((loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)), None)
+        if inner is None:
+            break
+        loaded = inner
     if not isinstance(loaded, Mapping):
         raise WeightsError(f"{path} holds no state dict", "this file is not a checkpoint of the model")
     return {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}

@@ -31,36 +31,38 @@ class _Layout:
     """A tensor that only the image tower has, below the tower's prefix."""
     load: Callable[[torch.nn.Module, Tower, Tower], None]
     """Into the network, from the tower and the whole file."""
-    feature: Callable[[Any], torch.Tensor]
-    """Of the network's output."""
+    features: Mapping[str, Callable[[Any], torch.Tensor]]
+    """Feature name -> how it is taken from the network's output."""
 
 
 def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> NetworkEncoder:
     """Build `architecture` from the repository's config.json, or from `options.config`, and load its tower.
 
-    Features: CLIP's projected class token, SigLIP's pooled vector, DINOv2's class token; not normalised.
+    `options.fixed` overrides what a config.json says. Features: CLIP's projected class token, SigLIP's pooled
+    vector or the mean of its normed tokens, DINOv2's class token; not normalised.
     """
     assert weights.path is not None
     layout = LAYOUTS.get(spec.architecture)
-    if layout is None:
-        raise WeightsError(f"{spec.id}: {spec.architecture} is not served", f"one of {', '.join(LAYOUTS)}")
+    if layout is None or feature not in layout.features:
+        raise WeightsError(f"{spec.id}: {spec.architecture} with {feature} is not served", f"{', '.join(LAYOUTS)}")
+    take = layout.features[feature]
     network = build(spec.architecture, vision_config(spec, weights))
     layout.load(network, read_tower(weights.path, layout.tail), read_tower(weights.path))
-    return NetworkEncoder(spec, feature, network, device, precision, lambda p: layout.feature(network(pixel_values=p)))
+    return NetworkEncoder(spec, feature, network, device, precision, lambda p: take(network(pixel_values=p)))
 
 
 def vision_config(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
     """Return the arguments of the tower's configuration class."""
     stored = weights.config("config.json")
     if stored is None:
-        return dict(spec.options.get("config", {}))
+        return {**spec.options.get("config", {}), **spec.options.get("fixed", {})}
     vision = stored.get("vision_config", stored)
     if not isinstance(vision, Mapping):
         raise WeightsError(f"{weights.path}: its config.json describes no image tower", "download it again")
     trusted = {name: vision[name] for name in _TRUSTED if name in vision}
     if "vision_config" in stored and "projection_dim" in stored:
         trusted["projection_dim"] = stored["projection_dim"]
-    return trusted
+    return {**trusted, **spec.options.get("fixed", {})}
 
 
 def build(architecture: str, config: Mapping[str, Any]) -> torch.nn.Module:
@@ -68,6 +70,7 @@ def build(architecture: str, config: Mapping[str, Any]) -> torch.nn.Module:
     import transformers
 
     names = {
+        "CLIPVisionModel": "CLIPVisionConfig",
         "CLIPVisionModelWithProjection": "CLIPVisionConfig",
         "SiglipVisionModel": "SiglipVisionConfig",
         "Dinov2Model": "Dinov2Config",
@@ -133,10 +136,17 @@ def _half(reader: Reader, part: int) -> Reader:
 
 LAYOUTS: Mapping[str, _Layout] = {
     "CLIPVisionModelWithProjection": _Layout(
-        "embeddings.class_embedding", _load_clip, lambda output: output.image_embeds
+        "embeddings.class_embedding", _load_clip, {"image": lambda output: output.image_embeds}
     ),
     "SiglipVisionModel": _Layout(
-        "embeddings.patch_embedding.weight", _load_siglip, lambda output: output.pooler_output
+        "embeddings.patch_embedding.weight",
+        _load_siglip,
+        {
+            "pooled": lambda output: output.pooler_output,
+            "tokens": lambda output: output.last_hidden_state.mean(dim=1),
+        },
     ),
-    "Dinov2Model": _Layout("embeddings.cls_token", _load_dinov2, lambda output: output.last_hidden_state[:, 0]),
+    "Dinov2Model": _Layout(
+        "embeddings.cls_token", _load_dinov2, {"cls": lambda output: output.last_hidden_state[:, 0]}
+    ),
 }

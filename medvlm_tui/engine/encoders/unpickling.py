@@ -8,9 +8,10 @@ that takes whatever it is given and does nothing.
 from __future__ import annotations
 
 import pickle
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
-from pickle import UnpicklingError, load
-from typing import Any
+from pickle import UnpicklingError
+from typing import IO, Any
 
 import torch
 
@@ -53,16 +54,41 @@ _REAL: dict[tuple[str, str], Any] = {
     **{("torch", name): getattr(torch, name) for name in _STORAGES},
     ("torch.storage", "UntypedStorage"): torch.UntypedStorage,
 }
+# No honest checkpoint names these; a file that does is refused as a whole.
+_HOSTILE_MODULES = frozenset(
+    {
+        "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "shutil", "socket", "ctypes", "pty",
+        "webbrowser", "code", "codeop", "multiprocessing", "threading", "pickle", "marshal",
+    }
+)  # fmt: skip
+_HOSTILE_BUILTINS = frozenset(
+    {
+        "eval", "exec", "compile", "open", "__import__", "getattr", "setattr", "delattr", "globals", "locals",
+        "vars", "input", "breakpoint", "apply",
+    }
+)  # fmt: skip
 
 
 class Unpickler(pickle.Unpickler):
     """An unpickler whose only real names are those that make plain tensors."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the real object of an allowed name, and an inert class for every other."""
+        """Return the real object of an allowed name, and an inert class for every other.
+
+        Raises UnpicklingError for names whose only use in a checkpoint is to run code.
+        """
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        dangerous = module == "builtins" and name in _HOSTILE_BUILTINS
+        if dangerous or module.partition(".")[0] in _HOSTILE_MODULES:
+            raise UnpicklingError(f"it names {module}.{name}, which runs code")
         real = _REAL.get((module, name))
         if real is not None:
             return real
         if module == "torch" and isinstance(value := getattr(torch, name, None), torch.dtype):
             return value
         return type(name, (Inert,), {})
+
+
+def load(file: IO[bytes], **options: Any) -> Any:
+    """Unpickle with the class above: torch reads the head of its older files through this name."""
+    return Unpickler(file, **options).load()

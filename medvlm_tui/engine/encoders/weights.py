@@ -107,13 +107,16 @@ def _from_folder(spec: ModelSpec, folder: Path, digests: FileDigests) -> Weights
         expected = ", ".join(spec.files or USUAL_FILES)
         return Weights("wrong", hint=f"{folder} holds none of {expected}; {_where(spec)}")
     configs = [folder / name for name in family_entry(spec).config_files if (folder / name).is_file()]
-    shards = _present_shards(path) if path.name.endswith(".index.json") else []
+    shards = _present_shards(spec, path) if path.name.endswith(".index.json") else []
     return _described(path, (path, *configs, *shards), digests)
 
 
-def _present_shards(index: Path) -> list[Path]:
+def _present_shards(spec: ModelSpec, index: Path) -> list[Path]:
+    """Return the shards that hold the tower (`options.shards_with` marks its names) and are here."""
+    marks = spec.options.get("shards_with", [""])
     try:
-        names = set(json.loads(index.read_bytes())["weight_map"].values())
+        table = json.loads(index.read_bytes())["weight_map"]
+        names = {file for name, file in table.items() if any(mark in name for mark in marks)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     paths = [index.with_name(str(name)) for name in sorted(map(str, names)) if Path(str(name)).name == str(name)]
