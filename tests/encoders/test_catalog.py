@@ -78,7 +78,7 @@ def test_an_open_clip_or_timm_row_builds_with_the_dimension_and_size_it_names(na
     size = spec.preprocess.size_px
     with torch.device("meta"):
         if spec.family == "timm":
-            network = timm_.build(spec.architecture, dict(spec.options["arguments"]))
+            network = timm_.build(spec.architecture, dict(spec.options.get("arguments", {})))
         else:
             network = open_clip_.build_tower(open_clip_.model_config(spec, PRESENT), spec.dim())
         output = network.eval()(torch.zeros(1, 3, size, size))
