@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "datasets": ("medvlm_tui.commands.catalog", "the datasets of the catalog, and whether they were found"),
     "check": ("medvlm_tui.commands.check", "counts, unreadable files, duplicates and leakage of a dataset"),
     "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
+    "encode": ("medvlm_tui.commands.encode", "features of a few images, as an .npz file"),
+    "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }
 _EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
@@ -74,6 +76,10 @@ def _demo_workspace(out: str) -> Any:
 
 def _command(arguments: list[str]) -> int:
     options = command_parser(arguments).parse_args(arguments)
+    if options.command == "encode" and options.weights:
+        # One model is named already, so `--weights PATH` is enough.
+        named = f"{options.model}="
+        options.weights = [named + path.removeprefix(named) for path in options.weights]
     configuration = settings.load(options.workspace)
     request = settings.request(configuration, {}, shared_flags(options))
     if options.command:

@@ -70,7 +70,7 @@ class WeightsError(MedvlmError):
     """A checkpoint was found, but it is not what the model needs."""
 
 
-class Cancelled(MedvlmError):
+class Cancelled(MedvlmError):  # noqa: N818 - not an error: what the user asked for
     """The user asked to stop; what was computed is kept."""
 
     exit_code = ExitCode.INTERRUPTED

@@ -184,7 +184,8 @@ class BarDisplay:
         if isinstance(event, StepProgress):
             if self._task is None:
                 self._task = self._progress.add_task("", total=event.total, name=clean(event.step), text="")
-            self._progress.update(self._task, total=event.total, completed=event.done, text=progress_text(event))
+            name, text = clean(event.step), progress_text(event)
+            self._progress.update(self._task, total=event.total, completed=event.done, name=name, text=text)
             return
         if isinstance(event, StepStarted | FileWritten):
             return

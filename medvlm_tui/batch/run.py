@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +18,7 @@ from medvlm_tui.batch.summary import plan_lines, result_lines
 from medvlm_tui.core.events import Event, RunFinished
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.workspace import Workspace, new_run_id
-from medvlm_tui.errors import ExitCode
+from medvlm_tui.errors import Cancelled, ExitCode
 from medvlm_tui.service.inline import Engine
 
 
@@ -52,7 +53,7 @@ def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> in
         if options.dry_run:
             return _dry_run(engine, request, options)
         with _stoppable() as stop, display:
-            prepared = engine.plan(request, new_run_id(), display.show)
+            prepared = engine.plan(request, new_run_id(), partial(_show_unless_stopped, stop, display))
             last = _show(engine.run(prepared, lambda: stop.requested), display)
         if not options.json:
             for line in result_lines(prepared.plan, engine.store, last):
@@ -60,6 +61,13 @@ def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> in
         return last.exit_code
     finally:
         engine.close()
+
+
+def _show_unless_stopped(stop: _Stop, display: Display, event: Event) -> None:
+    """Show what happens before the run; raises Cancelled when the user asked to stop meanwhile."""
+    if stop.requested:
+        raise Cancelled("cancelled before the run began", "run the same command again")
+    display.show(event)
 
 
 def _show(events: Iterator[Event], display: Display) -> RunFinished:

@@ -10,7 +10,7 @@ from medvlm_tui.core.specs import Precision
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
-PROTOCOLS = ("paper", "poster")
+PROTOCOLS = ("paper", "poster", "tuned")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
     """Return the rows that the store already has for this encoder and this dataset's images."""
     wanted = {sample.digest for sample in job.dataset.samples}
     found: dict[str, Row] = {}
-    for digests, block in context.store.blocks(job.encoder):
+    for digests, block in context.store.blocks(job.encoder, wanted):
         found.update((digest, row) for digest, row in zip(digests, block, strict=True) if digest in wanted)
     return found
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.events import Event, Log
+from medvlm_tui.core.events import Event, Log, StepProgress
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace import Workspace
@@ -41,6 +42,11 @@ class DatasetInput:
     spec: DatasetSpec
     dataset: Dataset | None
     problem: MedvlmError | None = None
+
+    @property
+    def can_be_made(self) -> bool:
+        """A run that needs it makes it: the phantom without a folder of the user's."""
+        return self.spec.synthetic and self.spec.root is None
 
 
 def model_ids(names: tuple[str, ...], catalog: Mapping[str, ModelSpec]) -> list[str]:
@@ -140,9 +146,16 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     if make is not None:
         from medvlm_tui.engine.datasets.phantom import make_phantom
 
-        make(Log("info", f"phantom: {3 * per_class} SYNTHETIC images in {root}"))
-        root = make_phantom(root, per_class=per_class, seed=request.seed)
+        say, total = make, len(spec.classes) * per_class
+        say(Log("info", f"phantom: {total} SYNTHETIC images in {root}"))
+        progress = partial(_say_drawn, say, total)
+        root = make_phantom(root, per_class=per_class, seed=request.seed, drawn=progress)
     return replace(spec, root=root)
+
+
+def _say_drawn(say: Say, total: int, done: int) -> None:
+    if done % 3 == 0 or done == total:
+        say(StepProgress("phantom", done, total))
 
 
 def _read(spec: DatasetSpec, request: RunRequest, digests: FileDigests) -> Dataset:

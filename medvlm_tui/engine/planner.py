@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
@@ -15,7 +15,7 @@ from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
-from medvlm_tui.errors import MedvlmError, MissingInputError
+from medvlm_tui.errors import MedvlmError
 
 # What a stage reads; asking for a stage asks for these too.
 _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
@@ -78,15 +78,20 @@ def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str
     return Prepared(plan, request, machine, layout.jobs, tuple(models), tuple(datasets))
 
 
-def _refuse_if_nothing_can_run(models: Iterable[ModelInput], datasets: Iterable[DatasetInput]) -> None:
-    for inputs in (models, datasets):
-        problems = [found.problem for found in inputs if found.problem is not None]
-        if problems and all(found.problem is not None for found in inputs):
-            hints = dict.fromkeys(hint for problem in problems for hint in (problem.hint,) if hint)
-            message = "; ".join(problem.message for problem in problems[:5])
-            more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-            kind = type(problems[0]) if isinstance(problems[0], MedvlmError) else MissingInputError
-            raise kind(message + more, "\n".join(list(hints)[:5]))
+def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[DatasetInput]) -> None:
+    _refuse([model.problem for model in models])
+    _refuse([None if dataset.can_be_made else dataset.problem for dataset in datasets])
+
+
+def _refuse(found: Sequence[MedvlmError | None]) -> None:
+    """Raise one error that names the problems, unless something has none."""
+    problems = [problem for problem in found if problem is not None]
+    if len(problems) < len(found):
+        return
+    hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+    more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+    message = "; ".join(problem.message for problem in problems[:5])
+    raise type(problems[0])(message + more, "\n".join(list(hints)[:5]))
 
 
 class _Layout:
@@ -114,9 +119,10 @@ class _Layout:
         table = of_record(["table", STEP_VERSIONS["extract"], encoder.digest, dataset.digest])
         size = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
         inputs = {"extract": table}
-        extract = f"extract:{cell}"
+        extract, split = f"extract:{cell}", self.request.split()
 
-        def add(step_id: str, kind: str, params: Mapping[str, Any], needs: tuple[str, ...], key: str = "") -> str:
+        def add(step_id: str, params: Mapping[str, Any], needs: tuple[str, ...], key: str = "") -> str:
+            kind = step_id.split(":")[0]
             key = key or of_record([kind, STEP_VERSIONS[kind], dict(params), [inputs[n.split(":")[0]] for n in needs]])
             have = key in self.store.tables if kind == "extract" else self.store.has_result(key)
             images = len(dataset.samples) if kind == "extract" and not have else 0
@@ -126,18 +132,25 @@ class _Layout:
             return key
 
         if "extract" in self.stages:
-            add(extract, "extract", size, (), table)
-        for protocol in self.request.protocols if "probe" in self.stages else ():
+            add(extract, size, (), table)
+        for protocol in reversed(self.request.protocols) if "probe" in self.stages else ():
             probe = f"probe:{cell}:{protocol}"
-            inputs["probe"] = add(probe, "probe", asdict(ProbeParams(protocol, self.request.split())), (extract,))
+            inputs["probe"] = add(probe, asdict(ProbeParams(protocol, split)), (extract,))
             if "statistics" in self.stages:
                 params = asdict(StatisticsParams(seed=self.request.seed))
-                add(f"statistics:{cell}:{protocol}", "statistics", {**params, "protocol": protocol}, (probe,))
-            if "saliency" in self.stages and protocol == self.request.protocols[0]:
-                add(f"saliency:{cell}", "saliency", asdict(self.request.saliency()), (extract, probe))
+                add(f"statistics:{cell}:{protocol}", {**params, "protocol": protocol}, (probe,))
         for map_cell in self._projections():
-            step_id = f"project:{cell}:{map_cell.n_neighbors}:{map_cell.min_dist:g}"
-            add(step_id, "project", asdict(map_cell), (extract,))
+            add(f"project:{cell}:{map_cell.n_neighbors}:{map_cell.min_dist:g}", asdict(map_cell), (extract,))
+        self._let_maps_work_ahead(cell)
+        if "saliency" in self.stages:
+            # The probe of the first protocol named, which the loop above reached last.
+            add(f"saliency:{cell}", asdict(self.request.saliency()), (extract, probe))
+
+    def _let_maps_work_ahead(self, cell: str) -> None:
+        """Tell each map's job of the maps after it: a grid's cells share one neighbour graph and run side by side."""
+        waiting = [s for s in self.steps if s.id.startswith(f"project:{cell}:") and not s.have]
+        for position, step in enumerate(waiting):
+            self.jobs[step.id] = replace(self.jobs[step.id], ahead=tuple(waiting[position + 1 :]))
 
     def _projections(self) -> list[ProjectionParams]:
         if "project" not in self.stages:

@@ -62,13 +62,9 @@ def _model_row(found: ModelInput) -> dict[str, Any]:
     }
 
 
-def _can_be_made(found: DatasetInput) -> bool:
-    return found.spec.synthetic and found.spec.root is None
-
-
 def _dataset_row(found: DatasetInput) -> dict[str, Any]:
     spec, dataset = found.spec, found.dataset
-    ready = dataset is not None or _can_be_made(found)
+    ready = dataset is not None or found.can_be_made
     return {
         "id": spec.id,
         "name": spec.name,
@@ -89,7 +85,7 @@ def _cell(
     model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults
 ) -> dict[str, Any]:
     cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
-    if dataset.dataset is None and not _can_be_made(dataset):
+    if dataset.dataset is None and not dataset.can_be_made:
         return {**cell, "state": "data_missing"}
     if model.problem is not None:
         return {**cell, "state": "weights_missing"}

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from medvlm_tui.core.events import Event, Log, PlanReady, RunFinished, to_json
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.workspace import Workspace, new_run_id
-from medvlm_tui.errors import ExitCode, MedvlmError
+from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
 from medvlm_tui.service.inline import Engine
 
 Command = dict[str, Any]
@@ -77,7 +77,7 @@ class Server:
                 self._emit(PlanReady("", self._engine.plan(request).plan.to_record()))
             case "run":
                 self._cancel.clear()
-                prepared = self._engine.plan(request, new_run_id(), self._emit)
+                prepared = self._engine.plan(request, new_run_id(), self._emit_unless_cancelled)
                 for event in self._engine.run(prepared, self._cancel.is_set):
                     self._emit(event)
                 self._emit(self._engine.survey(request))
@@ -89,6 +89,11 @@ class Server:
         if command.get("cmd") == "run":
             code = error.exit_code or ExitCode.STEPS_FAILED
             self._emit(RunFinished("", int(code), done=0, cached=0, failed=1, skipped=0, seconds=0.0))
+
+    def _emit_unless_cancelled(self, event: Event) -> None:
+        if self._cancel.is_set():
+            raise Cancelled("cancelled before the run began")
+        self._emit(event)
 
     def _emit(self, event: Event) -> None:
         self._out.write(to_json(event) + "\n")

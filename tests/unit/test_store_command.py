@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui import store_command
+from medvlm_tui.commands import store as store_command
+from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.specs import EncoderKey
 from medvlm_tui.core.store import Store
 from medvlm_tui.errors import ExitCode, MedvlmError, MissingInputError, StoreError
+from medvlm_tui.settings import Settings
 from tests.unit.made_store import flip, pretend, table, value_files
 
 CLIP = EncoderKey("clip_b16", "w", "p", "pooled", "fp32", "1")
@@ -21,8 +23,8 @@ UNI = EncoderKey("uni", "w", "p", "pooled", "fp32", "1")
 
 def command(workspace: Path, *words: str) -> int:
     parser = argparse.ArgumentParser()
-    store_command.add_parser(parser.add_subparsers(dest="command"), lambda made, default=None: None)
-    return store_command.run(parser.parse_args(["store", *words]), workspace)
+    store_command.add_arguments(parser)
+    return store_command.run(parser.parse_args(words), RunRequest(), Settings(workspace, workspace / "settings.toml"))
 
 
 @pytest.fixture(params=["sqlite", "files"])

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +63,13 @@ def make_phantom(
     seed: int = 0,
     word_correlation: float = 0.0,
     size: tuple[int, int] = SIZE_PX,
+    drawn: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """Write `per_class` images of each class below `root` and return it; the same parameters give the same bytes.
 
-    A folder that holds them already is left as it is. The folder appears whole or not at all. Raises UsageError for
-    parameters out of range and DatasetError when `root` holds anything else.
+    A folder that holds them already is left as it is. The folder appears whole or not at all, also when `drawn`,
+    which is told the number of images after each one, raises to stop. Raises UsageError for parameters out of range
+    and DatasetError when `root` holds anything else.
     """
     params = PhantomParams(per_class, seed, word_correlation, *size)
     _check(params)
@@ -76,7 +78,7 @@ def make_phantom(
     root.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".phantom-", dir=root.parent))
     try:
-        _write(draft, params)
+        _write(draft, params, drawn)
         draft.chmod(0o755)  # mkdtemp gives 0700, but these images show no patient
         _move(draft, root, params)
     finally:
@@ -116,7 +118,7 @@ def _move(draft: Path, root: Path, params: PhantomParams) -> None:
             raise DatasetError(message, "name another folder") from error
 
 
-def _write(folder: Path, params: PhantomParams) -> None:
+def _write(folder: Path, params: PhantomParams, drawn: Callable[[int], None]) -> None:
     from medvlm_tui.engine.datasets.phantom_drawing import draw
     from medvlm_tui.engine.datasets.phantom_files import write_grey, write_mask
 
@@ -129,6 +131,7 @@ def _write(folder: Path, params: PhantomParams) -> None:
         if phantom.lesion.any():
             write_mask(folder / "masks" / name, phantom.lesion)
         boxes[name] = phantom.boxes
+        drawn(len(boxes))
     record = {"synthetic": True, "version": CODE_VERSION, "parameters": asdict(params), "boxes": boxes}
     (folder / MANIFEST_NAME).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="ascii")
 

@@ -1,6 +1,5 @@
 """`medvlm-tui store`: what the feature store holds, whether it is whole, and how features travel."""
 
-# ruff: noqa: T201 - a command speaks to stdout
 from __future__ import annotations
 
 import argparse
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.commands.store_exchange import export_table, find_manifests, import_table
+from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.store_check import forget, scrub, verify
 from medvlm_tui.core.store_contents import Item, contents
@@ -19,25 +20,23 @@ from medvlm_tui.core.store_prune import Filter, choose, remove
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.errors import CorruptEntryError, ExitCode, MissingInputError, StoreError, UsageError
-from medvlm_tui.store_exchange import export_table, find_manifests, import_table
+from medvlm_tui.settings import Settings
 
 _UNITS_S: Mapping[str, int] = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _SHOWN = 20
 _DAMAGED = "run the same study again: what is damaged is computed anew; `store verify --forget` makes it absent now"
 
 
-def add_parser(subparsers: Any, add_shared: Callable[..., None]) -> None:
-    """Add `store` and its actions; `add_shared(parser, default=...)` adds the options of every command."""
-    store = subparsers.add_parser(
-        "store", help="the feature store: sizes, checks, export, import", description="Look after the feature store."
-    )
-    add_shared(store, default=argparse.SUPPRESS)
-    actions = store.add_subparsers(dest="action", metavar="ACTION", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of the command, each with its options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def action(name: str, what: str) -> Any:
         made = actions.add_parser(name, help=what, description=what.capitalize() + ".")
         made.add_argument("--json", action="store_true", help="JSON on stdout")
-        add_shared(made, default=argparse.SUPPRESS)
+        made.add_argument(
+            "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="whose store (MEDVLM_WORKSPACE)"
+        )
         return made
 
     action("stats", "sizes by kind, model and dataset")
@@ -57,9 +56,9 @@ def add_parser(subparsers: Any, add_shared: Callable[..., None]) -> None:
     taken.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="exported .json files, or their folder")
 
 
-def run(options: argparse.Namespace, workspace: Path) -> int:
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Do the chosen action on the workspace's store and return the exit code; raises MedvlmError."""
-    place = Workspace(workspace)
+    place = Workspace(configuration.workspace)
     reads_only = options.action in ("stats", "export") or (options.action == "verify" and not options.forget)
     if options.action == "import":
         place.make()

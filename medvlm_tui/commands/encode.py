@@ -1,0 +1,43 @@
+"""`medvlm-tui encode`: features of a few images as an .npz file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import ExitCode
+from medvlm_tui.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("model", metavar="MODEL", help="an id of the catalog, or PREFIX:NAME")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image files")
+    parser.add_argument("--out", required=True, type=Path, metavar="F.npz", help="features (n, d) float32, and names")
+    parser.add_argument("--feature", default="", help="a feature of the model instead of its default")
+    parser.add_argument("--pixels", action="store_true", help="the model's input too, as pixels_0, pixels_1, ...")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:i]")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
+
+
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
+    """Encode the files and write the result; a path given by `--weights PATH` or `--weights MODEL=PATH` is loaded."""
+    from medvlm_tui.engine.encode import encode_files, save_encoded
+
+    encoded = encode_files(
+        options.model,
+        options.images,
+        weights=request.weights.get(options.model, ""),
+        feature=options.feature,
+        with_pixels=options.pixels,
+        device=options.device,
+        precision=options.precision,
+        offline=request.offline,
+    )
+    save_encoded(encoded, options.out)
+    rows, dim = encoded.features.shape
+    print(f"{rows} x {dim} features in {clean(str(options.out))}", file=sys.stderr)
+    return int(ExitCode.OK)
