@@ -68,6 +68,8 @@ class Board:
         """Of the run under way or the last one."""
         self.running = False
         self.cancelling = False
+        self.preparing = ""
+        """What is made before the plan stands, and how far it is."""
         self.tasks: dict[str, Task] = {}
         self.current: str = ""
         """Id of the step that last started."""
@@ -81,7 +83,7 @@ class Board:
         """A run was asked for: everything of the last one is cleared."""
         self.request, self.running, self.cancelling = request, True, False
         self.tasks, self.current, self.finished = {}, "", None
-        self.files = []
+        self.files, self.preparing = [], ""
         self.log.clear()
 
     def engine_gone(self) -> None:
@@ -179,7 +181,9 @@ class Board:
 
     def _on_step_progress(self, event: events.StepProgress) -> None:
         task = self.tasks.get(event.step)
-        if task is not None:
+        if task is None:
+            self.preparing = f"{clean(event.step)}: {event.done:,} of {event.total:,} {clean(event.unit)}"
+        else:
             task.state, task.done, task.total = "running", event.done, event.total
             task.rate, task.eta_s, task.unit = event.rate, event.eta_s, clean(event.unit)
             task.rates.append(event.rate)

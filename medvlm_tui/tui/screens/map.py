@@ -102,13 +102,18 @@ class MapScreen(WalkScreen):
         self.query_one("#legend", Static).update(legend(points.names, counts, colour_depth(self.medvlm), focus))
 
 
+_FIRST_SCORES = ("trustworthiness", "knn_purity")
+
+
 def facts(record: Mapping[str, Any]) -> str:
     """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record."""
     parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]
-    short = {"trustworthiness": "trust"}
-    for name, value in record.get("scores", {}).items():
-        if isinstance(value, float):
-            parts.append(f"{short.get(name, clean(str(name)).replace('_', ' '))} {value:.2f}")
+    scores = record.get("scores", {})
+    # What narrow screens must not cut comes first.
+    for name in sorted(scores, key=lambda name: (_FIRST_SCORES.index(name) if name in _FIRST_SCORES else 9, name)):
+        if isinstance(scores[name], float):
+            label = "trust" if name == "trustworthiness" else clean(str(name)).replace("_", " ")
+            parts.append(f"{label} {scores[name]:.2f}")
     count = record.get("n")
     parts += [f"{count:,} images"] if isinstance(count, int) else []
     return " · ".join([*parts, *(["a stratified part"] if record.get("subsampled") else [])])

@@ -169,7 +169,8 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
     if lines:
         return lines
     if board.running:
-        return [Text("reading the datasets and looking at what the store has ...", style=GREY)]
+        doing = board.preparing or "reading the datasets and looking at what the store has ..."
+        return [Text(doing, style=GREY)]
     return [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
 
 
