@@ -134,6 +134,9 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
     parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
     parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
+    parser.add_argument(
+        "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
+    )
     parser.add_argument("--device", help="auto, cpu or cuda[:i]")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N")

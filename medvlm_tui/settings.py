@@ -19,6 +19,7 @@ APP = "medvlm-tui"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGES,
     "protocols": PROTOCOLS,
+    "rise_estimator": ("plain", "reduced"),
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
 _RENAMED = {"protocol": "protocols"}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from medvlm_tui.core.specs import Precision
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+Fill = Literal["mean", "black", "blur"]
 STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
 PROTOCOLS = ("paper", "poster", "tuned")
@@ -53,8 +54,15 @@ class SaliencyParams:
     """Hold-out images of each class, drawn with the seed, when `images` is empty."""
     images: tuple[str, ...] = ()
     """Sample ids to explain."""
-    baseline: Literal["mean"] = "mean"
-    """What a masked pixel becomes: the preprocessing mean."""
+    estimator: Literal["plain", "reduced"] = "plain"
+    """The paper's; or pairs of masks with a control variate, whose map differs by a constant and errs less."""
+    fill: Fill = "mean"
+    """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
+    stop_error: float = 0.0
+    """Stop when every image's standard error (root mean square over pixels) is below this share of its map's
+    standard deviation over pixels; 0 runs all masks."""
+    explain: tuple[str, ...] = ()
+    """Classes to explain for every image; empty is the predicted one, `*` is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ class RunRequest:
     rise_cells: int = 7
     rise_images: str = "1"
     """A number per class, or sample ids separated by commas."""
+    rise_estimator: Literal["plain", "reduced"] = "plain"
     device: str = "auto"
     precision: Literal["auto"] | Precision = "auto"
     batch_size: int = 0
@@ -122,7 +131,7 @@ class RunRequest:
 
     def saliency(self) -> SaliencyParams:
         """The saliency parameters of the run."""
-        base = SaliencyParams(masks=self.rise_masks, cells=self.rise_cells, seed=self.seed)
+        base = SaliencyParams(self.rise_masks, self.rise_cells, seed=self.seed, estimator=self.rise_estimator)
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
         return replace(base, images=tuple(i.strip() for i in self.rise_images.split(",") if i.strip()))

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import BlockStored, Event, ResultReady, StepProgress
+from medvlm_tui.core.params import SaliencyParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import StoredResult
 from medvlm_tui.core.text import clean
@@ -24,7 +25,7 @@ from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.rise import Estimate, estimate, relative_error
-from medvlm_tui.engine.saliency_params import RiseParams, check_params, explained_classes
+from medvlm_tui.engine.saliency_params import check_params, explained_classes
 from medvlm_tui.engine.saliency_quality import Regions, map_quality, perturbation_curves, sample_regions
 from medvlm_tui.engine.saliency_scores import Masking, StoredScores, hidden_pixels, score_chunk
 from medvlm_tui.engine.step_inputs import earlier_result, feature_table, params_of
@@ -58,7 +59,7 @@ class Explained:
 def run(job: Job, context: StepContext) -> Iterator[Event]:
     """Explain the chosen images; goes on from the ranges of masks that an interrupted run has stored."""
     begun = time.monotonic()
-    params = params_of(RiseParams, job.step.params)
+    params = params_of(SaliencyParams, job.step.params)
     keep_freed_memory()
     images = prepare(job, context, params)
     scores = yield from _scores(images, params, job, context)
@@ -84,7 +85,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "saliency", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def prepare(job: Job, context: StepContext, params: RiseParams) -> Explained:
+def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained:
     """Read, preprocess and classify the images of a job; raises MedvlmError for what cannot be explained."""
     check_params(params)
     probe = earlier_result(job, context, "probe")
@@ -103,7 +104,7 @@ def prepare(job: Job, context: StepContext, params: RiseParams) -> Explained:
     return Explained(masking, chosen, tuple(classes), labels, scores, explained)
 
 
-def chosen_rows(params: RiseParams, ids: Sequence[str], probe: StoredResult) -> list[int]:
+def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult) -> list[int]:
     """Return the rows to explain, all of them held out; raises UsageError for an id that is not.
 
     Without ids, the first `images_per_class` of a seeded permutation of each class, so that asking for more
@@ -127,7 +128,7 @@ def final_classifier(probe: StoredResult) -> Classifier:
     return Classifier(scaler, arrays["final_coef"], arrays["final_intercept"])
 
 
-def stored_scores(job: Job, context: StepContext, params: RiseParams, images: Explained) -> StoredScores:
+def stored_scores(job: Job, context: StepContext, params: SaliencyParams, images: Explained) -> StoredScores:
     """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
     masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
     digests = [[sample.id, sample.digest] for sample in images.samples]
@@ -136,7 +137,7 @@ def stored_scores(job: Job, context: StepContext, params: RiseParams, images: Ex
 
 def score_share(job: Job, context: StepContext, worker: int, workers: int) -> Iterator[int]:
     """Score every `workers`-th range of masks and store it, for another process to use; yields each range's number."""
-    params = params_of(RiseParams, job.step.params)
+    params = params_of(SaliencyParams, job.step.params)
     images = prepare(job, context, params)
     stored = stored_scores(job, context, params, images)
     for chunk, count in list(_ranges(params.masks))[worker::workers]:
@@ -163,7 +164,9 @@ def _held_out_row(name: str, ids: Sequence[str], hold_out: NDArray[np.int64]) ->
     )
 
 
-def _masking(job: Job, params: RiseParams, encoder: Encoder, classifier: Classifier, pixels: torch.Tensor) -> Masking:
+def _masking(
+    job: Job, params: SaliencyParams, encoder: Encoder, classifier: Classifier, pixels: torch.Tensor
+) -> Masking:
     if classifier.coef.shape[1] != job.model.dim(job.encoder.feature):
         raise MedvlmError(
             f"the probe was fitted to {classifier.coef.shape[1]} dimensions, {job.encoder.feature} has "
@@ -191,7 +194,9 @@ def _ranges(masks: int) -> Iterator[tuple[int, int]]:
         yield chunk, min(CHUNK, masks - begin)
 
 
-def _scores(images: Explained, params: RiseParams, job: Job, context: StepContext) -> Generator[Event, None, Floats]:
+def _scores(
+    images: Explained, params: SaliencyParams, job: Job, context: StepContext
+) -> Generator[Event, None, Floats]:
     """Yield progress, and a stored preview of the maps after each range; return the scores (q, N, k)."""
     stored = stored_scores(job, context, params, images)
     q, k = images.scores.shape
@@ -236,7 +241,7 @@ def _progress(job: Job, done: int, total: int, rate: float) -> StepProgress:
     return StepProgress(job.step.id, done, total, rate, (total - done) / rate if rate > 0 else None, "masked images")
 
 
-def _estimate(images: Explained, params: RiseParams, scores: Floats, image: int) -> Estimate:
+def _estimate(images: Explained, params: SaliencyParams, scores: Floats, image: int) -> Estimate:
     return estimate(images.masking.stream, scores[image][:, list(images.maps_of[image])], params.estimator)
 
 
@@ -263,7 +268,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _description(images: Explained, params: RiseParams, masks: int) -> dict[str, Any]:
+def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[str, Any]:
     encoder = images.masking.encoder
     return {
         "masks": masks,

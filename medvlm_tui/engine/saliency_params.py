@@ -1,32 +1,13 @@
-"""What RISE can be asked beyond the number of masks, and the checks of it all."""
+"""The checks of what RISE is asked."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal
 
 from medvlm_tui.core.params import SaliencyParams
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import UsageError
 
-Fill = Literal["mean", "black", "blur"]
 
-
-@dataclass(frozen=True, slots=True)
-class RiseParams(SaliencyParams):
-    """RISE on encoder + scaler + SVM, with every choice."""
-
-    estimator: Literal["plain", "reduced"] = "plain"
-    fill: Fill = "mean"
-    """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
-    stop_error: float = 0.0
-    """Stop when every image's standard error (root mean square over pixels) is below this share of its map's
-    standard deviation over pixels; 0 runs all masks."""
-    explain: tuple[str, ...] = ()
-    """Classes to explain for every image; empty is the predicted one, `*` is all."""
-
-
-def check_params(params: RiseParams) -> None:
+def check_params(params: SaliencyParams) -> None:
     """Raise UsageError for what cannot be computed."""
     if params.masks < 1 or params.cells < 1 or not 0 < params.probability <= 1 or params.seed < 0:
         raise UsageError(
@@ -45,7 +26,7 @@ def check_params(params: RiseParams) -> None:
         raise UsageError("no image to explain", "ask for at least one image a class, or name images")
 
 
-def explained_classes(params: RiseParams, classes: list[str]) -> list[int]:
+def explained_classes(params: SaliencyParams, classes: list[str]) -> list[int]:
     """Return the indices of the classes to explain for every image; raises UsageError for an unknown one."""
     if params.explain == ("*",):
         return list(range(len(classes)))

@@ -15,11 +15,11 @@ from PIL import Image
 
 from medvlm_tui.core import packing
 from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.params import Fill
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.saliency_params import Fill
 from medvlm_tui.errors import CorruptEntryError
 
 Floats = NDArray[np.float64]

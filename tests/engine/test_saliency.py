@@ -6,10 +6,9 @@ import torch
 from made_jobs import Bench, table_of
 from PIL import Image
 
-from medvlm_tui.core.params import ProbeParams, RunRequest
+from medvlm_tui.core.params import ProbeParams, RunRequest, SaliencyParams
 from medvlm_tui.engine import saliency
 from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.saliency_params import RiseParams
 from medvlm_tui.engine.saliency_quality import STEPS
 from medvlm_tui.errors import Cancelled, UsageError
 
@@ -86,7 +85,7 @@ def plain_map(encoder, arrays, pixels, explained, params):
 def test_map_is_the_formula(make_bench, encoder):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
-    params = RiseParams(masks=600, cells=5, seed=3, images_per_class=2)
+    params = SaliencyParams(masks=600, cells=5, seed=3, images_per_class=2)
     record, arrays, _ = bench.run("saliency", params, RunRequest(batch_size=50))
     assert arrays["images"].shape == (4, SIDE, SIDE, 3)
     assert arrays["images"].dtype == np.uint8
@@ -144,14 +143,14 @@ def test_mask_is_the_up_sampled_grid_cut_at_its_shift():
 
 
 def test_batch_size_changes_nothing_but_rounding(make_bench):
-    params = RiseParams(masks=300, cells=5)
+    params = SaliencyParams(masks=300, cells=5)
     small = make_bench("1").run("saliency", params, RunRequest(batch_size=7))[1]["maps"]
     large = make_bench("2").run("saliency", params, RunRequest(batch_size=256))[1]["maps"]
     np.testing.assert_allclose(small, large, atol=1e-5)
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
-    params, request = RiseParams(masks=700, cells=5), RunRequest(batch_size=64)
+    params, request = SaliencyParams(masks=700, cells=5), RunRequest(batch_size=64)
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
     asked = []
     stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
@@ -177,28 +176,30 @@ def test_named_images_are_explained_and_others_refused(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0").arrays
     held, trained = f"i{probe['hold_out'][2]}", f"i{np.flatnonzero(probe['fold'] >= 0)[0]}"
-    record, _, _ = bench.run("saliency", RiseParams(masks=10, images=(held, held)))
+    record, _, _ = bench.run("saliency", SaliencyParams(masks=10, images=(held, held)))
     assert [item["image"] for item in record["items"]] == [held]
     with pytest.raises(UsageError, match=f"{trained} is in the training part") as refused:
-        bench.run("saliency", RiseParams(masks=10, images=(trained,)))
+        bench.run("saliency", SaliencyParams(masks=10, images=(trained,)))
     assert "hold-out images: i" in refused.value.hint
     with pytest.raises(UsageError, match="not among"):
-        bench.run("saliency", RiseParams(masks=10, images=("nobody",)))
+        bench.run("saliency", SaliencyParams(masks=10, images=("nobody",)))
 
 
 def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
     ids = [f"i{row}" for row in range(40)]
-    one = saliency.chosen_rows(RiseParams(images_per_class=1), ids, probe)
-    three = saliency.chosen_rows(RiseParams(images_per_class=3), ids, probe)
+    one = saliency.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
+    three = saliency.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
     assert set(one) <= set(three)
     assert len(three) == 6
     assert set(three) <= set(probe.arrays["hold_out"].tolist())
-    assert len(saliency.chosen_rows(RiseParams(images_per_class=99), ids, probe)) == len(probe.arrays["hold_out"])
+    assert len(saliency.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(probe.arrays["hold_out"])
 
 
-@pytest.mark.parametrize("params", [RiseParams(masks=0), RiseParams(cells=0), RiseParams(images_per_class=0)])
+@pytest.mark.parametrize(
+    "params", [SaliencyParams(masks=0), SaliencyParams(cells=0), SaliencyParams(images_per_class=0)]
+)
 def test_parameters_outside_their_range_are_refused(make_bench, params):
     with pytest.raises(UsageError):
         make_bench().run("saliency", params)
@@ -213,14 +214,14 @@ def test_out_of_memory_halves_the_batch(make_bench, encoder, monkeypatch):
         return plain(pixels)
 
     monkeypatch.setattr(encoder, "encode", crowded)
-    record, arrays, _ = make_bench().run("saliency", RiseParams(masks=60), RunRequest(batch_size=64))
+    record, arrays, _ = make_bench().run("saliency", SaliencyParams(masks=60), RunRequest(batch_size=64))
     assert len(record["items"]) == 2
     assert np.isfinite(arrays["maps"]).all()
 
 
 def test_the_reduced_map_agrees_with_the_plain_one_and_says_what_it_is(make_bench):
-    plain = make_bench("plain").run("saliency", RiseParams(masks=4096, cells=5))[1]["maps"]
-    params = RiseParams(masks=1024, cells=5, estimator="reduced")
+    plain = make_bench("plain").run("saliency", SaliencyParams(masks=4096, cells=5))[1]["maps"]
+    params = SaliencyParams(masks=1024, cells=5, estimator="reduced")
     record, arrays, _ = make_bench("reduced").run("saliency", params)
     assert record["estimator"] == "reduced"
     assert "mean score" in record["offset"]
@@ -229,7 +230,7 @@ def test_the_reduced_map_agrees_with_the_plain_one_and_says_what_it_is(make_benc
 
 
 def test_a_run_stops_at_the_stated_error(make_bench, encoder):
-    params = RiseParams(masks=4096, cells=5, estimator="reduced", stop_error=0.5)
+    params = SaliencyParams(masks=4096, cells=5, estimator="reduced", stop_error=0.5)
     record, arrays, _ = make_bench().run("saliency", params)
     assert record["masks"] < 4096 == record["masks_asked"]
     assert arrays["scores"].shape[1] == record["masks"]
@@ -239,7 +240,7 @@ def test_a_run_stops_at_the_stated_error(make_bench, encoder):
 def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
     bench = make_bench()
     encoder.seen = 0
-    record, arrays, _ = bench.run("saliency", RiseParams(masks=300, cells=5, explain=("*",)))
+    record, arrays, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5, explain=("*",)))
     assert encoder.seen == 2 + 2 * 300 + 2 * 2 * (STEPS + 1)
     assert arrays["class_maps"].shape == (2, 2, SIDE, SIDE)
     np.testing.assert_allclose(arrays["class_maps"][:, 0], -arrays["class_maps"][:, 1], atol=1e-5)
@@ -247,7 +248,7 @@ def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
 
 
 def test_two_workers_share_the_masks(make_bench, encoder):
-    params = RiseParams(masks=600, cells=5)
+    params = SaliencyParams(masks=600, cells=5)
     alone = make_bench("alone").run("saliency", params)[1]["maps"]
     bench = make_bench("shared")
     jobs = []
@@ -260,7 +261,7 @@ def test_two_workers_share_the_masks(make_bench, encoder):
     saliency.prepare, before = caught, saliency.prepare
     try:
         with pytest.raises(UsageError):
-            bench.run("saliency", RiseParams(masks=0))
+            bench.run("saliency", SaliencyParams(masks=0))
     finally:
         saliency.prepare = before
     from dataclasses import asdict, replace
@@ -276,14 +277,14 @@ def test_two_workers_share_the_masks(make_bench, encoder):
 
 def test_a_class_that_the_probe_does_not_know_is_refused(make_bench):
     with pytest.raises(UsageError, match="does not know the class c"):
-        make_bench().run("saliency", RiseParams(masks=10, explain=("c",)))
+        make_bench().run("saliency", SaliencyParams(masks=10, explain=("c",)))
 
 
 @pytest.mark.parametrize("fill", ["black", "blur"])
 def test_other_fills_give_other_maps(make_bench, fill):
     bench = make_bench()
-    usual = bench.run("saliency", RiseParams(masks=64, cells=5))[1]["maps"]
-    record, arrays, _ = bench.run("saliency", RiseParams(masks=64, cells=5, fill=fill))
+    usual = bench.run("saliency", SaliencyParams(masks=64, cells=5))[1]["maps"]
+    record, arrays, _ = bench.run("saliency", SaliencyParams(masks=64, cells=5, fill=fill))
     assert record["baseline"] == fill
     assert np.isfinite(arrays["maps"]).all()
     assert not np.allclose(usual, arrays["maps"])
