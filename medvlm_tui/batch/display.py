@@ -182,15 +182,20 @@ class BarDisplay:
         from rich.text import Text
 
         if isinstance(event, StepProgress):
-            if self._task is None:
-                self._task = self._progress.add_task("", total=event.total, name=clean(event.step), text="")
-            name, text = clean(event.step), progress_text(event)
-            self._progress.update(self._task, total=event.total, completed=event.done, name=name, text=text)
+            self._move(event.step, event.total, event.done, progress_text(event))
             return
-        if isinstance(event, StepStarted | FileWritten):
+        if isinstance(event, StepStarted):
+            self._move(event.step, None, 0, "starting")
             return
-        if self._task is not None and isinstance(event, ResultReady | StepFailed | StepSkipped):
+        if isinstance(event, FileWritten):
+            return
+        if self._task is not None and isinstance(event, PlanReady | ResultReady | StepFailed | StepSkipped):
             self._progress.remove_task(self._task)
             self._task = None
         for line in line_of(event).splitlines():
             self._console.print(Text(clean(line)))
+
+    def _move(self, step: str, total: int | None, done: int, text: str) -> None:
+        if self._task is None:
+            self._task = self._progress.add_task("", total=None, name="", text="")
+        self._progress.update(self._task, total=total, completed=done, name=clean(step), text=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from medvlm_tui.core.events import RunFinished
 from medvlm_tui.core.plan import Plan, Step
@@ -35,7 +36,7 @@ def result_lines(plan: Plan, store: Store, finished: RunFinished) -> Iterator[st
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
     for warning in plan.warnings:
         yield f"warning: {clean(warning)}"
-    if finished.out:
+    if finished.out and Path(finished.out).is_dir():
         yield f"files: {clean(finished.out)}"
 
 
