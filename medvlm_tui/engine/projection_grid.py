@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Check = Callable[[], None]
 # Below this a spectral layout in two dimensions has no eigenvectors to use, and a graph says nothing.
 MIN_POINTS = 5
-# A process costs about 3 s of start (umap-learn's imports and compilation); 50 maps of 300 points take about 20 s.
+# A process pays umap-learn's imports and compilation before its first map; maps of fewer points are done before that.
 PARALLEL_POINTS = 300
 _POLL_S = 0.1
 _KEPT_ROWS = 2
@@ -99,7 +99,7 @@ class Grid:
 
     def _row(self, params: ProjectionParams) -> Row:
         if params.n_neighbors not in self._rows:
-            # A row of n_neighbors 1000 on 28,160 points has 400 MB: the one in work and the next are kept.
+            # A row of n_neighbors 1000 on 28,160 points has 28 million edges: the one in work and the next are kept.
             while len(self._rows) >= _KEPT_ROWS:
                 del self._rows[next(iter(self._rows))]
             near = self.features.near.first(min(params.n_neighbors, len(self.rows) - 1))

@@ -120,7 +120,7 @@ def _unbiased_hsic(k: Wide, other: Wide) -> float:
     return float(value / (n * (n - 3)))
 
 
-# A product of (400, n) by (n, 400) and its singular values take 60 ms at n = 2,870; all 1,280 axes 2 s.
+# Singular values of a (400, 400) product cost a small part of those of all axes; the leading ones hold the distance.
 MAX_AXES = 400
 
 
