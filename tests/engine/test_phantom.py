@@ -89,14 +89,17 @@ def test_what_is_there_is_left_alone_or_refused(made, tmp_path, monkeypatch):
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
 
 
-def test_a_broken_run_leaves_nothing(tmp_path, monkeypatch):
-    def fails(folder, params):
-        (folder / "half.png").write_bytes(b"")
-        raise KeyboardInterrupt
+def test_a_broken_run_leaves_nothing(tmp_path):
+    seen = []
 
-    monkeypatch.setattr(phantom_module, "_write", fails)
+    def stops(done):
+        seen.append(done)
+        if done == 4:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        make_phantom(tmp_path / "made", per_class=6)
+        make_phantom(tmp_path / "made", per_class=6, drawn=stops)
+    assert seen == [1, 2, 3, 4]
     assert list(tmp_path.iterdir()) == []
 
 
