@@ -46,7 +46,3 @@ class Plan:
         """Rebuild from `to_record()`'s dict after a trip through JSON."""
         steps = tuple(Step(**{**step, "needs": tuple(step["needs"])}) for step in record["steps"])
         return cls(str(record["run_id"]), steps, tuple(record["warnings"]))
-
-    def step(self, step_id: str) -> Step:
-        """Return the step with this id."""
-        return next(step for step in self.steps if step.id == step_id)

@@ -48,9 +48,7 @@ class SealedTables:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        fsync_directory(self._folder)
-        self._verified.pop(key, None)
-        write_atomic(self.manifest_path(key), checked_json.dump(record))
+        self._vouch(key, record)
 
     def adopt(self, tensor: Path, record: dict[str, Any], keep: bool = False) -> None:
         """Take in a table that another store sealed; raises CorruptEntryError unless the copy is what `record` says.
@@ -75,6 +73,10 @@ class SealedTables:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        self._vouch(key, record)
+
+    def _vouch(self, key: str, record: dict[str, Any]) -> None:
+        """Make the renamed tensor durable, then write the manifest that says it is whole."""
         fsync_directory(self._folder)
         self._verified.pop(key, None)
         write_atomic(self.manifest_path(key), checked_json.dump(record))

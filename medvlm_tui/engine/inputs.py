@@ -146,9 +146,9 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     if make is not None:
         from medvlm_tui.engine.datasets.phantom import make_phantom
 
-        say, total = make, len(spec.classes) * per_class
-        say(Log("info", f"phantom: {total} SYNTHETIC images in {root}"))
-        progress = partial(_say_drawn, say, total)
+        total = len(spec.classes) * per_class
+        make(Log("info", f"phantom: {total} SYNTHETIC images in {root}"))
+        progress = partial(_say_drawn, make, total)
         root = make_phantom(root, per_class=per_class, seed=request.seed, drawn=progress)
     return replace(spec, root=root)
 
