@@ -16,6 +16,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
+from medvlm_tui.service.picture_client import PictureClient
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.places import PLACES, screen_factory
@@ -56,6 +57,8 @@ class MedvlmApp(App[int]):
         self.board = Board()
         self.selection = Selection(*self._first_cell())
         self.results = Results(workspace / "store")
+        self.pictures = PictureClient(workspace)
+        """Single images of datasets, as `await app.pictures.picture(app.request, dataset, image id)`."""
         self.engine_error: MedvlmError | None = None
         self.animation_level = "none"
         # Before the first frame: set later, a theme has every style computed twice.
@@ -204,6 +207,7 @@ class MedvlmApp(App[int]):
     async def _stop_and_exit(self, sure: bool | None) -> None:
         if sure:
             await self.client.stop()
+            await self.pictures.stop()
             self.results.close()
             self.exit(0)
 

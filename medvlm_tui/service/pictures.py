@@ -1,0 +1,91 @@
+"""The process that decodes single images for the screens: JSON lines in, JSON lines out.
+
+    {"number": 7, "dataset": "brain_mr", "image": "Training/a.png", "side_px": 64, "request": {...}}
+    {"number": 7, "shape": [64, 48, 3], "pixels": "<base64 of uint8 RGB>"}
+    {"number": 7, "error": "...", "hint": "..."}
+
+Foreign bytes are decoded here and not in the screens' process, so that a file that kills its decoder costs one
+picture. Loads neither torch nor a screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medvlm_tui.core.digests import FileDigests, of_record
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.text import clean
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.inputs import find_datasets
+from medvlm_tui.errors import ImageError, MedvlmError
+
+Answer = dict[str, Any]
+MOST_PX = 512
+
+
+class Pictures:
+    """The datasets of one workspace, each read once for each way of asking."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._digests = FileDigests(workspace.store / "file_digests.json")
+        self._samples: dict[str, Mapping[str, Sample]] = {}
+
+    def answer(self, asked: Mapping[str, Any]) -> Answer:
+        """Return the picture that was asked for, or why there is none."""
+        try:
+            return self._picture(asked)
+        except MedvlmError as error:
+            return {"error": error.message, "hint": error.hint}
+        except Exception as error:
+            logging.getLogger(__name__).exception("picture")
+            return {"error": f"{type(error).__name__}: {error}", "hint": "the traceback is in pictures.log"}
+
+    def _picture(self, asked: Mapping[str, Any]) -> Answer:
+        request = RunRequest.from_record({**asked["request"], "datasets": [asked["dataset"]]})
+        sample = self._of(request).get(asked["image"])
+        if sample is None:
+            raise ImageError(f"{clean(asked['image'])} is not in {clean(asked['dataset'])} any more", "look at --data")
+        image = read_sample(sample)
+        side = max(1, min(int(asked["side_px"]), MOST_PX))
+        # A picture as large as it is shown: reduced with a margin first, which reads a fraction of a large image.
+        image.thumbnail((side, side), reducing_gap=3.0)
+        return {"shape": [image.height, image.width, 3], "pixels": base64.b64encode(image.tobytes()).decode("ascii")}
+
+    def _of(self, request: RunRequest) -> Mapping[str, Sample]:
+        name = of_record([request.datasets, request.data, request.label, request.part, request.limit])
+        if name not in self._samples:
+            (found,) = find_datasets(request, self._workspace, self._digests, None)
+            if found.dataset is None:
+                raise found.problem or ImageError(f"{found.spec.id} cannot be read", "")
+            self._samples[name] = {sample.id: sample for sample in found.dataset.samples}
+        return self._samples[name]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer until stdin ends."""
+    parser = argparse.ArgumentParser(prog="medvlm_tui.service.pictures")
+    parser.add_argument("--workspace", type=Path, required=True)
+    options = parser.parse_args(argv)
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    pictures = Pictures(Workspace(options.workspace))
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answers.write(json.dumps({"number": asked["number"], **pictures.answer(asked)}) + "\n")
+        answers.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Images for the screens: decoded in a process of their own, each error costs one picture."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.errors import ImageError
+from medvlm_tui.service.picture_client import PictureClient
+
+DIES_ONCE = """
+import json, os, sys
+from pathlib import Path
+flag = Path(sys.argv[-1]) / "died"
+for line in sys.stdin:
+    if not flag.exists():
+        flag.touch(); os._exit(9)
+    print(json.dumps({"number": json.loads(line)["number"], "shape": [1, 1, 3], "pixels": "AQID"}), flush=True)
+"""
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> RunRequest:
+    for name, colour in (("a", (200, 0, 0)), ("b", (0, 0, 200))):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(2):
+            Image.new("RGB", (80, 40), colour).save(tmp_path / "data" / name / f"{index}[[.png")
+    (tmp_path / "data" / "b" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return RunRequest(data={"mine": str(tmp_path / "data")})
+
+
+async def test_a_picture_is_as_large_as_it_is_shown(tmp_path: Path, request_for: RunRequest) -> None:
+    pictures = PictureClient(tmp_path / "workspace")
+    red = await pictures.picture(request_for, "mine", "a/0[[.png", 64)
+    assert red.shape == (32, 64, 3)
+    assert (red == np.array([200, 0, 0])).all()
+    assert await pictures.picture(request_for, "mine", "a/0[[.png", 64) is red
+    with pytest.raises(ImageError, match="not in mine"):
+        await pictures.picture(request_for, "mine", "../secret.png")
+    with pytest.raises(ImageError, match=r"torn\.png"):
+        await pictures.picture(request_for, "mine", "b/torn.png")
+    both = await asyncio.gather(*(pictures.picture(request_for, "mine", f"{name}/1[[.png", 8) for name in "ab"))
+    assert [picture[0, 0].tolist() for picture in both] == [[200, 0, 0], [0, 0, 200]]
+    await pictures.stop()
+
+
+async def test_a_file_that_kills_the_reader_costs_one_picture(tmp_path: Path, request_for: RunRequest) -> None:
+    pictures = PictureClient(tmp_path, [sys.executable, "-c", DIES_ONCE])
+    with pytest.raises(ImageError, match="ended"):
+        await pictures.picture(request_for, "mine", "a/0[[.png")
+    assert (await pictures.picture(request_for, "mine", "a/1[[.png")).tolist() == [[[1, 2, 3]]]
+    await pictures.stop()
+
+
+async def test_stopping_before_the_first_picture_is_no_error(tmp_path: Path) -> None:
+    await PictureClient(tmp_path).stop()
