@@ -10,7 +10,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 
 from medvlm_tui.core.events import Event
+from medvlm_tui.core.logs import point_output_at
+from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine.steps import Job, StepContext, step_function
 from medvlm_tui.errors import Cancelled, MedvlmError
@@ -133,7 +134,9 @@ class Worker:
 def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None:
     """The worker's main loop: a job in, events out, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the plan's process decides
-    _redirect_output(log)
+    os.environ.update(_QUIET)
+    point_output_at(log)
+    leave_no_core()
     with Store(store) as opened:
         context = StepContext(opened, cancel.is_set)
         while True:
@@ -161,16 +164,3 @@ def _work(connection: Connection, job: Job, context: StepContext, log: Path) -> 
         connection.send(Failed(MedvlmError(message, f"this should not happen; the traceback is in {log}")))
     else:
         connection.send(Done())
-
-
-def _redirect_output(log: Path) -> None:
-    """Point fd 1 and 2 at the log, so that no library can write over a screen or into a pipe."""
-    os.environ.update(_QUIET)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
-    logging.captureWarnings(True)

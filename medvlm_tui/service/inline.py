@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from medvlm_tui.core.events import Event, FileWritten, ResultReady, Survey, to_json
 from medvlm_tui.core.latest import LatestResults
+from medvlm_tui.core.logs import log_to
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
@@ -36,7 +35,7 @@ class Engine:
         self._latest = LatestResults(workspace.root / "latest.json")
         self._log = workspace.logs / "engine.log"
         self._worker = Worker(workspace.store, workspace.logs / "worker.log")
-        _log_to(self._log)
+        log_to(self._log)
 
     def close(self) -> None:
         """End the worker and close the store."""
@@ -96,14 +95,6 @@ class _ReportWriter:
             device=f"{prepared.hardware.device} ({prepared.hardware.name})",
         )
         yield from write_report(report, self._out)
-
-
-def _log_to(path: Path) -> None:
-    """Send warnings and tracebacks of this process to a file that rotates, never to the screen."""
-    handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
-    logging.captureWarnings(True)
 
 
 def _complete(request: RunRequest) -> RunRequest:
