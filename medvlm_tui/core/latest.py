@@ -1,7 +1,7 @@
-"""Which result of a kind was made last from a feature table, whatever its parameters.
+"""Which results of a kind were made from a feature table, whatever their parameters.
 
-A screen looks for a map or a saliency result under the parameters it would use itself; one that was made with
-others (more masks, another n_neighbors) is found here. A cache: losing it loses no result.
+A screen looks for a map or a saliency result under the parameters it would use itself; those that were made with
+others (more masks, another n_neighbors) are found here. A cache: losing it loses no result.
 """
 
 from __future__ import annotations
@@ -11,28 +11,38 @@ from pathlib import Path
 
 from medvlm_tui.core.files import write_atomic
 
+# A grid of the poster has 50 maps; more than four of them under one table are old.
+KEPT = 200
+
 
 class LatestResults:
-    """A small JSON file: `kind:table key` -> result key."""
+    """A small JSON file: `kind:table key` -> result keys, the newest last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._keys: dict[str, str] = _read(path)
+        self._keys: dict[str, list[str]] = _read(path)
 
     def note(self, kind: str, table: str, key: str) -> None:
         """Remember that `key` is the newest result of this kind made from this table."""
-        if self._keys.get(f"{kind}:{table}") != key:
-            self._keys[f"{kind}:{table}"] = key
+        keys = self._keys.setdefault(f"{kind}:{table}", [])
+        if keys[-1:] != [key]:
+            self._keys[f"{kind}:{table}"] = [*(known for known in keys if known != key), key][-KEPT:]
             write_atomic(self._path, json.dumps(self._keys).encode())
 
     def of(self, kind: str, table: str) -> str | None:
         """Return the newest result's key, None when there is none."""
-        return self._keys.get(f"{kind}:{table}")
+        return next(reversed(self.every(kind, table)), None)
+
+    def every(self, kind: str, table: str) -> tuple[str, ...]:
+        """Return the keys of all results, the newest last."""
+        return tuple(self._keys.get(f"{kind}:{table}", ()))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, list[str]]:
     try:
         table = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in table.items()} if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        return {}
+    return {str(key): [str(one) for one in value] for key, value in table.items() if isinstance(value, list)}

@@ -96,6 +96,9 @@ def _cell(
         made = latest.of(kind, cell.get("table", ""))
         if kind not in cell and made is not None and store.has_result(made):
             cell[kind] = made
+    maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
+    if maps:
+        cell["maps"] = maps
     if "probe" in cell:
         numbers = summary(store, "probe", cell["probe"])
         cell |= {

@@ -252,7 +252,8 @@ def _live(found: Cell, mine: list[Task]) -> Cell:
     keys = {**found.keys, **{_kind(task): task.key for task in mine if task.state == "done" and task.key}}
     if probe is not None:
         found = _with_scores(found, probe.summary)
-    found = replace(found, keys=keys)
+    maps = (task.key for task in mine if task.step.kind == "project" and task.state == "done" and task.key)
+    found = replace(found, keys=keys, maps=tuple(dict.fromkeys((*found.maps, *maps))))
     for state in ("failed", "running", "queued"):
         task = next((task for task in mine if task.state == state), None)
         if task is not None:

@@ -61,6 +61,8 @@ class Cell:
     saturated: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     """Kind of result (table, probe, project, saliency) -> key in the store."""
+    maps: tuple[str, ...] = ()
+    """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
     """How far the running step is."""
     note: str = ""
@@ -113,6 +115,7 @@ def cell(record: Record) -> Cell:
         t=number(record.get("t")),
         saturated=bool(record.get("saturated")),
         keys={kind: str(record[kind]) for kind in kinds if record.get(kind)},
+        maps=tuple(map(str, record.get("maps") or ())),
         note=_text(record, "hint"),
     )
 

@@ -5,7 +5,8 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.spatial import procrustes as scipy_procrustes
 
-from medvlm_tui.engine.map_alignment import procrustes, propose
+from medvlm_tui.core.procrustes import procrustes
+from medvlm_tui.engine.map_alignment import propose
 from medvlm_tui.engine.neighbours import unit_rows
 from medvlm_tui.engine.placing import place
 from medvlm_tui.errors import MedvlmError
