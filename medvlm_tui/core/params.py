@@ -75,6 +75,17 @@ class StatisticsParams:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonParams:
+    """Models beside each other, on one dataset and over all."""
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    alpha: float = 0.05
+    """Two models are told apart when their p-value, adjusted for all pairs, is below it."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRequest:
     """Everything that one `--batch` line, RUN.toml or marked screen asks for."""
 

@@ -13,6 +13,7 @@ from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices
+from medvlm_tui.engine.gathering import comparisons
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.errors import MedvlmError
@@ -71,6 +72,8 @@ def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str
     for dataset in datasets:
         for model in models:
             layout.add_cell(model, dataset)
+    if "statistics" in layout.stages:
+        layout.add_comparisons()
     if "report" in request.stages:
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
@@ -161,6 +164,12 @@ class _Layout:
             for neighbors in request.umap_neighbors
             for min_dist in request.umap_min_dist
         ]
+
+    def add_comparisons(self) -> None:
+        """Add the steps that read the probes of several models."""
+        for job in list(comparisons(self.jobs.values(), self.store)):
+            self.steps.append(job.step)
+            self.jobs[job.step.id] = job
 
     def add_report(self) -> None:
         """Add the last step: tables and figures of everything above."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.catalog.published import PAPER, PublishedScore, load_published
-from medvlm_tui.engine.comparisons import GroupTest, group_test
+from medvlm_tui.engine.group_tests import GroupTest, group_test
 from medvlm_tui.engine.rankings import Ranking, rank_models
 from medvlm_tui.errors import MedvlmError
 

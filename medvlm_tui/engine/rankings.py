@@ -1,4 +1,4 @@
-"""Models over data sets: average ranks, Friedman's test, Nemenyi's critical difference (Demsar 2006)."""
+"""Models over data sets: average ranks, Friedman's test, Nemenyi's critical difference, Holm's pairs (Demsar 2006)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
+from scipy.stats import friedmanchisquare, norm, rankdata, studentized_range
 
+from medvlm_tui.engine.comparisons import holm
 from medvlm_tui.errors import MedvlmError
 
 Floats = NDArray[np.float64]
@@ -58,6 +59,35 @@ class Ranking:
                 found.append(tuple(self.models[m] for m in order[i:end]))
                 reached = end
         return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class RankPair:
+    """Two models, the better one first."""
+
+    first: str
+    second: str
+    difference: float
+    """Of the mean ranks, zero or more."""
+    nemenyi: float
+    """p-value over the family of all pairs, by the studentised range."""
+    holm: float
+    """p-value of the difference as normal, adjusted by Holm over all pairs: the less conservative companion."""
+
+
+def rank_pairs(ranking: Ranking) -> tuple[RankPair, ...]:
+    """Return every pair of models with its p-values, the best models first."""
+    k = len(ranking.models)
+    error = math.sqrt(k * (k + 1) / (6 * ranking.datasets))
+    order = sorted(range(k), key=lambda m: ranking.mean_ranks[m])
+    pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
+    gaps = np.array([ranking.mean_ranks[b] - ranking.mean_ranks[a] for a, b in pairs])
+    nemenyi = studentized_range.sf(gaps / error * math.sqrt(2), k, np.inf)
+    adjusted = holm(2 * norm.sf(gaps / error))
+    return tuple(
+        RankPair(ranking.models[a], ranking.models[b], float(gap), min(1.0, float(p)), p_holm)
+        for (a, b), gap, p, p_holm in zip(pairs, gaps, nemenyi, adjusted, strict=True)
+    )
 
 
 def rank_models(scores: Floats, models: Sequence[str], alpha: float = 0.05) -> Ranking:

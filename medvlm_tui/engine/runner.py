@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,8 +20,9 @@ from medvlm_tui.core.events import (
     StepSkipped,
     StepStarted,
 )
-from medvlm_tui.core.plan import Step
+from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store import Store
+from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared
 from medvlm_tui.engine.summaries import summary
 from medvlm_tui.engine.worker import Worker
@@ -37,6 +38,8 @@ class Outcome:
     failed: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Step id -> (error, hint)."""
     skipped: dict[str, str] = field(default_factory=dict)
+    narrowed: dict[str, Step] = field(default_factory=dict)
+    """Step id -> the step as it ran, on fewer cells than were planned since some of them failed."""
     seconds: dict[str, float] = field(default_factory=dict)
     cancelled: bool = False
 
@@ -51,6 +54,10 @@ class Outcome:
         if self.cancelled:
             return ExitCode.INTERRUPTED
         return ExitCode.STEPS_FAILED if self.missed else ExitCode.OK
+
+    def as_run(self, plan: Plan) -> Plan:
+        """Return the plan with its steps as they ran."""
+        return replace(plan, steps=tuple(self.narrowed.get(step.id, step) for step in plan.steps))
 
 
 class ReportSink(Protocol):
@@ -81,7 +88,7 @@ def run(prepared: Prepared, context: RunContext) -> Iterator[Event]:
         yield Log("warning", warning)
     for step in prepared.plan.steps:
         started = time.monotonic()
-        yield from _step(step, prepared, context, outcome)
+        yield from _step(_on_what_is_there(step, context, outcome), prepared, context, outcome)
         outcome.seconds[step.id] = round(time.monotonic() - started, 3)
     yield RunFinished(
         run_id=prepared.plan.run_id,
@@ -93,6 +100,16 @@ def run(prepared: Prepared, context: RunContext) -> Iterator[Event]:
         seconds=round(time.monotonic() - begun, 3),
         out=context.out,
     )
+
+
+def _on_what_is_there(step: Step, context: RunContext, outcome: Outcome) -> Step:
+    """Return a step that compares cells without those that failed."""
+    narrowed = without(step, outcome.missed)
+    if narrowed is step:
+        return step
+    narrowed = replace(narrowed, have=context.store.has_result(narrowed.key))
+    outcome.narrowed[step.id] = narrowed
+    return narrowed
 
 
 def _step(step: Step, prepared: Prepared, context: RunContext, outcome: Outcome) -> Iterator[Event]:
@@ -127,7 +144,7 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         if step.kind == "report":
             yield from _report(step, prepared, context, outcome)
         else:
-            yield from context.worker.run(prepared.jobs[step.id], context.cancelled)
+            yield from context.worker.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
     except Cancelled:
         outcome.cancelled = True
         outcome.skipped[step.id] = "cancelled"

@@ -1,4 +1,7 @@
-"""How sure a score is: the stratified bootstrap interval of the mean over the folds, on the hold-out."""
+"""How sure a score is: the stratified bootstrap interval of the mean over the folds, on the hold-out.
+
+Under `grouped` whole groups are drawn, since images of one group are no independent evidence.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,18 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.params import StatisticsParams
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store import Store, StoredResult
 from medvlm_tui.engine import metrics, summaries
-from medvlm_tui.engine.step_inputs import earlier_result, params_of
+from medvlm_tui.engine.step_inputs import AGAIN, earlier_result, params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
+from medvlm_tui.errors import MedvlmError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 # 200 resamples x 5,632 images x 8 bytes (HiCervix) = 9 MB a chunk.
 CHUNK = 200
+GROUPED = "grouped"
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
@@ -29,17 +34,19 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     probe = earlier_result(job, context, "probe")
     params = params_of(StatisticsParams, job.step.params)
     codes = probe.arrays["labels"][probe.arrays["hold_out"]].astype(np.int64)
+    groups = held_groups(job.inputs["extract"], probe, context.store)
     rng = np.random.default_rng(params.seed)
     draws: dict[str, list[Floats]] = {}
     for start in range(0, params.resamples, CHUNK):
         context.check()
         yield StepProgress(job.step.id, start, params.resamples, unit="resamples")
-        weights = resample_weights(codes, min(CHUNK, params.resamples - start), rng)
+        weights = resample_weights(codes, min(CHUNK, params.resamples - start), rng, groups)
         for name, values in resampled_metrics(codes, weights, probe.arrays["scores_test"], _positive(probe)).items():
             draws.setdefault(name, []).append(values)
     record = {
         "intervals": {name: interval(np.concatenate(values), params.confidence) for name, values in draws.items()},
         **asdict(params),
+        "groups": None if groups is None else len(np.unique(groups)),
         "versions": versions("numpy", "scipy"),
         "seconds": time.monotonic() - begun,
     }
@@ -48,13 +55,47 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def resample_weights(codes: Ints, resamples: int, rng: np.random.Generator) -> Floats:
-    """Return (resamples, n) counts of how often each image is drawn, each class keeping its size."""
+def held_groups(table_key: str, probe: StoredResult, store: Store) -> Ints | None:
+    """Return the group (n_test,) of each held-out image under the protocol `grouped`, None under any other.
+
+    An image without a group is a group of its own.
+    """
+    if probe.record["protocol"] != GROUPED:
+        return None
+    table = store.tables.read(table_key)
+    if table is None:
+        raise MedvlmError("the features behind the probe are missing or damaged", AGAIN)
+    names = [table.groups[row] or f"\0{row}" for row in probe.arrays["hold_out"].tolist()]
+    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+
+
+def resample_weights(codes: Ints, resamples: int, rng: np.random.Generator, groups: Ints | None = None) -> Floats:
+    """Return (resamples, n) counts of how often each image is drawn.
+
+    Each class keeps its size; with `groups` (n,) whole groups are drawn instead, and the groups of which a class is
+    the most frequent one keep their number.
+    """
+    if groups is not None:
+        members = np.unique(groups, return_inverse=True)[1]
+        drawn: Floats = resample_weights(_strata(codes, members), resamples, rng)[:, members]
+        return drawn
     weights = np.zeros((resamples, len(codes)))
     for c in np.unique(codes):
         rows = np.flatnonzero(codes == c)
         weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
     return weights
+
+
+def _strata(codes: Ints, members: Ints) -> Ints:
+    """Return the most frequent class (G,) of each group; a class with one group only joins the largest stratum.
+
+    Alone it would be drawn every time, as if it were known without error.
+    """
+    counts = np.zeros((int(members.max()) + 1, int(codes.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (members, codes), 1)
+    strata = counts.argmax(axis=1)
+    sizes = np.bincount(strata)
+    return np.where(sizes[strata] == 1, int(sizes.argmax()), strata)
 
 
 def resampled_metrics(codes: Ints, weights: Floats, scores: Floats, positive: int | None) -> dict[str, Floats]:
@@ -71,7 +112,8 @@ def resampled_metrics(codes: Ints, weights: Floats, scores: Floats, positive: in
 def interval(draws: Floats, confidence: float) -> list[float]:
     """Return [low, high], the percentiles that leave (1 - confidence) / 2 on either side."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    # A draw of whole groups may lose a class, and an area under a curve with it.
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
     return [float(low), float(high)]
 
 
@@ -95,7 +137,13 @@ def _mean_area(codes: Ints, weights: Floats, scores: Floats) -> Floats | None:
     # The scores of two classes mirror each other: one area says both.
     wanted = [1] if n_classes == 2 else range(n_classes)
     areas = [_areas(codes == c, weights, scores[:, c]) for c in wanted if 0 < np.sum(codes == c) < len(codes)]
-    return np.mean(areas, axis=0) if areas else None
+    if not areas:
+        return None
+    # A class that a draw of groups has lost says nothing in that draw.
+    known = ~np.isnan(areas)
+    means: Floats = np.full(len(weights), np.nan)
+    np.divide(np.nansum(areas, axis=0), known.sum(axis=0), out=means, where=known.any(axis=0))
+    return means
 
 
 def _areas(positive: NDArray[np.bool_], weights: Floats, score: Floats) -> Floats:
@@ -108,5 +156,6 @@ def _areas(positive: NDArray[np.bool_], weights: Floats, score: Floats) -> Float
     cumulative = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(negative, axis=1)], axis=1)
     drawn = weights[:, order][:, ranked]
     pairs = (drawn * (cumulative[:, below] + cumulative[:, through]) / 2).sum(axis=1)
-    result: Floats = pairs / (drawn.sum(axis=1) * cumulative[:, -1])
+    possible = drawn.sum(axis=1) * cumulative[:, -1]
+    result: Floats = np.divide(pairs, possible, out=np.full(len(pairs), np.nan), where=possible > 0)
     return result

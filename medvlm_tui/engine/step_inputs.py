@@ -17,7 +17,7 @@ from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
 
 Params = TypeVar("Params")
-_AGAIN = "run the same command again: it is computed anew"
+AGAIN = "run the same command again: it is computed anew"
 _SHOWN_IDS = 5
 
 
@@ -44,7 +44,7 @@ def feature_table(job: Job, context: StepContext) -> FeatureTable:
     """Return the features the job works on; raises MedvlmError when they are missing, empty or not finite."""
     table = context.store.tables.read(job.inputs["extract"])
     if table is None:
-        raise MedvlmError(f"the features of {job.step.model} on {job.step.dataset} are missing or damaged", _AGAIN)
+        raise MedvlmError(f"the features of {job.step.model} on {job.step.dataset} are missing or damaged", AGAIN)
     if len(table.ids) == 0:
         raise DatasetError(f"{job.step.dataset} has no readable image", "see the reasons in the extraction's result")
     bad = np.flatnonzero(~np.isfinite(table.matrix).all(axis=1))
@@ -62,7 +62,7 @@ def earlier_result(job: Job, context: StepContext, kind: str) -> StoredResult:
     """Return the result of the step of this kind that the job stands on; raises MedvlmError when it is gone."""
     result = context.store.result(job.inputs[kind])
     if result is None:
-        raise MedvlmError(f"the {kind} result of {job.step.model} on {job.step.dataset} is missing or damaged", _AGAIN)
+        raise MedvlmError(f"the {kind} result of {job.step.model} on {job.step.dataset} is missing or damaged", AGAIN)
     return result
 
 

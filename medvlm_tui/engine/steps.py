@@ -25,6 +25,8 @@ STEP_MODULES: Mapping[str, str] = {
     "similarity": "medvlm_tui.engine.similarity",
     "saliency": "medvlm_tui.engine.saliency",
     "statistics": "medvlm_tui.engine.statistics",
+    "pairs": "medvlm_tui.engine.model_pairs",
+    "ranking": "medvlm_tui.engine.model_ranking",
 }
 # Part of every result's key: raised when a step's numbers change.
 STEP_VERSIONS: Mapping[str, int] = {
@@ -35,7 +37,9 @@ STEP_VERSIONS: Mapping[str, int] = {
     "separability": 1,
     "similarity": 1,
     "saliency": 1,
-    "statistics": 1,
+    "statistics": 2,
+    "pairs": 1,
+    "ranking": 1,
 }
 
 

@@ -24,7 +24,7 @@ def extraction(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is worth a line of a probe, projection, saliency or statistics record."""
+    """Return what is worth a line of a probe, projection, saliency, statistics, pairs or ranking record."""
     if kind == "probe":
         metrics = record["metrics"]
         shown = {name: metrics[name]["mean"] for name in ("accuracy", "macro_f1") if name in metrics}
@@ -35,4 +35,10 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return {"images": len(record["items"]), "masks": record["masks"]}
     if kind == "statistics":
         return {"accuracy": record["intervals"].get("accuracy")}
+    if kind == "pairs":
+        apart = sum(pair["mcnemar"]["holm"] < record["alpha"] for pair in record["pairs"])
+        return {"pairs": len(record["pairs"]), "told_apart": apart}
+    if kind == "ranking":
+        ranks = record["rankings"]["accuracy"]["ranks"]
+        return {} if ranks is None else {"chi2": ranks["chi2"], "told_apart": len(ranks["separable"])}
     return {}

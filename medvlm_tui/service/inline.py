@@ -12,9 +12,11 @@ from medvlm_tui.core.logs import log_to
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.gathering import tables_of
 from medvlm_tui.engine.inputs import Say
 from medvlm_tui.engine.planner import Prepared, prepare
 from medvlm_tui.engine.runner import Outcome, RunContext, run
+from medvlm_tui.engine.steps import Job
 from medvlm_tui.engine.survey import survey
 from medvlm_tui.engine.versions import versions
 from medvlm_tui.engine.worker import Worker
@@ -59,12 +61,18 @@ class Engine:
         with self.workspace.busy(), open(journal, "a", encoding="ascii") as lines:
             for event in run(prepared, context):
                 if isinstance(event, ResultReady) and event.step in prepared.jobs:
-                    self._latest.note(event.kind, prepared.jobs[event.step].inputs["extract"], event.key)
+                    self._note(event, prepared.jobs[event.step])
                 lines.write(to_json(event) + "\n")
                 lines.flush()
                 yield event
         if out.is_dir():
             (out / "events.jsonl").write_bytes(journal.read_bytes())
+
+    def _note(self, event: ResultReady, job: Job) -> None:
+        """Remember a result as the newest of its kind for every feature table that it was made from."""
+        single = job.inputs.get("extract")
+        for table in (single,) if single else tables_of(job.step):
+            self._latest.note(event.kind, table, event.key)
 
     def out_directory(self, prepared: Prepared) -> Path:
         """Where the run's files go."""
@@ -84,7 +92,7 @@ class _ReportWriter:
 
         report = ReportInput(
             run_id=prepared.plan.run_id,
-            plan=prepared.plan,
+            plan=outcome.as_run(prepared.plan),
             request=prepared.request,
             models=prepared.models,
             datasets=prepared.datasets,

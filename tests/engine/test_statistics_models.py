@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test
+from scipy.stats import norm, permutation_test
 
 from medvlm_tui.catalog.published import SOURCES
-from medvlm_tui.engine.comparisons import group_test, holm, mcnemar, paired_bootstrap
+from medvlm_tui.engine.comparisons import holm, mcnemar, paired_difference
+from medvlm_tui.engine.group_tests import group_test
 from medvlm_tui.engine.published_audit import audit_published
 from medvlm_tui.engine.rankings import rank_models
+from medvlm_tui.engine.statistics import resample_weights
 from medvlm_tui.errors import MedvlmError
 
 
@@ -63,8 +65,9 @@ def test_mcnemar_counts_only_the_images_where_they_differ():
     first = np.array([True] * 10 + [False] * 2 + [True] * 30)
     second = np.array([False] * 10 + [True] * 2 + [True] * 30)
     # Two-sided sign test of 10 against 2: 2 (1 + 12 + 66) / 2^12.
-    assert mcnemar(first, second) == pytest.approx(2 * 79 / 4096)
-    assert mcnemar(first, first) == 1.0
+    assert mcnemar(first, second).exact == pytest.approx(2 * 79 / 4096)
+    assert mcnemar(first, second).mid_p == pytest.approx((2 * 79 - 66) / 4096)
+    assert mcnemar(first, first).mid_p == 1.0
 
 
 def test_paired_bootstrap_is_narrower_than_the_scores_apart():
@@ -72,16 +75,23 @@ def test_paired_bootstrap_is_narrower_than_the_scores_apart():
     codes = rng.integers(0, 2, 400)
     first = rng.random(400) < 0.8
     second = first & (rng.random(400) < 0.97)
-    found = paired_bootstrap(first, second, codes, 1000, 0.95, 0)
-    assert found.value == pytest.approx(first.mean() - second.mean())
+    weights = resample_weights(codes, 1000, np.random.default_rng(0))
+    draws = [weights @ right / 400 for right in (first.astype(float), second.astype(float))]
+    value = first.mean() - second.mean()
+    found = paired_difference(value, *draws, 0.95)
     assert 0 < found.low < found.value < found.high
     assert found.high - found.low < 0.5 * 2 * 1.96 * np.sqrt(2 * 0.8 * 0.2 / 400)
-    assert paired_bootstrap(first, first, codes, 100, 0.95, 0) == type(found)(0.0, 0.0, 0.0)
+    # The paired z test of the gains, each class apart, by hand.
+    gain = first.astype(float) - second
+    variance = sum(gain[codes == c].var() * (codes == c).sum() for c in (0, 1)) / 400**2
+    assert found.p_value == pytest.approx(2 * norm.sf(value / np.sqrt(variance)), rel=0.25)
+    assert paired_difference(0.0, draws[0], draws[0], 0.95) == type(found)(0.0, 0.0, 0.0, 1.0)
 
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
     assert holm([0.5, 0.9]) == (1.0, 1.0)
+    assert holm([]) == ()
 
 
 def test_group_test_equals_scipy_s_exhaustive_one():

@@ -1,0 +1,102 @@
+"""Steps that read many cells: all models on one dataset, or a whole run; and what is left of one when cells fail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.params import ComparisonParams
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store import Store
+from medvlm_tui.engine.steps import STEP_VERSIONS, Job
+from medvlm_tui.engine.traits import traits_of
+
+GATHERING = frozenset({"pairs", "ranking"})
+# Protocols with one classifier a fold and a final one, which predict the same held-out images for every model.
+COMPARED = frozenset({"paper", "poster", "tuned", "grouped"})
+# A comparison of one cell says nothing.
+_FEWEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CellInput:
+    """One probe that a gathering step reads."""
+
+    model: str
+    dataset: str
+    table: str
+    """Key of the feature table."""
+    probe: str
+    """Key of the probe's result."""
+    traits: Mapping[str, bool | None]
+    """Which groups of models this one belongs to on this dataset; None: no part in the comparison."""
+
+    @classmethod
+    def all_of(cls, params: Mapping[str, Any]) -> tuple[CellInput, ...]:
+        """Return the cells in a step's parameters."""
+        return tuple(cls(**cell) for cell in params["cells"])
+
+
+def gathered_key(kind: str, params: Mapping[str, Any]) -> str:
+    """Return the key of a gathering step: its parameters name every result that it reads."""
+    return of_record([kind, STEP_VERSIONS[kind], dict(params)])
+
+
+def tables_of(step: Step) -> tuple[str, ...]:
+    """Return the keys of the feature tables behind a gathering step, none for any other."""
+    return tuple(cell.table for cell in CellInput.all_of(step.params)) if step.kind in GATHERING else ()
+
+
+def without(step: Step, missed: Collection[str]) -> Step:
+    """Return a gathering step on the cells that have a result, under the key of those.
+
+    The step itself where nothing is missed, where it is of another kind, or where fewer than two cells are left
+    (it is then skipped like any other that lacks its input).
+    """
+    if step.kind not in GATHERING or not set(step.needs) & set(missed):
+        return step
+    kept = [index for index, need in enumerate(step.needs) if need not in missed]
+    if len(kept) < _FEWEST:
+        return step
+    params = {**step.params, "cells": [step.params["cells"][index] for index in kept]}
+    key = gathered_key(step.kind, params)
+    return replace(step, params=params, needs=tuple(step.needs[index] for index in kept), key=key)
+
+
+def comparisons(probes: Iterable[Job], store: Store) -> Iterator[Job]:
+    """Yield the jobs that compare models: on each dataset, then over all of them, for each protocol apart."""
+    compared = [job for job in probes if job.step.kind == "probe" and job.step.params["protocol"] in COMPARED]
+    for protocol in dict.fromkeys(job.step.params["protocol"] for job in compared):
+        same = [job for job in compared if job.step.params["protocol"] == protocol]
+        for dataset in dict.fromkeys(job.step.dataset for job in same):
+            here = [job for job in same if job.step.dataset == dataset]
+            if len(here) >= _FEWEST:
+                yield _job(f"pairs:*:{dataset}:{protocol}", here, dataset, store)
+        if len({job.step.model for job in same}) >= _FEWEST and len({job.step.dataset for job in same}) >= _FEWEST:
+            yield _job(f"ranking:*:*:{protocol}", same, "", store)
+
+
+def _job(step_id: str, probes: Sequence[Job], dataset: str, store: Store) -> Job:
+    """Return a job on several probes; model and encoder are the first one's and mean nothing."""
+    first, kind = probes[0], step_id.partition(":")[0]
+    cells = [
+        CellInput(
+            job.step.model,
+            job.step.dataset,
+            job.inputs["extract"],
+            job.step.key,
+            traits_of(job.model, job.dataset.spec),
+        )
+        for job in probes
+    ]
+    params = {
+        **asdict(ComparisonParams(seed=first.request.seed)),
+        "protocol": first.step.params["protocol"],
+        "cells": [asdict(cell) for cell in cells],
+    }
+    key = gathered_key(kind, params)
+    needs = tuple(job.step.id for job in probes)
+    step = Step(step_id, kind, "", dataset, params, key, needs, store.has_result(key))
+    return replace(first, step=step, inputs={})

@@ -1,0 +1,138 @@
+"""Every two models on one dataset, and its groups of models: which differences are more than chance.
+
+McNemar's test asks the final classifiers, of which there is one a model; the paired bootstrap asks the printed
+scores, the mean over the folds' classifiers. Each family of p-values is all pairs of models of the dataset, adjusted
+by Holm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.params import ComparisonParams
+from medvlm_tui.engine import metrics, summaries
+from medvlm_tui.engine.common_images import CommonImages, Predicted
+from medvlm_tui.engine.comparisons import Difference, McNemar, holm, mcnemar, paired_difference
+from medvlm_tui.engine.gathering import CellInput
+from medvlm_tui.engine.group_records import group_records
+from medvlm_tui.engine.statistics import CHUNK, resample_weights
+from medvlm_tui.engine.step_inputs import params_of
+from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.engine.versions import versions
+
+Floats = NDArray[np.float64]
+Scores = Mapping[str, Floats]
+"""Metric -> one score a resample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two models on the same images."""
+
+    a: str
+    b: str
+    mcnemar: McNemar
+    differences: Mapping[str, Difference]
+    """Metric -> a's score less b's."""
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Compare the probes in the step's parameters; raises MedvlmError when one is gone."""
+    begun = time.monotonic()
+    params = params_of(ComparisonParams, job.step.params)
+    cells = CellInput.all_of(job.step.params)
+    images = CommonImages.of(cells, context.store)
+    points = [scores_of(images, model, np.ones((1, len(images.codes)))) for model in images.models]
+    draws = yield from _draws(images, params, job, context)
+    pairs = [_pair(images, points, draws, a, b, params) for a, b in combinations(range(len(cells)), 2)]
+    record = {
+        "protocol": job.step.params["protocol"],
+        "models": [cell.model for cell in cells],
+        "n": len(images.codes),
+        "left_out": images.left_out,
+        "groups_drawn": None if images.groups is None else len(np.unique(images.groups)),
+        "pairs": _records(pairs),
+        "groups": _groups(cells, points, params),
+        **asdict(params),
+        "versions": versions("numpy", "scipy"),
+        "seconds": time.monotonic() - begun,
+    }
+    context.store.put_result(job.step.key, {}, record)
+    shown = summaries.of_record("pairs", record)
+    yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
+
+
+def scores_of(images: CommonImages, model: Predicted, weights: Floats) -> dict[str, Floats]:
+    """Return metric -> (resamples,) means over the folds, each image counted as often as `weights` (resamples, n)."""
+    k = len(images.classes)
+    cell = images.codes * k + model.folds
+    totals: dict[str, Floats] = {}
+    for fold in cell:
+        hit = np.zeros((len(fold), k * k))
+        hit[np.arange(len(fold)), fold] = 1
+        counts = (weights @ hit).reshape(len(weights), k, k)
+        for name, score in metrics.from_confusion(images.positive).items():
+            totals[name] = totals.get(name, 0.0) + score(counts) / len(cell)
+    return totals
+
+
+def _draws(
+    images: CommonImages, params: ComparisonParams, job: Job, context: StepContext
+) -> Generator[Event, None, list[Scores]]:
+    """Yield progress; return the scores of each model on the same resamples."""
+    rng = np.random.default_rng(params.seed)
+    parts: list[list[dict[str, Floats]]] = [[] for _ in images.models]
+    for start in range(0, params.resamples, CHUNK):
+        yield StepProgress(job.step.id, start, params.resamples, unit="resamples")
+        weights = resample_weights(images.codes, min(CHUNK, params.resamples - start), rng, images.groups)
+        for model, found in zip(images.models, parts, strict=True):
+            context.check()
+            found.append(scores_of(images, model, weights))
+    return [{name: np.concatenate([part[name] for part in found]) for name in found[0]} for found in parts]
+
+
+def _pair(
+    images: CommonImages, points: Sequence[Scores], draws: Sequence[Scores], a: int, b: int, params: ComparisonParams
+) -> Pair:
+    first, second = images.models[a], images.models[b]
+    differences = {
+        name: paired_difference(
+            float(points[a][name][0] - points[b][name][0]), draws[a][name], draws[b][name], params.confidence
+        )
+        for name in draws[a]
+    }
+    test = mcnemar(first.final == images.codes, second.final == images.codes)
+    return Pair(first.model, second.model, test, differences)
+
+
+def _records(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Return the pairs as records, with the p-values of each family adjusted."""
+    adjusted = holm([pair.mcnemar.mid_p for pair in pairs])
+    by_metric = {name: holm([pair.differences[name].p_value for pair in pairs]) for name in pairs[0].differences}
+    return [
+        {
+            "a": pair.a,
+            "b": pair.b,
+            "mcnemar": {**asdict(pair.mcnemar), "holm": adjusted[i]},
+            "differences": {name: {**asdict(d), "holm": by_metric[name][i]} for name, d in pair.differences.items()},
+        }
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def _groups(cells: Sequence[CellInput], points: Sequence[Scores], params: ComparisonParams) -> list[dict[str, Any]]:
+    """Return the tests of every trait on this dataset, for accuracy and macro F1."""
+    traits = [[cell.traits for cell in cells]]
+    return [
+        record
+        for metric in ("accuracy", "macro_f1")
+        for record in group_records(metric, np.array([[float(s[metric][0]) for s in points]]), traits, params.seed)
+    ]
