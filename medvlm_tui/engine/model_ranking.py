@@ -58,7 +58,7 @@ def ranking_record(scores: Floats, models: Sequence[str], datasets: Sequence[str
 
     Where that leaves too few for Friedman's test, `reason` says so and `ranks` is None.
     """
-    complete: NDArray[np.bool_] = np.isfinite(scores).all(axis=0)
+    complete = np.asarray(np.isfinite(scores).all(axis=0))
     ranked = [name for name, whole in zip(models, complete.tolist(), strict=True) if whole]
     record = {
         "models": ranked,
