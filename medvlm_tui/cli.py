@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from medvlm_tui import __version__, settings
-from medvlm_tui.core.params import DEFAULT_STAGES, PROTOCOLS, STAGES
+from medvlm_tui.core.params import DEFAULT_STAGES, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 
@@ -137,6 +137,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
     )
+    _add_bias(parser)
     parser.add_argument("--device", help="auto, cpu or cuda[:i]")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N")
@@ -149,6 +150,22 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="the plan, its cost and what is missing; runs nothing")
     _add_shared(parser)
     return parser
+
+
+def _add_bias(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bias-words", type=_names, metavar="LIST", help="words drawn into images, told apart in pairs"
+    )
+    parser.add_argument("--bias-position", choices=POSITIONS, help="where they stand (bottom_left)")
+    parser.add_argument("--bias-size", type=float, metavar="SHARE", help="font size over the short side (0.08)")
+    parser.add_argument("--bias-contrast", type=float, metavar="SHARE", help="1 is white ink, 0 invisible (1)")
+    parser.add_argument(
+        "--bias-controls", type=_names, metavar="LIST", help=f"of {','.join(OVERLAYS[1:])}: the ink of a word (all)"
+    )
+    parser.add_argument("--bias-train", type=int, metavar="N", help="images a class the lab trains on (40)")
+    parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images a class the lab draws into (20)")
+    parser.add_argument("--bias-masks", type=int, metavar="N", help="masks of each map of the lab, 0: no maps (256)")
+    parser.add_argument("--bias-images", type=int, metavar="N", help="maps of the lab a class (2)")
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:

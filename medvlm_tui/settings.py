@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import platformdirs
 
-from medvlm_tui.core.params import PROTOCOLS, STAGES, RunRequest
+from medvlm_tui.core.params import OVERLAYS, POSITIONS, PROTOCOLS, STAGES, RunRequest
 from medvlm_tui.errors import UsageError
 
 APP = "medvlm-tui"
@@ -20,6 +20,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGES,
     "protocols": PROTOCOLS,
     "rise_estimator": ("plain", "reduced"),
+    "bias_position": POSITIONS,
+    "bias_controls": OVERLAYS[1:],
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
 _RENAMED = {"protocol": "protocols"}
@@ -140,6 +142,13 @@ def _in_range(request: RunRequest) -> RunRequest:
         "umap-max-points must be at least 10": request.umap_max_points < 10,
         "rise-masks must be at least 1": request.rise_masks < 1,
         "rise-cells must be at least 2": request.rise_cells < 2,
+        "bias-words must be two or more, none of them empty": len(request.bias_words) < 2
+        or not all(request.bias_words),
+        "bias-size must lie above 0 and be at most 0.5": not 0 < request.bias_size <= 0.5,
+        "bias-contrast must lie between 0 and 1": not 0 <= request.bias_contrast <= 1,
+        "bias-train and bias-test must be at least 2": min(request.bias_train, request.bias_test) < 2,
+        "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,
+        "bias-images must be at least 1": request.bias_images < 1,
     }
     for message, wrong in problems.items():
         if wrong:

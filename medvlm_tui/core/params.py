@@ -9,8 +9,11 @@ from medvlm_tui.core.specs import Precision
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
-STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")
+STAGES = ("extract", "probe", "project", "saliency", "bias", "statistics", "report")
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
+# The bias lab's overlays: the word itself, then controls with the ink of the word.
+OVERLAYS = ("text", "box", "scrambled", "lines", "calipers")
+POSITIONS = ("top_left", "top_right", "bottom_left", "bottom_right", "top", "bottom", "centre")
 PROTOCOLS = ("paper", "poster", "tuned")
 
 
@@ -66,6 +69,32 @@ class SaliencyParams:
 
 
 @dataclass(frozen=True, slots=True)
+class BiasParams:
+    """What the bias lab draws into images, and how many images it takes."""
+
+    words: tuple[str, ...] = ("BREAST", "AXILLA", "LEFT", "RIGHT")
+    """Pairs (0, 1) and (2, 3) are told apart; class c's own word is number c modulo their count."""
+    position: str = "bottom_left"
+    height: float = 0.08
+    """Font size over the image's short side."""
+    contrast: float = 1.0
+    """1 is white ink, 0 is invisible."""
+    controls: tuple[str, ...] = OVERLAYS[1:]
+    """Drawn with the ink of the first word."""
+    train_per_class: int = 40
+    test_per_class: int = 20
+    """Images of the hold-out, drawn with the seed."""
+    neighbours: int = 10
+    levels: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """Share of training images whose word is their class's."""
+    rise_masks: int = 256
+    """Reduced masks for each explained image; 0 leaves the maps out."""
+    rise_images: int = 2
+    """Explained images a class."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StatisticsParams:
     """Bootstrap on the hold-out."""
 
@@ -112,6 +141,20 @@ class RunRequest:
     rise_images: str = "1"
     """A number per class, or sample ids separated by commas."""
     rise_estimator: Literal["plain", "reduced"] = "plain"
+    bias_words: tuple[str, ...] = ("BREAST", "AXILLA", "LEFT", "RIGHT")
+    bias_position: str = "bottom_left"
+    bias_size: float = 0.08
+    """Font size of the words over the image's short side."""
+    bias_contrast: float = 1.0
+    bias_controls: tuple[str, ...] = OVERLAYS[1:]
+    bias_train: int = 40
+    """Images per class that the lab trains on."""
+    bias_test: int = 20
+    """Hold-out images per class that the lab draws into."""
+    bias_masks: int = 256
+    """RISE masks of each image that the lab explains; 0 leaves these maps out."""
+    bias_images: int = 2
+    """Images per class that the lab explains."""
     device: str = "auto"
     precision: Literal["auto"] | Precision = "auto"
     batch_size: int = 0
@@ -139,6 +182,21 @@ class RunRequest:
     def split(self) -> SplitParams:
         """The split that every model of the run shares."""
         return SplitParams(hold_out=self.hold_out, folds=self.folds, seed=self.seed)
+
+    def bias(self) -> BiasParams:
+        """The bias lab's parameters of the run."""
+        return BiasParams(
+            words=self.bias_words,
+            position=self.bias_position,
+            height=self.bias_size,
+            contrast=self.bias_contrast,
+            controls=self.bias_controls,
+            train_per_class=self.bias_train,
+            test_per_class=self.bias_test,
+            rise_masks=self.bias_masks,
+            rise_images=self.bias_images,
+            seed=self.seed,
+        )
 
     def saliency(self) -> SaliencyParams:
         """The saliency parameters of the run."""

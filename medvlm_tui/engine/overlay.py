@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from medvlm_tui.core.params import OVERLAYS, POSITIONS
 from medvlm_tui.errors import UsageError
 
 Box = tuple[int, int, int, int]
-Kind = Literal["text", "box", "scrambled", "lines", "calipers"]
-KINDS: tuple[Kind, ...] = ("text", "box", "scrambled", "lines", "calipers")
-CONTROLS: tuple[Kind, ...] = KINDS[1:]
-POSITIONS = ("top_left", "top_right", "bottom_left", "bottom_right", "top", "bottom", "centre")
 _TILES = 4  # a glyph strip is cut into tiles of a quarter of its height for the scrambled control
 
 
@@ -27,7 +23,8 @@ class OverlaySpec:
     """One overlay; sizes are shares of the image's short side, so that every image gets the same picture."""
 
     word: str
-    kind: Kind = "text"
+    kind: str = "text"
+    """One of OVERLAYS."""
     position: str = "bottom_left"
     height: float = 0.08
     contrast: float = 1.0
@@ -72,8 +69,8 @@ def draw_overlay(image: Image.Image, spec: OverlaySpec) -> Overlaid:
 
 def ink_of(spec: OverlaySpec, short_side_px: int) -> NDArray[np.float64]:
     """Return the opacity (h, w), 0 to 1, of an overlay on an image with this short side."""
-    if spec.kind not in KINDS:
-        raise UsageError(f"unknown overlay {spec.kind!r}", f"one of {', '.join(KINDS)}")
+    if spec.kind not in OVERLAYS:
+        raise UsageError(f"unknown overlay {spec.kind!r}", f"one of {', '.join(OVERLAYS)}")
     if not (0 < spec.height <= 0.5 and 0 <= spec.contrast <= 1 and spec.word):
         raise UsageError("this overlay cannot be drawn", "a word, height in (0, 0.5], contrast in [0, 1]")
     text = glyphs(spec.word, max(6, round(spec.height * short_side_px)))

@@ -23,6 +23,7 @@ _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
     "probe": ("extract",),
     "project": ("extract",),
     "saliency": ("extract", "probe"),
+    "bias": ("extract", "probe"),
     "statistics": ("extract", "probe"),
 }
 
@@ -148,6 +149,8 @@ class _Layout:
         if "saliency" in self.stages:
             # The probe of the first protocol named, which the loop above reached last.
             add(f"saliency:{cell}", asdict(self.request.saliency()), (extract, probe))
+        if "bias" in self.stages:
+            add(f"bias:{cell}", asdict(self.request.bias()), (extract, probe))
 
     def _let_maps_work_ahead(self, cell: str) -> None:
         """Tell each map's job of the maps after it: a grid's cells share one neighbour graph and run side by side."""

@@ -24,7 +24,7 @@ def extraction(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is worth a line of a probe, projection, saliency, statistics, pairs or ranking record."""
+    """Return what is worth a line of a probe, projection, saliency, bias, statistics, pairs or ranking record."""
     if kind == "probe":
         metrics = record["metrics"]
         shown = {name: metrics[name]["mean"] for name in ("accuracy", "macro_f1") if name in metrics}
@@ -33,6 +33,9 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return dict(record["scores"])
     if kind == "saliency":
         return {"images": len(record["items"]), "masks": record["masks"]}
+    if kind == "bias":
+        values = {(m["name"], m["condition"]): m["value"] for m in record["measures"]}
+        return {name: values[name, "text"] for name in ("shift", "flip_rate")}
     if kind == "statistics":
         return {"accuracy": record["intervals"].get("accuracy")}
     if kind == "pairs":

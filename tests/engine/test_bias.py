@@ -6,10 +6,9 @@ import torch
 from made_jobs import Bench, table_of
 from PIL import Image
 
-from medvlm_tui.core.params import ProbeParams
-from medvlm_tui.engine import bias, steps
+from medvlm_tui.core.params import BiasParams, ProbeParams
+from medvlm_tui.engine import bias_lab
 from medvlm_tui.engine import bias_measures as measures
-from medvlm_tui.engine.bias import BiasParams
 
 SIDE = 64
 SEEN = 32  # what the model of made_jobs sees
@@ -27,6 +26,9 @@ class StubEncoder:
         pixels = torch.from_numpy(np.array(image.resize((SEEN, SEEN)), dtype=np.float32))
         return pixels.permute(2, 0, 1) / 127.5 - 1
 
+    def display(self, pixels):
+        return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
+
     def encode(self, pixels):
         middle = torch.nn.functional.avg_pool2d(pixels[:, :1, 12:20, 12:20], 4).flatten(1)
         corner = torch.nn.functional.avg_pool2d(pixels[:, :1, 24:30, 2:26], 2).flatten(1)
@@ -37,8 +39,7 @@ class StubEncoder:
 def run_lab(tmp_path, monkeypatch):
     def run(reads):
         encoder = StubEncoder(reads)
-        monkeypatch.setattr(bias, "load_encoder", lambda *_: encoder)
-        monkeypatch.setitem(steps.STEP_MODULES, "bias", "medvlm_tui.engine.bias")
+        monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
         rng, codes = np.random.default_rng(0), np.arange(80) % 2
         paths, rows = {}, []
         for i, code in enumerate(codes):

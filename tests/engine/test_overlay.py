@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_tui.core.params import OVERLAYS, POSITIONS
 from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.images.preprocess import Preprocess
-from medvlm_tui.engine.overlay import KINDS, POSITIONS, OverlaySpec, draw_overlay, ink_of
+from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay, ink_of
 from medvlm_tui.errors import UsageError
 
 GREY = Image.new("RGB", (320, 240), (60, 60, 60))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OVERLAYS)
 def test_every_kind_has_the_ink_of_the_word(kind):
     word = ink_of(OverlaySpec("AXILLA"), 240).sum()
     assert ink_of(OverlaySpec("AXILLA", kind), 240).sum() == pytest.approx(word, rel=0.005)

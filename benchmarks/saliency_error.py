@@ -1,0 +1,147 @@
+"""Sampling error of both estimators on real scores: `python benchmarks/saliency_error.py FOLDER --brain DIR`.
+
+How many masks of the reduced estimator give the error of the plain one at 4,096, against an independent reference of
+16,384 masks in pairs, on three phantoms and three Brain MR images (efficientnet_lite0, scaler and SVM as a run fits
+them). Some 130,000 forward passes: scores are stored range by range below FOLDER, a stopped run goes on where it was,
+and --seconds stops it in time. The figure is masks_for_equal_error of benchmarks/saliency.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medvlm_tui.core.params import RunRequest, SaliencyParams
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine import saliency
+from medvlm_tui.engine.heap import keep_freed_memory
+from medvlm_tui.engine.masks import CHUNK, MaskStream
+from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.engine.rise import Estimator, estimate
+from medvlm_tui.engine.saliency_scores import score_chunk
+from medvlm_tui.engine.steps import Job, StepContext
+
+MODEL, DATASETS, IMAGES = "efficientnet_lite0", ("phantom", "brain_mr"), 3
+PLAIN = SaliencyParams(masks=4096, seed=0)
+REDUCED = SaliencyParams(masks=2048, seed=0, estimator="reduced")
+REFERENCE = SaliencyParams(masks=16384, seed=9, estimator="reduced")
+COUNTS = (128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The scores (N, k) of one image under one stream's masks, as far as they are stored."""
+
+    stream: MaskStream
+    scores: np.ndarray
+    explained: int
+
+    def centred(self, masks: int, estimator: Estimator) -> np.ndarray:
+        """Return the map of the first masks, without its mean: a constant is no part of the comparison."""
+        found = estimate(self.stream, self.scores[:masks, [self.explained]], estimator).maps[0]
+        return found - found.mean()
+
+
+def request_of(brain: str) -> RunRequest:
+    """The run whose classifiers are explained."""
+    stages = ("extract", "probe", "saliency")
+    return RunRequest((MODEL,), DATASETS, {"brain_mr": brain}, stages=stages, phantom_per_class=60, device="cpu")
+
+
+def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]:
+    """Yield the saliency job of each dataset, after its features and probe were made."""
+    if not (folder / "ready").exists():
+        line = [sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", MODEL]
+        line += ["--datasets", ",".join(DATASETS), "--data", f"brain_mr={request.data['brain_mr']}"]
+        line += ["--phantom-per-class", str(request.phantom_per_class), "--stages", "extract,probe", "--device", "cpu"]
+        subprocess.run(line, check=True)
+        (folder / "ready").touch()
+    workspace = Workspace(folder)
+    with Store(workspace.store) as store:
+        prepared = lay_out(request, workspace, store, "")
+        for job in prepared.jobs.values():
+            if job.step.kind == "saliency":
+                yield job, StepContext(store, lambda: False)
+
+
+def series(job: Job, context: StepContext, params: SaliencyParams, until: float) -> list[Series]:
+    """Score what is missing until the clock says `until`; return what there is of each image."""
+    images = saliency.prepare(job, context, params)
+    keep = slice(0, IMAGES)
+    images.masking.pixels, images.masking.hidden = images.masking.pixels[keep], images.masking.hidden[keep]
+    images = replace(images, samples=images.samples[keep], scores=images.scores[keep], maps_of=images.maps_of[keep])
+    stored = saliency.stored_scores(job, context, params, images)
+    parts = []
+    for chunk in range(params.masks // CHUNK):
+        shape = (IMAGES, CHUNK, len(images.classes))
+        part = stored.get(chunk, shape)
+        if part is None and time.monotonic() < until:
+            begun = time.monotonic()
+            for _ in score_chunk(images.masking, chunk, shape, stored, context.check):
+                pass
+            part = stored.get(chunk, shape)
+            rate = IMAGES * CHUNK / (time.monotonic() - begun)
+            print(f"{job.step.dataset} {params.estimator} seed {params.seed} range {chunk}: {rate:.1f}/s", flush=True)
+        if part is None:
+            break
+        parts.append(part)
+    scores = np.concatenate(parts, axis=1) if parts else np.empty((IMAGES, 0, len(images.classes)))
+    return [Series(images.masking.stream, scores[i], images.maps_of[i][0]) for i in range(IMAGES)]
+
+
+def errors(plain: Series, reduced: Series, reference: Series) -> dict[int, float]:
+    """Return masks -> root mean square error of the reduced map over that of the plain one at 4,096."""
+    wanted = reference.centred(len(reference.scores), "reduced")
+
+    def error(found: np.ndarray) -> float:
+        return float(np.sqrt(((found - wanted) ** 2).mean()))
+
+    base = error(plain.centred(PLAIN.masks, "plain"))
+    known = [n for n in COUNTS if n <= len(reduced.scores)]
+    return {n: error(reduced.centred(n, "reduced")) / base for n in known}
+
+
+def equal_error(folder: Path, brain: str, seconds: float = float("inf")) -> dict[str, object]:
+    """Return the share of masks, the errors behind it, and how many masks the reference has."""
+    until, table, reference_masks = time.monotonic() + seconds, [], []
+    for job, context in jobs(folder, request_of(brain)):
+        sets = [series(job, context, params, until) for params in (PLAIN, REDUCED, REFERENCE)]
+        for plain, reduced, reference in zip(*sets, strict=True):
+            reference_masks.append(len(reference.scores))
+            if len(plain.scores) == PLAIN.masks and len(reference.scores) >= PLAIN.masks:
+                table.append(errors(plain, reduced, reference))
+    counts = [n for n in COUNTS if table and all(n in row for row in table)]
+    mean = {n: float(np.mean([row[n] for row in table])) for n in counts}
+    reached = next((n for n in counts if mean[n] <= 1), None)
+    return {
+        "share": None if reached is None else reached / PLAIN.masks,
+        "images": len(table),
+        "reference_masks": min(reference_masks, default=0),
+        "error_over_plain_mean": mean,
+        "error_over_plain": table,
+        "parameters": {"plain": asdict(PLAIN), "reduced": asdict(REDUCED), "reference": asdict(REFERENCE)},
+    }
+
+
+def main() -> None:
+    """Go on for --seconds and print what is known as JSON."""
+    options = argparse.ArgumentParser()
+    options.add_argument("folder", type=Path)
+    options.add_argument("--brain", required=True, help="Brain MR's folder")
+    options.add_argument("--seconds", type=float, default=float("inf"))
+    chosen = options.parse_args()
+    keep_freed_memory()
+    print(json.dumps(equal_error(chosen.folder.absolute(), chosen.brain, chosen.seconds)))
+
+
+if __name__ == "__main__":
+    main()
