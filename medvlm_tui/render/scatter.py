@@ -43,6 +43,25 @@ class Bounds:
         half_x, half_y = (self.right - self.left) / factor / 2, (self.top - self.bottom) / factor / 2
         return Bounds(x - half_x, x + half_x, y - half_y, y + half_y)
 
+    def moved(self, across: float, up: float) -> Bounds:
+        """Return bounds moved by these shares of their width and height."""
+        x, y = across * (self.right - self.left), up * (self.top - self.bottom)
+        return Bounds(self.left + x, self.right + x, self.bottom + y, self.top + y)
+
+    def holds(self, x: float, y: float) -> bool:
+        """Say whether a point is shown."""
+        return self.left <= x <= self.right and self.bottom <= y <= self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Words at a place, in the colour of a class."""
+
+    x: float
+    y: float
+    words: str
+    code: int
+
 
 @dataclass(frozen=True, slots=True)
 class ScatterView:
@@ -70,24 +89,36 @@ def scatter(
     depth: Depth = "truecolor",
     focus: int | None = None,
     bounds: Bounds | None = None,
-    cursor: int | None = None,
+    tags: Sequence[Tag] = (),
+    letters: bool = True,
     max_points: int = MAX_POINTS,
 ) -> ScatterView:
     """Draw points (n, 2) of classes `codes` (n,) so that they fill `width` x `height` cells exactly.
 
-    `focus` is one class against the grey of all others; `cursor` the index of a point that gets a cross. A cell
-    takes the colour of the class with most points in it; without colour it shows that class's letter. Each class's
-    letter stands at its middle point.
+    `focus` is one class against the grey of all others. A cell takes the colour of the class with most points in
+    it; without colour it shows that class's letter. Each class's letter stands at its middle point unless
+    `letters` is off, and `tags` over everything.
     """
     bounds = bounds or Bounds.of(xy)
     inside = np.flatnonzero(_inside(xy, bounds))
     drawn = stratified(codes[inside], max_points)
     rows = inside[drawn]
     canvas = _Canvas(width, height, int(codes.max(initial=0)) + 1, depth, focus)
-    canvas.add(_dots(xy[rows], bounds, width, height), codes[rows])
-    if cursor is not None and 0 <= cursor < len(xy) and _inside(xy[[cursor]], bounds)[0]:
-        canvas.mark(_dots(xy[[cursor]], bounds, width, height)[0])
+    dots = cells_of(xy[rows], bounds, width, height, dots=True)
+    canvas.add(dots, codes[rows])
+    if letters:
+        canvas.add_letters(dots, codes[rows])
+    for tag in tags:
+        if bounds.holds(tag.x, tag.y):
+            row, column = cells_of(np.array([[tag.x, tag.y]]), bounds, width, height)[0].tolist()
+            canvas.write(row, column, tag)
     return ScatterView(canvas.text(), len(rows), len(inside))
+
+
+def with_cross(line: Text, column: int) -> Text:
+    """Return a drawn line with the cursor's cross at a cell."""
+    before, after = line[:column], line[column + 1 :]
+    return Text.assemble(before, ("✛", "bold reverse"), after, no_wrap=True, end="")
 
 
 def stratified(codes: Ints, most: int) -> NDArray[np.intp]:
@@ -124,13 +155,14 @@ def _inside(xy: Floats, bounds: Bounds) -> NDArray[np.bool_]:
     return np.asarray((x >= bounds.left) & (x <= bounds.right) & (y >= bounds.bottom) & (y <= bounds.top))
 
 
-def _dots(xy: Floats, bounds: Bounds, width: int, height: int) -> NDArray[np.intp]:
-    """Return (n, 2) dot rows and columns; the outermost points fall on the outermost dots."""
+def cells_of(xy: Floats, bounds: Bounds, width: int, height: int, dots: bool = False) -> NDArray[np.intp]:
+    """Return (n, 2) rows and columns of cells, or of dots; the outermost points fall on the outermost ones."""
     across = (xy[:, 0] - bounds.left) / ((bounds.right - bounds.left) or 1.0)
     down = (bounds.top - xy[:, 1]) / ((bounds.top - bounds.bottom) or 1.0)
     rows = np.rint(down * (4 * height - 1))
     columns = np.rint(across * (2 * width - 1))
-    return np.stack([rows, columns], axis=1).astype(np.intp)
+    places = np.stack([rows, columns], axis=1).astype(np.intp)
+    return places if dots else places // np.array([4, 2])
 
 
 class _Canvas:
@@ -140,23 +172,29 @@ class _Canvas:
         self.depth, self.focus, self.classes = depth, focus, classes
         self.bits = np.zeros((height, width), dtype=np.uint8)
         self.counts = np.zeros((height, width, classes), dtype=np.int32)
-        self.letters: dict[tuple[int, int], int] = {}
-        self.cross: tuple[int, int] | None = None
+        self.written: dict[tuple[int, int], tuple[str, int]] = {}
+        """(row, column) -> (character, class) of what stands over the dots."""
+        self.names = class_letters(classes)
 
     def add(self, dots: NDArray[np.intp], codes: Ints) -> None:
         """Set a dot a point."""
         rows, columns = dots[:, 0], dots[:, 1]
         np.bitwise_or.at(self.bits, (rows // 4, columns // 2), _DOTS[rows % 4, columns % 2])
         np.add.at(self.counts, (rows // 4, columns // 2, codes), 1)
+
+    def add_letters(self, dots: NDArray[np.intp], codes: Ints) -> None:
+        """Put each class's letter on its middle point."""
         for code in np.unique(codes).tolist():
             own = dots[codes == code]
             middle = np.median(own, axis=0)
             row, column = own[np.abs(own - middle).sum(axis=1).argmin()].tolist()
-            self.letters[row // 4, column // 2] = code
+            self.written[row // 4, column // 2] = (self.names[code], code)
 
-    def mark(self, dot: NDArray[np.intp]) -> None:
-        """Put the cursor's cross on the cell of a dot."""
-        self.cross = (int(dot[0]) // 4, int(dot[1]) // 2)
+    def write(self, row: int, column: int, tag: Tag) -> None:
+        """Put words with their middle at a cell, inside the canvas."""
+        left = max(0, min(column - len(tag.words) // 2, self.bits.shape[1] - len(tag.words)))
+        for offset, character in enumerate(tag.words[: self.bits.shape[1]]):
+            self.written[row, left + offset] = (character, tag.code)
 
     def text(self) -> Text:
         """Return the lines."""
@@ -170,16 +208,14 @@ class _Canvas:
         return joined([self._line(row, winner[row].tolist(), colours) for row in range(len(winner))])
 
     def _line(self, row: int, winners: list[int], colours: list[str]) -> Text:
-        names = [*class_letters(self.classes), " "]
+        names = [*self.names, " "]
         if self.depth == "none":
             cells = [names[code] if self.focus in (None, code) or code < 0 else "·" for code in winners]
         else:
             # An empty cell is a space, not a blank braille pattern, which some fonts draw as eight rings.
             cells = [chr(_BRAILLE + bits) if bits else " " for bits in self.bits[row].tolist()]
         styles = [colours[code] for code in winners]
-        for (at, column), code in self.letters.items():
+        for (at, column), (character, code) in self.written.items():
             if at == row:
-                cells[column], styles[column] = names[code], f"bold {colours[code]}".strip()
-        if self.cross is not None and self.cross[0] == row:
-            cells[self.cross[1]], styles[self.cross[1]] = "✛", "bold reverse"
+                cells[column], styles[column] = character, f"bold {colours[code]}".strip()
         return runs("".join(cells), styles)

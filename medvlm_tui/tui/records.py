@@ -60,7 +60,7 @@ class Cell:
     t: float | None = None
     saturated: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Kind of result (table, probe, project, saliency) -> key in the store."""
+    """Kind of result (table, probe, project, saliency, grid, ...) -> key in the store."""
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
@@ -104,7 +104,7 @@ def dataset_row(record: Record) -> DatasetRow:
 
 def cell(record: Record) -> Cell:
     """Return a survey's cell."""
-    kinds = ("table", "probe", "project", "saliency", "statistics")
+    kinds = ("table", "probe", "project", "saliency", "statistics", "grid", "separability", "similarity", "bias")
     return Cell(
         model=str(record.get("model", "")),
         dataset=str(record.get("dataset", "")),

@@ -20,6 +20,8 @@ class Selection:
     dataset: str = ""
     models: set[str] = field(default_factory=set)
     datasets: set[str] = field(default_factory=set)
+    image: str = ""
+    """Id of the image that was last chosen on a map."""
 
     def toggle_model(self, model: str) -> None:
         """Mark a model, or unmark it."""

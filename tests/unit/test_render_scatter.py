@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from medvlm_tui.render.palette import class_colours, grey
-from medvlm_tui.render.scatter import Bounds, legend, scatter, stratified
+from medvlm_tui.render.scatter import Bounds, Tag, cells_of, legend, scatter, stratified, with_cross
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
@@ -66,8 +66,12 @@ def test_each_class_has_its_letter_and_no_colour_means_letters_only() -> None:
 
 
 def test_the_cursor_is_a_cross_at_its_point() -> None:
-    view = scatter(CORNERS, np.zeros(4, dtype=int), 10, 5, cursor=3)
-    assert view.text.plain.split("\n")[0][9] == "✛"
+    line = scatter(CORNERS, np.zeros(4, dtype=int), 10, 5).text.split("\n")[0]
+    row, column = cells_of(CORNERS[[3]], Bounds.of(CORNERS), 10, 5)[0].tolist()
+    assert (row, column) == (0, 9)
+    crossed = with_cross(line, column)
+    assert crossed.plain == line.plain[:9] + "✛"
+    assert crossed.cell_len == line.cell_len
 
 
 def test_zoom_leaves_out_what_is_outside() -> None:
@@ -108,3 +112,19 @@ def test_five_thousand_points_at_160_by_48_are_quick() -> None:
 def test_the_legend_names_every_class_with_its_count() -> None:
     line = legend(["glioma", "[/] none"], [1826, 3])
     assert line.plain == "a glioma 1,826   b [/] none 3"
+
+
+def test_tags_stand_over_the_points_inside_the_frame() -> None:
+    tags = [Tag(0.0, 0.0, "left corner", 0), Tag(0.5, 0.5, "[mid]", 0), Tag(9.0, 9.0, "outside", 0)]
+    lines = scatter(CORNERS, np.zeros(4, dtype=int), 20, 5, tags=tags).text.plain.split("\n")
+    assert lines[4].startswith("left corner")
+    assert "[mid]" in lines[2]
+    assert "outside" not in "".join(lines)
+    assert all(cell_len(line) == 20 for line in lines)
+
+
+def test_a_moved_view_shows_another_part() -> None:
+    bounds = Bounds(0.0, 1.0, 0.0, 2.0).moved(0.5, -0.25)
+    assert bounds == Bounds(0.5, 1.5, -0.5, 1.5)
+    assert bounds.holds(1.0, 0.0)
+    assert not bounds.holds(0.4, 0.0)

@@ -43,7 +43,11 @@ class Picture(Pane):
         if self._drawn_for != size:
             self._drawn_for = size
             self._lines = list(self._draw(*size))
-        return self.strip(self._lines[y] if y < len(self._lines) else Text())
+        return self.strip(self.overlaid(y, self._lines[y] if y < len(self._lines) else Text()))
+
+    def overlaid(self, y: int, line: Text) -> Text:
+        """Return a drawn line with what moves over it; subclasses put a cursor there."""
+        return line
 
     def _draw(self, width: int, height: int) -> list[Text]:
         if width <= 0 or height <= 0:
