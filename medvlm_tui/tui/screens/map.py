@@ -49,7 +49,7 @@ class MapScreen(WalkScreen):
         Binding("shift+left,H", "pan(-1,0)", "move left", show=False),
         Binding("shift+up,K", "pan(0,1)", "move up", show=False),
         Binding("shift+down,J", "pan(0,-1)", "move down", show=False),
-        Binding("left_square_bracket", "alone(-1)", "class against grey", key_display="[ ]"),
+        Binding("left_square_bracket", "alone(-1)", "one class against grey", key_display="[ ]"),
         Binding("right_square_bracket", "alone(1)", "next class", show=False),
         Binding("n", "grid", "grid"),
         Binding("b", "beside", "beside"),
