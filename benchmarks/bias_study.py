@@ -1,0 +1,153 @@
+"""Lesions and words on the phantom, real weights, five seeds: `python benchmarks/bias_study.py FOLDER [--seeds 0,1]`.
+
+Without correlation between words and classes: does the map's mass lie inside the lesion? With words that follow the
+class in training: does the mass move into the word's box, and does accuracy collapse when the words are reversed?
+What is made, and what counts as yes, stands in this file and was fixed before the first run; docs/bias.md has what
+came out. Everything is an ordinary run below FOLDER: a stopped study goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store import Store, StoredResult
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.engine.saliency_quality import boxes_mask, interval, mass_inside
+
+SEEDS = (0, 1, 2, 3, 4)
+LESION_IMAGES = 2  # correctly classified hold-out images of each class with a lesion, the first by name
+LESION_CLASSES = ("smooth", "spiculated")
+REQUEST = RunRequest(
+    ("efficientnet_lite0",), ("phantom",), stages=("extract", "probe"), phantom_per_class=60, device="cpu",
+    rise_masks=256, rise_estimator="reduced", bias_words=("BREAST", "AXILLA", "LEFT"), bias_controls=(),
+    bias_train=30, bias_test=12, bias_masks=256, bias_images=1,
+)  # fmt: skip
+# What counts as yes. Gains are differences an image; their 95 % bootstrap interval is over the images of all seeds.
+LESION_SEEDS_ABOVE_CHANCE = 4  # of five: seeds whose mean mass inside the lesion exceeds the lesion's area
+COLLAPSE = 0.30  # accuracy lost from matching to reversed words at full correlation, in every seed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One seed's numbers."""
+
+    seed: int
+    probe_accuracy: float
+    lesions: list[tuple[float, float]]
+    """(mass inside the lesion, its area) of each image."""
+    words: list[tuple[float, float, float]]
+    """(mass inside the word without correlation, with full correlation, area) of each image."""
+    accuracy: Mapping[str, float]
+    """matching, random, reversed at full correlation; random0: random words without; by way of removal, reversed."""
+    removal_mass: Mapping[str, float]
+
+
+def line(folder: Path, request: RunRequest, stages: str, images: str) -> list[str]:
+    """Return the command of one run of the study."""
+    return [
+        sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", "efficientnet_lite0",
+        "--datasets", "phantom", "--phantom-per-class", str(request.phantom_per_class), "--seed", str(request.seed),
+        "--device", "cpu", "--stages", stages, "--rise-masks", str(request.rise_masks), "--rise-estimator", "reduced",
+        "--rise-images", images, "--bias-words", ",".join(request.bias_words), "--bias-controls", "",
+        "--bias-train", str(request.bias_train), "--bias-test", str(request.bias_test),
+        "--bias-masks", str(request.bias_masks), "--bias-images", str(request.bias_images),
+    ]  # fmt: skip
+
+
+def results(folder: Path, request: RunRequest) -> dict[str, tuple[Step, StoredResult]]:
+    """Return kind -> (step, result) of what the store has for a request."""
+    workspace = Workspace(folder)
+    with Store(workspace.store, read_only=True) as store:
+        plan = lay_out(request, workspace, store, "").plan
+        found = {step.kind: (step, store.result(step.key)) for step in plan.steps if step.kind != "extract"}
+        table = store.tables.read(next(step.key for step in plan.steps if step.kind == "extract"))
+    named = {kind: (step, result) for kind, (step, result) in found.items() if result is not None}
+    if "probe" in named and table is not None:
+        named["probe"][1].record["ids"] = list(table.ids)
+    return named
+
+
+def chosen_images(probe: StoredResult) -> list[str]:
+    """Return the lesion images to explain: correctly classified, the first of each class by name."""
+    classes, arrays = probe.record["classes"], probe.arrays
+    rows = arrays["hold_out"]
+    right = rows[arrays["final_predicted"] == arrays["labels"][rows]]
+    chosen: list[str] = []
+    for name in LESION_CLASSES:
+        of_class = sorted(probe.record["ids"][row] for row in right if classes[arrays["labels"][row]] == name)
+        chosen += of_class[:LESION_IMAGES]
+    return chosen
+
+
+def study(folder: Path, seeds: Sequence[int]) -> Iterator[Outcome]:
+    """Yield each seed's outcome."""
+    for seed in seeds:
+        request = replace(REQUEST, seed=seed)
+        subprocess.run(line(folder, request, "extract,probe", "1"), check=True)
+        images = chosen_images(results(folder, request)["probe"][1])
+        subprocess.run(line(folder, request, "saliency,bias", ",".join(images)), check=True)
+        request = replace(request, stages=("extract", "probe", "saliency", "bias"), rise_images=",".join(images))
+        yield outcome(seed, results(folder, request))
+
+
+def outcome(seed: int, found: Mapping[str, tuple[Step, StoredResult]]) -> Outcome:
+    """Read one seed's numbers from its results."""
+    probe, saliency, bias = (found[kind][1] for kind in ("probe", "saliency", "bias"))
+    lesions = [(i["quality"]["mass_lesion"], i["quality"]["area_lesion"]) for i in saliency.record["items"]]
+    words = []
+    for maps, box in zip(bias.arrays["maps"], bias.arrays["map_boxes"], strict=True):
+        region = boxes_mask([tuple(int(edge) for edge in box)], maps.shape[-1])
+        words.append((mass_inside(maps[0], region) or 0.0, mass_inside(maps[1], region) or 0.0, float(region.mean())))
+    values = {(m["name"], m["condition"]): m["value"] for m in bias.record["measures"]}
+    accuracy = {name: values[f"accuracy_{name}", "1"] for name in ("matching", "random", "reversed")}
+    accuracy["random0"] = values["accuracy_random", "0"]
+    accuracy |= {f"reversed, {way}": v for (name, way), v in values.items() if name == "removal_reversed"}
+    removed = {way: v for (name, way), v in values.items() if name == "removal_mass"}
+    return Outcome(seed, probe.record["metrics"]["accuracy"]["mean"], lesions, words, accuracy, removed)
+
+
+def verdict(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the gains with their intervals, and whether each threshold was met."""
+    lesion = np.array([mass - area for one in found for mass, area in one.lesions])
+    above = sum(float(np.mean([mass - area for mass, area in one.lesions])) > 0 for one in found)
+    moved = np.array([full - none for one in found for none, full, _ in one.words])
+    over_chance = np.array([full - area for one in found for _, full, area in one.words])
+    lost = [one.accuracy["matching"] - one.accuracy["reversed"] for one in found]
+    gains = {"lesion": interval(lesion), "moved_into_word": interval(moved), "word_over_chance": interval(over_chance)}
+    return {
+        "gains": gains,
+        "seeds_with_lesion_above_chance": above,
+        "accuracy_lost": lost,
+        "lesion_above_chance": gains["lesion"]["low"] > 0 and above >= LESION_SEEDS_ABOVE_CHANCE,
+        "mass_moves_into_the_word": gains["moved_into_word"]["low"] > 0 and gains["word_over_chance"]["low"] > 0,
+        "accuracy_collapses": min(lost) >= COLLAPSE,
+    }
+
+
+def main() -> None:
+    """Run the seeds and print what came out as JSON."""
+    options = argparse.ArgumentParser()
+    options.add_argument("folder", type=Path)
+    options.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    chosen = options.parse_args()
+    found = []
+    for one in study(chosen.folder.absolute(), [int(seed) for seed in chosen.seeds.split(",")]):
+        found.append(one)
+        print(one, flush=True)
+    print(json.dumps(verdict(found)))
+
+
+if __name__ == "__main__":
+    main()
