@@ -11,9 +11,9 @@ from medvlm_tui.render.scatter import Bounds, cells_of
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
-# 32 x 32 cells of the map; a region smaller than 2 % of the images gets no label.
+# 32 x 32 cells of the map; a region smaller than 3 % of the images gets no label.
 CELLS = 32
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)

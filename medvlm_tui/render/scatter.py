@@ -174,6 +174,8 @@ class _Canvas:
         self.counts = np.zeros((height, width, classes), dtype=np.int32)
         self.written: dict[tuple[int, int], tuple[str, int]] = {}
         """(row, column) -> (character, class) of what stands over the dots."""
+        self.taken: set[tuple[int, int]] = set()
+        """Cells of words, and one at either end."""
         self.names = class_letters(classes)
 
     def add(self, dots: NDArray[np.intp], codes: Ints) -> None:
@@ -191,10 +193,15 @@ class _Canvas:
             self.written[row // 4, column // 2] = (self.names[code], code)
 
     def write(self, row: int, column: int, tag: Tag) -> None:
-        """Put words with their middle at a cell, inside the canvas."""
-        left = max(0, min(column - len(tag.words) // 2, self.bits.shape[1] - len(tag.words)))
-        for offset, character in enumerate(tag.words[: self.bits.shape[1]]):
-            self.written[row, left + offset] = (character, tag.code)
+        """Put words with their middle at a cell, inside the canvas; where earlier words stand they are left out."""
+        words = tag.words[: self.bits.shape[1]]
+        left = max(0, min(column - len(words) // 2, self.bits.shape[1] - len(words)))
+        cells = [(row, left + offset) for offset in range(-1, len(words) + 1)]
+        if not self.taken.intersection(cells):
+            self.taken.update(cells)
+            self.written.update(
+                (cell, (character, tag.code)) for cell, character in zip(cells[1:], words, strict=False)
+            )
 
     def text(self) -> Text:
         """Return the lines."""

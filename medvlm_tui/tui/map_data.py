@@ -101,9 +101,9 @@ def prediction(probe: StoredResult, row: int) -> Prediction | None:
     if len(held_out):
         votes = probe.arrays["predicted_test"][:, held_out[0]]
         code = int(probe.arrays["final_predicted"][held_out[0]])
-        how = f"held out, {int((votes == code).sum())} of {len(votes)} folds agree"
+        how = f"held out; {int((votes == code).sum())} of {len(votes)} folds agree"
     elif "predicted_validation" in probe.arrays:
-        code, how = int(probe.arrays["predicted_validation"][row]), "by the fold that left it out"
+        code, how = int(probe.arrays["predicted_validation"][row]), "by the fold without it"
     else:
         return None
     return Prediction(code, clean(str(names[code])), how) if 0 <= code < len(names) else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -79,14 +80,17 @@ class ImagePane(Vertical):
         def named(code: int) -> Text:
             return Text.assemble((letters[code], f"bold {colours[code]}".strip()), " ", known.names[code])
 
-        lines = [Text(known.image, style=GREY, overflow="ellipsis", no_wrap=True)]
+        room = max(8, self.content_size.width - 2)
+        # A path's end tells images apart.
+        shown = known.image if cell_len(known.image) <= room else f"…{known.image[1 - room :]}"
+        lines = [Text(shown, style=GREY, overflow="ellipsis", no_wrap=True)]
         lines.append(Text.assemble(("true  ", GREY), named(known.code)))
         if known.predicted is not None and known.predicted.name in known.names:
             right = known.predicted.name == known.names[known.code]
             verdict = ("right", GREEN) if right else ("wrong", RED)
             code = known.names.index(known.predicted.name)
             lines.append(Text.assemble(("pred  ", GREY), named(code), "  ", verdict))
-            lines.append(Text(f"      {known.predicted.how}", style=GREY))
+            lines.append(Text(known.predicted.how, style=GREY))
         else:
             lines.append(Text("pred  no probe of it yet", style=GREY))
         near = [(letters[code], f"bold {colours[code]}".strip()) for code in known.neighbours]

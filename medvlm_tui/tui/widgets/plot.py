@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from rich.text import Text
 from textual.geometry import Region
 
-from medvlm_tui.render.palette import Depth
-from medvlm_tui.render.regions import regions
+from medvlm_tui.render import regions
+from medvlm_tui.render.palette import Depth, class_letters
 from medvlm_tui.render.scatter import Bounds, Tag, cells_of, scatter, stratified, with_cross
 from medvlm_tui.tui.map_data import MapData
 from medvlm_tui.tui.widgets.picture import Picture
@@ -17,6 +17,8 @@ ZOOM = 2.0
 # A map is at most 64 times as large as the frame: beyond that, points of one cell are the same point to the eye.
 MOST_ZOOM = 64.0
 _PAN = 1 / 3
+# Cells of width from which regions carry names: in fewer, ten names cover half of the points.
+NAMES_FROM = 70
 
 
 class MapPlot(Picture):
@@ -35,14 +37,13 @@ class MapPlot(Picture):
         """What was left out of the drawing."""
         self._bounds = Bounds(0.0, 1.0, 0.0, 1.0)
         self._whole = self._bounds
-        self._tags: tuple[Tag, ...] = ()
+        self._regions: list[regions.Region] = []
 
     def show_map(self, data: MapData) -> None:
         """Show another map, whole, without a cursor."""
         self.data, self.at = data, -1
         self._bounds = self._whole = _with_margin(Bounds.of(data.xy))
-        found = regions(data.xy, data.codes)
-        self._tags = tuple(Tag(r.x, r.y, f"{data.names[r.code]} {100 * r.share:.0f} %", r.code) for r in found)
+        self._regions = regions.regions(data.xy, data.codes)
         self.draw()
 
     def draw(self) -> None:
@@ -53,13 +54,17 @@ class MapPlot(Picture):
         focus = None if self.focus_class < 0 else self.focus_class
 
         def drawing(width: int, height: int, depth: Depth) -> Text:
-            view = scatter(
-                data.xy, data.codes, width, height, depth, focus, self._bounds, self._tags if self.named else ()
-            )
+            tags = self._tags(data, width) if self.named else ()
+            view = scatter(data.xy, data.codes, width, height, depth, focus, self._bounds, tags)
             self.note = view.note
             return view.text
 
         self.show_drawing(drawing)
+
+    def _tags(self, data: MapData, width: int) -> list[Tag]:
+        """Return the regions' names with the share of the class in them; letters where names would hide the map."""
+        names = data.names if width >= NAMES_FROM else class_letters(len(data.names))
+        return [Tag(r.x, r.y, f"{names[r.code]} {100 * r.share:.0f} %", r.code) for r in self._regions]
 
     # -- the view ----------------------------------------------------------------------------------
 
