@@ -101,7 +101,7 @@ def prediction(probe: StoredResult, row: int) -> Prediction | None:
     if len(held_out):
         votes = probe.arrays["predicted_test"][:, held_out[0]]
         code = int(probe.arrays["final_predicted"][held_out[0]])
-        how = f"held out; {int((votes == code).sum())} of {len(votes)} folds agree"
+        how = f"held out, {int((votes == code).sum())}/{len(votes)} folds agree"
     elif "predicted_validation" in probe.arrays:
         code, how = int(probe.arrays["predicted_validation"][row]), "by the fold without it"
     else:
