@@ -128,9 +128,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--label", metavar="VIEW", help="a label view of the dataset")
     parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
     parser.add_argument("--feature", help="a feature of the model instead of its default")
-    parser.add_argument("--umap-neighbors", type=_ints, metavar="LIST", help="n_neighbors (15)")
-    parser.add_argument("--umap-min-dist", type=_floats, metavar="LIST", help="min_dist (0.1)")
-    parser.add_argument("--umap-max-points", type=int, metavar="N", help="larger sets are subsampled (5000)")
+    _add_projection(parser)
     parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
     parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
     parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
@@ -166,6 +164,15 @@ def _add_bias(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images a class the lab draws into (20)")
     parser.add_argument("--bias-masks", type=int, metavar="N", help="masks of each map of the lab, 0: no maps (256)")
     parser.add_argument("--bias-images", type=int, metavar="N", help="maps of the lab a class (2)")
+
+
+def _add_projection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--umap-neighbors", type=_ints, metavar="LIST", help="n_neighbors (15); `grid`: the poster's ten"
+    )
+    parser.add_argument("--umap-min-dist", type=_floats, metavar="LIST", help="min_dist (0.1); `grid`: its five")
+    parser.add_argument("--umap-max-points", type=int, metavar="N", help="larger sets are subsampled (5000)")
+    parser.add_argument("--tags", metavar="CSV", help="path,tag,value: groups for figures and separability")
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
@@ -207,12 +214,12 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _ints(text: str) -> list[int]:
-    return [int(part) for part in _names(text)]
+def _ints(text: str) -> list[int] | str:
+    return text if text == "grid" else [int(part) for part in _names(text)]
 
 
-def _floats(text: str) -> list[float]:
-    return [float(part) for part in _names(text)]
+def _floats(text: str) -> list[float] | str:
+    return text if text == "grid" else [float(part) for part in _names(text)]
 
 
 def _batch_size(text: str) -> int:

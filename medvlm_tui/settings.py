@@ -11,7 +11,15 @@ from typing import Any, get_type_hints
 
 import platformdirs
 
-from medvlm_tui.core.params import OVERLAYS, POSITIONS, PROTOCOLS, STAGES, RunRequest
+from medvlm_tui.core.params import (
+    OVERLAYS,
+    POSITIONS,
+    POSTER_MIN_DISTS,
+    POSTER_NEIGHBORS,
+    PROTOCOLS,
+    STAGES,
+    RunRequest,
+)
 from medvlm_tui.errors import UsageError
 
 APP = "medvlm-tui"
@@ -25,6 +33,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
 _RENAMED = {"protocol": "protocols"}
+# A word in place of a list.
+_WORDS: Mapping[str, Mapping[str, tuple[int | float, ...]]] = {
+    "umap_neighbors": {"grid": POSTER_NEIGHBORS},
+    "umap_min_dist": {"grid": POSTER_MIN_DISTS},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,9 @@ def checked(table: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
 def _converted(name: str, value: Any, kind: type, where: Path | str) -> Any:
     if name == "batch_size" and value == "auto":
         return 0
+    words = value if isinstance(value, list | tuple) else (value,)
+    if len(words) == 1 and isinstance(words[0], str) and words[0] in _WORDS.get(name, {}):
+        return _WORDS[name][words[0]]
     if kind is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         wanted = type(getattr(RunRequest(), name)[0]) if getattr(RunRequest(), name) else str

@@ -9,7 +9,17 @@ from medvlm_tui.core.specs import Precision
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
-STAGES = ("extract", "probe", "project", "saliency", "bias", "statistics", "report")
+STAGES = (
+    "extract",
+    "probe",
+    "project",
+    "separability",
+    "similarity",
+    "saliency",
+    "bias",
+    "statistics",
+    "report",
+)
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
 # The bias lab's overlays: the word itself, then controls with the ink of the word.
 OVERLAYS = ("text", "box", "scrambled", "lines", "calipers")
@@ -42,6 +52,35 @@ class ProjectionParams:
     min_dist: float = 0.1
     max_points: int = 5000
     """Larger sets are subsampled, stratified by class."""
+    seed: int = 0
+
+
+# The poster's 50 panels.
+POSTER_NEIGHBORS = (3, 5, 10, 15, 25, 50, 100, 200, 500, 1000)
+POSTER_MIN_DISTS = (0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SeparabilityParams:
+    """How well classes, or the values of a tag, lie apart in the full feature space."""
+
+    tag: str = ""
+    """Empty: the classes."""
+    neighbours: int = 15
+    """Of kNN purity and hubness, the row itself not counted."""
+    permutations: int = 200
+    max_points: int = 5000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityParams:
+    """How alike two models see a dataset."""
+
+    neighbours: int = 10
+    permutations: int = 200
+    max_points: int = 1000
+    """Stratified; CKA keeps a Gram of 1,000 x 1,000 a model."""
     seed: int = 0
 
 
@@ -136,6 +175,8 @@ class RunRequest:
     umap_neighbors: tuple[int, ...] = (15,)
     umap_min_dist: tuple[float, ...] = (0.1,)
     umap_max_points: int = 5000
+    tags: str = ""
+    """A CSV of path, tag, value: further groupings of the images."""
     rise_masks: int = 4096
     rise_cells: int = 7
     rise_images: str = "1"

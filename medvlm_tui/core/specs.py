@@ -153,6 +153,8 @@ class Sample:
     """Masks of further lesions in the same image."""
     boxes: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
     """Named rectangles (left, top, right, bottom) in pixels of the original image, e.g. burned-in words."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Further groupings that the reader knows: tag -> value, e.g. which word is burned in."""
 
 
 @dataclass(frozen=True, slots=True)

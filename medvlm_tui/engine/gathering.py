@@ -1,4 +1,5 @@
-"""Steps that read many cells: all models on one dataset, or a whole run; and what is left of one when cells fail."""
+"""Steps that read many others: the maps of a grid, all models on one dataset, a whole run; and what is left of one
+when some of those fail."""
 
 from __future__ import annotations
 
@@ -13,7 +14,13 @@ from medvlm_tui.core.store import Store
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.engine.traits import traits_of
 
-GATHERING = frozenset({"pairs", "ranking"})
+# Kind -> the parameter that lists what it reads, one entry for each of its needs, and how few of those say something.
+GATHERING: Mapping[str, tuple[str, int]] = {
+    "pairs": ("cells", 2),
+    "ranking": ("cells", 2),
+    "grid": ("maps", 1),
+    "similarity": ("tables", 2),
+}
 # Protocols with one classifier a fold and a final one, which predict the same held-out images for every model.
 COMPARED = frozenset({"paper", "poster", "tuned", "grouped"})
 # A comparison of one cell says nothing.
@@ -46,21 +53,24 @@ def gathered_key(kind: str, params: Mapping[str, Any]) -> str:
 
 def tables_of(step: Step) -> tuple[str, ...]:
     """Return the keys of the feature tables behind a gathering step, none for any other."""
-    return tuple(cell.table for cell in CellInput.all_of(step.params)) if step.kind in GATHERING else ()
+    if step.kind == "similarity":
+        return tuple(table["table"] for table in step.params["tables"])
+    return tuple(cell.table for cell in CellInput.all_of(step.params)) if step.kind in ("pairs", "ranking") else ()
 
 
 def without(step: Step, missed: Collection[str]) -> Step:
-    """Return a gathering step on the cells that have a result, under the key of those.
+    """Return a gathering step on what has a result, under the key of that.
 
-    The step itself where nothing is missed, where it is of another kind, or where fewer than two cells are left
+    The step itself where nothing is missed, where it is of another kind, or where too little is left to say something
     (it is then skipped like any other that lacks its input).
     """
     if step.kind not in GATHERING or not set(step.needs) & set(missed):
         return step
+    name, fewest = GATHERING[step.kind]
     kept = [index for index, need in enumerate(step.needs) if need not in missed]
-    if len(kept) < _FEWEST:
+    if len(kept) < fewest:
         return step
-    params = {**step.params, "cells": [step.params["cells"][index] for index in kept]}
+    params = {**step.params, name: [step.params[name][index] for index in kept]}
     key = gathered_key(step.kind, params)
     return replace(step, params=params, needs=tuple(step.needs[index] for index in kept), key=key)
 

@@ -1,4 +1,4 @@
-"""The maps of a dataset turned so that they can be compared, and the cell that each model's grid proposes."""
+"""What a reader wants of a model's grid of maps: the proposed cell, all cells in one orientation, the clusters seen."""
 
 from __future__ import annotations
 
@@ -7,85 +7,94 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.procrustes import Turn, procrustes
+from medvlm_tui.core.proposal import RULE, faithfulness, proposed
 from medvlm_tui.core.store import StoredResult
 from medvlm_tui.engine import summaries
+from medvlm_tui.engine.map_clusters import find_clusters
+from medvlm_tui.engine.step_inputs import feature_table
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
 from medvlm_tui.errors import MedvlmError
 
+Wide = NDArray[np.float64]
+
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
-    """Align the maps of one dataset: `job.step.params["maps"]` lists {model, key} of project results.
+    """Propose one of the maps of a model on a dataset and turn the others to it.
 
-    A model's cells are turned to its proposed cell, and that to the first model's, so that all share one
-    orientation. A map that is missing is left out; raises MedvlmError when all are.
+    `job.step.params["maps"]` lists the keys of the cells; raises MedvlmError when one is missing.
     """
     begun = time.monotonic()
-    by_model: dict[str, list[StoredResult]] = {}
-    for item in job.step.params["maps"]:
-        found = context.store.result(item["key"])
-        if found is not None:
-            by_model.setdefault(item["model"], []).append(found)
-    if not by_model:
-        raise MedvlmError(f"{job.step.dataset} has no map to align", "run the projection first")
-    proposals = {model: maps[propose([m.record["scores"] for m in maps])] for model, maps in by_model.items()}
-    reference = next(iter(proposals.values()))
-    models: list[dict[str, Any]] = []
-    for done, (model, maps) in enumerate(by_model.items()):
-        context.check()
-        yield StepProgress(job.step.id, done, len(by_model), unit="models")
-        models.append(_of_model(model, maps, proposals[model], reference))
-    record = {"models": models, "versions": versions("numpy"), "seconds": time.monotonic() - begun}
-    context.store.put_result(job.step.key, {}, record)
+    keys: Sequence[str] = job.step.params["maps"]
+    maps = [each for each in map(context.store.result, keys) if each is not None]
+    if not maps or len(maps) < len(keys):
+        missing = f"{len(keys) - len(maps)} of {len(keys)} maps of {job.step.model} on {job.step.dataset} are missing"
+        raise MedvlmError(missing, "run the same command again: they are computed anew")
+    yield StepProgress(job.step.id, 0, len(maps), unit="maps")
+    best = proposed([each.record["scores"] for each in maps])
+    cells, aligned = align(maps, best)
+    context.check()
+    labels = [feature_table(job, context).labels[row] for row in maps[best].arrays["rows"].tolist()]
+    clusters, described = find_clusters(maps[best].arrays["xy"], labels)
+    record = {
+        "rule": RULE,
+        "proposed": maps[best].key,
+        "cells": cells,
+        "clusters": described,
+        **{name: maps[best].record[name] for name in ("n", "seed", "subsampled") if name in maps[best].record},
+        "versions": versions("numpy", "scikit-learn"),
+        "seconds": time.monotonic() - begun,
+    }
+    arrays = {"xy": aligned.astype(np.float32), "rows": maps[best].arrays["rows"], "clusters": clusters}
+    context.store.put_result(job.step.key, arrays, record)
     shown = summaries.of_record("grid", record)
     yield ResultReady(job.step.id, "grid", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def propose(scores: Sequence[Mapping[str, float | None]]) -> int:
-    """Return the position of the proposed cell: the highest mean of trustworthiness and continuity; ties the first.
+def align(maps: Sequence[StoredResult], best: int) -> tuple[list[dict[str, Any]], Wide]:
+    """Return each cell's record and the turned maps (c, m, 2), which show the same rows.
 
-    Neither reads a label, so that the proposal cannot favour a map for flattering the classes.
+    From the proposed cell outwards, each is turned onto the nearest one that is turned already, so that one sees
+    what changes from neighbour to neighbour.
     """
-    return int(np.argmax([_faithfulness(s) for s in scores]))
+    places = _places([each.record for each in maps])
+    order = sorted(range(len(maps)), key=lambda cell: _apart(places[cell], places[best]))
+    turned = np.empty((len(maps), *maps[best].arrays["xy"].shape))
+    cells: list[dict[str, Any]] = [{} for _ in maps]
+    for done, cell in enumerate(order):
+        onto = min(order[:done], key=lambda other: _apart(places[cell], places[other]), default=None)
+        xy = maps[cell].arrays["xy"]
+        turn = Turn(np.eye(2), 1.0, np.zeros(2), 0.0) if onto is None else procrustes(turned[onto], xy)
+        turned[cell] = turn.apply(xy)
+        cells[cell] = _cell(maps[cell], turn, None if onto is None else maps[onto].key)
+    return cells, turned
 
 
-def _faithfulness(scores: Mapping[str, float | None]) -> float:
-    known = [value for name in ("trustworthiness", "continuity") if (value := scores.get(name)) is not None]
-    return float(np.mean(known)) if known else 0.0
+def _places(records: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Return the (row, column) of each cell in its grid."""
+    rows = sorted({record["n_neighbors"] for record in records})
+    columns = sorted({record["min_dist"] for record in records})
+    return [(rows.index(record["n_neighbors"]), columns.index(record["min_dist"])) for record in records]
 
 
-def _of_model(
-    model: str, maps: Sequence[StoredResult], proposed: StoredResult, reference: StoredResult
-) -> dict[str, Any]:
-    onto = _turn(reference, proposed)
-    return {
-        "model": model,
-        "proposed": proposed.key,
-        "cells": [_cell(found, proposed, onto) for found in maps],
-    }
+def _apart(a: tuple[int, int], b: tuple[int, int]) -> int:
+    return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
-def _turn(reference: StoredResult, found: StoredResult) -> Turn:
-    """Return the turn by the images that both maps show."""
-    _, ours, theirs = np.intersect1d(reference.arrays["rows"], found.arrays["rows"], return_indices=True)
-    if not len(ours):
-        return Turn(np.eye(2), 1.0, np.zeros(2), 1.0)
-    return procrustes(reference.arrays["xy"][ours], found.arrays["xy"][theirs])
-
-
-def _cell(found: StoredResult, proposed: StoredResult, onto: Turn) -> dict[str, Any]:
-    own = _turn(proposed, found)
+def _cell(found: StoredResult, turn: Turn, onto: str | None) -> dict[str, Any]:
     return {
         "key": found.key,
         "n_neighbors": found.record["n_neighbors"],
         "min_dist": found.record["min_dist"],
         "scores": dict(found.record["scores"]),
-        "disparity": own.disparity,
-        "disparity_of_models": onto.disparity,
-        "rotation": (own.rotation @ onto.rotation).tolist(),
-        "scale": own.scale * onto.scale,
-        "shift": (onto.scale * own.shift @ onto.rotation + onto.shift).tolist(),
+        "faithfulness": faithfulness(found.record["scores"]),
+        "onto": onto,
+        "disparity": turn.disparity,
+        "rotation": turn.rotation.tolist(),
+        "scale": turn.scale,
+        "shift": turn.shift.tolist(),
     }

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import ProbeParams, ProjectionParams, RunRequest, StatisticsParams
+from medvlm_tui.core.params import (
+    ProbeParams,
+    ProjectionParams,
+    RunRequest,
+    SeparabilityParams,
+    SimilarityParams,
+    StatisticsParams,
+)
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store import Store
+from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices
-from medvlm_tui.engine.gathering import comparisons
+from medvlm_tui.engine.gathering import comparisons, gathered_key
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.errors import MedvlmError
@@ -22,6 +31,8 @@ from medvlm_tui.errors import MedvlmError
 _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
     "probe": ("extract",),
     "project": ("extract",),
+    "separability": ("extract",),
+    "similarity": ("extract",),
     "saliency": ("extract", "probe"),
     "bias": ("extract", "probe"),
     "statistics": ("extract", "probe"),
@@ -69,16 +80,18 @@ def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str
     datasets = find_datasets(request, workspace, store.file_digests, say)
     if not store.read_only:
         store.file_digests.save()
-    layout = _Layout(request, store)
+    tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
+    layout = _Layout(request, store, tags)
     for dataset in datasets:
         for model in models:
             layout.add_cell(model, dataset)
+        layout.add_comparison(dataset)
     if "statistics" in layout.stages:
         layout.add_comparisons()
     if "report" in request.stages:
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
-    plan = Plan(run_id, tuple(layout.steps), warnings)
+    plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, tuple(models), tuple(datasets))
 
 
@@ -101,9 +114,11 @@ def _refuse(found: Sequence[MedvlmError | None]) -> None:
 class _Layout:
     """Steps in the order they run, one cell (model on dataset) after the other."""
 
-    def __init__(self, request: RunRequest, store: Store) -> None:
+    def __init__(self, request: RunRequest, store: Store, tags: Tags) -> None:
         self.request = request
         self.store = store
+        self.tags = tags
+        self.warnings: list[str] = []
         self.stages = _with_prerequisites(request.stages)
         self.steps: list[Step] = []
         self.jobs: dict[str, Job] = {}
@@ -143,14 +158,29 @@ class _Layout:
             if "statistics" in self.stages:
                 params = asdict(StatisticsParams(seed=self.request.seed))
                 add(f"statistics:{cell}:{protocol}", {**params, "protocol": protocol}, (probe,))
-        for map_cell in self._projections():
-            add(f"project:{cell}:{map_cell.n_neighbors}:{map_cell.min_dist:g}", asdict(map_cell), (extract,))
-        self._let_maps_work_ahead(cell)
+        self._add_distribution(cell, dataset, table, add)
         if "saliency" in self.stages:
             # The probe of the first protocol named, which the loop above reached last.
             add(f"saliency:{cell}", asdict(self.request.saliency()), (extract, probe))
         if "bias" in self.stages:
             add(f"bias:{cell}", asdict(self.request.bias()), (extract, probe))
+
+    def _add_distribution(self, cell: str, dataset: Dataset, table: str, add: Callable[..., str]) -> None:
+        """Add the maps, what is read off all of them, and the separability of the classes and of each tag."""
+        needs = (f"extract:{cell}",)
+        maps = {
+            (step := f"project:{cell}:{each.n_neighbors}:{each.min_dist:g}"): add(step, asdict(each), needs)
+            for each in self._projections()
+        }
+        if maps:
+            params: dict[str, Any] = {"maps": list(maps.values()), "table": table}
+            add(f"grid:{cell}", params, tuple(maps), gathered_key("grid", params))
+        self._let_maps_work_ahead(cell)
+        for tag, values in self._groupings(dataset):
+            step = f"separability:{cell}" + (f":{tag}" if tag else "")
+            measured = asdict(SeparabilityParams(tag, seed=self.request.seed))
+            add(step, {**measured, "values": of_record(values)} if tag else measured, needs)
+            self.jobs[step] = replace(self.jobs[step], groups=values)
 
     def _let_maps_work_ahead(self, cell: str) -> None:
         """Tell each map's job of the maps after it: a grid's cells share one neighbour graph and run side by side."""
@@ -173,6 +203,30 @@ class _Layout:
         for job in list(comparisons(self.jobs.values(), self.store)):
             self.steps.append(job.step)
             self.jobs[job.step.id] = job
+
+    def _groupings(self, dataset: Dataset) -> list[tuple[str, Mapping[str, str]]]:
+        """Return the tags whose separability is measured with their values; "" stands for the classes."""
+        if "separability" not in self.stages:
+            return []
+        return [("", {}), *tags_of(dataset, self.tags).items()]
+
+    def add_comparison(self, dataset: DatasetInput) -> None:
+        """Add what reads all models of a dataset together, and say which tags name none of its images."""
+        name = dataset.spec.id
+        if self.tags and dataset.dataset is not None and (strangers := unmatched(dataset.dataset, self.tags)):
+            self.warnings.append(f"{name}: {strangers} paths of --tags are none of its images")
+        tables = [s for s in self.steps if s.kind == "extract" and s.dataset == name and not s.blocked]
+        if "similarity" not in self.stages or not tables:
+            return
+        if len(tables) < 2:
+            self.warnings.append(f"{name}: similarity compares models, and there is one")
+            return
+        compared = [{"model": step.model, "table": step.key} for step in tables]
+        params = {**asdict(SimilarityParams(seed=self.request.seed)), "tables": compared}
+        key, needs = gathered_key("similarity", params), tuple(step.id for step in tables)
+        step = Step(f"similarity:*:{name}", "similarity", "", name, params, key, needs, self.store.has_result(key))
+        self.steps.append(step)
+        self.jobs[step.id] = replace(self.jobs[needs[0]], step=step, inputs={})
 
     def add_report(self) -> None:
         """Add the last step: tables and figures of everything above."""

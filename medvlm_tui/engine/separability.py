@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.params import SeparabilityParams
+from medvlm_tui.core.specs import FeatureTable
+from medvlm_tui.core.text import clean
 from medvlm_tui.engine import separability_measures as measures
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.devices import choose
@@ -18,21 +21,11 @@ from medvlm_tui.engine.projection import stratified_subsample
 from medvlm_tui.engine.step_inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
+from medvlm_tui.errors import MedvlmError
 
 Ints = NDArray[np.int64]
 Wide = NDArray[np.float64]
 LOWER_IS_BETTER = frozenset({"davies_bouldin", "alignment"})
-
-
-@dataclass(frozen=True, slots=True)
-class SeparabilityParams:
-    """What the measures depend on."""
-
-    neighbours: int = 15
-    """Of kNN purity and hubness, the row itself not counted."""
-    permutations: int = 200
-    max_points: int = 5000
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +44,12 @@ class Space:
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
-    """Compute every measure of one model on one dataset; raises MedvlmError when the features cannot be used."""
+    """Compute every measure of one model on one dataset, for the classes or a tag; raises MedvlmError when the
+    features cannot be used."""
     begun = time.monotonic()
     params = params_of(SeparabilityParams, job.step.params)
-    table = feature_table(job, context)
-    labelled = Labelled.of(table, job.dataset.classes)
+    table = _grouped(feature_table(job, context), job, params.tag)
+    labelled = Labelled.of(table, () if params.tag else job.dataset.classes)
     rows = stratified_subsample(labelled.codes, params.max_points, params.seed)
     codes = labelled.codes[rows]
     yield StepProgress(job.step.id, 0, params.permutations, unit="permutations")
@@ -70,6 +64,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "measures": {**count.found, **space_measures(space)},
         "p_values": count.p_values(),
         "purity_by_chance": float(((np.bincount(codes) / len(codes)) ** 2).sum()),
+        "tag": params.tag,
         "classes": list(labelled.classes),
         "neighbours": space.near.indices.shape[1] - 1,
         "permutations": params.permutations,
@@ -83,6 +78,19 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     context.store.put_result(job.step.key, {}, record)
     shown = summaries.of_record("separability", record)
     yield ResultReady(job.step.id, "separability", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def _grouped(table: FeatureTable, job: Job, tag: str) -> FeatureTable:
+    """Return the table with the tag's values as labels, without the images that have none."""
+    if not tag:
+        return table
+    rows = [row for row, image in enumerate(table.ids) if image in job.groups]
+    if not rows:
+        raise MedvlmError(f"no image of {job.step.dataset} has the tag {clean(tag)}", "check the paths of --tags")
+    ids = tuple(table.ids[row] for row in rows)
+    labels = tuple(job.groups[image] for image in ids)
+    groups = tuple(table.groups[row] for row in rows)
+    return replace(table, ids=ids, labels=labels, groups=groups, matrix=table.matrix[rows], classes=())
 
 
 def open_space(

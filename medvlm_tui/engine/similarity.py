@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.params import SimilarityParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.devices import choose
@@ -19,7 +21,7 @@ from medvlm_tui.engine.neighbours import Neighbours, cosine_neighbours, unit_row
 from medvlm_tui.engine.projection import stratified_subsample
 from medvlm_tui.engine.similarity_measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.step_inputs import Labelled, feature_table, params_of
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.engine.steps import STEP_VERSIONS, Job, StepContext
 from medvlm_tui.engine.versions import versions
 from medvlm_tui.errors import MedvlmError
 
@@ -29,45 +31,25 @@ Check = Callable[[], None]
 LOWER_IS_NEARER = frozenset({"procrustes"})
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarityParams:
-    """What the measures depend on."""
-
-    neighbours: int = 10
-    permutations: int = 200
-    max_points: int = 2000
-    """Stratified; two Grams of 2,000 rows have 64 MB."""
-    seed: int = 0
-
-
 def run(job: Job, context: StepContext) -> Iterator[Event]:
-    """Compare every pair of `job.step.params["tables"]`, a mapping of model id -> key of its sealed table.
+    """Compare every pair of `job.step.params["tables"]`, a list of {model, table: key of its sealed table}.
 
-    Images that one of the models lacks are left out for all. Raises MedvlmError with fewer than two models or
-    no common image.
+    Each pair is stored on its own, so that one more model costs its own pairs. Images that one of two models lacks
+    are left out for both. Raises MedvlmError with fewer than two models.
     """
     begun = time.monotonic()
     params = params_of(SimilarityParams, job.step.params)
-    tables = _tables(job, context)
-    common = common_ids(tables)
-    labels = dict(zip(tables[0].ids, Labelled.of(tables[0], job.dataset.classes).codes, strict=True))
-    rows = stratified_subsample(np.array([labels[i] for i in common]), params.max_points, params.seed)
-    chosen = [common[row] for row in rows]
-    names = list(job.step.params["tables"])
-    device = choose(job.request.device).device
-    spaces = [_Space.of(rows_of(table, chosen), params.neighbours, context.check, device) for table in tables]
-    pairs = list(combinations(range(len(names)), 2))
-    found: list[dict[str, Any]] = []
+    keys = {each["model"]: each["table"] for each in job.step.params["tables"]}
+    if len(keys) < 2:
+        raise MedvlmError("similarity compares models, and there is one", "choose two models or more")
+    pairs = list(combinations(keys, 2))
+    spaces = _Spaces(job, context, params)
+    found: list[Mapping[str, Any]] = []
     for done, (a, b) in enumerate(pairs):
         yield StepProgress(job.step.id, done, len(pairs), unit="pairs")
-        measured = compare(_measures(spaces[a], spaces[b]), len(chosen), params, context.check)
-        found.append({"a": names[a], "b": names[b], **measured})
+        found.append(_pair(a, b, keys, spaces, context, params))
     record = {
         "pairs": found,
-        "n": len(common),
-        "used": len(chosen),
-        "neighbours": min(params.neighbours, len(chosen) - 1),
-        "mutual_knn_by_chance": min(1.0, params.neighbours / max(1, len(chosen) - 1)),
         "permutations": params.permutations,
         "seed": params.seed,
         "versions": versions("numpy", "scipy"),
@@ -76,6 +58,29 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     context.store.put_result(job.step.key, {}, record)
     shown = summaries.of_record("similarity", record)
     yield ResultReady(job.step.id, "similarity", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def _pair(
+    a: str, b: str, keys: Mapping[str, str], spaces: _Spaces, context: StepContext, params: SimilarityParams
+) -> Mapping[str, Any]:
+    """Return the record of two models, as stored or measured now."""
+    key = of_record(["similarity pair", STEP_VERSIONS["similarity"], keys[a], keys[b], asdict(params)])
+    stored = context.store.result(key)
+    if stored is not None:
+        return stored.record
+    (first, second), common = spaces.of(a, keys[a], b, keys[b])
+    n = len(first.near.indices)
+    record: dict[str, Any] = {
+        "a": a,
+        "b": b,
+        **compare(_measures(first, second), n, params, context.check),
+        "n": common,
+        "used": n,
+        "neighbours": min(params.neighbours, n - 1),
+        "mutual_knn_by_chance": min(1.0, params.neighbours / max(1, n - 1)),
+    }
+    context.store.put_result(key, {}, record)
+    return record
 
 
 def compare(measures: Mapping[str, Measure], n: int, params: SimilarityParams, check: Check) -> dict[str, float | None]:
@@ -130,17 +135,38 @@ class _Space:
         return self.near.indices[:, 1:].astype(np.int64)
 
 
+class _Spaces:
+    """The models' rows of the images that a pair has in common; the first model's are kept for its next pair."""
+
+    def __init__(self, job: Job, context: StepContext, params: SimilarityParams) -> None:
+        self._job, self._context, self._params = job, context, params
+        self._device = choose(job.request.device).device
+        self._kept: tuple[str, tuple[str, ...], _Space] | None = None
+
+    def of(self, a: str, key_a: str, b: str, key_b: str) -> tuple[tuple[_Space, _Space], int]:
+        """Return both spaces and the number of common images; raises MedvlmError when there is none."""
+        first, second = self._table(a, key_a), self._table(b, key_b)
+        common = common_ids([first, second])
+        labels = dict(zip(first.ids, Labelled.of(first, self._job.dataset.classes).codes.tolist(), strict=True))
+        codes = np.array([labels[image] for image in common])
+        rows = stratified_subsample(codes, self._params.max_points, self._params.seed)
+        chosen = tuple(common[row] for row in rows.tolist())
+        if self._kept is None or self._kept[:2] != (key_a, chosen):
+            self._kept = key_a, chosen, self._space(first, chosen)
+        return (self._kept[2], self._space(second, chosen)), len(common)
+
+    def _table(self, model: str, key: str) -> FeatureTable:
+        step = replace(self._job.step, model=model)
+        return feature_table(replace(self._job, step=step, inputs={"extract": key}), self._context)
+
+    def _space(self, table: FeatureTable, chosen: tuple[str, ...]) -> _Space:
+        rows = rows_of(table, list(chosen))
+        return _Space.of(rows, self._params.neighbours, self._context.check, self._device)
+
+
 def _measures(a: _Space, b: _Space) -> dict[str, Measure]:
     return {
         "cka": DebiasedCka.of(a.rows, b.rows),
         "mutual_knn": MutualNeighbours(a.others, b.others),
         "procrustes": ProcrustesDistance.of(a.rows, b.rows),
     }
-
-
-def _tables(job: Job, context: StepContext) -> list[FeatureTable]:
-    keys: Mapping[str, str] = job.step.params["tables"]
-    if len(keys) < 2:
-        raise MedvlmError("similarity compares models, and there is one", "choose two models or more")
-    jobs = [replace(job, step=replace(job.step, model=m), inputs={"extract": key}) for m, key in keys.items()]
-    return [feature_table(each, context) for each in jobs]

@@ -59,6 +59,8 @@ class Job:
     """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
     ahead: tuple[Step, ...] = ()
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Sample id -> value of the tag that the step reads instead of the classes."""
 
 
 @dataclass(frozen=True, slots=True)

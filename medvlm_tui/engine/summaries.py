@@ -31,6 +31,12 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return {**shown, "std": metrics["accuracy"]["std"], "t": record["t"], "saturated": record["saturated"]}
     if kind == "project":
         return dict(record["scores"])
+    if kind == "grid":
+        return {"proposed": record["proposed"], "maps": len(record["cells"])}
+    if kind == "separability":
+        return {name: record["measures"].get(name) for name in ("silhouette", "knn_purity")}
+    if kind == "similarity":
+        return {"pairs": len(record["pairs"])}
     if kind == "saliency":
         return {"images": len(record["items"]), "masks": record["masks"]}
     if kind == "bias":

@@ -18,12 +18,14 @@ from medvlm_tui.engine.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.summaries import summary
 
-_ALL_STAGES = ("extract", "probe", "project", "saliency", "bias")
+_ALL_STAGES = ("extract", "probe", "project", "separability", "saliency", "bias")
 # A result's kind -> the name of its key in a cell of `Survey`.
 _KEY_NAMES: Mapping[str, str] = {
     "extract": "table",
     "probe": "probe",
     "project": "project",
+    "grid": "grid",
+    "separability": "separability",
     "saliency": "saliency",
     "bias": "bias",
 }
@@ -98,7 +100,7 @@ def _cell(
     for step in steps:
         if step.have:
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
-    for kind in ("project", "saliency", "bias"):
+    for kind in ("project", "grid", "similarity", "saliency", "bias"):
         made = latest.of(kind, cell.get("table", ""))
         if kind not in cell and made is not None and store.has_result(made):
             cell[kind] = made

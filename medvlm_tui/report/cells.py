@@ -175,12 +175,12 @@ class Gathered:
                 yield step, result.record
 
     @cached_property
-    def _features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+    def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(model, dataset) -> (key, feature name) of the sealed table."""
         return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
 
     def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
-        table_key, feature = self._features.get((step.model, step.dataset), ("", ""))
+        table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         bounds = statistics.get("intervals", {})
         return Cell(
             model=self.source.models[step.model],
@@ -206,7 +206,7 @@ class Gathered:
         )
 
     def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
-        table_key, feature = self._features.get((step.model, step.dataset), ("", ""))
+        table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         return Map(
             model=self.source.models[step.model],
             dataset=self.source.datasets[step.dataset],

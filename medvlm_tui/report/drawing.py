@@ -10,6 +10,7 @@ import numpy as np
 
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.proposal import proposed
 from medvlm_tui.core.store import Store
 from medvlm_tui.report.cells import Gathered, Map
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
@@ -26,11 +27,6 @@ def draw_all(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iter
     yield from _probes(gathered, store, figures)
     yield from _maps(gathered, store, figures)
     yield from _saliency(gathered, store, figures, raw)
-
-
-def most_trustworthy(maps: Sequence[Map]) -> Map:
-    """Return the map with the highest trustworthiness, which reads no labels; the first of equals."""
-    return max(maps, key=lambda shown: shown.scores.get("trustworthiness") or 0.0)
 
 
 def _probes(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
@@ -54,7 +50,7 @@ def _maps(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritt
     """Draw each pair's proposed map, its grid where it has several, and all pairs side by side."""
     proposals: list[Panel] = []
     for several in _by_pair(gathered.maps):
-        shown = most_trustworthy(several)
+        shown = several[proposed([each.scores for each in several])]
         panel = _panel(shown, store)
         if panel is None:
             continue

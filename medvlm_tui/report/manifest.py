@@ -13,6 +13,7 @@ from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.report.cells import Cell, Explained, Gathered, Map, ReportInput
+from medvlm_tui.report.distribution import results
 
 # Hugging Face, GitHub and bearer tokens, and credentials inside an address, wherever a message quotes them.
 _SECRETS = re.compile(
@@ -81,6 +82,7 @@ def _results(gathered: Gathered) -> dict[str, Any]:
         "probe": _keys(gathered.cells),
         "statistics": _statistics(gathered),
         "project": _keys(gathered.maps),
+        **{kind: _found(gathered.source, kind) for kind in ("grid", "separability", "similarity")},
         "saliency": _keys(gathered.explained),
     }
 
@@ -94,6 +96,11 @@ def _keys(results: Sequence[Cell] | Sequence[Map] | Sequence[Explained]) -> dict
         if isinstance(result, Cell):
             record[key]["protocol"] = result.protocol
     return record
+
+
+def _found(source: ReportInput, kind: str) -> dict[str, Any]:
+    """Return key of the result -> the step that made it."""
+    return {found.key: {"step": step.id} for step, found in results(source, kind)}
 
 
 def _statistics(gathered: Gathered) -> dict[str, Any]:

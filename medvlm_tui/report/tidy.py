@@ -1,11 +1,11 @@
-"""The tidy tables: results, folds, projection scores, statistics. Scores are fractions in full precision."""
+"""The tidy tables: results, folds, statistics. Scores are fractions in full precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from medvlm_tui.report.cells import Cell, Map
+from medvlm_tui.report.cells import Cell
 from medvlm_tui.report.comparison import compare
 from medvlm_tui.report.csv_file import Value, write_csv
 
@@ -15,9 +15,6 @@ RESULTS = (
     "n_test", "d", "t", "saturated", "published", "delta",
 )  # fmt: skip
 FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
-PROJECTION_SCORES = (
-    "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "score", "value",
-)  # fmt: skip
 STATISTICS = (
     "statistic", "model", "dataset", "label_view", "protocol", "metric", "mean", "ci_low", "ci_high", "confidence",
     "resamples", "seed",
@@ -32,11 +29,6 @@ def write_results(path: Path, cells: Iterable[Cell]) -> None:
 def write_folds(path: Path, cells: Iterable[Cell]) -> None:
     """Write folds.csv: one row a (cell, metric, fold, part); part is test (the hold-out) or validation."""
     write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
-
-
-def write_projection_scores(path: Path, maps: Iterable[Map]) -> None:
-    """Write projection_scores.csv: one row a (UMAP cell, score)."""
-    write_csv(path, PROJECTION_SCORES, (row for shown in maps for row in _map_scores(shown)))
 
 
 def write_statistics(path: Path, cells: Iterable[Cell]) -> None:
@@ -63,15 +55,6 @@ def _folds(cell: Cell) -> Iterator[Row]:
             for fold, value in enumerate(values):
                 if value is not None:
                     yield (*ids, fold, cell.t, metric.name, part, value)
-
-
-def _map_scores(shown: Map) -> Iterator[Row]:
-    for name, value in shown.scores.items():
-        if value is not None:
-            yield (
-                shown.model.id, shown.dataset.spec.id, shown.dataset.view, shown.feature, shown.n_neighbors,
-                shown.min_dist, shown.seed, shown.n, shown.subsampled, name, value,
-            )  # fmt: skip
 
 
 def _intervals(cell: Cell) -> Iterator[Row]:

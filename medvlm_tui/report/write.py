@@ -8,7 +8,7 @@ from pathlib import Path
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.store import Store
-from medvlm_tui.report import image_rows, latex, markdown, side_tables, tidy
+from medvlm_tui.report import distribution, image_rows, latex, markdown, side_tables, tidy
 from medvlm_tui.report.cells import Gathered, ReportInput
 from medvlm_tui.report.csv_file import write_csv
 from medvlm_tui.report.manifest import write_manifest
@@ -55,8 +55,13 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
         tidy.write_statistics(out / "statistics.csv", gathered.cells)
         yield FileWritten(str(out / "statistics.csv"), "table")
     if gathered.maps:
-        tidy.write_projection_scores(out / "projection_scores.csv", gathered.maps)
+        chosen = distribution.proposals(gathered)
+        distribution.write_projection_scores(out / "projection_scores.csv", gathered.maps, chosen)
         yield FileWritten(str(out / "projection_scores.csv"), "table")
+    if distribution.write_separability(out / "separability.csv", gathered):
+        yield FileWritten(str(out / "separability.csv"), "table")
+    if distribution.write_similarity(out / "similarity.csv", gathered):
+        yield FileWritten(str(out / "similarity.csv"), "table")
 
 
 def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:

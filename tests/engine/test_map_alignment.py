@@ -5,8 +5,9 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.spatial import procrustes as scipy_procrustes
 
-from medvlm_tui.core.procrustes import procrustes
-from medvlm_tui.engine.map_alignment import propose
+from medvlm_tui.core.procrustes import procrustes, turn_by_common
+from medvlm_tui.core.proposal import proposed
+from medvlm_tui.engine.map_clusters import find_clusters
 from medvlm_tui.engine.neighbours import unit_rows
 from medvlm_tui.engine.placing import place
 from medvlm_tui.errors import MedvlmError
@@ -42,33 +43,59 @@ def test_proposal_reads_no_labels():
         {"trustworthiness": 0.89, "continuity": 0.9, "knn_purity": 0.1},
         {"trustworthiness": None, "continuity": None},
     ]
-    assert propose(scores) == 1
-    assert propose(scores[2:]) == 0
+    assert proposed(scores) == 1
+    assert proposed(scores[2:]) == 0
 
 
-def test_step_turns_every_cell_to_the_first_models_proposal(tmp_path):
-    matrix, codes = blobs((15, 15), 6, 1.0)
-    bench = Bench(tmp_path, table_of(matrix, codes))
-    xy = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
-    rows = np.arange(30)
-    for key, shown, score in (("a1", xy, 0.9), ("a2", turned(xy), 0.8), ("b1", turned(xy, 2.0)[5:], 0.7)):
-        record = {"n_neighbors": 15, "min_dist": 0.1, "scores": {"trustworthiness": score}}
-        kept = rows[5:] if key == "b1" else rows
-        bench.store.put_result(key, {"xy": np.asarray(shown, dtype=np.float32), "rows": kept}, record)
-    maps = [{"model": key[0], "key": key} for key in ("a1", "a2", "b1", "missing")]
-    record, _, _ = bench.run("grid", {"maps": maps})
-    assert [model["proposed"] for model in record["models"]] == ["a1", "b1"]
-    for model in record["models"]:
-        for cell in model["cells"]:
-            found = bench.store.result(cell["key"])
-            back = cell["scale"] * found.arrays["xy"] @ np.array(cell["rotation"]) + cell["shift"]
-            np.testing.assert_allclose(back, xy[found.arrays["rows"]], atol=1e-4)
+def test_maps_are_turned_by_the_images_they_share():
+    xy = np.random.default_rng(0).normal(size=(30, 2))
+    turn = turn_by_common(xy, np.arange(30), turned(xy)[5:][::-1], np.arange(5, 30)[::-1])
+    np.testing.assert_allclose(turn.apply(turned(xy)), xy, atol=1e-9)
+    assert turn_by_common(xy, np.arange(30), xy, np.arange(30) + 100).disparity == 1.0
 
 
-def test_step_without_maps_is_refused(tmp_path):
-    matrix, codes = blobs((5, 5), 4, 1.0)
-    with pytest.raises(MedvlmError, match="no map"):
-        Bench(tmp_path, table_of(matrix, codes)).run("grid", {"maps": [{"model": "a", "key": "missing"}]})
+def stored_maps(bench, scores):
+    """Cells n_neighbors x min_dist of turned and shaken copies of one map; returns it."""
+    rng = np.random.default_rng(0)
+    xy = rng.normal(size=(30, 2)) + np.array([[0.0, 0.0], [12.0, 0.0]])[np.arange(30) % 2]
+    for position, (key, score) in enumerate(scores.items()):
+        record = {
+            "n_neighbors": (5, 15)[position // 2], "min_dist": (0.1, 0.5)[position % 2],
+            "scores": {"trustworthiness": score, "continuity": score}, "n": 30, "seed": 0, "subsampled": False,
+        }  # fmt: skip
+        shown = turned(xy, float(position)) + 0.01 * rng.normal(size=xy.shape)
+        bench.store.put_result(key, {"xy": shown.astype(np.float32), "rows": np.arange(30)}, record)
+    return xy
+
+
+def test_step_proposes_a_cell_and_turns_the_others_from_neighbour_to_neighbour(tmp_path):
+    bench = Bench(tmp_path, table_of(np.zeros((30, 4)), np.arange(30) % 2))
+    stored_maps(bench, {"a": 0.7, "b": 0.8, "c": 0.75, "d": 0.95})
+    record, arrays, _ = bench.run("grid", {"maps": ["a", "b", "c", "d"]})
+    assert record["proposed"] == "d"
+    assert {cell["key"]: cell["onto"] for cell in record["cells"]} == {"d": None, "b": "d", "c": "d", "a": "b"}
+    assert arrays["xy"].shape == (4, 30, 2)
+    for cell, xy in zip(record["cells"], arrays["xy"], strict=True):
+        found = bench.store.result(cell["key"])
+        back = cell["scale"] * found.arrays["xy"] @ np.array(cell["rotation"]) + cell["shift"]
+        np.testing.assert_allclose(back, xy, atol=1e-4)
+        np.testing.assert_allclose(xy, arrays["xy"][3], atol=0.2)
+        assert cell["disparity"] < 0.01
+    assert [(c["size"], c["label"], c["share"]) for c in record["clusters"]] == [(15, "a", 1.0), (15, "b", 1.0)]
+
+
+def test_step_with_a_missing_map_is_refused(tmp_path):
+    bench = Bench(tmp_path, table_of(np.zeros((30, 4)), np.arange(30) % 2))
+    stored_maps(bench, {"a": 0.7, "b": 0.8})
+    with pytest.raises(MedvlmError, match="1 of 3 maps"):
+        bench.run("grid", {"maps": ["a", "gone", "b"]})
+
+
+@pytest.mark.parametrize("xy", [np.zeros((40, 2)), np.zeros((3, 2)), np.arange(8.0).reshape(4, 2)])
+def test_few_or_equal_points_have_no_clusters(xy):
+    clusters, described = find_clusters(xy.astype(np.float32), ["a"] * len(xy))
+    assert (clusters == -1).all()
+    assert described == []
 
 
 def test_a_row_of_the_map_lies_on_itself_and_a_new_one_in_its_class():

@@ -12,6 +12,7 @@ from PIL import Image
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MissingInputError, StoreError, UsageError
 
@@ -64,6 +65,44 @@ def test_a_stage_brings_what_it_reads(plan, request_: RunRequest) -> None:
     assert kinds == ["extract", "probe", "saliency"]
 
 
+def test_a_grid_reads_the_maps_that_there_are(plan, request_: RunRequest) -> None:
+    steps = plan(replace(request_, stages=("project",), umap_neighbors=(5, 15))).plan.steps
+    grid = next(step for step in steps if step.kind == "grid")
+    assert grid.params["maps"] == [step.key for step in steps if step.kind == "project"]
+    failed, left = grid.needs
+    narrowed = without(grid, {failed})
+    assert (narrowed.needs, narrowed.params["maps"]) == ((left,), grid.params["maps"][1:])
+    assert narrowed.key not in ("", grid.key)
+    assert without(grid, grid.needs) is grid
+
+
+def test_similarity_reads_every_model_of_a_dataset(plan, request_: RunRequest, tmp_path: Path) -> None:
+    two = replace(request_, models=("efficientnet_lite0", "timm:resnet10t"), stages=("similarity",))
+    weights = tmp_path / "resnet10t.safetensors"
+    weights.write_bytes(b"planning reads the digest alone")
+    prepared = plan(replace(two, weights={"timm:resnet10t": str(weights)}))
+    step = prepared.plan.steps[-1]
+    assert (step.id, len(step.needs)) == ("similarity:*:mine", 2)
+    assert [each["model"] for each in step.params["tables"]] == ["efficientnet_lite0", "timm:resnet10t"]
+    alone = plan(replace(two, models=("efficientnet_lite0",), weights={}))
+    assert [s.kind for s in alone.plan.steps] == ["extract"]
+    assert "there is one" in alone.plan.warnings[-1]
+
+
+def test_a_tag_is_measured_beside_the_classes(plan, request_: RunRequest, tmp_path: Path) -> None:
+    tags = tmp_path / "tags.csv"
+    tags.write_text("path,tag,value\na/0.png,plane,axial\nb/0.png,plane,coronal\nnowhere.png,plane,axial\n")
+    request = replace(request_, stages=("separability",), tags=str(tags))
+    prepared = plan(request)
+    assert [step.id.split(":", 3)[3:] for step in prepared.plan.steps[1:]] == [[], ["plane"]]
+    job = prepared.jobs["separability:efficientnet_lite0:mine:plane"]
+    assert job.groups == {"a/0.png": "axial", "b/0.png": "coronal"}
+    assert "1 paths of --tags are none of its images" in prepared.plan.warnings[-1]
+    tags.write_text("path,tag,value\na/0.png,plane,axial\nb/0.png,plane,axial\n")
+    changed = [a.key == b.key for a, b in zip(prepared.plan.steps, plan(request).plan.steps, strict=True)]
+    assert changed == [True, True, False]
+
+
 def test_the_same_request_has_the_same_keys(plan, request_: RunRequest) -> None:
     assert keys(plan(request_)) == keys(plan(request_))
 
@@ -71,11 +110,11 @@ def test_the_same_request_has_the_same_keys(plan, request_: RunRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"seed": 1}, {"probe", "project", "statistics"}),
+        ({"seed": 1}, {"probe", "project", "grid", "statistics"}),
         ({"folds": 4}, {"probe", "statistics"}),
-        ({"umap_neighbors": (7,)}, {"project"}),
-        ({"precision": "bf16"}, {"extract", "probe", "project", "statistics"}),
-        ({"limit": 3}, {"extract", "probe", "project", "statistics"}),
+        ({"umap_neighbors": (7,)}, {"project", "grid"}),
+        ({"precision": "bf16"}, {"extract", "probe", "project", "grid", "statistics"}),
+        ({"limit": 3}, {"extract", "probe", "project", "grid", "statistics"}),
         ({"batch_size": 7, "workers": 2, "out": "/tmp/elsewhere"}, set()),
     ],
 )

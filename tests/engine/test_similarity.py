@@ -5,8 +5,9 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.linalg import orthogonal_procrustes
 
+from medvlm_tui.core.params import SimilarityParams
 from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
-from medvlm_tui.engine.similarity import SimilarityParams, compare
+from medvlm_tui.engine.similarity import compare
 from medvlm_tui.engine.similarity_measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.errors import MedvlmError
 
@@ -102,18 +103,22 @@ def test_p_values(x):
     assert compare({"cka": DebiasedCka.of(x, y)}, 120, params, no_check)["cka_p"] > 0.05
 
 
+def named(**tables):
+    return [{"model": model, "table": key} for model, key in tables.items()]
+
+
 def two_models(folder, a, b, drop=0):
     codes = np.arange(len(a)) % 2
     bench = Bench(folder, table_of(a, codes))
     bench.store.seal("other", table_of(b[: len(b) - drop], codes[: len(b) - drop]))
-    return bench, {"tables": {"stub": "table", "second": "other"}, "permutations": 19}
+    return bench, {"tables": named(stub="table", second="other"), "permutations": 19}
 
 
 def test_step_compares_the_images_that_both_models_have(tmp_path, x):
     bench, params = two_models(tmp_path, x, rotated(x), drop=10)
     record, _, _ = bench.run("similarity", params)
-    assert record["n"] == 110
     (pair,) = record["pairs"]
+    assert (pair["n"], pair["used"]) == (110, 110)
     assert (pair["a"], pair["b"]) == ("stub", "second")
     assert pair["cka"] == pytest.approx(1.0, abs=1e-6)
     assert pair["cka_p"] == pytest.approx(1 / 20)
@@ -131,4 +136,19 @@ def test_degenerate_sets_have_values_or_none(tmp_path, rows):
 def test_one_model_is_refused(tmp_path):
     matrix, codes = blobs((10, 10), 4, 1.0)
     with pytest.raises(MedvlmError, match="there is one"):
-        Bench(tmp_path, table_of(matrix, codes)).run("similarity", {"tables": {"stub": "table"}})
+        Bench(tmp_path, table_of(matrix, codes)).run("similarity", {"tables": named(stub="table")})
+
+
+def test_one_more_model_measures_its_own_pairs_only(tmp_path, x, monkeypatch):
+    from medvlm_tui.engine import similarity
+
+    bench, params = two_models(tmp_path, x, rotated(x))
+    bench.store.seal("third", table_of(x[:, :9], np.arange(120) % 2))
+    first, _, _ = bench.run("similarity", params)
+    measured = []
+    monkeypatch.setattr(similarity, "compare", lambda *a: measured.append(1) or {"cka": None})
+    tables = named(stub="table", second="other", third="third")
+    record, _, _ = bench.run("similarity", {**params, "tables": tables})
+    assert len(measured) == 2
+    assert [(p["a"], p["b"]) for p in record["pairs"]] == [("stub", "second"), ("stub", "third"), ("second", "third")]
+    assert record["pairs"][0] == first["pairs"][0]

@@ -13,7 +13,6 @@ from PIL import Image
 
 from medvlm_tui.core.text import slug
 from medvlm_tui.report.cells import Gathered
-from medvlm_tui.report.drawing import most_trustworthy
 from medvlm_tui.report.figures.canvas import COLOURS, label, look_of
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.figures.saliency import draw_saliency
@@ -109,12 +108,6 @@ def test_outside_text_is_drawn_as_text(gathered: Gathered, tmp_path: Path, name:
     assert opened(tmp_path / "a.png")[1]["classes"] == [name, "b", "c"]
     assert len(label(name)) <= 40
     assert "\x1b" not in label(name)
-
-
-def test_the_most_trustworthy_map_is_taken(gathered: Gathered) -> None:
-    worse = replace(gathered.maps[0], scores={"trustworthiness": 0.5, "knn_purity": 1.0})
-    none = replace(gathered.maps[0], scores={"trustworthiness": None})
-    assert most_trustworthy([none, worse, gathered.maps[0]]) is gathered.maps[0]
 
 
 def test_a_report_has_every_figure_and_raw_map(gathered: Gathered, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _SIZE_STEPS_PX = (-16, -8, 0, 8, 16)  # sides that are multiples of 8 keep the F
 _MAKE_AGAIN = "make the phantoms again in another folder"
 _WORDS_OF_CLASS = {"none": ("BREAST", "LEFT"), "smooth": ("BREAST", "RIGHT"), "spiculated": ("AXILLA", "LEFT")}
 
+_TAGS = {"site": ("BREAST", "AXILLA"), "side": ("LEFT", "RIGHT")}
+
 
 @dataclass(frozen=True, slots=True)
 class PhantomParams:
@@ -43,7 +45,7 @@ class PhantomParams:
 
 
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
-    """Return the images with their lesion masks and the boxes of words and calipers."""
+    """Return the images with their lesion masks, the boxes of words and calipers, and the words as tags."""
     base = find_folder(root, lambda folder: (folder / MANIFEST_NAME).is_file())
     if base is None:
         raise nothing_found(spec, root)
@@ -51,9 +53,12 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     samples = []
     for label in CLASSES:
         for path in images_in(base / label):
-            mask = base / "masks" / label / path.name
+            outline = base / "masks" / label / path.name
             name = relative_id(path, base)
-            samples.append(Sample(name, path, label, mask=mask if mask.is_file() else None, boxes=boxes.get(name, {})))
+            burned = boxes.get(name, {})
+            tags = {tag: word for tag, words in _TAGS.items() for word in words if word in burned}
+            mask = outline if outline.is_file() else None
+            samples.append(Sample(name, path, label, mask=mask, boxes=burned, tags=tags))
     return Reading(tuple(samples))
 
 

@@ -51,7 +51,7 @@ def draw_grid(path: Path, panels: Sequence[Panel], proposed: Map) -> None:
         side.axis("off")
         side.legend(handles=class_handles(classes, labels), loc="upper left", borderaxespad=0, handletextpad=0.2)
         head = f"{label(model_title(shown.model), 30)} · {label(dataset_title(shown.dataset), 36)}"
-        figure.suptitle(f"{head}\nframed: the most trustworthy of {len(panels)} maps", x=0.01, ha="left", fontsize=9)
+        figure.suptitle(f"{head}\nframed: the proposed of {len(panels)} maps", x=0.01, ha="left", fontsize=9)
         save_png(figure, path, {"proposed": parameters(proposed), "maps": [parameters(p.shown) for p in panels]})
 
 

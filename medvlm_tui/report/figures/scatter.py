@@ -107,6 +107,6 @@ def _title(shown: Map, of: int) -> str:
     second = f"n_neighbors {shown.n_neighbors} · min_dist {shown.min_dist:g}"
     scores = score_text(shown)
     third = f"{shown.n:,} images" + (", a stratified subsample" if shown.subsampled else "")
-    chosen = f", the most trustworthy of {of} maps" if of > 1 else ""
+    chosen = f", the proposed of {of} maps" if of > 1 else ""
     head = f"{label(model_title(shown.model), 30)} · {label(dataset_title(shown.dataset), 36)}"
     return f"{head}\n{second}{' · ' if scores else ''}{scores}\n{third}{chosen}"
