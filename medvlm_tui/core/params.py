@@ -24,7 +24,15 @@ DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
 # The bias lab's overlays: the word itself, then controls with the ink of the word.
 OVERLAYS = ("text", "box", "scrambled", "lines", "calipers")
 POSITIONS = ("top_left", "top_right", "bottom_left", "bottom_right", "top", "bottom", "centre")
-PROTOCOLS = ("paper", "poster", "tuned")
+# Those that fit a linear SVM to the training part, whose final classifier saliency and new images use.
+LINEAR_PROTOCOLS = ("paper", "poster", "tuned", "grouped")
+PROTOCOLS = (*LINEAR_PROTOCOLS, "knn", "few_shot")
+NEIGHBOR_COUNTS = (1, 5, 20)
+SHOTS = (1, 2, 4, 8, 16)
+"""Training images a class under `few_shot`."""
+DRAWS = 10
+SATURATED = "saturated: no training error at any t of the grid, so the choice of t changes nothing"
+"""What the mark beside a t means, wherever it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,10 @@ class SplitParams:
 
 @dataclass(frozen=True, slots=True)
 class ProbeParams:
-    """The linear SVM protocol."""
+    """How features are classified."""
 
     protocol: str = "paper"
+    """One of PROTOCOLS."""
     split: SplitParams = field(default_factory=SplitParams)
 
 
