@@ -11,6 +11,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store import Store
+from medvlm_tui.report.verdicts import Verdicts
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
 
@@ -58,6 +59,15 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned:
+    """The tuned grid's choice, by the validation scores."""
+
+    t: float
+    macro_f1: float
+    """Mean over the folds' validation parts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One model on one dataset under one protocol: everything about it but the arrays."""
 
@@ -72,6 +82,8 @@ class Cell:
     d: int
     t: float | None
     saturated: bool
+    tuned: Tuned | None
+    """Where the paper's grid is saturated: what the tuned grid would choose."""
     positive: str
     warnings: tuple[str, ...]
     table_key: str
@@ -88,6 +100,18 @@ class Cell:
     def n(self) -> int:
         """Images with features: what the published n is compared with."""
         return self.n_train + self.n_test
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A stored comparison of models under one protocol: on one dataset (pairs), or over all (ranking)."""
+
+    protocol: str
+    dataset: str
+    """Id; empty for all."""
+    view: str
+    key: str
+    record: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +175,21 @@ class Gathered:
         )
 
     @cached_property
+    def pairs(self) -> tuple[Compared, ...]:
+        """One a dataset and protocol with several models."""
+        return self._compared("pairs")
+
+    @cached_property
+    def rankings(self) -> tuple[Compared, ...]:
+        """One a protocol with several models and datasets."""
+        return self._compared("ranking")
+
+    @cached_property
+    def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
+        """(dataset, protocol) -> what its pairs of models say."""
+        return {(pair.dataset, pair.protocol): Verdicts.of(pair.record) for pair in self.pairs}
+
+    @cached_property
     def maps(self) -> tuple[Map, ...]:
         """One a UMAP cell that has a result."""
         return tuple(self._map(step, record) for step, record in self._records("project"))
@@ -166,6 +205,16 @@ class Gathered:
             manifest = self.source.store.tables.record(step.key) if step.kind == "extract" and step.key else None
             if manifest is not None:
                 yield step, manifest
+
+    def _compared(self, kind: str) -> tuple[Compared, ...]:
+        found = []
+        for step in self.source.plan.steps:
+            result = self.source.store.result(step.key) if step.kind == kind and step.key else None
+            if result is not None:
+                dataset = self.source.datasets.get(step.dataset)
+                view = "" if dataset is None else dataset.view
+                found.append(Compared(str(result.record["protocol"]), step.dataset, view, step.key, result.record))
+        return tuple(found)
 
     def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
         for step in self.source.plan.steps:
@@ -197,6 +246,7 @@ class Gathered:
             d=int(record["d"]),
             t=_number(record["t"]),
             saturated=bool(record["saturated"]),
+            tuned=_tuned(record.get("tuned")),
             positive=str(record["positive"] or ""),
             warnings=tuple(record["warnings"]),
             table_key=table_key,
@@ -255,6 +305,10 @@ def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
 def _metric_order(name: str) -> tuple[int, str]:
     """Sort the known metrics as METRICS lists them, the others behind them by name."""
     return (METRICS.index(name) if name in METRICS else len(METRICS), name)
+
+
+def _tuned(record: Any) -> Tuned | None:
+    return Tuned(float(record["t"]), float(record["validation_macro_f1"])) if record else None
 
 
 def _interval(record: Mapping[str, Any]) -> Interval | None:

@@ -28,15 +28,17 @@ def source_for(protocol: str) -> str:
     return POSTER if protocol == "poster" else PAPER
 
 
-def compare(cell: Cell, metric: str) -> Comparison | None:
+def compare(cell: Cell, metric: str, source: str = "") -> Comparison | None:
     """Return the comparison of one metric of a cell, None where nothing comparable was printed.
+
+    `source` is one of SOURCES, by default the one that printed the cell's protocol.
 
     Another label view than the study's is another task, and is compared with nothing.
     """
     ours = cell.metric(metric)
     if ours is None or ours.mean is None or cell.dataset.view not in _STUDY_VIEWS or not cell.model.published:
         return None
-    source = source_for(cell.protocol)
+    source = source or source_for(cell.protocol)
     score = published(cell.dataset.spec.id, cell.model.published, metric, source)
     if score is None:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medvlm_tui.core.text import slug
 from medvlm_tui.report.latex_text import escape
+from medvlm_tui.report.table_notes import SIGNS
 from medvlm_tui.report.tables import Column, Entry, Score, ScoreTable
 
 # The text block of article at 10pt, and widths measured in its \footnotesize.
@@ -51,7 +52,7 @@ def _table(table: ScoreTable) -> str:
     if len(whole) == 1:
         return _part(table, whole[0], caption, label)
     scores = _parts(table, [_scores(column, with_difference=False) for column in table.columns])
-    differences = _parts(table, [_differences(column) for column in table.columns if column.compared])
+    differences = _parts(table, [_differences(column) for column in table.columns if column.sources])
     texts = _numbered(table, scores, caption, label)
     caption = f"Accuracy minus the published one in percent points, protocol {escape(table.protocol)}"
     return "\n".join([*texts, *_numbered(table, differences, caption, f"{label}-difference")])
@@ -67,21 +68,22 @@ def _numbered(table: ScoreTable, parts: Sequence[list[Block]], caption: str, lab
 
 
 def _scores(column: Column, with_difference: bool) -> Block:
-    compared = column.compared and with_difference
+    sources = column.sources if with_difference else ()
     f1 = max(_SCORE_PT, _LETTER_PT * len(column.f1_title))
-    width = _SCORE_PT + f1 + 2 * _GAP_PT + (_DIFFERENCE_PT + _GAP_PT if compared else 0)
-    titles = ("Accuracy", escape(column.f1_title), *([r"$\Delta$"] if compared else []))
+    width = _SCORE_PT + f1 + 2 * _GAP_PT + len(sources) * (_DIFFERENCE_PT + _GAP_PT)
+    titles = ("Accuracy", escape(column.f1_title), *(escape(SIGNS[source]) for source in sources))
 
     def fields(entry: Entry) -> list[str]:
         scores = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
-        return [*scores, _difference(entry)] if compared else scores
+        return [*scores, *(_difference(entry, source) for source in sources)]
 
     return Block(column, titles, fields, max(width, _LETTER_PT * len(column.title) + _GAP_PT))
 
 
 def _differences(column: Column) -> Block:
-    width = max(_DIFFERENCE_PT, _LETTER_PT * len(column.title)) + _GAP_PT
-    return Block(column, (r"$\Delta$",), lambda entry: [_difference(entry)], width)
+    signs = tuple(escape(SIGNS[source]) for source in column.sources)
+    width = max(len(signs) * (_DIFFERENCE_PT + _GAP_PT), _LETTER_PT * len(column.title) + _GAP_PT)
+    return Block(column, signs, lambda entry: [_difference(entry, source) for source in column.sources], width)
 
 
 def _parts(table: ScoreTable, blocks: Sequence[Block]) -> list[list[Block]]:
@@ -148,10 +150,10 @@ def _score(score: Score | None, entry: Entry) -> str:
     return (rf"\textbf{{{text}}}" if score.best else text) + ("$^{=}$" if score.tied else "") + _MARKS[entry.mark]
 
 
-def _difference(entry: Entry) -> str:
-    if not entry.difference:
+def _difference(entry: Entry, source: str) -> str:
+    if source not in entry.differences:
         return _ABSENT
-    return escape(entry.difference) + (r"$^{n}$" if entry.n_differs else "")
+    return escape(entry.differences[source]) + (r"$^{n}$" if entry.n_differs else "")
 
 
 def _notes(table: ScoreTable) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.report.cells import Cell, Explained, Gathered, Map, ReportInput
+from medvlm_tui.report.cells import Cell, Compared, Explained, Gathered, Map, ReportInput
 from medvlm_tui.report.distribution import results
 
 # Hugging Face, GitHub and bearer tokens, and credentials inside an address, wherever a message quotes them.
@@ -81,6 +81,8 @@ def _results(gathered: Gathered) -> dict[str, Any]:
         "extract": tables,
         "probe": _keys(gathered.cells),
         "statistics": _statistics(gathered),
+        "pairs": _comparisons(gathered.pairs),
+        "ranking": _comparisons(gathered.rankings),
         "project": _keys(gathered.maps),
         **{kind: _found(gathered.source, kind) for kind in ("grid", "separability", "similarity")},
         "saliency": _keys(gathered.explained),
@@ -108,6 +110,13 @@ def _statistics(gathered: Gathered) -> dict[str, Any]:
         cell.statistics_key: {"model": cell.model.id, "dataset": cell.dataset.spec.id, "protocol": cell.protocol}
         for cell in gathered.cells
         if cell.statistics_key
+    }
+
+
+def _comparisons(found: Sequence[Compared]) -> dict[str, Any]:
+    return {
+        each.key: {"dataset": each.dataset, "protocol": each.protocol} if each.dataset else {"protocol": each.protocol}
+        for each in found
     }
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.report.table_notes import SIGNS
 from medvlm_tui.report.tables import Column, Entry, Score, ScoreTable
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -27,28 +28,31 @@ def render(tables: Sequence[ScoreTable]) -> str:
 
 def _table(table: ScoreTable) -> str:
     header = ["Model", *(title for column in table.columns for title in _titles(column))]
-    lines = [f"## Accuracy and F1, protocol {escape(table.protocol)}", "", _row(header), _rule(len(header))]
+    lines = [f"## Accuracy and F1, protocol {escape(table.protocol)}", "", row(header), _rule(len(header))]
     for group in table.groups:
-        lines.append(_row([f"*{escape(group.title)}*", *[""] * (len(header) - 1)]))
+        lines.append(row([f"*{escape(group.title)}*", *[""] * (len(header) - 1)]))
         for model, title in group.models:
             fields = [field for column in table.columns for field in _fields(column, column.entries.get(model))]
-            lines.append(_row([escape(title), *fields]))
+            lines.append(row([escape(title), *fields]))
     return "\n".join([*lines, "", *(f"- {escape(note)}" for note in table.notes), ""])
 
 
 def _titles(column: Column) -> list[str]:
     name = escape(column.title)
     titles = [f"{name} accuracy", f"{name} {escape(column.f1_title)}"]
-    return [*titles, f"{name} Δ"] if column.compared else titles
+    return [*titles, *(f"{name} {SIGNS[source]}" for source in column.sources)]
 
 
 def _fields(column: Column, entry: Entry | None) -> list[str]:
     if entry is None:
-        return [_ABSENT] * (3 if column.compared else 2)
+        return [_ABSENT] * (2 + len(column.sources))
     fields = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
-    if column.compared:
-        fields.append((entry.difference + ("ⁿ" if entry.n_differs else "")) or _ABSENT)
-    return fields
+    return [*fields, *(_difference(entry, source) for source in column.sources)]
+
+
+def _difference(entry: Entry, source: str) -> str:
+    text = entry.differences.get(source, "")
+    return text + ("ⁿ" if entry.n_differs else "") if text else _ABSENT
 
 
 def _score(score: Score | None, entry: Entry) -> str:
@@ -58,9 +62,10 @@ def _score(score: Score | None, entry: Entry) -> str:
     return (f"**{text}**" if score.best else text) + ("=" if score.tied else "") + _MARKS[entry.mark]
 
 
-def _row(fields: Sequence[str]) -> str:
+def row(fields: Sequence[str]) -> str:
+    """Return one line of a table; the fields are escaped already."""
     return f"| {' | '.join(fields)} |"
 
 
 def _rule(columns: int) -> str:
-    return _row(["---", *["---:"] * (columns - 1)])
+    return row(["---", *["---:"] * (columns - 1)])

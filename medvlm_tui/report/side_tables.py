@@ -9,17 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.report.cells import Cell
+from medvlm_tui.report.comparison import compare
 from medvlm_tui.report.csv_file import Value, write_csv
 
 Row = Sequence[Value]
 COST = (
     "model", "dataset", "feature", "d", "parameters", "device", "precision", "batch_size", "images", "computed",
-    "failed", "images_per_second", "seconds",
+    "failed", "images_per_second", "seconds", "peak_memory_bytes",
 )  # fmt: skip
-GRID = ("model", "dataset", "label_view", "protocol", "t", "saturated", "d", "n_train")
+GRID = (
+    "model", "dataset", "label_view", "protocol", "t", "saturated", "d", "n_train", "tuned_t",
+    "tuned_validation_macro_f1",
+)  # fmt: skip
+PUBLISHED = (
+    "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
+    "n_differs",
+)  # fmt: skip
 LEAKAGE = ("model", "dataset", "label_view", "metric", "paper", "grouped", "leakage")
 PER_CLASS = ("model", "dataset", "label_view", "protocol", "class", "support", "measure", "mean", "std")
 MEASURES = ("precision", "recall", "f1")
@@ -31,11 +40,29 @@ def write_cost(path: Path, tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> 
 
 
 def write_grid(path: Path, cells: Iterable[Cell]) -> None:
-    """Write t_grid.csv: the t that each cell chose, and whether the grid was saturated."""
+    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose."""
     rows = (
-        (c.model.id, c.dataset.spec.id, c.dataset.view, c.protocol, c.t, c.saturated, c.d, c.n_train) for c in cells
-    )
+        (
+            c.model.id, c.dataset.spec.id, c.dataset.view, c.protocol, c.t, c.saturated, c.d, c.n_train,
+            *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)),
+        )
+        for c in cells
+    )  # fmt: skip
     write_csv(path, GRID, rows)
+
+
+def published_rows(cells: Iterable[Cell]) -> list[Row]:
+    """Return our scores beside every printed one, of the paper and of the poster."""
+    rows: list[Row] = []
+    for cell in cells:
+        ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol)
+        for metric in cell.metrics:
+            for source in SOURCES:
+                found = compare(cell, metric.name, source)
+                if found is not None:
+                    numbers = (metric.mean, source, found.published, found.delta)
+                    rows.append((*ids, metric.name, *numbers, cell.n, cell.dataset.spec.published_n, found.n_differs))
+    return rows
 
 
 def leakage_rows(cells: Sequence[Cell]) -> list[Row]:
@@ -101,4 +128,5 @@ def _cost(step: Step, manifest: Mapping[str, Any]) -> Row:
         step.model, step.dataset, manifest["encoder"]["feature"], d, made.get("parameters"),
         made.get("device_name") or made.get("device"), manifest["encoder"]["precision"], made.get("batch_size"), n,
         made.get("computed"), len(manifest["failed"]), made.get("images_per_second"), made.get("seconds"),
+        made.get("peak_memory_bytes"),
     )  # fmt: skip

@@ -6,10 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvlm_tui.catalog.models import group_titles
+from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.text import clean
 from medvlm_tui.report.cells import Cell, Metric
-from medvlm_tui.report.comparison import Comparison, Mark, compare, f1_metric, source_for, training_mark
+from medvlm_tui.report.comparison import Comparison, Mark, compare, f1_metric, training_mark
 from medvlm_tui.report.naming import dataset_title, model_title
+from medvlm_tui.report.table_notes import notes
+from medvlm_tui.report.verdicts import Verdicts
+
+AllVerdicts = Mapping[tuple[str, str], Verdicts]
+"""(dataset, protocol) -> the comparison of its models, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,7 @@ class Score:
     std: str
     best: bool
     tied: bool
-    """Best, and another model prints the same mean."""
+    """Not the best, and not told apart from it by the stored comparison of the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,9 @@ class Entry:
     accuracy: Score | None
     f1: Score | None
     mark: Mark
-    difference: str
-    """Accuracy minus the printed one in points, signed; empty where nothing comparable was printed."""
+    differences: Mapping[str, str]
+    """Source (SOURCES) -> accuracy minus the printed one in points, signed; only where something comparable was
+    printed."""
     n_differs: bool
 
 
@@ -43,7 +50,8 @@ class Column:
     f1_title: str
     entries: Mapping[str, Entry]
     """Model id -> entry."""
-    compared: bool
+    sources: tuple[str, ...] = ()
+    """Where something comparable was printed: each has a column of differences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +73,12 @@ class ScoreTable:
     notes: tuple[str, ...]
 
 
-def score_tables(cells: Sequence[Cell]) -> tuple[ScoreTable, ...]:
-    """Return one table a protocol, in the order the protocols were asked for."""
+def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTable, ...]:
+    """Return one table a protocol, in the order the protocols were asked for; ties are the verdicts'."""
     protocols = dict.fromkeys(cell.protocol for cell in cells)
-    return tuple(_table(protocol, [cell for cell in cells if cell.protocol == protocol]) for protocol in protocols)
+    return tuple(
+        _table(protocol, [cell for cell in cells if cell.protocol == protocol], verdicts) for protocol in protocols
+    )
 
 
 def percent(fraction: float) -> str:
@@ -82,10 +92,14 @@ def points(fraction: float) -> str:
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
-def _table(protocol: str, cells: Sequence[Cell]) -> ScoreTable:
+def _table(protocol: str, cells: Sequence[Cell], verdicts: AllVerdicts) -> ScoreTable:
     datasets = dict.fromkeys(cell.dataset.spec.id for cell in cells)
-    columns = tuple(_column([cell for cell in cells if cell.dataset.spec.id == dataset]) for dataset in datasets)
-    return ScoreTable(protocol, _groups(cells), columns, _notes(protocol, cells, columns))
+    columns = tuple(
+        _column([cell for cell in cells if cell.dataset.spec.id == dataset], verdicts.get((dataset, protocol)))
+        for dataset in datasets
+    )
+    here = {dataset: verdicts.get((dataset, protocol)) for dataset in datasets}
+    return ScoreTable(protocol, _groups(cells), columns, notes(cells, columns, here))
 
 
 def _groups(cells: Iterable[Cell]) -> tuple[Group, ...]:
@@ -102,73 +116,47 @@ def _groups(cells: Iterable[Cell]) -> tuple[Group, ...]:
     return tuple(group for group in groups if group.models)
 
 
-def _column(cells: Sequence[Cell]) -> Column:
-    f1 = {cell.model.id: cell.metric(f1_metric(cell)) for cell in cells}
-    accuracies = _scores({cell.model.id: cell.metric("accuracy") for cell in cells})
-    f1s = _scores(f1)
+def _column(cells: Sequence[Cell], verdicts: Verdicts | None) -> Column:
+    accuracies = _scores({cell.model.id: cell.metric("accuracy") for cell in cells}, verdicts)
+    f1s = _scores({cell.model.id: cell.metric(f1_metric(cell)) for cell in cells}, verdicts)
     entries = {c.model.id: _entry(c, accuracies[c.model.id], f1s[c.model.id]) for c in cells}
     positive = next((cell.positive for cell in cells if f1_metric(cell) == "f1_positive"), "")
     return Column(
         title=dataset_title(cells[0].dataset),
         f1_title=f"F1 ({clean(positive)})" if positive else "F1",
         entries=entries,
-        compared=any(entry.difference for entry in entries.values()),
+        sources=tuple(name for name in SOURCES if any(name in entry.differences for entry in entries.values())),
     )
 
 
 def _entry(cell: Cell, accuracy: Score | None, f1: Score | None) -> Entry:
-    comparison: Comparison | None = compare(cell, "accuracy")
+    compared = [(source, compare(cell, "accuracy", source)) for source in SOURCES]
+    found: dict[str, Comparison] = {source: each for source, each in compared if each is not None}
     return Entry(
         accuracy=accuracy,
         f1=f1,
         mark=training_mark(cell),
-        difference="" if comparison is None else points(comparison.delta),
-        n_differs=comparison is not None and comparison.n_differs,
+        differences={source: points(each.delta) for source, each in found.items()},
+        n_differs=any(each.n_differs for each in found.values()),
     )
 
 
-def _scores(metrics: Mapping[str, Metric | None]) -> dict[str, Score | None]:
-    """Return the scores of one column; what prints the same as the best is best, and tied with it."""
-    shown = {model: percent(m.mean) for model, m in metrics.items() if m is not None and m.mean is not None}
-    top = max(shown.values(), key=float, default="")
-    several = sum(text == top for text in shown.values()) > 1
+def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> dict[str, Score | None]:
+    """Return the scores of one column: the highest mean is best, and what prints the same.
+
+    Tied with it is what the verdicts do not tell apart from it, however different it looks.
+    """
+    means = {model: m.mean for model, m in metrics.items() if m is not None and m.mean is not None}
+    best = max(means, key=lambda model: means[model], default="")
     # With one model in the column there is nothing to be best of.
-    contested = len(shown) > 1
+    contested = len(means) > 1
+
+    def score(model: str, metric: Metric) -> Score:
+        is_best = contested and percent(means[model]) == percent(means[best])
+        tied = verdicts is not None and not is_best and verdicts.tied(model, best, metric.name)
+        return Score(percent(means[model]), percent(metric.std or 0.0), is_best, tied)
+
     return {
-        model: None
-        if metric is None or model not in shown
-        else Score(
-            shown[model], percent(metric.std or 0.0), contested and shown[model] == top, several and shown[model] == top
-        )
+        model: None if metric is None or model not in means else score(model, metric)
         for model, metric in metrics.items()
     }
-
-
-def _notes(protocol: str, cells: Sequence[Cell], columns: Sequence[Column]) -> tuple[str, ...]:
-    entries = [entry for column in columns for entry in column.entries.values()]
-    notes = ["Mean ± standard deviation over the folds' classifiers on the hold-out."]
-    if any(score.best for entry in entries for score in (entry.accuracy, entry.f1) if score):
-        notes.append("Bold: best of the column; =: prints the same as another best.")
-    if any(entry.mark == "dagger" for entry in entries):
-        notes.append("†: the dataset's modality was in the model's training data.")
-    if any(entry.mark == "star" for entry in entries):
-        notes.append("★: the dataset itself was in the model's training data.")
-    if any(entry.difference for entry in entries):
-        notes.append(f"Δ: accuracy minus the published one ({source_for(protocol)}), in percent points.")
-    if any(entry.n_differs for entry in entries):
-        notes.append("ⁿ: computed on another number of images than the published one.")
-    saturated = sum(cell.saturated for cell in cells)
-    if saturated:
-        notes.append(
-            f"The grid of t is saturated (training error 0 at every t) in {saturated} of {len(cells)} cells; "
-            "results.csv names them."
-        )
-    return (*notes, *_warnings(cells))
-
-
-def _warnings(cells: Sequence[Cell]) -> list[str]:
-    datasets = {cell.dataset.spec.id: cell.dataset for cell in cells}
-    notes = [clean(warning) for dataset in datasets.values() for warning in dataset.warnings]
-    if any(d.spec.synthetic for d in datasets.values()):
-        notes.append("SYNTHETIC: images made by this program; their scores say nothing about medicine.")
-    return notes

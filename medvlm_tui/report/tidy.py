@@ -1,4 +1,4 @@
-"""The tidy tables: results, folds, statistics. Scores are fractions in full precision."""
+"""The tidy tables: results, folds. Scores are fractions in full precision."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ RESULTS = (
     "n_test", "d", "t", "saturated", "published", "delta",
 )  # fmt: skip
 FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
-STATISTICS = (
-    "statistic", "model", "dataset", "label_view", "protocol", "metric", "mean", "ci_low", "ci_high", "confidence",
-    "resamples", "seed",
-)  # fmt: skip
 
 
 def write_results(path: Path, cells: Iterable[Cell]) -> None:
@@ -29,11 +25,6 @@ def write_results(path: Path, cells: Iterable[Cell]) -> None:
 def write_folds(path: Path, cells: Iterable[Cell]) -> None:
     """Write folds.csv: one row a (cell, metric, fold, part); part is test (the hold-out) or validation."""
     write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
-
-
-def write_statistics(path: Path, cells: Iterable[Cell]) -> None:
-    """Write statistics.csv: one row an interval."""
-    write_csv(path, STATISTICS, (row for cell in cells for row in _intervals(cell)))
 
 
 def _results(cell: Cell) -> Iterator[Row]:
@@ -55,13 +46,3 @@ def _folds(cell: Cell) -> Iterator[Row]:
             for fold, value in enumerate(values):
                 if value is not None:
                     yield (*ids, fold, cell.t, metric.name, part, value)
-
-
-def _intervals(cell: Cell) -> Iterator[Row]:
-    made = cell.interval
-    for metric in cell.metrics:
-        if made is not None and metric.mean is not None and metric.low is not None:
-            yield (
-                "bootstrap_interval", cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol,
-                metric.name, metric.mean, metric.low, metric.high, made.confidence, made.resamples, made.seed,
-            )  # fmt: skip

@@ -8,10 +8,12 @@ from pathlib import Path
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.store import Store
-from medvlm_tui.report import distribution, image_rows, latex, markdown, side_tables, tidy
+from medvlm_tui.report import distribution, image_rows, latex, markdown, sheets, side_tables, supplement, tidy
+from medvlm_tui.report.catalog_rows import DATASETS, MODELS, dataset_rows, model_rows
 from medvlm_tui.report.cells import Gathered, ReportInput
 from medvlm_tui.report.csv_file import write_csv
 from medvlm_tui.report.manifest import write_manifest
+from medvlm_tui.report.statistics_rows import write_statistics
 from medvlm_tui.report.tables import score_tables
 
 
@@ -47,12 +49,12 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
         for name, write in (("results.csv", tidy.write_results), ("folds.csv", tidy.write_folds)):
             write(out / name, gathered.cells)
             yield FileWritten(str(out / name), "table")
-        tables = score_tables(gathered.cells)
+        tables = score_tables(gathered.cells, gathered.verdicts)
         for name, text in (("table.tex", latex.render(tables)), ("table.md", markdown.render(tables))):
             write_atomic(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
-    if any(cell.interval for cell in gathered.cells):
-        tidy.write_statistics(out / "statistics.csv", gathered.cells)
+    if any(cell.interval for cell in gathered.cells) or gathered.pairs or gathered.rankings:
+        write_statistics(out / "statistics.csv", gathered)
         yield FileWritten(str(out / "statistics.csv"), "table")
     if gathered.maps:
         chosen = distribution.proposals(gathered)
@@ -74,10 +76,20 @@ def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
         yield FileWritten(str(out / "t_grid.csv"), "table")
         side_tables.write_per_class(out / "per_class.csv", gathered.cells, store)
         yield FileWritten(str(out / "per_class.csv"), "table")
-    leakage = side_tables.leakage_rows(gathered.cells)
-    if leakage:
-        write_csv(out / "leakage.csv", side_tables.LEAKAGE, leakage)
-        yield FileWritten(str(out / "leakage.csv"), "table")
+    for name, header, rows in (
+        ("leakage.csv", side_tables.LEAKAGE, side_tables.leakage_rows(gathered.cells)),
+        ("published.csv", side_tables.PUBLISHED, side_tables.published_rows(gathered.cells)),
+        ("models.csv", MODELS, model_rows(gathered) if gathered.cells else []),
+        ("datasets.csv", DATASETS, dataset_rows(gathered) if gathered.cells else []),
+    ):
+        if rows:
+            write_csv(out / name, header, rows)
+            yield FileWritten(str(out / name), "table")
+    if gathered.cells:
+        made = supplement.sheets(gathered)
+        for name, text in (("supplement.tex", sheets.to_latex(made)), ("supplement.md", sheets.to_markdown(made))):
+            write_atomic(out / name, text.encode("utf-8"))
+            yield FileWritten(str(out / name), "table")
 
 
 def _predictions(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]:

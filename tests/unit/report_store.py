@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,7 @@ def filled(folder: Path) -> ReportInput:
     for dataset_ in DATASETS:
         for number, model_ in enumerate(MODELS):
             steps += _pair(store, model_, dataset_, np.random.default_rng([number, len(dataset_.classes)]))
+    steps += _comparisons(store)
     steps.append(Step("extract:uni:brain_mr", "extract", "uni", "brain_mr", blocked="no weights\nask for access"))
     return ReportInput(
         run_id="run-1",
@@ -72,6 +74,54 @@ def filled(folder: Path) -> ReportInput:
         versions={"medvlm-tui": "0.1.0", "python": "3.11"},
         device="cpu",
     )
+
+
+def _comparisons(store: Store) -> list[Step]:
+    """Three pairs of models a dataset, of which the first is not told apart, and ranks over the two datasets."""
+    names = [m.id for m in MODELS]
+    steps = []
+    for number, shown in enumerate(DATASETS):
+        pairs = [
+            _compared(a, b, p + number / 64)
+            for (a, b), p in zip(combinations(names, 2), (0.25, 0.015625, 0.03125), strict=True)
+        ]
+        group = {
+            "trait": "medical", "metric": "accuracy", "difference": 0.0625, "p_value": 0.5, "holm": 0.5,
+            "permutations": 2, "exhaustive": True, "inside": 1, "outside": 1, "datasets": 1,
+        }  # fmt: skip
+        record = {
+            "protocol": "paper", "models": names, "n": 12, "left_out": 0, "pairs": pairs, "groups": [group],
+            "resamples": 2000, "confidence": 0.95, "alpha": 0.05, "seed": 0,
+        }  # fmt: skip
+        store.put_result(f"pairs-{shown.spec.id}", {}, record)
+        steps.append(Step(f"pairs:*:{shown.spec.id}:paper", "pairs", "", shown.spec.id, {}, f"pairs-{shown.spec.id}"))
+    store.put_result("ranking", {}, _ranking(names))
+    return [*steps, Step("ranking:*:*:paper", "ranking", key="ranking")]
+
+
+def _compared(a: str, b: str, p: float) -> dict[str, object]:
+    difference = {"value": 0.125, "low": -0.0625, "high": 0.25, "p_value": p / 2, "holm": p}
+    return {
+        "a": a, "b": b,
+        "mcnemar": {"only_first": 3, "only_second": 1, "exact": p / 2, "mid_p": p / 4, "holm": p},
+        "differences": dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), difference),
+    }  # fmt: skip
+
+
+def _ranking(names: list[str]) -> dict[str, object]:
+    pairs = [
+        {"first": a, "second": b, "difference": 0.5, "nemenyi": 0.75, "holm": 0.5} for a, b in combinations(names, 2)
+    ]
+    ranks = {
+        "models": names, "mean_ranks": [1.25, 1.75, 3.0], "datasets": 2, "chi2": 3.25, "p_value": 0.1875,
+        "critical_difference": 2.34375, "alpha": 0.05, "separable": [], "cliques": [names], "pairs": pairs,
+    }  # fmt: skip
+    ranking = {"models": names, "datasets": ["brain_mr", "phantom"], "left_out": [], "reason": "", "ranks": ranks}
+    few = {**ranking, "models": names[:2], "left_out": names[2:], "reason": "2 models cannot be ranked", "ranks": None}
+    return {
+        "protocol": "paper", "rankings": {"accuracy": ranking, "f1": few}, "groups": [], "resamples": 2000,
+        "confidence": 0.95, "alpha": 0.05, "seed": 0,
+    }  # fmt: skip
 
 
 def _pair(store: Store, model_: ModelSpec, dataset_: Dataset, rng: np.random.Generator) -> list[Step]:
@@ -128,6 +178,7 @@ def _probe(store: Store, key: str, table: FeatureTable, rng: np.random.Generator
         },
         {
             "classes": list(classes), "protocol": "paper", "label_view": "", "t": 1.0, "saturated": k == 2,
+            "tuned": {"t": 0.001, "validation_macro_f1": 0.875} if k == 2 else None,
             "metrics": metrics, "final_metrics": {}, "n_train": n - len(hold_out), "n_test": len(hold_out), "d": 8,
             "positive": classes[-1] if k == 2 else "", "seed": 0, "warnings": [], "c": 0.1, "t_grid": [1.0],
         },

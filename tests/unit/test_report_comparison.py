@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.catalog.published import PAPER, POSTER
+from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
 from medvlm_tui.report.cells import Cell, Gathered, Metric
 from medvlm_tui.report.comparison import compare, f1_metric, training_mark
 from medvlm_tui.report.tables import percent, points, score_tables
+from medvlm_tui.report.verdicts import Verdicts
 from tests.unit.report_store import filled
 
 
@@ -66,25 +67,64 @@ def test_the_star_outranks_the_dagger(cell: Cell) -> None:
     assert training_mark(replace(cell, model=replace(cell.model, modalities=("CT",)))) == ""
 
 
-def test_what_prints_the_same_is_tied(cell: Cell) -> None:
-    cells = [scored(cell, "a", 0.9104), scored(cell, "b", 0.9096), scored(cell, "c", 0.90)]
-    entries = score_tables(cells)[0].columns[0].entries
-    scores = {name: entry.accuracy for name, entry in entries.items()}
-    assert {n: (s.mean, s.best, s.tied) for n, s in scores.items() if s} == {
-        "a": ("91.0", True, True), "b": ("91.0", True, True), "c": ("90.0", False, False),
+def verdicts(p_values: dict[tuple[str, str], float]) -> Verdicts:
+    pairs = [
+        {"a": a, "b": b, "mcnemar": {"holm": p}, "differences": {"macro_f1": {"holm": 1 - p}}}
+        for (a, b), p in p_values.items()
+    ]
+    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": pairs})
+
+
+def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
+    cells = [scored(cell, "a", 0.9104), scored(cell, "b", 0.9096), scored(cell, "c", 0.90), scored(cell, "d", 0.88)]
+    known = verdicts({("a", "b"): 0.9, ("c", "a"): 0.2, ("a", "d"): 0.01, ("c", "d"): 0.9})
+    made = score_tables(cells, {("brain_mr", "paper"): known})[0]
+    entries = made.columns[0].entries
+    # a and b print the same: both are best. c looks worse and is not told apart; d is.
+    assert {name: (s.mean, s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
+        "a": ("91.0", True, False), "b": ("91.0", True, False), "c": ("90.0", False, True), "d": ("88.0", False, False),
     }  # fmt: skip
+    assert any(note.startswith("=: not told apart") and "level 0.05" in note for note in made.notes)
+    assert not any("not compared" in note for note in made.notes)
+
+
+def test_without_a_comparison_nothing_is_called_tied(cell: Cell) -> None:
+    made = score_tables([scored(cell, "a", 0.91), scored(cell, "b", 0.91)], {})[0]
+    assert not any(entry.accuracy.tied for entry in made.columns[0].entries.values() if entry.accuracy)
+    assert "Models were not compared on Brain MR: ties are not marked there." in made.notes
+
+
+def test_accuracy_is_decided_by_mcnemar_and_f1_by_the_bootstrap() -> None:
+    known = verdicts({("a", "b"): 0.01})
+    assert (known.tied("a", "b", "accuracy"), known.tied("b", "a", "macro_f1")) == (False, True)
+    assert known.p_value("a", "b", "auroc") is None
+    assert not known.tied("a", "x", "accuracy")
+    assert not known.tied("a", "a", "accuracy")
+
+
+def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:
+    assert cell.model.published == "biomedclip"
+    made = score_tables([scored(cell, "biomedclip", 0.90)], {})[0]
+    [entry] = made.columns[0].entries.values()
+    assert made.columns[0].sources == SOURCES
+    for source in SOURCES:
+        printed = published("brain_mr", "biomedclip", "accuracy", source)
+        assert printed is not None
+        assert entry.differences[source] == points(0.90 - printed.mean)
+    assert any(note.startswith("Δ: accuracy minus the paper's") for note in made.notes)
+    assert any(note.startswith("Δ′: accuracy minus the poster's") for note in made.notes)
 
 
 def test_a_lone_model_is_best_of_nothing(cell: Cell) -> None:
-    score = score_tables([cell])[0].columns[0].entries[cell.model.id].accuracy
+    score = score_tables([cell], {})[0].columns[0].entries[cell.model.id].accuracy
     assert score is not None
     assert not score.best
 
 
 def test_a_metric_that_is_undefined_leaves_its_place_empty(cell: Cell) -> None:
     none = replace(cell, metrics=(Metric("accuracy", None, None, (None,), ()),))
-    entry = score_tables([none])[0].columns[0].entries[cell.model.id]
-    assert (entry.accuracy, entry.difference) == (None, "")
+    entry = score_tables([none], {})[0].columns[0].entries[cell.model.id]
+    assert (entry.accuracy, entry.differences) == (None, {})
 
 
 def test_percent_and_points() -> None:

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.published import PAPER, POSTER
+from medvlm_tui.core.specs import Dataset
 from medvlm_tui.report import latex, markdown
 from medvlm_tui.report.latex_text import escape
+from medvlm_tui.report.sheets import to_latex
+from medvlm_tui.report.supplement import dataset_sheet, model_sheet
 from medvlm_tui.report.tables import Column, Entry, Group, Score, ScoreTable
 
 HOSTILE = (
@@ -43,11 +49,11 @@ def table(models: tuple[str, ...], datasets: tuple[str, ...], compared: bool = T
     entries = {
         model: Entry(
             Score("91.2", "0.5", index == 0, index == 0), Score("90.0", "1.6", index == 0, False),
-            "dagger" if index else "star", "−10.2", True,
+            "dagger" if index else "star", {PAPER: "−10.2", POSTER: "+0.3"} if compared else {}, compared,
         )
         for index, model in enumerate(models)
     }  # fmt: skip
-    columns = tuple(Column(name, "F1", entries, compared) for name in datasets)
+    columns = tuple(Column(name, "F1", entries, (PAPER, POSTER) if compared else ()) for name in datasets)
     groups = (Group("Modality-specific VLMs or pre-trained models & more", tuple((m, m) for m in models)),)
     return ScoreTable("paper", groups, columns, ("†: a note with 5 % and ± in it.",))
 
@@ -55,6 +61,23 @@ def table(models: tuple[str, ...], datasets: tuple[str, ...], compared: bool = T
 def test_the_golden_table_compiles_and_fits(tmp_path: Path) -> None:
     golden = Path(__file__).with_name("golden") / "table.tex"
     assert "Overfull" not in compile_latex(tmp_path, golden.read_text(encoding="utf-8"))
+
+
+def test_the_golden_supplement_compiles_and_fits(tmp_path: Path) -> None:
+    golden = Path(__file__).with_name("golden") / "supplement.tex"
+    assert "Overfull" not in compile_latex(tmp_path, golden.read_text(encoding="utf-8"))
+
+
+def test_tables_1_and_2_of_the_whole_catalog_compile_and_fit(tmp_path: Path) -> None:
+    models, datasets = tuple(load_models().values()), load_datasets().values()
+    shown = tuple(Dataset(spec, Path("/nowhere"), "", (), spec.classes, HOSTILE) for spec in datasets)
+    made = (model_sheet(models), dataset_sheet(shown, HOSTILE))
+    text = to_latex(made)
+    assert text.count("\\begin{table}") > 2
+    assert all(count in text for count in ("2,870", "7,909", "LLM2CLIP"))
+    log = compile_latex(tmp_path, text)
+    assert "Overfull \\hbox" not in log
+    assert "Float too large" not in log
 
 
 def test_hostile_names_compile_and_stay_text(tmp_path: Path) -> None:
@@ -73,7 +96,7 @@ def test_the_papers_size_fits_the_text_block(tmp_path: Path) -> None:
     log = compile_latex(tmp_path, latex.render([made]))
     assert "Overfull \\hbox" not in log
     text = latex.render([made])
-    assert (text.count("part 1 of 4"), text.count("percent points"), text.count("\\begin{table}")) == (1, 2, 6)
+    assert (text.count("part 1 of 4"), text.count("percent points"), text.count("\\begin{table}")) == (1, 3, 7)
     assert "Overfull \\hbox" not in compile_latex(tmp_path, latex.render([table(models, datasets, compared=False)]))
 
 

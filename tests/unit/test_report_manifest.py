@@ -41,7 +41,7 @@ def test_it_says_everything(source: ReportInput, tmp_path: Path) -> None:
     results = record["results"]
     assert {kind: len(entries) for kind, entries in results.items()} == {  # type: ignore[attr-defined]
         "extract": 6, "probe": 6, "statistics": 6, "project": 6, "saliency": 6,
-        "grid": 0, "separability": 0, "similarity": 0,
+        "grid": 0, "separability": 0, "similarity": 0, "pairs": 2, "ranking": 1,
     }  # fmt: skip
     table = results["extract"]["table-biomedclip-brain_mr"]  # type: ignore[index]
     assert table["encoder"]["weights_digest"] == "w"
