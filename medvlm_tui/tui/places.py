@@ -29,6 +29,7 @@ PLACES = (
     Place("scores", "f4", "s", "the results as a table", "ScoresScreen"),
     Place("map", "f5", "m", "the images as the encoder sees them, by UMAP", "MapScreen"),
     Place("saliency", "f6", "a", "what the classifier looks at", "SaliencyScreen"),
+    Place("bias", "f7", "b", "what burned-in words do to it", "BiasScreen"),
 )
 
 

@@ -1,0 +1,212 @@
+"""Bias: the same image with and without a burned-in word, and the models ranked by what the word does to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, model_bias, ranked
+from medvlm_tui.tui.screens.base import PlaceScreen
+from medvlm_tui.tui.states import GREY
+from medvlm_tui.tui.widgets import biastable
+from medvlm_tui.tui.widgets.picture import Picture
+from medvlm_tui.tui.widgets.rows import Row, Rows, plain
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.store import StoredResult
+
+STAGES = ("extract", "probe", "bias", "report")
+
+
+class BiasScreen(PlaceScreen):
+    """Where one sees whether a classifier reads the words in the picture."""
+
+    place = "bias"
+    CSS_PATH = "../styles/bias.tcss"
+    AUTO_FOCUS = "#ranking"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "flipped", "flipped images"),
+        Binding("left_square_bracket,left", "image(-1)", "image", key_display="[ ]"),
+        Binding("right_square_bracket,right", "image(1)", "next image", show=False),
+        Binding("o", "overlay", "overlay"),
+        Binding("less_than_sign,comma", "dataset(-1)", "dataset", key_display="< >"),
+        Binding("greater_than_sign,full_stop", "dataset(1)", "next dataset", show=False),
+        Binding("s", "sort", "sort"),
+        Binding("e", "edit", "edit words, run"),
+        Binding("escape", "app.back", "back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, StoredResult] = {}
+        """Model -> the lab's result on this dataset."""
+        self.models: list[ModelBias] = []
+        self.dataset = ""
+        self.sort = SORTS[0]
+        self.index = 0
+        self.kind = 0
+
+    def body(self) -> ComposeResult:
+        """Pictures left, numbers right."""
+        with Container(id="bias-body"):
+            with Container(id="pictures"):
+                yield Picture("without", widget_id="without")
+                yield Picture("with", widget_id="with")
+            with Container(id="numbers"):
+                yield Rows("Models", widget_id="ranking")
+                yield Picture("", widget_id="measures", centred=False)
+
+    def on_mount(self) -> None:
+        """The pictures take no keys."""
+        for picture in self.query(Picture):
+            picture.can_focus = False
+
+    @property
+    def datasets(self) -> list[str]:
+        """Datasets that the lab has measured a model on."""
+        return list(dict.fromkeys(cell.dataset for cell in self.medvlm.board.with_result("bias")))
+
+    def show(self) -> None:
+        """Show the current dataset's models."""
+        there, selection = self.datasets, self.medvlm.selection
+        if self.dataset not in there:
+            self.dataset = selection.dataset if selection.dataset in there else next(iter(there), "")
+        if self.dataset:
+            self.load()
+        else:
+            self.found, self.models = {}, []
+            self._say("no model was in the bias lab yet: e chooses words and runs it on the cell that home stands on")
+
+    def _say(self, words: str) -> None:
+        self.query_one("#without", Picture).say(Text(words, style=GREY))
+        self.query_one("#with", Picture).say(Text())
+        self.query_one("#measures", Picture).say(Text())
+        self.query_one("#ranking", Rows).set_rows([plain(Text("nothing measured", style=GREY))])
+
+    @work(exclusive=True, group="load")
+    async def load(self) -> None:
+        """Read the dataset's results."""
+        board, dataset = self.medvlm.board, self.dataset
+        found: dict[str, StoredResult] = {}
+        try:
+            for cell in board.with_result("bias"):
+                if cell.dataset == dataset and (one := await self.medvlm.results.result(cell.keys["bias"])) is not None:
+                    found[cell.model] = one
+        except MedvlmError as error:
+            self._say(f"{clean(error.message)}\n{clean(error.hint)}")
+            return
+        self.found = found
+        self.models = [
+            model_bias(model, board.model_name(model), board.models[model].group if model in board.models else "",
+                       one.record)
+            for model, one in found.items()
+        ]  # fmt: skip
+        self._draw_ranking()
+
+    def _draw_ranking(self) -> None:
+        table = self.query_one("#ranking", Rows)
+        pairs = list(dict.fromkeys(pair for one in self.models for pair, _ in one.decodability))
+        table.header = Row("", partial(biastable.header, pairs))
+        table.note = "M medical  S modality-specific  G general"
+        table.set_title(f"{self.medvlm.board.dataset_name(self.dataset)}, by {self.sort}")
+        table.set_rows(biastable.rows(ranked(self.models, self.sort), pairs), keep=table.row)
+        self._moved()
+
+    @on(Rows.Moved, "#ranking")
+    def _moved(self) -> None:
+        model = self.query_one("#ranking", Rows).row
+        one = next((one for one in self.models if one.model == model), None)
+        panel = self.query_one("#measures", Picture)
+        if one is None:
+            panel.say(Text())
+            return
+        self.medvlm.selection.model, self.medvlm.selection.dataset = model, self.dataset
+        panel.set_title(one.name, "value and 95 % interval over images")
+        panel.show_drawing(lambda width, height, depth: Text("\n").join(biastable.detail(one)[:height]))
+        self._draw_pictures()
+
+    def _draw_pictures(self) -> None:
+        found = self.found.get(self.query_one("#ranking", Rows).row)
+        if found is None or not len(found.arrays["pictures"]):
+            return
+        record, pictures = found.record, found.arrays["pictures"]
+        self.index %= len(pictures)
+        self.kind %= len(record["kinds"])
+        position = record["shown"][self.index]
+        flipped = position in record["flipped"][record["kinds"][self.kind]]
+        shift = float(found.arrays["shifts"][self.kind, position])
+        kind, image = clean(str(record["kinds"][self.kind])), clean(str(record["images"][position]))
+        for name, row in (("#without", 0), ("#with", 1 + self.kind)):
+            self.query_one(name, Picture).show_drawing(partial(thumbnail, pictures[self.index, row]))
+        count = f"image {self.index + 1} of {len(pictures)}"
+        self.query_one("#without", Picture).set_title(count, image)
+        says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"
+        self.query_one("#with", Picture).set_title(f"with {kind}", says)
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def action_image(self, step: int) -> None:
+        """Go to another image."""
+        self.index += step
+        self._draw_pictures()
+
+    def action_overlay(self) -> None:
+        """Show the next overlay: the word, then each control of the same ink."""
+        self.kind += 1
+        self._draw_pictures()
+
+    def action_dataset(self, step: int) -> None:
+        """Go to another dataset."""
+        there = self.datasets
+        if self.dataset in there:
+            self.dataset = there[(there.index(self.dataset) + step) % len(there)]
+            self.load()
+
+    def action_sort(self) -> None:
+        """Rank by the next measure."""
+        self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        self._draw_ranking()
+
+    def action_flipped(self) -> None:
+        """Show the images whose class the overlay flips."""
+        from medvlm_tui.tui.screens.flipped import FlippedScreen
+
+        model = self.query_one("#ranking", Rows).row
+        found = self.found.get(model)
+        if found is None:
+            return
+        kind = str(found.record["kinds"][self.kind % len(found.record["kinds"])])
+        title = f"{self.medvlm.board.model_name(model)}: flipped by {clean(kind)}"
+        self.medvlm.push_screen(FlippedScreen(self.dataset, title, flips(found, kind)))
+
+    def action_edit(self) -> None:
+        """Choose words and place, and run the lab with them on what is marked."""
+        from medvlm_tui.tui.screens.words import WordsScreen
+
+        request = self.medvlm.request
+        self.medvlm.push_screen(WordsScreen(request.bias_words, request.bias_position), self._run)
+
+    async def _run(self, chosen: tuple[tuple[str, ...], str] | None) -> None:
+        if chosen is None:
+            return
+        selection, base = self.medvlm.selection, self.medvlm.request
+        self.medvlm.request = replace(base, bias_words=chosen[0], bias_position=chosen[1])
+        models, datasets = selection.run_models(), selection.run_datasets()
+        if not models or not datasets:
+            self.medvlm.tell("choose a model and a dataset first (F2)", "warning")
+            return
+        request: RunRequest = replace(
+            self.medvlm.request, models=tuple(sorted(models)), datasets=tuple(sorted(datasets)), stages=STAGES
+        )
+        await self.medvlm.start_request(request)
