@@ -1,0 +1,159 @@
+"""The bias screen by keys: pictures with and without a word, the ranking, the flipped images, other words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medvlm_tui.core.store import Store
+from medvlm_tui.tui.screens.words import words_and_position
+from tests.tui.conftest import SIZES, seen, until
+from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
+from tests.tui.test_map import Pictures
+
+OTHER = "resnet50"
+
+
+def measure(name: str, condition: str, value: float, chance: float | None = None) -> dict:
+    return {
+        "name": name, "condition": condition, "value": value, "low": value - 0.01, "high": value + 0.01, "n": 12,
+        "chance": chance,
+    }  # fmt: skip
+
+
+def fill_lab(workspace: Path, key: str, shift: float) -> None:
+    rng = np.random.default_rng(0)
+    scores = np.zeros((3, 4, 3), np.float32)
+    scores[:, np.arange(4), [0, 1, 2, 0]] = 1.0
+    scores[1, 2] = [0.0, 2.0, 1.0]
+    record = {
+        "classes": ["none", "smooth", "spiculated"],
+        "kinds": ["text", "box"],
+        "images": ["a/0.png", "a/1.png", "b/[/]2.png", "b/3.png"],
+        "flipped": {"text": [2], "box": []},
+        "shown": [0, 2],
+        "measures": [
+            measure("shift", "text", shift), measure("shift", "box", shift / 2),
+            measure("shift_over_control", "box", shift / 2, 0.0), measure("flip_rate", "text", 0.25),
+            measure("decodability", "BREAST/AXILLA", 0.875, 0.5),
+        ],
+    }  # fmt: skip
+    with Store(workspace / "store") as store:
+        store.put_result(
+            key,
+            {
+                "shifts": np.array([[0.1, 0.2, 0.3, 0.4], [0.01, 0.02, 0.03, 0.04]], np.float32),
+                "scores": scores,
+                "labels": np.array([0, 1, 2, 0], np.int16),
+                "pictures": rng.integers(0, 255, (2, 3, 32, 32, 3), dtype=np.uint8),
+                "boxes": np.zeros((2, 4), np.int32),
+            },
+            record,
+        )
+
+
+def with_labs():
+    said = survey(done=True)
+    keys = {MODEL: "lab-1", OTHER: "lab-2"}
+    cells = [
+        {**cell, "bias": keys[cell["model"]]} if cell["dataset"] == DATASET and cell["model"] in keys else cell
+        for cell in said.cells
+    ]
+    return replace(said, cells=tuple(cells))
+
+
+@pytest.fixture
+def lab_app(make_app, tmp_path: Path):
+    fill_store(tmp_path)
+    fill_lab(tmp_path, "lab-1", 0.2)
+    fill_lab(tmp_path, "lab-2", 0.4)
+    app, client = make_app(done=True)
+    app.pictures = Pictures()
+    return app, client
+
+
+async def opened(pilot, client: RecordedClient) -> None:
+    await until(pilot, "Brain MR")
+    client.say(with_labs())
+    await pilot.pause(0.05)
+    await pilot.press("f7")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_models_are_ranked_and_the_word_is_seen(lab_app, size) -> None:
+    app, client = lab_app
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, client)
+        screen = await until(pilot, "with text")
+        assert "by shift" in screen
+        assert screen.index("ResNet50") < screen.index("EfficientNet-Lite0")
+        assert "0.400" in screen
+        assert "0.88" in screen
+        assert "▀▀▀" in screen
+        assert "shift 0.100, same class" in screen
+        await pilot.press("right_square_bracket")
+        assert "the class flips" in await until(pilot, "image 2 of 2")
+        await pilot.press("o")
+        assert "shift 0.030, same class" in await until(pilot, "with box")
+        await pilot.press("s")
+        assert "by over control" in seen(app)
+        if size[0] > 100:
+            assert "[0.865, 0.885]   chance 0.5" in screen
+
+
+async def test_the_flipped_images_are_listed_and_shown(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "with text")
+        await pilot.press("enter")
+        screen = await until(pilot, "ResNet50: flipped by text")
+        assert "b/[/]2.png" in screen
+        assert "true spiculated  spiculated → smooth" in screen
+        await until(pilot, "▀▀▀")
+        await pilot.press("escape")
+        await until(pilot, "with text")
+        await pilot.press("o", "enter")
+        await until(pilot, "no image changes its class")
+
+
+async def test_other_words_start_a_run(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "with text")
+        await pilot.press("e")
+        await until(pilot, "The lab's words")
+        for key in ("home", "shift+end", "delete"):
+            await pilot.press(key)
+        await pilot.press(*"ONE", "enter")
+        await until(pilot, "is no place")
+        await pilot.press("home", "shift+end", "delete", *"ONE,TWO top", "enter")
+        await until(pilot, "run")
+        await pilot.pause(0.1)
+    (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
+    assert run["bias_words"] == ("ONE", "TWO")
+    assert run["bias_position"] == "top"
+    assert "bias" in run["stages"]
+    assert run["models"] == (OTHER,)
+
+
+async def test_without_a_lab_it_says_how_to_get_one(make_app, tmp_path: Path) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Brain MR")
+        await pilot.press("f7")
+        await until(pilot, "the bias lab yet")
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [("A,B nowhere", "no place"), ("A top", "two different"), ("A,A top", "two different"), ("", "no place"),
+     ("A," + "B" * 25 + " top", "at most"), ("A,B\x1b]52 top", "at most")],
+)  # fmt: skip
+def test_words_that_cannot_be_drawn_are_told(typed: str, problem: str) -> None:
+    assert problem in words_and_position(typed)[2]
+    assert words_and_position("LEFT, RIGHT top_left") == (("LEFT", "RIGHT"), "top_left", "")
