@@ -5,6 +5,7 @@
                                `journal_files.py` on a network file system
     STORE/sealed/KEY.safetensors + KEY.json   finished feature tables, memory-mapped by analyses
     STORE/file_digests.json    which file had which digest (a cache, may be lost)
+    STORE/measured.json        what was measured on this machine: batch sizes, precisions (a cache, may be lost)
 
 What `put` has returned for survives kill -9 and a power cut, and nothing ever returns wrong bytes.
 """
@@ -25,6 +26,7 @@ from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.files import make_directory
 from medvlm_tui.core.journal import Journal
 from medvlm_tui.core.locks import StoreLock
+from medvlm_tui.core.measured import Measured
 from medvlm_tui.core.sealed import SealedTables
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.errors import CorruptEntryError, StoreError
@@ -59,6 +61,7 @@ class Store:
         self.journal = _open_journal(opened, directory / "journal")
         self.tables = SealedTables(directory / "sealed", read_only)
         self.file_digests = FileDigests(directory / "file_digests.json")
+        self.measured = Measured(directory / "measured.json", read_only)
 
     def close(self) -> None:
         """Close the index; what was put is durable already."""

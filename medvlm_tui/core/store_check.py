@@ -32,8 +32,9 @@ def verify(store: Store) -> Iterator[Damage]:
     marker = store.directory / store_format.MARKER
     if marker.read_bytes() != store_format.marker_bytes(store.kind):
         yield Damage(store_format.MARKER, "it is not as this release writes it")
-    table = store.directory / "file_digests.json"
-    if table.exists():
+    for table in (store.directory / "file_digests.json", store.directory / "measured.json"):
+        if not table.exists():
+            continue
         try:
             checked_json.load(table.read_bytes(), table.name)
         except CorruptEntryError as error:

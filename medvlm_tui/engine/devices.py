@@ -19,6 +19,7 @@ Result = TypeVar("Result")
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _BF16_CAPABILITY = (8, 0)
+_BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,48 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
 
     Precision `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on the CPU.
     """
+    return every(device, precision)[0]
+
+
+def every(device: str = "auto", precision: str = "auto") -> tuple[Device, ...]:
+    """Resolve as `choose`, to all devices that share the work: `auto` and `cuda` mean every GPU of this machine."""
     if precision not in ("auto", "fp32", "bf16", "fp16"):
         raise UsageError(f"unknown precision {precision!r}", "one of auto, fp32, bf16, fp16")
     gpus = cuda_devices() if device != "cpu" else ()
     if device == "cpu" or (device == "auto" and not gpus):
-        return Device("cpu", "CPU", _named(precision, "fp32"))
+        return (Device("cpu", "CPU", _named(precision, "fp32")),)
     match = re.fullmatch(r"auto|cuda(?::(\d+))?", device)
     if match is None:
         raise UsageError(f"unknown device {device!r}", "one of auto, cpu, cuda, cuda:0, cuda:1, ...")
-    position = int(match.group(1) or 0)
-    if position >= len(gpus):
+    wanted = range(len(gpus)) if match.group(1) is None else [int(match.group(1))]
+    if not wanted or wanted[0] >= len(gpus):
         found = f"{len(gpus)} usable GPU" + ("s" if len(gpus) != 1 else "")
         raise UsageError(f"device {device} is not here: {found}", "use --device cpu, or a torch built for CUDA")
-    gpu = gpus[position]
-    automatic: Precision = "bf16" if gpu.capability >= _BF16_CAPABILITY else "fp16"
-    return Device(f"cuda:{position}", gpu.name, _named(precision, automatic), gpu.memory_gb)
+    # One precision for all: it is part of the key of their common features.
+    automatic: Precision = "bf16" if all(gpus[i].capability >= _BF16_CAPABILITY for i in wanted) else "fp16"
+    named = _named(precision, automatic)
+    return tuple(Device(f"cuda:{i}", gpus[i].name, named, gpus[i].memory_gb) for i in wanted)
+
+
+def cpu_has_bf16() -> bool:
+    """Say whether the CPU multiplies bf16 matrices in hardware (AMX or AVX512-BF16); elsewhere bf16 is slower."""
+    return not _BF16_FLAGS.isdisjoint(_cpu_lines().get("flags", "").split())
+
+
+def cpu_name() -> str:
+    """Return the CPU's model name, `CPU` where it has none."""
+    return _cpu_lines().get("model name", "CPU")
+
+
+@cache
+def _cpu_lines() -> dict[str, str]:
+    """Return the first CPU's lines of /proc/cpuinfo; none where there is no such file."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _named(precision: str, automatic: Precision) -> Precision:
@@ -121,7 +149,9 @@ def default_batch_size(device: str, size_px: int) -> int:
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that the batch was too large for the device."""
     return isinstance(error, RuntimeError) and (
-        type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower()
+        type(error).__name__ == "OutOfMemoryError"
+        or "out of memory" in str(error).lower()
+        or "can't allocate memory" in str(error)
     )
 
 

@@ -6,80 +6,31 @@ A run that dies goes on at the last stored block; an image that several samples 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady, StepProgress
+from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine import devices
-from medvlm_tui.engine.datasets.pixels import read_sample
-from medvlm_tui.engine.encoders.base import Encoder
-from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.images.loading import default_workers, prepared
+from medvlm_tui.engine.extract_blocks import (
+    BLOCK_IMAGES,
+    Extraction,
+    Progress,
+    Row,
+    device_status,
+    extract,
+    stored_rows,
+)
+from medvlm_tui.engine.extract_shards import extract_sharded
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
-from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.errors import MedvlmError
 
-BLOCK_IMAGES = 256
-_RATE_WINDOW_S = 10.0
-_EVENT_INTERVAL_S = 0.1
 _LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "transformers", "pillow", "numpy")
-
-Row = NDArray[np.float32]
-
-
-@dataclass
-class _Progress:
-    """Counts images, and says at most ten times a second how it goes."""
-
-    step: str
-    total: int
-    done: int
-    _times: deque[tuple[float, int]] = field(default_factory=deque)
-    _said_at: float = 0.0
-
-    def add(self, images: int) -> Iterator[StepProgress]:
-        now = time.monotonic()
-        self.done += images
-        self._times.append((now, self.done))
-        while len(self._times) > 2 and now - self._times[0][0] > _RATE_WINDOW_S:
-            self._times.popleft()
-        if now - self._said_at >= _EVENT_INTERVAL_S or self.done == self.total:
-            self._said_at = now
-            yield self._event()
-
-    def start(self) -> StepProgress:
-        self._times.append((time.monotonic(), self.done))
-        return self._event()
-
-    def _event(self) -> StepProgress:
-        (begin, first), (end, last) = self._times[0], self._times[-1]
-        rate = (last - first) / (end - begin) if end > begin else 0.0
-        return StepProgress(self.step, self.done, self.total, rate, (self.total - self.done) / rate if rate else None)
-
-
-@dataclass
-class _Work:
-    """The state of one extraction."""
-
-    job: Job
-    context: StepContext
-    encoder: Encoder
-    batch_size: int
-    workers: int
-    rows: dict[str, Row]
-    """Image digest -> features."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Image digest -> reason."""
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
@@ -88,30 +39,25 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     Raises MedvlmError when no image can be read or a feature is not finite, Cancelled between batches.
     """
     began = time.monotonic()
-    device = devices.choose(job.request.device, job.encoder.precision)
-    batch_size = job.request.batch_size or devices.default_batch_size(device.device, job.model.preprocess.size_px)
     rows = stored_rows(job, context)
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, device.device, device.precision)
-    yield DeviceStatus(device.device, device.name, device.precision, batch_size, memory_total_gb=device.memory_gb)
-    work = _Work(job, context, encoder, batch_size, job.request.workers or default_workers(), rows)
     todo = pending(job.dataset, rows)
-    loaded = time.monotonic()
-    yield from _extract(work, todo)
-    rate = len(todo) / max(time.monotonic() - loaded, 1e-9) if todo else 0.0
-    table = _table(work, _provenance(work, device, len(todo), rate, time.monotonic() - began))
+    images = len({sample.digest for sample in job.dataset.samples})
+    progress = Progress(job.step.id, images, images - len(todo))
+    machines = devices.every(job.request.device, job.encoder.precision)
+    work = Extraction(job, context, machines[0], todo, progress, rows)
+    if not todo:
+        # A label view or a part of images that are all stored: neither decoders nor the model are needed.
+        yield device_status(work)
+        yield progress.start()
+    elif len(machines) > 1 and len(todo) > BLOCK_IMAGES:
+        yield from extract_sharded(work, machines)
+    else:
+        yield from extract(work)
+    table = _table(work, _provenance(work, machines, time.monotonic() - began))
     context.store.seal(job.step.key, table)
     n, dim = table.matrix.shape
-    summary = {"rows": n, "failed": len(table.failed), "dim": dim, "images_per_second": rate}
+    summary = {"rows": n, "failed": len(table.failed), "dim": dim, "images_per_second": work.rate}
     yield ResultReady(job.step.id, "extract", job.step.key, job.model.id, job.dataset.spec.id, summary)
-
-
-def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
-    """Return the rows that the store already has for this encoder and this dataset's images."""
-    wanted = {sample.digest for sample in job.dataset.samples}
-    found: dict[str, Row] = {}
-    for digests, block in context.store.blocks(job.encoder, wanted):
-        found.update((digest, row) for digest, row in zip(digests, block, strict=True) if digest in wanted)
-    return found
 
 
 def pending(dataset: Dataset, rows: Mapping[str, Row]) -> list[Sample]:
@@ -125,68 +71,7 @@ def pending(dataset: Dataset, rows: Mapping[str, Row]) -> list[Sample]:
     return list(first.values())
 
 
-def _extract(work: _Work, todo: Sequence[Sample]) -> Iterator[Event]:
-    images = len({sample.digest for sample in work.job.dataset.samples})
-    progress = _Progress(work.job.step.id, images, images - len(todo))
-    yield progress.start()
-
-    def prepare(sample: Sample) -> torch.Tensor:
-        return work.encoder.preprocess(read_sample(sample))
-
-    with closing(prepared(todo, prepare, work.workers, ahead=2 * work.batch_size)) as source:
-        for begin in range(0, len(todo), BLOCK_IMAGES):
-            size = min(BLOCK_IMAGES, len(todo) - begin)
-            yield from _block(work, islice(source, size), progress)
-
-
-def _block(
-    work: _Work, source: Iterator[tuple[Sample, torch.Tensor | ImageError]], progress: _Progress
-) -> Iterator[Event]:
-    """Encode and store one block; a batch never crosses its end."""
-    digests: list[str] = []
-    parts: list[Row] = []
-    while drawn := list(islice(source, work.batch_size)):
-        work.context.check()
-        batch: list[tuple[Sample, torch.Tensor]] = []
-        for sample, result in drawn:
-            if isinstance(result, ImageError):
-                work.failed[sample.digest] = result.message
-                yield Log("warning", f"{clean(sample.id)} is left out: {result.message}", work.job.step.id)
-            else:
-                batch.append((sample, result))
-        if batch:
-            parts.append(_encode(work, batch))
-            digests += [sample.digest for sample, _ in batch]
-        yield from progress.add(len(drawn))
-    if digests:
-        block = np.concatenate(parts)
-        work.rows.update(zip(digests, block, strict=True))
-        key = work.context.store.put_block(work.job.encoder, digests, block)
-        yield BlockStored(work.job.step.id, len(digests), key)
-
-
-def _encode(work: _Work, batch: Sequence[tuple[Sample, torch.Tensor]]) -> Row:
-    tensors = [pixels for _, pixels in batch]
-    parts, work.batch_size = devices.with_back_off(
-        lambda some: work.encoder.encode(torch.stack(tuple(some))), tensors, work.batch_size, _release
-    )
-    rows: Row = torch.cat(parts).numpy()
-    if not np.isfinite(rows).all():
-        bad = [sample.id for (sample, _), row in zip(batch, rows, strict=True) if not np.isfinite(row).all()]
-        raise MedvlmError(
-            f"{work.job.model.id} gave features that are not finite for {len(bad)} images: "
-            f"{', '.join(clean(name) for name in bad[:5])}",
-            "run with --precision fp32; if it stays, the weights are damaged",
-        )
-    return rows
-
-
-def _release() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _table(work: _Work, provenance: Mapping[str, Any]) -> FeatureTable:
+def _table(work: Extraction, provenance: Mapping[str, Any]) -> FeatureTable:
     samples = work.job.dataset.samples
     kept = [sample for sample in samples if sample.digest in work.rows]
     if not kept:
@@ -205,20 +90,23 @@ def _table(work: _Work, provenance: Mapping[str, Any]) -> FeatureTable:
     )
 
 
-def _provenance(work: _Work, device: devices.Device, computed: int, rate: float, seconds: float) -> dict[str, Any]:
+def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: float) -> dict[str, Any]:
+    job = work.job
     return {
         "versions": versions(*_LIBRARIES),
-        "device": device.device,
-        "device_name": device.name,
-        "precision": work.job.encoder.precision,
+        "device": machines[0].device,
+        "device_name": machines[0].name,
+        "devices": len(machines),
+        "precision": job.encoder.precision,
+        "precision_asked": job.request.precision,
         "batch_size": work.batch_size,
         "workers": work.workers,
         "threads": torch.get_num_threads(),
-        "parameters": work.encoder.parameters,
-        "weights_digest": work.job.weights.digest,
-        "source": work.job.model.source,
-        "revision": work.job.model.revision,
-        "computed": computed,
+        "parameters": work.parameters or work.context.store.measured.of("parameters", job.encoder.digest),
+        "weights_digest": job.weights.digest,
+        "source": job.model.source,
+        "revision": job.model.revision,
+        "computed": len(work.todo),
         "seconds": round(seconds, 3),
-        "images_per_second": round(rate, 3),
+        "images_per_second": round(work.rate, 3),
     }

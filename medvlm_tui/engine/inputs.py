@@ -22,6 +22,8 @@ from medvlm_tui.engine.encoders.weights import Weights, locate
 from medvlm_tui.errors import DatasetError, MedvlmError, MissingInputError, UsageError
 
 Say = Callable[[Event], None]
+PrecisionOf = Callable[[ModelSpec, Weights, str], Precision]
+"""Spec, weights and feature -> the precision that the model runs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ def dataset_ids(names: tuple[str, ...], request: RunRequest, catalog: Mapping[st
     return list(dict.fromkeys(chosen))
 
 
-def find_models(request: RunRequest, digests: FileDigests, precision: Precision, fetch: Say | None) -> list[ModelInput]:
+def find_models(
+    request: RunRequest, digests: FileDigests, precision_of: PrecisionOf, fetch: Say | None
+) -> list[ModelInput]:
     """Resolve every model of the request; weights that are not here are fetched when `fetch` says so."""
     catalog = load_models()
     if not request.models:
@@ -84,11 +88,11 @@ def find_models(request: RunRequest, digests: FileDigests, precision: Precision,
     if unknown:
         raise UsageError(f"--weights names {unknown[0]!r}, which is no model of this run", "see `medvlm-tui models`")
     specs = [resolve_model(name, catalog) for name in model_ids(request.models, catalog)]
-    return [_model(spec, request, digests, precision, fetch) for spec in specs]
+    return [_model(spec, request, digests, precision_of, fetch) for spec in specs]
 
 
 def _model(
-    spec: ModelSpec, request: RunRequest, digests: FileDigests, precision: Precision, fetch: Say | None
+    spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf, fetch: Say | None
 ) -> ModelInput:
     feature = request.feature or spec.default_feature
     if feature not in spec.features:
@@ -101,7 +105,7 @@ def _model(
     if weights.state != "present":
         problem = problem or MissingInputError(f"{spec.id}: its weights are {weights.state}", weights.hint)
         return ModelInput(spec, weights, None, problem)
-    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision))
+    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision_of(spec, weights, feature)))
 
 
 def _fetch(spec: ModelSpec, weights: Weights, digests: FileDigests, say: Say) -> tuple[Weights, MedvlmError | None]:

@@ -17,13 +17,15 @@ from medvlm_tui.core.params import (
     StatisticsParams,
 )
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
+from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine import devices
+from medvlm_tui.engine import devices, precision
+from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.gathering import comparisons, gathered_key
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.precision import Measure
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.errors import MedvlmError
 
@@ -61,30 +63,51 @@ class Prepared:
         return {found.spec.id: found.dataset for found in self.found_datasets if found.dataset is not None}
 
 
-def prepare(request: RunRequest, workspace: Workspace, store: Store, run_id: str, say: Say | None = None) -> Prepared:
+def prepare(
+    request: RunRequest,
+    workspace: Workspace,
+    store: Store,
+    run_id: str,
+    say: Say | None = None,
+    measure: Measure | None = None,
+) -> Prepared:
     """Lay out a run; raises UsageError for names that do not exist, and the reason (MissingInputError,
     DatasetError) when nothing at all can run."""
-    prepared = lay_out(request, workspace, store, run_id, say)
+    prepared = lay_out(request, workspace, store, run_id, say, measure)
     _refuse_if_nothing_can_run(prepared.found_models, prepared.found_datasets)
     return prepared
 
 
-def lay_out(request: RunRequest, workspace: Workspace, store: Store, run_id: str, say: Say | None = None) -> Prepared:
+def lay_out(
+    request: RunRequest,
+    workspace: Workspace,
+    store: Store,
+    run_id: str,
+    say: Say | None = None,
+    measure: Measure | None = None,
+) -> Prepared:
     """Resolve the request and lay out its steps; one that lacks its input says so in `Step.blocked`.
 
     `say` receives messages while weights are fetched and the phantom is made; without it (a dry run, a survey)
-    neither happens and what is missing stays missing.
+    neither happens and what is missing stays missing. `measure` finds out what `--precision auto` means for a model on
+    a CPU that has bf16.
     """
     machine = devices.choose(request.device, request.precision)
-    models = find_models(request, store.file_digests, machine.precision, say)
+
+    def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:
+        return precision.chosen(request, machine, store, (spec, weights, feature), measure)
+
+    models = find_models(request, store.file_digests, precision_of, say)
     datasets = find_datasets(request, workspace, store.file_digests, say)
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = _Layout(request, store, tags)
-    for dataset in datasets:
-        for model in models:
+    # One model after the other: each is loaded once for all of its datasets.
+    for model in models:
+        for dataset in datasets:
             layout.add_cell(model, dataset)
+    for dataset in datasets:
         layout.add_comparison(dataset)
     if "statistics" in layout.stages:
         layout.add_comparisons()

@@ -18,6 +18,10 @@ from medvlm_tui.errors import Cancelled
 # Imported by a worker when a step of the kind runs, so that a plan costs none of the science libraries.
 STEP_MODULES: Mapping[str, str] = {
     "extract": "medvlm_tui.engine.extract",
+    # One device's share of an extraction; in no plan, as `extract` itself asks for it.
+    "extract_shard": "medvlm_tui.engine.extract_shard",
+    # Whether a model's features bear bf16 on this CPU; asked for before a plan, whose keys hold the answer.
+    "precision": "medvlm_tui.engine.precision",
     "probe": "medvlm_tui.engine.probe",
     "project": "medvlm_tui.engine.projection",
     "grid": "medvlm_tui.engine.map_alignment",

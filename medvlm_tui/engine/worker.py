@@ -1,7 +1,7 @@
 """The process that does the work: models, decoding and UMAP run here, never in the process that keeps the plan.
 
-A worker that dies (segmentation fault, out of memory, kill -9) is a failed step with its reason; the next step
-gets a new one.
+A worker that dies (segmentation fault, out of memory, kill -9) is started again once, and the step goes on from the
+store; when that one dies too, it is a failed step with its reason, and the next step gets a new one.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 
-from medvlm_tui.core.events import Event
+from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.logs import point_output_at
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store import Store
+from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.steps import Job, StepContext, step_function
 from medvlm_tui.errors import Cancelled, MedvlmError
 
@@ -49,6 +51,10 @@ class Failed:
     error: MedvlmError
 
 
+class WorkerDiedError(MedvlmError):
+    """The process ended without a last word."""
+
+
 class Worker:
     """A worker process, started when first needed and again after it died."""
 
@@ -62,9 +68,19 @@ class Worker:
 
     def run(self, job: Job, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Yield the events of a job; raises the MedvlmError it failed with, or Cancelled."""
+        try:
+            yield from self._try(job, cancelled)
+        except WorkerDiedError as death:
+            yield Log("warning", f"{death.message}: it is started again, once", job.step.id)
+            yield from self._try(job, cancelled)
+
+    def _try(self, job: Job, cancelled: Callable[[], bool]) -> Iterator[Event]:
         connection = self._ensure_started()
         self._cancel.clear()
-        connection.send(job)
+        try:
+            connection.send(job)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._death() from None
         deadline: float | None = None
         while True:
             if deadline is None and cancelled():
@@ -121,14 +137,14 @@ class Worker:
         if process is not None and not process.is_alive() and not (connection is not None and connection.poll()):
             raise self._death()
 
-    def _death(self) -> MedvlmError:
+    def _death(self) -> WorkerDiedError:
         code = None if self._process is None else self._process.exitcode
         self._process = self._connection = None
         cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL; nobody else sends it unasked.
         memory = "too little memory is the usual cause: try a smaller --batch-size; " if code == -signal.SIGKILL else ""
         hint = f"{memory}run the same command again to go on\nits last words are in {self._log}"
-        return MedvlmError(f"the worker process died ({cause})", hint)
+        return WorkerDiedError(f"the worker process died ({cause})", hint)
 
 
 def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None:
@@ -137,6 +153,8 @@ def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None
     os.environ.update(_QUIET)
     point_output_at(log)
     leave_no_core()
+    keep_freed_memory()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with Store(store) as opened:
         context = StepContext(opened, cancel.is_set)
         while True:
@@ -148,6 +166,14 @@ def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None
                 _work(connection, job, context, log)
             except (BrokenPipeError, ConnectionResetError):
                 return  # the process that keeps the plan has gone; everything acknowledged is stored
+
+
+def _end_with_parent() -> None:
+    """Leave when the process that keeps the plan is gone, even in the middle of a step: what counts is stored."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(connection: Connection, job: Job, context: StepContext, log: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from medvlm_tui.core.events import Event, FileWritten, ResultReady, Survey, to_json
+from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, Survey, to_json
 from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.logs import log_to
 from medvlm_tui.core.params import RunRequest
@@ -50,7 +52,19 @@ class Engine:
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
         """Lay out a run without starting it."""
-        return prepare(_complete(request), self.workspace, self.store, run_id, say)
+        measure = None if say is None else partial(self._measure, say)
+        return prepare(_complete(request), self.workspace, self.store, run_id, say, measure)
+
+    def _measure(self, say: Say, job: Job) -> Mapping[str, Any]:
+        """Do a `precision` job: which precision `auto` stands for is part of the keys of the plan."""
+        say(Log("info", f"{job.model.id}: measuring whether its features bear bf16 on this CPU"))
+        summary: Mapping[str, Any] = {}
+        for event in self._worker.run(job, lambda: False):
+            if isinstance(event, ResultReady):
+                summary = event.summary
+            else:
+                say(event)  # raises Cancelled when the user asked to stop
+        return summary
 
     def run(self, prepared: Prepared, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Run a plan and append each event to the run's events.jsonl and, with a report, to its copy beside it."""

@@ -15,7 +15,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store import Store
-from medvlm_tui.engine import extract
+from medvlm_tui.engine import extract, extract_blocks
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.steps import Job, StepContext
@@ -30,6 +30,7 @@ class StubEncoder:
     """Mean colour, counting the images it saw."""
 
     spec, feature, device, parameters = MODEL, "mean", "cpu", 0
+    framing = SIZE
 
     def __init__(self):
         self.batches = []
@@ -55,7 +56,7 @@ class StubEncoder:
 @pytest.fixture
 def encoder(monkeypatch):
     made = StubEncoder()
-    monkeypatch.setattr(extract, "load_encoder", lambda *_: made)
+    monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: made)
     return made
 
 
@@ -104,7 +105,7 @@ def test_a_table_in_the_datasets_order_with_provenance(tmp_path, encoder):
 
 
 def test_batches_never_cross_a_block_and_a_second_run_computes_nothing(tmp_path, encoder, monkeypatch):
-    monkeypatch.setattr(extract, "BLOCK_IMAGES", 6)
+    monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", 6)
     dataset = dataset_of(tmp_path / "d", range(20, 34))
     with Store(tmp_path / "store") as store:
         events = run(job_of(dataset), store)
@@ -116,7 +117,7 @@ def test_batches_never_cross_a_block_and_a_second_run_computes_nothing(tmp_path,
 
 
 def test_a_cancelled_run_goes_on_at_the_last_block(tmp_path, encoder, monkeypatch):
-    monkeypatch.setattr(extract, "BLOCK_IMAGES", 4)
+    monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", 4)
     dataset = dataset_of(tmp_path / "d", range(12))
     with Store(tmp_path / "store") as store:
         with pytest.raises(Cancelled):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.specs import ModelSpec, Precision
+from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.weights import Weights
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ class Encoder(Protocol):
     device: str
     parameters: int
     """Of the tower, for the record."""
+
+    @property
+    def framing(self) -> PreprocessSpec | None:
+        """What a process without torch can do of `preprocess`: resize and crop by this spec, so that only the bytes
+        remain to be scaled (`Preprocess.batch`); None where the encoder prepares images in a way of its own."""
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Return the model's input (3, H, W) float32 of an RGB image, normalised as its authors do."""

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medvlm_tui.core.specs import ModelSpec, Precision
+from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
+from medvlm_tui.engine.images.framing import by_pillow
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError
 
@@ -41,6 +42,12 @@ class NetworkEncoder:
         self.network = network.to(device).to(memory_format=self._format)
         self._forward: Forward = forward or self.network
         self._preprocess = Preprocess(spec.preprocess)
+
+    @property
+    def framing(self) -> PreprocessSpec | None:
+        """The spec when Pillow alone does all of `preprocess` but the scaling of its bytes, None otherwise."""
+        own = type(self).preprocess is not NetworkEncoder.preprocess
+        return None if own or not by_pillow(self.spec.preprocess) else self.spec.preprocess
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Return the model's input (3, H, W) float32 of an RGB image."""

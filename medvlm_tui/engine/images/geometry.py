@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import PreprocessSpec
-from medvlm_tui.engine.images.preprocess import short_side_size
+from medvlm_tui.engine.images.framing import short_side_size
 
 Box = tuple[int, int, int, int]
 
