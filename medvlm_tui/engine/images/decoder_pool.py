@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -128,10 +129,9 @@ class DecoderPool:
             self._send(decoder, position)
 
     def _send(self, decoder: _Decoder, position: int) -> None:
-        try:
+        # One that died is seen by `take`, which gives its images to the next one.
+        with suppress(BrokenPipeError, ConnectionResetError):
             decoder.connection.send(self._tasks[position])
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it died: `take` sees that too, and gives its images to the next one
 
     def _listen(self, decoder: _Decoder) -> None:
         try:

@@ -1,0 +1,104 @@
+"""kill -9 in the middle of whole extractions: files, decoding processes, network, blocks, seal."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from medvlm_tui.core.events import BlockStored, ResultReady
+from medvlm_tui.core.store import Store
+from medvlm_tui.engine import extract, extract_blocks
+from medvlm_tui.engine.encoders.families import load_encoder
+from medvlm_tui.engine.images.loading import end_decoders
+from medvlm_tui.engine.steps import Job, StepContext
+from tests.crash.conftest import make_store, tidy
+from tests.crash.writer import Child
+from tests.engine.made_extraction import SPEC, job_of, make_images, make_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+KILLS = 100
+IMAGES = 480
+BLOCK = 16
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """An extraction of 30 blocks; the network is loaded before the fork, so that a life is short."""
+    monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", BLOCK)
+    weights = make_weights(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    load_encoder(SPEC, weights, "", "cpu", "fp32")
+    yield job_of(make_images(tmp_path / "images", IMAGES), weights, workers=1)
+    torch.set_num_threads(threads)
+    end_decoders()
+
+
+def live(path: Path, job: Job, say: Callable[[str], None]) -> None:
+    """Extract until the end or the kill, saying how many images went through the network and which blocks stored."""
+    encoder = load_encoder(SPEC, job.weights, "", "cpu", "fp32")
+    plain = encoder.encode
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        say(f"computed {len(pixels)}")
+        return plain(pixels)
+
+    encoder.encode = encode
+    with Store(path) as store:
+        for event in extract.run(job, StepContext(store, lambda: False)):
+            if isinstance(event, BlockStored):
+                say(f"stored {event.key}")
+            elif isinstance(event, ResultReady):
+                say("sealed")
+
+
+def test_kill_at_random_points_of_whole_extractions(kind: str, job: Job, tmp_path: Path, report) -> None:
+    reference = make_store(tmp_path / "reference", kind)
+    with Store(reference) as store:
+        list(extract.run(job, StepContext(store, lambda: False)))
+        sealed = store.tables.tensor_path(job.step.key).read_bytes()
+    end_decoders()
+    draw = random.Random(0)
+    kills = lost = wrong = most = runs = finished = told = 0
+    path, acknowledged, before = make_store(tmp_path / "store0", kind), set(), 0
+    while kills < KILLS:
+        child = Child.fork(lambda say, path=path: live(path, job, say))
+        child.begin()
+        time.sleep(draw.uniform(0.05, 1.0))
+        child.kill()
+        said = [line.split() for line in child.finish()]
+        assert not any(line[0] == "failed" for line in said)
+        kills += ["sealed"] not in said
+        acknowledged |= {line[1] for line in said if line[0] == "stored"}
+        with Store(path) as store:
+            lost += len(acknowledged - set(store.keys("block/")))
+            stored = sum(len(rows) for _, rows in store.blocks(job.encoder))
+        most = max(most, sum(int(line[1]) for line in said if line[0] == "computed") - (stored - before))
+        before = stored
+        runs += 1
+        if ["sealed"] in said or kills == KILLS:
+            finished += 1
+            told += len(acknowledged)
+            wrong += finished_bytes(path, job) != sealed
+            tidy(path)
+            path, acknowledged, before = make_store(tmp_path / f"store{runs}", kind), set(), 0
+    report(
+        f"kill -9 in whole extractions, {kind}: {kills} kills, {finished} extractions finished, {told} blocks "
+        f"acknowledged, {lost} lost, {wrong} sealed with other bytes, at most {most} images of {BLOCK} repeated"
+    )
+    assert (lost, wrong) == (0, 0)
+    assert most <= BLOCK
+    assert told > KILLS // 2
+
+
+def finished_bytes(path: Path, job: Job) -> bytes:
+    """Let the extraction end, and return what it sealed."""
+    with Store(path) as store:
+        list(extract.run(job, StepContext(store, lambda: False)))
+        end_decoders()
+        return store.tables.tensor_path(job.step.key).read_bytes()
