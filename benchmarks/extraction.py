@@ -174,7 +174,7 @@ def main() -> None:
             found = measure(bench, 3)
             shown = "  ".join(f"{key} {value:.3f}" for key, value in found.items())
             print(
-                f"{name} on {machine.name}, {machine.precision}, batch {bench.batch}, {len(some.samples)} images: {shown}"
+                f"{name}, {machine.name}, {machine.precision}, batch {bench.batch}, {len(some.samples)} images: {shown}"
             )
             figures[f"path_over_limit_{name}"] = {"value": found["ratio"], "target": 0.9, "better": "higher"}
             loading.end_decoders()
