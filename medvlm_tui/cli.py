@@ -139,7 +139,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="auto, cpu or cuda[:i]")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N")
-    parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (0: chosen)")
+    parser.add_argument("--workers", type=int, metavar="N", help="decoding processes (0: chosen)")
     parser.add_argument("--limit", type=int, metavar="N", help="images per class, for a quick look")
     parser.add_argument("--phantom-per-class", type=int, metavar="N", help="size of the phantom (120)")
     parser.add_argument("--out", metavar="DIR", help="where the files go (WORKSPACE/exports/RUN_ID)")

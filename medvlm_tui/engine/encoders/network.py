@@ -16,6 +16,8 @@ from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
+# Patches and a convolutional stem; what has more is a CNN, whose kernels want the channels last.
+_TRANSFORMER_CONVOLUTIONS = 8
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,13 +32,16 @@ class NetworkEncoder:
         device: str,
         precision: Precision,
         forward: Forward | None = None,
-        channels_last: bool = False,
+        channels_last: bool | None = None,
     ) -> None:
         self.spec = spec
         self.feature = feature
         self.device = device
         self.precision: Precision = precision
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        if channels_last is None:
+            convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+            channels_last = convolutions > _TRANSFORMER_CONVOLUTIONS
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         network.eval().requires_grad_(False)
         self.network = network.to(device).to(memory_format=self._format)
