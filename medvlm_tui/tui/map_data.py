@@ -65,6 +65,30 @@ def map_data(key: str, found: StoredResult, table: FeatureTable) -> MapData:
     )  # fmt: skip
 
 
+def aligned(data: MapData, grid: StoredResult | None) -> MapData:
+    """Return the map as its grid has turned it, so that all maps of the grid lie alike; unchanged without one."""
+    keys = [] if grid is None else [cell["key"] for cell in grid.record["cells"]]
+    if grid is None or data.key not in keys or not np.array_equal(grid.arrays["rows"], data.rows):
+        return data
+    return replace(data, xy=grid.arrays["xy"][keys.index(data.key)])
+
+
+def similarity_words(found: StoredResult | None, first: str, second: str) -> str:
+    """Return how alike two models' full feature spaces are, in words; empty where it was not measured."""
+    pairs = [] if found is None else found.record["pairs"]
+    pair = next((pair for pair in pairs if {pair["a"], pair["b"]} == {first, second}), None)
+    if pair is None:
+        return ""
+    names = (("CKA", "cka"), ("mutual kNN", "mutual_knn"), ("Procrustes", "procrustes"))
+    known = [(name, pair.get(key), pair.get(f"{key}_p")) for name, key in names]
+    said = [
+        f"{name} {value:.2f}" + (f" (p {p:.3g})" if p is not None else "")
+        for name, value, p in known
+        if value is not None
+    ]
+    return "features: " + ", ".join(said) if said else ""
+
+
 def facts(record: Mapping[str, Any]) -> str:
     """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record."""
     parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]

@@ -44,7 +44,12 @@ def more_maps(workspace: Path) -> None:
         store.seal("table-o", FeatureTable(encoder, "d", *rows, table.classes))
         mirrored = first.arrays["xy"][:40] * [-3.0, 3.0] + 7
         store.put_result("map-o", {"xy": mirrored.astype(np.float32), "rows": np.arange(40)}, first.record)
-        store.put_result("grid-1", {}, {"models": [{"model": MODEL, "proposed": KEYS["project"], "cells": []}]})
+        xy = np.stack([first.arrays["xy"], first.arrays["xy"] + 1.0])
+        cells = [{"key": KEYS["project"]}, {"key": "map-2"}]
+        grid = {"proposed": KEYS["project"], "cells": cells}
+        store.put_result("grid-1", {"xy": xy, "rows": first.arrays["rows"]}, grid)
+        pair = {"a": OTHER, "b": MODEL, "cka": 0.8123, "cka_p": 0.01, "mutual_knn": 0.4, "procrustes": None}
+        store.put_result("alike-1", {}, {"pairs": [pair]})
 
 
 def two_models():
@@ -52,7 +57,7 @@ def two_models():
     cells = []
     for cell in said.cells:
         if cell["model"] == MODEL and cell["dataset"] == DATASET:
-            cell = {**cell, "maps": [KEYS["project"], "map-2"], "grid": "grid-1"}
+            cell = {**cell, "maps": [KEYS["project"], "map-2"], "grid": "grid-1", "similarity": "alike-1"}
         elif cell["model"] == OTHER and cell["dataset"] == DATASET:
             cell = {**cell, "state": "done", "accuracy": 0.8, "table": "table-o", "project": "map-o"}
         cells.append(cell)
@@ -159,6 +164,8 @@ async def test_the_grid_shows_every_map_and_opens_one(make_map, size) -> None:
         await until(pilot, "a none 20")
         assert app.screen is screen
         assert screen.points.key == "map-2"
+        # The grid has turned it, and so it is shown.
+        assert np.allclose(screen.points.xy, 1.0 + app.results._results[KEYS["project"]].arrays["xy"])
         await pilot.press("n", "escape")
         assert app.screen is screen
 
@@ -168,7 +175,8 @@ async def test_two_models_share_the_image_and_an_orientation(make_map) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(app, pilot)
         await pilot.press("right", "b")
-        await until(pilot, "Procrustes disparity of the maps 0.00")
+        shown = await until(pilot, "Procrustes disparity of the maps 0.00")
+        assert "features: CKA 0.81 (p 0.01), mutual kNN 0.40   " in shown
         plots = screen.plots
         assert len(plots) == 2
         ids = [plot.data.ids for plot in plots]

@@ -18,7 +18,7 @@ from textual.widgets import Static
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
-from medvlm_tui.tui.map_data import MapData, map_data, neighbours, prediction, turned_onto
+from medvlm_tui.tui.map_data import MapData, aligned, map_data, neighbours, prediction, similarity_words, turned_onto
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.imagepane import ImageFacts, ImagePane
@@ -116,7 +116,10 @@ class MapScreen(WalkScreen):
     async def _map(self, cell: Cell, key: str) -> MapData | None:
         result = await self.medvlm.results.result(key)
         table = await self.medvlm.results.table(cell.keys.get("table", ""))
-        return None if result is None or table is None else map_data(key, result, table)
+        if result is None or table is None:
+            return None
+        grid = await self.medvlm.results.result(cell.keys["grid"]) if "grid" in cell.keys else None
+        return aligned(map_data(key, result, table), grid)
 
     def _show_points(self) -> None:
         points = self.points
@@ -257,14 +260,11 @@ class MapScreen(WalkScreen):
         beside.show_map(shown)
         if plot.at >= 0:
             self._link(plot.at)
-        self.query_one("#between", Static).update(self._between(apart))
-
-    def _between(self, apart: float | None) -> Text:
-        names = f"{self.medvlm.board.model_name(self.cell.model)} and {self.medvlm.board.model_name(self.other)}"
-        said = (
-            "share too few images to be compared" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
-        )
-        return Text(f"{names}: {said}", no_wrap=True, overflow="ellipsis")
+        key = self.cell.keys.get("similarity", "")
+        measured = similarity_words(await self.medvlm.results.result(key) if key else None, self.cell.model, self.other)
+        maps = "too few common images to compare" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
+        words = "   ".join(part for part in (measured, maps) if part)
+        self.query_one("#between", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
 
     # -- the image under the cursor ----------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.multiples import Panel, multiples
 from medvlm_tui.render.palette import Depth
-from medvlm_tui.tui.map_data import MapData, map_data
+from medvlm_tui.tui.map_data import MapData, aligned, map_data
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.widgets.picture import Picture
@@ -73,16 +73,15 @@ class MapGridScreen(PlaceScreen):
         self._draw()
 
     async def _maps(self) -> list[MapData]:
-        results = self.medvlm.results
-        table = await results.table(self.cell.keys.get("table", ""))
+        results, keys = self.medvlm.results, self.cell.keys
+        table = await results.table(keys.get("table", ""))
+        grid = await results.result(keys["grid"]) if "grid" in keys else None
+        self.proposed = "" if grid is None else str(grid.record["proposed"])
         found = []
         for key in dict.fromkeys((*self.cell.maps, self.key)):
             result = await results.result(key)
             if table is not None and result is not None:
-                found.append(map_data(key, result, table))
-        grid = await results.result(self.cell.keys["grid"]) if "grid" in self.cell.keys else None
-        mine = [] if grid is None else [one for one in grid.record["models"] if one["model"] == self.cell.model]
-        self.proposed = str(mine[0]["proposed"]) if mine else ""
+                found.append(aligned(map_data(key, result, table), grid))
         return found
 
     def action_move(self, down: int, across: int) -> None:
