@@ -4,8 +4,8 @@
     {"number": 7, "shape": [64, 48, 3], "pixels": "<base64 of uint8 RGB>"}
     {"number": 7, "error": "...", "hint": "..."}
 
-Foreign bytes are decoded here and not in the screens' process, so that a file that kills its decoder costs one
-picture. Loads neither torch nor a screen.
+Foreign bytes are decoded here and not in the screens' process, under a memory cap, so that a file that kills its
+decoder costs one picture. Loads neither torch nor a screen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import base64
 import json
 import logging
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.images.decoder import MEMORY_BYTES, cap
 from medvlm_tui.engine.inputs import find_datasets
 from medvlm_tui.errors import ImageError, MedvlmError
 
@@ -47,6 +49,8 @@ class Pictures:
             return self._picture(asked)
         except MedvlmError as error:
             return {"error": error.message, "hint": error.hint}
+        except MemoryError:
+            return {"error": f"it needs more than {MEMORY_BYTES >> 30} GiB to be read", "hint": "scale it down first"}
         except Exception as error:
             logging.getLogger(__name__).exception("picture")
             return {"error": f"{type(error).__name__}: {error}", "hint": "the traceback is in pictures.log"}
@@ -79,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
+    cap(resource.RLIMIT_AS, MEMORY_BYTES)
     pictures = Pictures(Workspace(options.workspace))
     for line in sys.stdin:
         asked = json.loads(line)

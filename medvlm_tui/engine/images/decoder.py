@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     socket, ring, slots, size_px = (int(text) for text in (sys.argv[1:] if argv is None else argv))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the plan's process decides
     leave_no_core()
-    _cap(resource.RLIMIT_AS, MEMORY_BYTES)
+    cap(resource.RLIMIT_AS, MEMORY_BYTES)
     connection = Connection(socket)
     frames = ring_of(ring, slots, size_px)
     _answer(connection, {"ready": True})
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _cap(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
+    cap(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
     try:
         pixels = _pixels(task)
     except ImageError as error:
@@ -103,7 +103,7 @@ def _answer(connection: Connection, record: dict[str, Any]) -> None:
     connection.send_bytes(json.dumps(record).encode())
 
 
-def _cap(limit: int, value: int) -> None:
+def cap(limit: int, value: int) -> None:
     """Lower a limit of this process; a stricter one of the system stays."""
     _, hard = resource.getrlimit(limit)
     resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
