@@ -22,11 +22,12 @@ import numpy as np
 from medvlm_tui.core.params import RunRequest, SaliencyParams
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine import saliency
 from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.rise import Estimator, estimate
+from medvlm_tui.engine.saliency import stored_scores
+from medvlm_tui.engine.saliency_images import prepare
 from medvlm_tui.engine.saliency_scores import score_chunk
 from medvlm_tui.engine.steps import Job, StepContext
 
@@ -75,11 +76,11 @@ def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]
 
 def series(job: Job, context: StepContext, params: SaliencyParams, until: float) -> list[Series]:
     """Score what is missing until the clock says `until`; return what there is of each image."""
-    images = saliency.prepare(job, context, params)
+    images = prepare(job, context, params)
     keep = slice(0, IMAGES)
     images.masking.pixels, images.masking.hidden = images.masking.pixels[keep], images.masking.hidden[keep]
     images = replace(images, samples=images.samples[keep], scores=images.scores[keep], maps_of=images.maps_of[keep])
-    stored = saliency.stored_scores(job, context, params, images)
+    stored = stored_scores(job, context, params, images)
     parts = []
     for chunk in range(params.masks // CHUNK):
         shape = (IMAGES, CHUNK, len(images.classes))

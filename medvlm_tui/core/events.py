@@ -78,6 +78,18 @@ class BlockStored(Event):
 
 @_register
 @dataclass(frozen=True, slots=True)
+class PreviewReady(Event):
+    """What a step has so far can be read under `key` as a result can; replaced by the next, gone when the step ends."""
+
+    step: str
+    kind: str
+    key: str
+    done: int
+    """Of StepProgress's units."""
+
+
+@_register
+@dataclass(frozen=True, slots=True)
 class ResultReady(Event):
     """A step finished and its result can be read under `key`; `summary` is small enough to show at once."""
 

@@ -17,12 +17,11 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.params import BiasParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine import devices
-from medvlm_tui.engine.classifier import Classifier
+from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
 from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
-from medvlm_tui.engine.saliency import final_classifier
 from medvlm_tui.engine.step_inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.store import StoredResult
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -48,3 +50,10 @@ class Classifier:
         """Return the decision values (n, k) of (n, d) features; the largest names the predicted class."""
         values: Floats = self.scaler.apply(features) @ self.coef.T + self.intercept
         return values
+
+
+def final_classifier(probe: StoredResult) -> Classifier:
+    """Return the classifier that was fitted on everything but the hold-out."""
+    arrays = probe.arrays
+    scaler = Scaler(arrays["final_mean"], arrays["final_scale"])
+    return Classifier(scaler, arrays["final_coef"], arrays["final_intercept"])

@@ -60,10 +60,10 @@ class Masking:
     def __post_init__(self) -> None:
         self._multiplies = not bool(self.hidden.any())
 
-    def scores(self, chunk: int, count: int, check: Check) -> Iterator[Floats]:
+    def scores(self, chunk: int, count: int, check: Check, images: Sequence[int] | None = None) -> Iterator[Floats]:
         """Yield, image after image in parts, the scores (m, k) of the chunk's first `count` masks."""
         masks = self.stream.masks(chunk, count, self.encoder.device)
-        for image in range(len(self.pixels)):
+        for image in range(len(self.pixels)) if images is None else images:
             begin = 0
             while begin < count:
                 check()
@@ -106,61 +106,84 @@ def hidden_pixels(fill: Fill, encoder: Encoder, pixels: torch.Tensor) -> torch.T
 
 @dataclass(frozen=True, slots=True)
 class StoredScores:
-    """The scores of a job's masks in the store, one entry a chunk, each saying which masks it covers.
+    """The scores of masked images in the store, one entry an image and range, each saying which masks it covers.
 
-    Entries are named by what the scores depend on, so that a killed run, another number of masks and a second
-    worker all find them.
+    Entries are named by what the scores depend on, so that a killed run, another number of masks, another choice of
+    images and a second worker all find them.
     """
 
     store: Store
-    name: str
+    names: tuple[str, ...]
+    """One an image."""
 
     @classmethod
-    def of(cls, store: Store, *depends: object) -> StoredScores:
-        """Name the entries by everything the scores depend on (JSON-able)."""
-        return cls(store, f"rise/{of_record(list(depends))}/")
+    def of(cls, store: Store, images: Sequence[object], *depends: object) -> StoredScores:
+        """Name the entries by the image and everything else that the scores depend on (JSON-able)."""
+        return cls(store, tuple(f"rise/{of_record([image, *depends])}/" for image in images))
 
-    def put(self, chunk: int, scores: Floats) -> None:
-        """Store (q, m, k) scores of a chunk's first m masks."""
+    def put(self, image: int, chunk: int, scores: Floats) -> None:
+        """Store (m, k) scores of an image under a chunk's first m masks."""
         first = chunk * CHUNK
-        key = self._key(chunk, scores.shape[1])
-        self.store.put(key, packing.pack({"scores": scores}, {"masks": [first, first + scores.shape[1]]}))
+        record = {"masks": [first, first + len(scores)]}
+        self.store.put(self._key(image, chunk, len(scores)), packing.pack({"scores": scores}, record))
 
-    def get(self, chunk: int, shape: tuple[int, int, int]) -> Floats | None:
-        """Return the scores of a chunk's first masks, None when they are missing or damaged."""
-        for count in dict.fromkeys((shape[1], CHUNK)):
+    def get(self, image: int, chunk: int, shape: tuple[int, int]) -> Floats | None:
+        """Return the scores of an image under a chunk's first masks, None when they are missing or damaged."""
+        for count in dict.fromkeys((shape[0], CHUNK)):
+            key = self._key(image, chunk, count)
             try:
-                data = self.store.get(self._key(chunk, count))
+                data = self.store.get(key)
                 scores = None if data is None else packing.unpack(data)[0]["scores"]
             except CorruptEntryError:
-                scores = np.empty((0, 0, 0))
+                scores = np.empty((0, 0))
             if scores is None:
                 continue
-            if scores.shape == (shape[0], count, shape[2]):
-                return np.asarray(scores[:, : shape[1]])
-            self.store.discard(self._key(chunk, count))
+            if scores.shape == (count, shape[1]):
+                return np.asarray(scores[: shape[0]])
+            self.store.discard(key)
         return None
 
     def discard(self) -> None:
         """Forget every entry: the result holds the scores now."""
-        for key in self.store.keys(self.name):
-            self.store.discard(key)
+        for name in self.names:
+            for key in self.store.keys(name):
+                self.store.discard(key)
 
-    def _key(self, chunk: int, count: int) -> str:
-        return f"{self.name}{chunk * CHUNK:08d}-{chunk * CHUNK + count:08d}"
+    def _key(self, image: int, chunk: int, count: int) -> str:
+        return f"{self.names[image]}{chunk * CHUNK:08d}-{chunk * CHUNK + count:08d}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkScores:
+    """A range of masks on its way."""
+
+    scores: Floats
+    """(q, m, k), filled as it goes."""
+    known: tuple[int, ...]
+    """For each image how many of its m masks are scored."""
+    fresh: int
+    """Masked images that were not stored before."""
 
 
 def score_chunk(
     masking: Masking, chunk: int, shape: tuple[int, int, int], stored: StoredScores, check: Check
-) -> Iterator[tuple[int, Floats]]:
-    """Yield (masked images done, scores of shape (q, m, k), filled as it goes); stores the chunk at its end."""
+) -> Iterator[ChunkScores]:
+    """Yield how far the range is; each image's part is stored as soon as it is whole, the last item has them all."""
     q, count, k = shape
-    scores, done, said = np.zeros((q * count, k)), 0, time.monotonic()
-    for part in masking.scores(chunk, count, check):
-        scores[done : done + len(part)] = part
-        done += len(part)
+    scores, known = np.zeros(shape), [0] * q
+    for image in range(q):
+        part = stored.get(image, chunk, (count, k))
+        if part is not None:
+            scores[image], known[image] = part, count
+    missing = [image for image in range(q) if not known[image]]
+    fresh, said = 0, time.monotonic()
+    for part in masking.scores(chunk, count, check, missing) if missing else ():
+        image, begin = missing[fresh // count], fresh % count
+        scores[image, begin : begin + len(part)] = part
+        fresh, known[image] = fresh + len(part), begin + len(part)
+        if known[image] == count:
+            stored.put(image, chunk, scores[image])
         if time.monotonic() - said >= PROGRESS_S:
             said = time.monotonic()
-            yield done, scores.reshape(q, count, k)
-    stored.put(chunk, scores.reshape(q, count, k))
-    yield done, scores.reshape(q, count, k)
+            yield ChunkScores(scores, tuple(known), fresh)
+    yield ChunkScores(scores, tuple(known), fresh)

@@ -56,18 +56,27 @@ class Bench:
         self.keys = {"extract": "table"}
         self.count = 0
 
-    def run(self, kind, params, request=None):
-        """Do a step; return (record, arrays, events)."""
+    def job(self, kind, params, request=None):
+        """The job of a step on this table."""
         values = params if isinstance(params, dict) else asdict(params)
         step = Step(f"{kind}:stub:made", kind, "stub", "made", values, f"{kind}-key-{self.count}")
         size = PreprocessSpec(32, 32)
         model = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", size, {"pooled": 4})
-        job = Job(step, request or RunRequest(), self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
-        events = list(step_function(kind)(job, self.context))
-        assert isinstance(events[-1], ResultReady)
-        assert (events[-1].kind, events[-1].key) == (kind, step.key)
-        self.keys[kind] = step.key
+        return Job(step, request or RunRequest(), self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
+
+    def stream(self, kind, params, request=None):
+        """Do a step; yield its events as they come."""
+        job = self.job(kind, params, request)
+        for event in step_function(kind)(job, self.context):
+            yield event
+        assert isinstance(event, ResultReady)
+        assert (event.kind, event.key) == (kind, job.step.key)
+        self.keys[kind] = job.step.key
         self.count += 1  # a step that failed is done again under the same key
-        result = self.store.result(step.key)
+
+    def run(self, kind, params, request=None):
+        """Do a step; return (record, arrays, events)."""
+        events = list(self.stream(kind, params, request))
+        result = self.store.result(self.keys[kind])
         assert result is not None
         return result.record, result.arrays, events

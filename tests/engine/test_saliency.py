@@ -1,72 +1,35 @@
 """RISE against its formula with every mask in memory, on a small network made here."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from made_jobs import Bench, table_of
+from made_saliency import KILLED, SIDE, StubEncoder, bench_of
 from PIL import Image
 
-from medvlm_tui.core.params import ProbeParams, RunRequest, SaliencyParams
-from medvlm_tui.engine import saliency
+from medvlm_tui.core.events import PreviewReady
+from medvlm_tui.core.params import RunRequest, SaliencyParams
+from medvlm_tui.engine import saliency, saliency_images, saliency_preview, saliency_scores
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency_quality import STEPS
-from medvlm_tui.errors import Cancelled, UsageError
+from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 
-SIDE = 32
-DIM = 4
-
-
-class StubEncoder:
-    """Four fixed nonlinear readings of a 32 x 32 image; counts what it is given."""
-
-    device = "cpu"
-
-    def __init__(self):
-        self.weights = torch.randn(3 * SIDE * SIDE, DIM, generator=torch.Generator().manual_seed(0)) / 30
-        self.seen = 0
-        self.largest_batch = 0
-
-    def preprocess(self, image):
-        pixels = torch.from_numpy(np.array(image.resize((SIDE, SIDE)), dtype=np.float32))
-        return pixels.permute(2, 0, 1) / 127.5 - 1
-
-    def display(self, pixels):
-        return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-
-    def encode(self, pixels):
-        self.seen += len(pixels)
-        self.largest_batch = max(self.largest_batch, len(pixels))
-        return torch.tanh(pixels.flatten(1) @ self.weights)
+CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
 
 
 @pytest.fixture
 def encoder(monkeypatch):
     stub = StubEncoder()
-    monkeypatch.setattr(saliency, "load_encoder", lambda *_: stub)
+    monkeypatch.setattr(saliency_images, "load_encoder", lambda *_: stub)
     return stub
 
 
 @pytest.fixture
 def make_bench(tmp_path, encoder):
-    """A bench whose probe is done on 40 made images of two classes."""
-    rng = np.random.default_rng(0)
-    paths, rows = {}, []
-    codes = np.arange(40) % 2
-    for i, code in enumerate(codes):
-        pixels = rng.integers(0, 120, (SIDE, SIDE, 3), dtype=np.uint8)
-        pixels[8:20, 8:20] += np.uint8(100 * code)
-        paths[f"i{i}"] = tmp_path / f"{i}.png"
-        Image.fromarray(pixels).save(paths[f"i{i}"])
-        rows.append(encoder.encode(encoder.preprocess(Image.fromarray(pixels))[None])[0].numpy())
-    table = table_of(np.stack(rows), codes, names=("a", "b"))
-
-    def make(name="bench", cancelled=lambda: False):
-        bench = Bench(tmp_path / name, table, paths=paths)
-        bench.run("probe", ProbeParams())
-        bench.context = type(bench.context)(bench.store, cancelled)
-        return bench
-
-    return make
+    return lambda name="bench", cancelled=lambda: False: bench_of(tmp_path, name, encoder, cancelled)
 
 
 def plain_map(encoder, arrays, pixels, explained, params):
@@ -150,26 +113,57 @@ def test_batch_size_changes_nothing_but_rounding(make_bench):
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
-    params, request = SaliencyParams(masks=700, cells=5), RunRequest(batch_size=64)
+    params, request = KILLED
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
     asked = []
+    # Batches of 64: an image's range of 256 is four; the eleventh look falls into the first image's second range.
     stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
-    encoder.seen = 0
     with pytest.raises(Cancelled):
         stopping.run("saliency", params, request)
-    first = encoder.seen
     stored = stopping.store.keys("rise/")
-    assert len(stored) == 1
+    assert stored
     stopping.context = type(stopping.context)(stopping.store, lambda: False)
     encoder.seen = 0
     again, resumed, _ = stopping.run("saliency", params, request)
     np.testing.assert_array_equal(arrays["maps"], resumed["maps"])
     np.testing.assert_array_equal(arrays["scores"], resumed["scores"])
     assert whole["items"] == again["items"]
-    curves = 2 * 2 * (STEPS + 1)
-    assert encoder.seen == 2 + 2 * (700 - CHUNK) + curves
-    assert first > 2 * CHUNK
+    assert encoder.seen == 2 + 2 * 700 - len(stored) * CHUNK + CURVES
     assert stopping.store.keys("rise/") == []
+
+
+def test_a_killed_run_goes_on_from_the_ranges_that_it_stored(tmp_path, make_bench, encoder):
+    """SIGKILL inside the second image's second range: three ranges of 256 masks are kept."""
+    _, arrays, _ = make_bench("whole").run("saliency", *KILLED)
+    line = [sys.executable, Path(__file__).with_name("made_saliency.py"), tmp_path, str(2 + 3 * CHUNK + 100)]
+    done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    bench = make_bench("killed")
+    assert len(bench.store.keys("rise/")) == 3
+    encoder.seen = 0
+    _, resumed, _ = bench.run("saliency", *KILLED)
+    assert encoder.seen == 2 + 2 * 700 - 3 * CHUNK + CURVES
+    np.testing.assert_array_equal(arrays["maps"], resumed["maps"])
+
+
+def test_maps_grow_while_masks_come_in(make_bench, encoder, monkeypatch):
+    monkeypatch.setattr(saliency_preview, "_EVERY_S", 0.0)
+    monkeypatch.setattr(saliency_preview, "_SHARE", 1e9)
+    monkeypatch.setattr(saliency_scores, "PROGRESS_S", 0.0)
+    bench, seen = make_bench(), []
+    for event in bench.stream("saliency", *KILLED):
+        if isinstance(event, PreviewReady):
+            found = bench.store.result(event.key)
+            seen.append([item["masks"] for item in found.record["items"]])
+            last = found.arrays["maps"], event.key
+    assert seen[0] == [64, 0]
+    assert [256, 64] in seen
+    assert seen == sorted(seen, key=sum)
+    final = bench.store.result(bench.keys["saliency"]).arrays["maps"]
+    assert last[0].shape == final.shape
+    np.testing.assert_allclose(last[0][0], final[0], atol=1e-6)  # all 700 masks of the first image
+    assert not np.allclose(last[0][1], final[1], atol=1e-6)
+    assert bench.store.result(last[1]) is None
 
 
 def test_named_images_are_explained_and_others_refused(make_bench):
@@ -189,12 +183,14 @@ def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
     ids = [f"i{row}" for row in range(40)]
-    one = saliency.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
-    three = saliency.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
+    one = saliency_images.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
+    three = saliency_images.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
     assert set(one) <= set(three)
     assert len(three) == 6
     assert set(three) <= set(probe.arrays["hold_out"].tolist())
-    assert len(saliency.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(probe.arrays["hold_out"])
+    assert len(saliency_images.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(
+        probe.arrays["hold_out"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,7 +237,7 @@ def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
     bench = make_bench()
     encoder.seen = 0
     record, arrays, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5, explain=("*",)))
-    assert encoder.seen == 2 + 2 * 300 + 2 * 2 * (STEPS + 1)
+    assert encoder.seen == 2 + 2 * 300 + CURVES
     assert arrays["class_maps"].shape == (2, 2, SIDE, SIDE)
     np.testing.assert_allclose(arrays["class_maps"][:, 0], -arrays["class_maps"][:, 1], atol=1e-5)
     assert record["items"][0]["explained_classes"] == ["a", "b"]
@@ -251,28 +247,56 @@ def test_two_workers_share_the_masks(make_bench, encoder):
     params = SaliencyParams(masks=600, cells=5)
     alone = make_bench("alone").run("saliency", params)[1]["maps"]
     bench = make_bench("shared")
-    jobs = []
-    original = saliency.prepare
-
-    def caught(job, context, chosen):
-        jobs.append(job)
-        return original(job, context, chosen)
-
-    saliency.prepare, before = caught, saliency.prepare
-    try:
-        with pytest.raises(UsageError):
-            bench.run("saliency", SaliencyParams(masks=0))
-    finally:
-        saliency.prepare = before
-    from dataclasses import asdict, replace
-
-    job = replace(jobs[0], step=replace(jobs[0].step, params=asdict(params)))
+    job = bench.job("saliency", params)
     assert list(saliency.score_share(job, bench.context, 0, 2)) == [0, 2]
     assert list(saliency.score_share(job, bench.context, 1, 2)) == [1]
     encoder.seen = 0
     together = bench.run("saliency", params)[1]["maps"]
-    assert encoder.seen == 2 + 2 * 2 * (STEPS + 1)
+    assert encoder.seen == 2 + CURVES
     np.testing.assert_array_equal(alone, together)
+
+
+def test_images_share_the_masks_of_one_stream(make_bench, encoder):
+    """A map does not depend on which images are explained beside it."""
+    bench = make_bench()
+    record, both, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5))
+    name = record["items"][1]["image"]
+    _, alone, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5, images=(name,)))
+    np.testing.assert_array_equal(both["maps"][1], alone["maps"][0])
+
+
+def test_a_probe_of_another_feature_is_refused(make_bench):
+    bench = make_bench()
+    probe = bench.store.result(bench.keys["probe"])
+    for name, changed in (
+        ("final_mean", probe.arrays["final_mean"] + 1),
+        ("final_coef", probe.arrays["final_coef"][:, :3]),
+    ):
+        bench.store.put_result(f"other-{name}", {**probe.arrays, name: changed}, probe.record)
+        bench.keys["probe"] = f"other-{name}"
+        with pytest.raises(MedvlmError, match="the probe was fitted to"):
+            bench.run("saliency", SaliencyParams(masks=10))
+
+
+def test_a_constant_map_says_so(make_bench):
+    bench = make_bench()
+    probe = bench.store.result(bench.keys["probe"])
+    coef = np.zeros_like(probe.arrays["final_coef"])
+    scores = np.tile(probe.arrays["final_intercept"], (len(probe.arrays["hold_out"]), 1))
+    bench.store.put_result("flat", {**probe.arrays, "final_coef": coef, "final_scores": scores}, probe.record)
+    bench.keys["probe"] = "flat"
+    record, arrays, _ = bench.run("saliency", SaliencyParams(masks=64, cells=5, estimator="reduced"))
+    assert all(item["constant"] for item in record["items"])
+    assert np.ptp(arrays["maps"][0]) == 0
+    assert record["items"][0]["quality"]["insertion_raw"] == pytest.approx(record["items"][0]["score"])
+    assert record["items"][0]["quality"]["mass_lesion"] is None
+
+
+def test_more_cells_than_pixels(make_bench):
+    record, arrays, _ = make_bench().run("saliency", SaliencyParams(masks=300, cells=40))
+    assert record["cells"] == 40
+    assert np.isfinite(arrays["maps"]).all()
+    assert np.ptp(arrays["maps"][0]) > 0
 
 
 def test_a_class_that_the_probe_does_not_know_is_refused(make_bench):
