@@ -30,9 +30,9 @@ SEEDS = (0, 1, 2, 3, 4)
 LESION_IMAGES = 2  # correctly classified hold-out images of each class with a lesion, the first by name
 LESION_CLASSES = ("smooth", "spiculated")
 REQUEST = RunRequest(
-    ("efficientnet_lite0",), ("phantom",), stages=("extract", "probe"), phantom_per_class=60, device="cpu",
-    rise_masks=256, rise_estimator="reduced", bias_words=("BREAST", "AXILLA", "LEFT"), bias_controls=(),
-    bias_train=30, bias_test=12, bias_masks=256, bias_images=1,
+    ("efficientnet_lite0",), ("phantom",), stages=("extract", "probe"), phantom_per_class=40, device="cpu",
+    rise_masks=128, rise_estimator="reduced", bias_words=("BREAST", "AXILLA", "LEFT"), bias_controls=(),
+    bias_train=20, bias_test=8, bias_masks=128, bias_images=1,
 )  # fmt: skip
 # What counts as yes. Gains are differences an image; their 95 % bootstrap interval is over the images of all seeds.
 LESION_SEEDS_ABOVE_CHANCE = 4  # of five: seeds whose mean mass inside the lesion exceeds the lesion's area
