@@ -18,6 +18,7 @@ from medvlm_tui.engine.traits import traits_of
 GATHERING: Mapping[str, tuple[str, int]] = {
     "pairs": ("cells", 2),
     "ranking": ("cells", 2),
+    "bias_groups": ("cells", 2),
     "grid": ("maps", 1),
     "similarity": ("tables", 2),
 }
@@ -29,14 +30,14 @@ _FEWEST = 2
 
 @dataclass(frozen=True, slots=True)
 class CellInput:
-    """One probe that a gathering step reads."""
+    """One cell that a gathering step reads: its probe, or what stands on it."""
 
     model: str
     dataset: str
     table: str
     """Key of the feature table."""
     probe: str
-    """Key of the probe's result."""
+    """Key of the probe's result; in `bias_groups` of the bias lab's."""
     traits: Mapping[str, bool | None]
     """Which groups of models this one belongs to on this dataset; None: no part in the comparison."""
 
@@ -55,7 +56,11 @@ def tables_of(step: Step) -> tuple[str, ...]:
     """Return the keys of the feature tables behind a gathering step, none for any other."""
     if step.kind == "similarity":
         return tuple(table["table"] for table in step.params["tables"])
-    return tuple(cell.table for cell in CellInput.all_of(step.params)) if step.kind in ("pairs", "ranking") else ()
+    return (
+        tuple(cell.table for cell in CellInput.all_of(step.params))
+        if GATHERING.get(step.kind, ("", 0))[0] == "cells"
+        else ()
+    )
 
 
 def without(step: Step, missed: Collection[str]) -> Step:
@@ -88,9 +93,23 @@ def comparisons(probes: Iterable[Job], store: Store) -> Iterator[Job]:
             yield _job(f"ranking:*:*:{protocol}", same, "", store)
 
 
+def bias_comparison(jobs: Iterable[Job], store: Store) -> Job | None:
+    """Return the job that ranks models by the bias lab and compares groups of them; None below two models."""
+    labs = [job for job in jobs if job.step.kind == "bias"]
+    if len({job.step.model for job in labs}) < _FEWEST:
+        return None
+    return _gathered("bias_groups:*:*", labs, "", {"seed": labs[0].request.seed}, store)
+
+
 def _job(step_id: str, probes: Sequence[Job], dataset: str, store: Store) -> Job:
-    """Return a job on several probes; model and encoder are the first one's and mean nothing."""
-    first, kind = probes[0], step_id.partition(":")[0]
+    first = probes[0]
+    params = {**asdict(ComparisonParams(seed=first.request.seed)), "protocol": first.step.params["protocol"]}
+    return _gathered(step_id, probes, dataset, params, store)
+
+
+def _gathered(step_id: str, jobs: Sequence[Job], dataset: str, params: Mapping[str, Any], store: Store) -> Job:
+    """Return a job on several others; model and encoder are the first one's and mean nothing."""
+    kind = step_id.partition(":")[0]
     cells = [
         CellInput(
             job.step.model,
@@ -99,14 +118,9 @@ def _job(step_id: str, probes: Sequence[Job], dataset: str, store: Store) -> Job
             job.step.key,
             traits_of(job.model, job.dataset.spec),
         )
-        for job in probes
+        for job in jobs
     ]
-    params = {
-        **asdict(ComparisonParams(seed=first.request.seed)),
-        "protocol": first.step.params["protocol"],
-        "cells": [asdict(cell) for cell in cells],
-    }
+    params = {**params, "cells": [asdict(cell) for cell in cells]}
     key = gathered_key(kind, params)
-    needs = tuple(job.step.id for job in probes)
-    step = Step(step_id, kind, "", dataset, params, key, needs, store.has_result(key))
-    return replace(first, step=step, inputs={})
+    step = Step(step_id, kind, "", dataset, params, key, tuple(job.step.id for job in jobs), store.has_result(key))
+    return replace(jobs[0], step=step, inputs={})

@@ -31,6 +31,8 @@ class MaskStream:
     width_px: int
     paired: bool = False
     """Mask 2j + 1 is the complement of mask 2j; needs probability 1/2."""
+    first_chunk: int = 0
+    """Chunks are counted from this one on."""
 
     @property
     def cell_px(self) -> tuple[int, int]:
@@ -40,7 +42,7 @@ class MaskStream:
     def draw(self, chunk: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the open cells (256, cells, cells), 0 or 1, and the shifts (256, 2) in pixels of one chunk."""
         # The chunk's number is the second 64-bit word of Philox's counter: 2^64 blocks apart, chunks never overlap.
-        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, chunk, 0, 0]))
+        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, self.first_chunk + chunk, 0, 0]))
         number = CHUNK // 2 if self.paired else CHUNK
         grids = (random.random((number, self.cells, self.cells)) < self.probability).astype(np.float32)
         shift = (random.random((number, 2)) * np.array(self.cell_px)).astype(np.int64)

@@ -23,7 +23,7 @@ from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices, precision
 from medvlm_tui.engine.encoders.weights import Weights
-from medvlm_tui.engine.gathering import comparisons, gathered_key
+from medvlm_tui.engine.gathering import bias_comparison, comparisons, gathered_key
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.precision import Measure
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
@@ -224,6 +224,9 @@ class _Layout:
     def add_comparisons(self) -> None:
         """Add the steps that read the probes of several models."""
         for job in list(comparisons(self.jobs.values(), self.store)):
+            self.steps.append(job.step)
+            self.jobs[job.step.id] = job
+        if (job := bias_comparison(self.jobs.values(), self.store)) is not None:
             self.steps.append(job.step)
             self.jobs[job.step.id] = job
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
@@ -17,9 +18,16 @@ from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK
 from medvlm_tui.engine.rise import Estimate, relative_error
-from medvlm_tui.engine.saliency_images import Explained, estimated, prepare
+from medvlm_tui.engine.saliency_images import Explained, estimated, half_maps, prepare
 from medvlm_tui.engine.saliency_preview import Preview
-from medvlm_tui.engine.saliency_quality import Regions, map_quality, perturbation_curves, sample_regions
+from medvlm_tui.engine.saliency_quality import (
+    Regions,
+    map_quality,
+    perturbation_curves,
+    quality_table,
+    sample_regions,
+    stability,
+)
 from medvlm_tui.engine.saliency_scores import StoredScores, score_chunk
 from medvlm_tui.engine.step_inputs import params_of
 from medvlm_tui.engine.steps import Job, StepContext
@@ -40,8 +48,16 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     for item, one, region, image in zip(items, found, regions, range(len(items)), strict=True):
         context.check()
         curves = perturbation_curves(images.masking, image, one.maps[0], int(images.maps_of[image][0]))
-        item["quality"] = {**map_quality(one.maps[0], region), **curves}
-    record = {**_description(images, params, scores.shape[1]), "items": items, "seconds": time.monotonic() - begun}
+        halves = half_maps(images, params, scores[image], image)
+        item["quality"] = {**map_quality(one.maps[0], region), **curves, "stability": stability(halves)}
+    record = {
+        **_description(images, params, scores.shape[1]),
+        "encoder": job.encoder.digest,
+        "probe": job.inputs["probe"],
+        "items": items,
+        "quality": quality_table(items, params.seed),
+        "seconds": time.monotonic() - begun,
+    }
     encoder = images.masking.encoder
     arrays: dict[str, NDArray[Any]] = {
         "images": np.stack([encoder.display(pixels) for pixels in images.masking.pixels]),
@@ -158,5 +174,7 @@ def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[
         "offset": "none" if params.estimator == "plain" else "the mean score is left out: cov(score, mask) / p",
         "classes": list(images.classes),
         "device": encoder.device,
+        "batch_size": images.masking.batch_size,
+        "threads": torch.get_num_threads(),
         "versions": versions("numpy", "torch"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.masks import MaskStream
+from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.rise import Estimate, estimate
 from medvlm_tui.engine.saliency_params import check_params, explained_classes
 from medvlm_tui.engine.saliency_scores import Masking, hidden_pixels
@@ -52,6 +52,19 @@ class Explained:
 def estimated(images: Explained, params: SaliencyParams, scores: Floats, image: int) -> Estimate:
     """Return the maps of an image's explained classes from its scores (N, k)."""
     return estimate(images.masking.stream, scores[:, list(images.maps_of[image])], params.estimator)
+
+
+def half_maps(images: Explained, params: SaliencyParams, scores: Floats, image: int) -> list[Floats]:
+    """Return two maps (H, W) of an image from its first and its second half of the ranges of masks, as two seeds would
+    give them; none where there are fewer than two whole ranges."""
+    half = len(scores) // CHUNK // 2
+    if half == 0:
+        return []
+    series, chosen = scores[:, [images.maps_of[image][0]]], slice(half * CHUNK, 2 * half * CHUNK)
+    first = images.masking.stream
+    second = replace(first, first_chunk=half)
+    parts = ((first, series[: half * CHUNK]), (second, series[chosen]))
+    return [estimate(stream, part, params.estimator).maps[0] for stream, part in parts]
 
 
 def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained:

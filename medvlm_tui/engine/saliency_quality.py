@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+MEASURES = (
+    "pointing", "mass_lesion", "area_lesion", "mass_text", "area_text", "insertion", "deletion", "stability",
+)  # fmt: skip
 STEPS = 16
 """Steps of the insertion and deletion curves."""
 
@@ -111,7 +114,7 @@ def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floatin
 
 
 def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
-    """Return the mean correlation over pairs of maps of one image made with different seeds; None below two."""
+    """Return the mean correlation over pairs of maps of one image made with different masks; None below two."""
     if len(maps) < 2 or any(float(np.ptp(one)) <= 0 for one in maps):
         return None
     table = np.corrcoef(np.stack([one.ravel() for one in maps]))
@@ -121,7 +124,7 @@ def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
 def quality_table(items: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, dict[str, float]]:
     """Return {measure: {mean, low, high, n}} over images, with 95 % bootstrap intervals (2,000 draws)."""
     table = {}
-    for name in ("pointing", "mass_lesion", "area_lesion", "mass_text", "area_text", "insertion", "deletion"):
+    for name in MEASURES:
         found = [item["quality"].get(name) for item in items]
         known = np.array([float(value) for value in found if value is not None])
         if len(known):

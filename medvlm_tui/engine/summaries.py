@@ -42,6 +42,8 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "bias":
         values = {(m["name"], m["condition"]): m["value"] for m in record["measures"]}
         return {name: values[name, "text"] for name in ("shift", "flip_rate")}
+    if kind == "bias_groups":
+        return {"models": len(record["models"]), "tests": len(record["groups"])}
     if kind == "statistics":
         return {"accuracy": record["intervals"].get("accuracy")}
     if kind == "pairs":

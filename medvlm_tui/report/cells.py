@@ -13,6 +13,11 @@ from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store import Store
 from medvlm_tui.report.verdicts import Verdicts
 
+# What a map's bits depend on beside the image and the class.
+MAP_PARAMETERS = (
+    "masks", "cells", "probability", "seed", "baseline", "estimator", "encoder", "probe", "device", "batch_size",
+    "threads", "versions",
+)  # fmt: skip
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
 
 
@@ -141,7 +146,9 @@ class Explained:
     key: str
     items: tuple[ExplainedImage, ...]
     parameters: Mapping[str, Any]
-    """masks, cells, probability, seed, baseline, estimator: as they go into the PNG's text chunks."""
+    """masks, cells, probability, seed, baseline, estimator, ...: as they go into the PNG's text chunks."""
+    quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Measure -> mean, low, high, n over the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,9 @@ class ExplainedImage:
     explained: str
     """The class whose score the map explains."""
     score: float
+    relative_error: float | None = None
+    """Standard error of the map over its standard deviation over pixels."""
+    quality: Mapping[str, float | bool | None] = field(default_factory=dict)
 
 
 class Gathered:
@@ -275,17 +285,23 @@ class Gathered:
     def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
         items = tuple(
             ExplainedImage(
-                str(i["image"]), str(i["label"]), str(i["predicted"]), str(i["explained"]), float(i["score"])
+                str(i["image"]),
+                str(i["label"]),
+                str(i["predicted"]),
+                str(i["explained"]),
+                float(i["score"]),
+                _number(i.get("relative_error")),
+                i.get("quality", {}),
             )
             for i in record["items"]
         )
-        names = ("masks", "cells", "probability", "seed", "baseline", "estimator")
         return Explained(
             model=self.source.models[step.model],
             dataset=self.source.datasets[step.dataset],
             key=step.key,
             items=items,
-            parameters={name: record[name] for name in names if name in record},
+            parameters={name: record[name] for name in MAP_PARAMETERS if name in record},
+            quality=record.get("quality", {}),
         )
 
 

@@ -12,6 +12,7 @@ from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.proposal import proposed
 from medvlm_tui.core.store import Store
+from medvlm_tui.report.bias_drawing import bias_figures
 from medvlm_tui.report.cells import Gathered, Map
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.figures.critical_difference import draw_critical_difference
@@ -20,6 +21,7 @@ from medvlm_tui.report.figures.per_class import draw_per_class
 from medvlm_tui.report.figures.saliency import draw_saliency
 from medvlm_tui.report.figures.scatter import draw_map
 from medvlm_tui.report.naming import file_stem, model_title
+from medvlm_tui.report.saliency_drawing import saliency_pages
 from medvlm_tui.report.side_tables import per_class
 
 
@@ -29,6 +31,8 @@ def draw_all(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iter
     yield from _ranks(gathered, figures)
     yield from _maps(gathered, store, figures)
     yield from _saliency(gathered, store, figures, raw)
+    yield from saliency_pages(gathered, store, figures)
+    yield from bias_figures(gathered.source, figures)
 
 
 def _probes(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:

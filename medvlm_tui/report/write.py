@@ -8,7 +8,18 @@ from pathlib import Path
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
 from medvlm_tui.core.store import Store
-from medvlm_tui.report import distribution, image_rows, latex, markdown, sheets, side_tables, supplement, tidy
+from medvlm_tui.report import (
+    bias_tables,
+    distribution,
+    image_rows,
+    latex,
+    markdown,
+    saliency_tables,
+    sheets,
+    side_tables,
+    supplement,
+    tidy,
+)
 from medvlm_tui.report.catalog_rows import DATASETS, MODELS, dataset_rows, model_rows
 from medvlm_tui.report.cells import Gathered, ReportInput
 from medvlm_tui.report.csv_file import write_csv
@@ -37,7 +48,7 @@ def _files(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]
     yield from _side_tables(gathered, store, out)
     yield from _predictions(gathered, store, out)
     yield from _projections(gathered, store, out)
-    if gathered.cells or gathered.maps or gathered.explained:
+    if gathered.cells or gathered.maps or gathered.explained or bias_tables.labs(gathered.source):
         # Imported here: matplotlib costs seconds that a report without results need not pay.
         from medvlm_tui.report import drawing
 
@@ -76,6 +87,13 @@ def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
         yield FileWritten(str(out / "t_grid.csv"), "table")
         side_tables.write_per_class(out / "per_class.csv", gathered.cells, store)
         yield FileWritten(str(out / "per_class.csv"), "table")
+    if gathered.explained:
+        saliency_tables.write_quality(out / "saliency_quality.csv", gathered.explained)
+        yield FileWritten(str(out / "saliency_quality.csv"), "table")
+        saliency_tables.write_images(out / "saliency_images.csv", gathered.explained)
+        yield FileWritten(str(out / "saliency_images.csv"), "table")
+    for path in bias_tables.write_all(out, gathered.source):
+        yield FileWritten(str(path), "table")
     for name, header, rows in (
         ("leakage.csv", side_tables.LEAKAGE, side_tables.leakage_rows(gathered.cells)),
         ("published.csv", side_tables.PUBLISHED, side_tables.published_rows(gathered.cells)),

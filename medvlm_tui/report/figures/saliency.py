@@ -13,7 +13,7 @@ from medvlm_tui.report.cells import Explained, ExplainedImage
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.naming import dataset_title, model_title
 
-_OPACITY = 0.5
+OPACITY = 0.5
 
 
 def draw_saliency(
@@ -30,7 +30,7 @@ def draw_saliency(
         panels[0].imshow(image)
         shown = panels[1].imshow(values, cmap=COLOUR_MAP)
         panels[2].imshow(grey)
-        panels[2].imshow(values, cmap=COLOUR_MAP, alpha=_OPACITY)
+        panels[2].imshow(values, cmap=COLOUR_MAP, alpha=OPACITY)
         for axes, name in zip(panels, ("image", "RISE map", "overlay"), strict=True):
             bare(axes)
             axes.set_frame_on(False)
