@@ -226,9 +226,10 @@ class _Layout:
         for job in list(comparisons(self.jobs.values(), self.store)):
             self.steps.append(job.step)
             self.jobs[job.step.id] = job
-        if (job := bias_comparison(self.jobs.values(), self.store)) is not None:
-            self.steps.append(job.step)
-            self.jobs[job.step.id] = job
+        labs = bias_comparison(self.jobs.values(), self.store)
+        if labs is not None:
+            self.steps.append(labs.step)
+            self.jobs[labs.step.id] = labs
 
     def _groupings(self, dataset: Dataset) -> list[tuple[str, Mapping[str, str]]]:
         """Return the tags whose separability is measured with their values; "" stands for the classes."""

@@ -178,3 +178,9 @@ def test_one_run_at_a_time_in_a_workspace(tmp_path: Path) -> None:
         raise AssertionError("two runs held one workspace")
     with workspace.busy():
         pass
+
+
+def test_the_bias_lab_of_one_model_has_nobody_to_be_compared_with(plan, request_: RunRequest) -> None:
+    steps = plan(replace(request_, stages=("bias",), bias_words=("IN", "OUT"), bias_masks=0)).plan.steps
+    assert [step.kind for step in steps] == ["extract", "probe", "bias"]
+    assert (steps[-1].params["words"], steps[-1].params["rise_masks"]) == (("IN", "OUT"), 0)
