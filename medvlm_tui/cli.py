@@ -25,6 +25,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }
 _EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
+_PROTOCOLS_HELP = (
+    "repeatable (paper): linear SVM of the paper, of the poster, over a wider grid, with groups on one side; "
+    "nearest neighbours; a few images a class"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,7 +125,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stages", type=_names, metavar="LIST", help=f"of {','.join(STAGES)} ({','.join(DEFAULT_STAGES)})"
     )
-    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help="repeatable (paper)")
+    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
     parser.add_argument("--folds", type=int, help="cross-validation folds (5)")
     parser.add_argument("--hold-out", type=float, help="share held out for the test (0.2)")
     parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and bootstrap (0)")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.events import RunFinished
+from medvlm_tui.core.params import SATURATED
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.text import clean
@@ -34,6 +35,8 @@ def result_lines(plan: Plan, store: Store, finished: RunFinished) -> Iterator[st
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     for row in (header, *rows) if rows else ():
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    if any(row[-1].endswith("(saturated)") for row in rows):
+        yield SATURATED
     for warning in plan.warnings:
         yield f"warning: {clean(warning)}"
     if finished.out and Path(finished.out).is_dir():

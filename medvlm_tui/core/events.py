@@ -161,7 +161,8 @@ class Survey(Event):
     `models`: id, name, group, dim, gated, licence, state (ready or weights_missing), hint.
     `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, synthetic,
     warnings. `cells`: model, dataset, state (one of STATES), and where a result exists accuracy, std (fractions),
-    t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results.
+    t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has
+    key and numbers of every protocol with a result.
     """
 
     models: tuple[Mapping[str, Any], ...] = ()

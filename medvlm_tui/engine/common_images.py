@@ -55,7 +55,7 @@ class CommonImages:
             raise MedvlmError("the models have no held-out image in common", "probe them with the same split")
         first, rows = read[0][1], _positions(held[0], ids)
         classes = tuple(dict.fromkeys(name for _, probe in read for name in probe.record["classes"]))
-        groups = held_groups(cells[0].table, first, store)
+        groups = held_groups(first)
         return cls(
             classes,
             _renumbered(first, classes)[first.arrays["labels"][first.arrays["hold_out"]][rows]],

@@ -53,9 +53,10 @@ class FoldFit:
 def t_grid(protocol: str, dim: int) -> tuple[float, ...]:
     """Return the values of t, where C = t d / N with N the fold's training size.
 
-    `paper` and `tuned` are grids; `poster` sets C = 100 / N, which is the one value t = 100 / d.
+    `paper` and `tuned` are grids, `grouped` differs from `paper` in its split alone; `poster` sets C = 100 / N, which
+    is the one value t = 100 / d.
     """
-    grids = {"paper": PAPER_T_GRID, "tuned": TUNED_T_GRID, "poster": (100.0 / dim,)}
+    grids = {"paper": PAPER_T_GRID, "poster": (100.0 / dim,), "tuned": TUNED_T_GRID, "grouped": PAPER_T_GRID}
     if protocol not in grids:
         raise UsageError(f"unknown protocol {protocol}", f"choose from {', '.join(grids)}")
     return grids[protocol]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import ComparisonParams
+from medvlm_tui.core.params import LINEAR_PROTOCOLS, ComparisonParams
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
@@ -23,7 +23,7 @@ GATHERING: Mapping[str, tuple[str, int]] = {
     "similarity": ("tables", 2),
 }
 # Protocols with one classifier a fold and a final one, which predict the same held-out images for every model.
-COMPARED = frozenset({"paper", "poster", "tuned", "grouped"})
+COMPARED = frozenset(LINEAR_PROTOCOLS)
 # A comparison of one cell says nothing.
 _FEWEST = 2
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.params import (
+    LINEAR_PROTOCOLS,
     ProbeParams,
     ProjectionParams,
     RunRequest,
@@ -39,6 +40,11 @@ _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
     "bias": ("extract", "probe"),
     "statistics": ("extract", "probe"),
 }
+
+_NOT_LINEAR = (
+    "saliency and bias look into a linear classifier, and none of the protocols asked for ends in one\n"
+    f"ask for one of {', '.join(LINEAR_PROTOCOLS)} too"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,18 +181,22 @@ class _Layout:
 
         if "extract" in self.stages:
             add(extract, size, (), table)
-        for protocol in reversed(self.request.protocols) if "probe" in self.stages else ():
+        probes: dict[str, tuple[str, str]] = {}
+        for protocol in self.request.protocols if "probe" in self.stages else ():
             probe = f"probe:{cell}:{protocol}"
             inputs["probe"] = add(probe, asdict(ProbeParams(protocol, split)), (extract,))
+            probes[protocol] = (probe, inputs["probe"])
             if "statistics" in self.stages:
                 params = asdict(StatisticsParams(seed=self.request.seed))
                 add(f"statistics:{cell}:{protocol}", {**params, "protocol": protocol}, (probe,))
         self._add_distribution(cell, dataset, table, add)
-        if "saliency" in self.stages:
-            # The probe of the first protocol named, which the loop above reached last.
-            add(f"saliency:{cell}", asdict(self.request.saliency()), (extract, probe))
-        if "bias" in self.stages:
-            add(f"bias:{cell}", asdict(self.request.bias()), (extract, probe))
+        linear = next((probes[p] for p in self.request.protocols if p in LINEAR_PROTOCOLS and p in probes), None)
+        for stage, chosen in (("saliency", self.request.saliency), ("bias", self.request.bias)):
+            if stage in self.stages and linear is not None:
+                inputs["probe"] = linear[1]
+                add(f"{stage}:{cell}", asdict(chosen()), (extract, linear[0]))
+            elif stage in self.stages:
+                self.steps.append(Step(f"{stage}:{cell}", stage, model.spec.id, dataset.spec.id, blocked=_NOT_LINEAR))
 
     def _add_distribution(self, cell: str, dataset: Dataset, table: str, add: Callable[..., str]) -> None:
         """Add the maps, what is read off all of them, and the separability of the classes and of each tag."""

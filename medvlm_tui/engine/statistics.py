@@ -14,18 +14,16 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.params import StatisticsParams
-from medvlm_tui.core.store import Store, StoredResult
+from medvlm_tui.core.store import StoredResult
 from medvlm_tui.engine import metrics, summaries
-from medvlm_tui.engine.step_inputs import AGAIN, earlier_result, params_of
+from medvlm_tui.engine.step_inputs import earlier_result, params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
-from medvlm_tui.errors import MedvlmError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 # 200 resamples x 5,632 images x 8 bytes (HiCervix) = 9 MB a chunk.
 CHUNK = 200
-GROUPED = "grouped"
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
@@ -34,7 +32,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     probe = earlier_result(job, context, "probe")
     params = params_of(StatisticsParams, job.step.params)
     codes = probe.arrays["labels"][probe.arrays["hold_out"]].astype(np.int64)
-    groups = held_groups(job.inputs["extract"], probe, context.store)
+    groups = held_groups(probe)
     rng = np.random.default_rng(params.seed)
     draws: dict[str, list[Floats]] = {}
     for start in range(0, params.resamples, CHUNK):
@@ -55,18 +53,13 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def held_groups(table_key: str, probe: StoredResult, store: Store) -> Ints | None:
+def held_groups(probe: StoredResult) -> Ints | None:
     """Return the group (n_test,) of each held-out image under the protocol `grouped`, None under any other.
 
     An image without a group is a group of its own.
     """
-    if probe.record["protocol"] != GROUPED:
-        return None
-    table = store.tables.read(table_key)
-    if table is None:
-        raise MedvlmError("the features behind the probe are missing or damaged", AGAIN)
-    names = [table.groups[row] or f"\0{row}" for row in probe.arrays["hold_out"].tolist()]
-    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
+    groups = probe.arrays.get("group")
+    return None if groups is None else groups[probe.arrays["hold_out"]].astype(np.int64)
 
 
 def resample_weights(codes: Ints, resamples: int, rng: np.random.Generator, groups: Ints | None = None) -> Floats:

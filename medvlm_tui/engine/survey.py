@@ -10,7 +10,7 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.params import PROTOCOLS, RunRequest
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
@@ -35,13 +35,19 @@ def survey(request: RunRequest, workspace: Workspace, store: Store, latest: Late
     """Look at every model of the catalog and every dataset that is known, and at what the store has of each."""
     models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
     datasets = dict.fromkeys((*load_datasets(), *request.data))
-    everything = replace(request, models=tuple(dict.fromkeys(models)), datasets=tuple(datasets), stages=_ALL_STAGES)
+    everything = replace(
+        request,
+        models=tuple(dict.fromkeys(models)),
+        datasets=tuple(datasets),
+        stages=_ALL_STAGES,
+        protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
+    )
     prepared = lay_out(everything, workspace, store, "")
     steps: dict[tuple[str, str], list[Step]] = {}
     for step in prepared.plan.steps:
         steps.setdefault((step.model, step.dataset), []).append(step)
     cells = tuple(
-        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store, latest)
+        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store, latest, everything.protocols[0])
         for model in prepared.found_models
         for dataset in prepared.found_datasets
     )
@@ -90,15 +96,16 @@ def _dataset_row(found: DatasetInput) -> dict[str, Any]:
 
 
 def _cell(
-    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults
+    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults, wanted: str
 ) -> dict[str, Any]:
+    """Return a cell; its numbers are those of the protocol `wanted`, `probes` has every protocol's."""
     cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
     if dataset.dataset is None and not dataset.can_be_made:
         return {**cell, "state": "data_missing"}
     if model.problem is not None:
         return {**cell, "state": "weights_missing"}
     for step in steps:
-        if step.have:
+        if step.have and step.kind != "probe":
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
     for kind in ("project", "grid", "similarity", "saliency", "bias"):
         made = latest.of(kind, cell.get("table", ""))
@@ -107,10 +114,14 @@ def _cell(
     maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
     if maps:
         cell["maps"] = maps
-    if "probe" in cell:
-        numbers = summary(store, "probe", cell["probe"])
-        cell |= {
-            "state": "done",
-            **{name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
-        }
+    probes = {str(step.params["protocol"]): step.key for step in steps if step.kind == "probe" and step.have}
+    if probes:
+        cell["probes"] = {protocol: {"key": key, **_numbers(store, key)} for protocol, key in probes.items()}
+    if wanted in probes:
+        cell |= {"state": "done", "probe": probes[wanted], **_numbers(store, probes[wanted])}
     return cell
+
+
+def _numbers(store: Store, key: str) -> dict[str, Any]:
+    numbers = summary(store, "probe", key)
+    return {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}

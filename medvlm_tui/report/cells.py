@@ -73,6 +73,19 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a protocol without a grid of t says at one of its settings: a number of neighbours, of shots."""
+
+    setting: str
+    """`k` or `shots`."""
+    value: int | None
+    """None: all training images."""
+    n_train: int
+    """Training images that took part: the learning curve's axis."""
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One model on one dataset under one protocol: everything about it but the arrays."""
 
@@ -95,6 +108,9 @@ class Cell:
     probe_key: str
     statistics_key: str = ""
     interval: Interval | None = None
+    setting: str = ""
+    """`k = 5`, `16 shots`: the reading that `metrics` are of; empty for a protocol with one alone."""
+    readings: tuple[Reading, ...] = ()
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric of this name, None where the cell has none or it is undefined."""
@@ -247,10 +263,7 @@ class Gathered:
             protocol=str(record["protocol"]),
             feature=feature,
             classes=tuple(record["classes"]),
-            metrics=tuple(
-                _metric(name, record["metrics"][name], bounds.get(name))
-                for name in sorted(record["metrics"], key=_metric_order)
-            ),
+            metrics=_metrics(record["metrics"], bounds),
             n_train=int(record["n_train"]),
             n_test=int(record["n_test"]),
             d=int(record["d"]),
@@ -263,6 +276,11 @@ class Gathered:
             probe_key=step.key,
             statistics_key=statistics_key,
             interval=_interval(statistics),
+            setting=_setting(record),
+            readings=tuple(
+                Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
+                for one in record.get("readings", ())
+            ),
         )
 
     def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
@@ -303,6 +321,16 @@ class Gathered:
             parameters={name: record[name] for name in MAP_PARAMETERS if name in record},
             quality=record.get("quality", {}),
         )
+
+
+def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+    return tuple(_metric(name, values[name], bounds.get(name)) for name in sorted(values, key=_metric_order))
+
+
+def _setting(record: Mapping[str, Any]) -> str:
+    if "k" in record:
+        return f"k = {int(record['k'])}"
+    return f"{int(record['shots'])} shots" if "shots" in record else ""
 
 
 def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
+from medvlm_tui.core.params import LINEAR_PROTOCOLS
 from medvlm_tui.report.cells import Cell
 
 Mark = Literal["", "dagger", "star"]
@@ -33,8 +34,11 @@ def compare(cell: Cell, metric: str, source: str = "") -> Comparison | None:
 
     `source` is one of SOURCES, by default the one that printed the cell's protocol.
 
-    Another label view than the study's is another task, and is compared with nothing.
+    Another label view than the study's is another task, and a reading without the study's classifier another question:
+    they are compared with nothing.
     """
+    if cell.protocol not in LINEAR_PROTOCOLS:
+        return None
     ours = cell.metric(metric)
     if ours is None or ours.mean is None or cell.dataset.view not in _STUDY_VIEWS or not cell.model.published:
         return None

@@ -44,9 +44,10 @@ def _probes(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWri
         arrays, k = probe.arrays, len(cell.classes)
         truth = arrays["labels"][arrays["hold_out"]]
         ids = (cell.model.id, cell.dataset.spec.id, cell.protocol)
-        path = figures / f"{file_stem('confusion', *ids)}.png"
-        draw_confusion(path, cell, confusion_counts(truth, arrays["final_predicted"], k))
-        yield FileWritten(str(path), "figure")
+        if "final_predicted" in arrays:
+            path = figures / f"{file_stem('confusion', *ids)}.png"
+            draw_confusion(path, cell, confusion_counts(truth, arrays["final_predicted"], k))
+            yield FileWritten(str(path), "figure")
         path = figures / f"{file_stem('per_class', *ids)}.png"
         draw_per_class(path, cell, np.bincount(truth, minlength=k), per_class(truth, arrays["predicted_test"], k))
         yield FileWritten(str(path), "figure")

@@ -32,8 +32,8 @@ def projection_name(shown: Map) -> str:
 def write_predictions(path: Path, cell: Cell, table: FeatureTable, probe: StoredResult) -> None:
     """Write every (image, fold) prediction with its decision values.
 
-    part is test (fold 0 to F - 1: that fold's classifier; final: the one fitted to all the rest) or validation
-    (the fold whose classifier had not seen the image).
+    part is test (fold 0 to F - 1: that fold's, or that draw's, classifier; final: the one fitted to all the rest,
+    where the protocol has one) or validation (the fold whose classifier had not seen the image).
     """
     header = (*PREDICTIONS, *(f"score_{name}" for name in cell.classes))
     write_csv(path, header, _predictions(cell, table, probe.arrays))
@@ -53,7 +53,8 @@ def _predictions(cell: Cell, table: FeatureTable, arrays: Mapping[str, NDArray[A
     held_out = arrays["hold_out"].tolist()
     for fold, (scores, predicted) in enumerate(zip(arrays["scores_test"], arrays["predicted_test"], strict=True)):
         yield from _part(cell, table, "test", held_out, str(fold), predicted, scores)
-    yield from _part(cell, table, "test", held_out, "final", arrays["final_predicted"], arrays["final_scores"])
+    if "final_scores" in arrays:
+        yield from _part(cell, table, "test", held_out, "final", arrays["final_predicted"], arrays["final_scores"])
     for fold in range(len(arrays["scores_test"])):
         chosen = arrays["fold"] == fold
         rows = chosen.nonzero()[0].tolist()

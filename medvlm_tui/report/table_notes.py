@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
+from medvlm_tui.core.params import DRAWS, SATURATED, SHOTS
 from medvlm_tui.core.text import clean
 from medvlm_tui.report.cells import Cell
 from medvlm_tui.report.naming import dataset_title
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from medvlm_tui.report.tables import Column, Entry, Score
 
 SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
+_SETTINGS = {
+    "knn": "Each cell has the k of the best validation macro F1",
+    "few_shot": f"{SHOTS[-1]} training images a class, {DRAWS} draws",
+}
 _SOURCE_NAMES = {PAPER: "paper's", POSTER: "poster's"}
 
 
 def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[str, Verdicts | None]) -> tuple[str, ...]:
     """Return the notes of a table; `verdicts` dataset -> the comparison of its models, None where there is none."""
     entries = [entry for column in columns for entry in column.entries.values()]
-    lines = ["Mean ± standard deviation over the folds' classifiers on the hold-out."]
+    over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
+    lines = [f"Mean ± standard deviation over {over} classifiers on the hold-out."]
     if any(score.best for score in _all_scores(entries)):
         lines.append("Bold: best of the column.")
     lines += _tie_notes(cells, entries, verdicts)
@@ -36,10 +42,8 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
         lines.append("ⁿ: computed on another number of images than the published one.")
     saturated = sum(cell.saturated for cell in cells)
     if saturated:
-        lines.append(
-            f"The grid of t is saturated (training error 0 at every t) in {saturated} of {len(cells)} cells; "
-            "results.csv names them."
-        )
+        lines.append(f"{saturated} of {len(cells)} cells are {SATURATED}; results.csv names them.")
+    lines += [f"{_SETTINGS[protocol]}; readings.csv has the others." for protocol in _settings(cells)]
     return (*lines, *data_warnings(cells))
 
 
@@ -65,6 +69,11 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
         names = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in cells}
         lines.append(f"Models were not compared on {', '.join(names[d] for d in lacking)}: ties are not marked there.")
     return lines
+
+
+def _settings(cells: Sequence[Cell]) -> list[str]:
+    """Return the protocols among the cells whose scores are of one setting of several."""
+    return [protocol for protocol in dict.fromkeys(cell.protocol for cell in cells) if protocol in _SETTINGS]
 
 
 def _several(cells: Sequence[Cell], dataset: str) -> bool:

@@ -15,6 +15,9 @@ RESULTS = (
     "n_test", "d", "t", "saturated", "published", "delta",
 )  # fmt: skip
 FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
+READINGS = (
+    "model", "dataset", "label_view", "protocol", "feature", "setting", "value", "n_train", "metric", "mean", "std",
+)  # fmt: skip
 
 
 def write_results(path: Path, cells: Iterable[Cell]) -> None:
@@ -27,6 +30,14 @@ def write_folds(path: Path, cells: Iterable[Cell]) -> None:
     write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
 
 
+def write_readings(path: Path, cells: Iterable[Cell]) -> None:
+    """Write readings.csv: one row a (cell, setting, metric); a learning curve is mean against n_train.
+
+    `setting` is k (neighbours) or shots (training images a class); a value of `all` is every training image.
+    """
+    write_csv(path, READINGS, (row for cell in cells for row in _readings(cell)))
+
+
 def _results(cell: Cell) -> Iterator[Row]:
     for metric in cell.metrics:
         if metric.mean is None:
@@ -37,6 +48,15 @@ def _results(cell: Cell) -> Iterator[Row]:
             metric.mean, metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t,
             cell.saturated, *((comparison.published, comparison.delta) if comparison else (None, None)),
         )  # fmt: skip
+
+
+def _readings(cell: Cell) -> Iterator[Row]:
+    ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol, cell.feature)
+    for one in cell.readings:
+        value = "all" if one.value is None else one.value
+        for metric in one.metrics:
+            if metric.mean is not None:
+                yield (*ids, one.setting, value, one.n_train, metric.name, metric.mean, metric.std)
 
 
 def _folds(cell: Cell) -> Iterator[Row]:

@@ -64,6 +64,9 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
         for name, text in (("table.tex", latex.render(tables)), ("table.md", markdown.render(tables))):
             write_atomic(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
+    if any(cell.readings for cell in gathered.cells):
+        tidy.write_readings(out / "readings.csv", gathered.cells)
+        yield FileWritten(str(out / "readings.csv"), "table")
     if any(cell.interval for cell in gathered.cells) or gathered.pairs or gathered.rankings:
         write_statistics(out / "statistics.csv", gathered)
         yield FileWritten(str(out / "statistics.csv"), "table")

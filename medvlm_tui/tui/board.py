@@ -248,12 +248,21 @@ def _task(step: Step) -> Task:
 
 def _live(found: Cell, mine: list[Task]) -> Cell:
     """Return the cell as the run under way changes it."""
-    probe = next((task for task in mine if task.step.kind == "probe" and task.state == "done" and task.summary), None)
-    keys = {**found.keys, **{_kind(task): task.key for task in mine if task.state == "done" and task.key}}
-    if probe is not None:
-        found = _with_scores(found, probe.summary)
+    done = [task for task in mine if task.state == "done" and task.key]
+    # The run's first protocol is the one that is shown.
+    first = next((task.step.id for task in mine if task.step.kind == "probe"), "")
+    keys = {_kind(task): task.key for task in done if task.step.kind != "probe" or task.step.id == first}
+    probes = {
+        str(task.step.params.get("protocol", "paper")): records.reading(task.key, task.summary)
+        for task in done
+        if task.step.kind == "probe" and task.summary
+    }
+    shown = next((task for task in done if task.step.id == first and task.summary), None)
+    if shown is not None:
+        found = _with_scores(found, shown.summary)
+    found = replace(found, keys={**found.keys, **keys}, probes={**found.probes, **probes})
     maps = (task.key for task in mine if task.step.kind == "project" and task.state == "done" and task.key)
-    found = replace(found, keys=keys, maps=tuple(dict.fromkeys((*found.maps, *maps))))
+    found = replace(found, maps=tuple(dict.fromkeys((*found.maps, *maps))))
     for state in ("failed", "running", "queued"):
         task = next((task for task in mine if task.state == state), None)
         if task is not None:
@@ -264,9 +273,8 @@ def _live(found: Cell, mine: list[Task]) -> Cell:
 
 
 def _with_scores(found: Cell, summary: Mapping[str, Any]) -> Cell:
-    accuracy, std, macro_f1, t = (records.number(summary.get(name)) for name in ("accuracy", "std", "macro_f1", "t"))
-    saturated = bool(summary.get("saturated"))
-    return replace(found, accuracy=accuracy, std=std, macro_f1=macro_f1, t=t, saturated=saturated)
+    own = records.reading("", summary)
+    return replace(found, accuracy=own.accuracy, std=own.std, macro_f1=own.macro_f1, t=own.t, saturated=own.saturated)
 
 
 def _kind(task: Task) -> str:

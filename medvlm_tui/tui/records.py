@@ -47,6 +47,20 @@ class DatasetRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What one protocol says of a model on a dataset."""
+
+    key: str
+    """Of the result in the store."""
+    accuracy: float | None
+    """A fraction."""
+    std: float | None
+    macro_f1: float | None
+    t: float | None
+    saturated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What is known of one model on one dataset."""
 
@@ -61,6 +75,8 @@ class Cell:
     saturated: bool = False
     keys: Mapping[str, str] = field(default_factory=dict)
     """Kind of result (table, probe, project, saliency, grid, ...) -> key in the store."""
+    probes: Mapping[str, Reading] = field(default_factory=dict)
+    """Protocol -> its numbers; those above are of the protocol that is shown."""
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
@@ -115,9 +131,16 @@ def cell(record: Record) -> Cell:
         t=number(record.get("t")),
         saturated=bool(record.get("saturated")),
         keys={kind: str(record[kind]) for kind in kinds if record.get(kind)},
+        probes={str(name): reading(str(one.get("key", "")), one) for name, one in (record.get("probes") or {}).items()},
         maps=tuple(map(str, record.get("maps") or ())),
         note=_text(record, "hint"),
     )
+
+
+def reading(key: str, numbers: Record) -> Reading:
+    """Return the numbers of a survey's cell or of a result's summary."""
+    accuracy, std, macro_f1, t = (number(numbers.get(name)) for name in ("accuracy", "std", "macro_f1", "t"))
+    return Reading(key, accuracy, std, macro_f1, t, bool(numbers.get("saturated")))
 
 
 def number(value: object) -> float | None:

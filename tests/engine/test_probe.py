@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from medvlm_tui.core.events import Log, StepProgress
 from medvlm_tui.core.params import PAPER_T_GRID, ProbeParams, SplitParams
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.errors import Cancelled, MedvlmError
@@ -165,11 +166,24 @@ def test_a_class_without_images_is_left_out_and_said(tmp_path):
     assert any("empty" in warning for warning in record["warnings"])
 
 
-def test_identical_features_are_classified_somehow(tmp_path):
+def test_identical_features_are_refused(tmp_path):
     bench = Bench(tmp_path, table_of(np.ones((40, 3)), np.arange(40) % 2, names=("a", "b")))
-    record, arrays, _ = bench.run("probe", ProbeParams())
-    assert record["metrics"]["accuracy"]["mean"] == pytest.approx(0.5)
-    assert np.isfinite(arrays["scores_test"]).all()
+    with pytest.raises(MedvlmError, match="the same features for every image"):
+        bench.run("probe", ProbeParams())
+
+
+def test_constant_columns_are_reported_before_the_svm_runs(overlapping):
+    bench, _, _ = overlapping
+    record, _, events = bench.run("probe", ProbeParams())
+    said = [
+        i
+        for i, event in enumerate(events)
+        if isinstance(event, Log) and "1 of 8 features are the same" in event.message
+    ]
+    fits = [i for i, event in enumerate(events) if isinstance(event, StepProgress)]
+    assert said
+    assert said[0] < fits[0]
+    assert any("1 of 8 features" in warning for warning in record["warnings"])
 
 
 def test_cancel_stops_between_fits(tmp_path):

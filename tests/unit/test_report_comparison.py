@@ -46,6 +46,11 @@ def test_each_protocol_is_compared_where_it_was_published(cell: Cell) -> None:
     assert compare(replace(cell, protocol="tuned"), "accuracy").source == PAPER  # type: ignore[union-attr]
 
 
+def test_readings_without_the_studys_classifier_are_compared_with_nothing(cell: Cell) -> None:
+    for protocol in ("knn", "few_shot"):
+        assert compare(replace(cell, protocol=protocol), "accuracy") is None
+
+
 def test_another_task_or_model_is_compared_with_nothing(cell: Cell) -> None:
     assert compare(replace(cell, dataset=replace(cell.dataset, view="tumor")), "accuracy") is None
     assert compare(replace(cell, model=replace(cell.model, published="")), "accuracy") is None

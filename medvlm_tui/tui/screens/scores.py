@@ -135,7 +135,8 @@ def _metrics(record: Mapping[str, Any]) -> list[Text]:
     folds = record["metrics"].get("accuracy", {}).get("folds", ())
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
     lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
-    lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
+    if record["t"] is not None:
+        lines.append(Text(f"t {record['t']:g}" + (", saturated" if record["saturated"] else "")))
     for warning in record.get("warnings", ()):
         lines += [Text(part, style=YELLOW) for part in textwrap.wrap(f"! {clean(str(warning))}", WARNING_WIDTH)]
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from medvlm_tui.core.params import SATURATED
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.records import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY, YELLOW, letter, look
@@ -16,9 +17,11 @@ def percent(mean: float, std: float | None) -> str:
 
 def cell_detail(board: Board, cell: Cell, compact: bool) -> Text:
     """Return the lines on a cell, the model and the dataset; `compact` where there is width but no height."""
-    lines = [_state(cell), *_scores(cell)]
+    lines = [_state(cell), *_scores(cell), *_other_protocols(cell)]
     if compact:
         lines = [Text("   ").join(lines)]
+    if cell.saturated:
+        lines.append(Text(SATURATED, style=GREY))
     if cell.note:
         lines.append(Text(cell.note, style=look("failed").style if cell.state == "failed" else GREY))
     model, dataset = board.models.get(cell.model), board.datasets.get(cell.dataset)
@@ -46,6 +49,15 @@ def _scores(cell: Cell) -> list[Text]:
     if extra:
         lines.append(Text(extra.strip()))
     return lines
+
+
+def _other_protocols(cell: Cell) -> list[Text]:
+    shown = cell.keys.get("probe", "")
+    return [
+        Text(f"{protocol.replace('_', '-')} {percent(one.accuracy, one.std)}")
+        for protocol, one in cell.probes.items()
+        if one.key != shown and one.accuracy is not None
+    ]
 
 
 def _model(model: ModelRow, compact: bool) -> list[Text]:

@@ -1,0 +1,122 @@
+"""Hold-out and folds of a probe; under `grouped` with a group, or a cluster of look-alikes, on one side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.events import Event, StepProgress
+from medvlm_tui.core.params import ProbeParams
+from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
+from medvlm_tui.core.text import clean
+from medvlm_tui.engine.datasets.duplicates import clusters, exact_sets, near_pairs
+from medvlm_tui.engine.datasets.fingerprints import Fingerprint, fingerprints
+from medvlm_tui.engine.datasets.grouping import split_by_group
+from medvlm_tui.engine.datasets.splits import Split, split
+from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.errors import ImageError, MedvlmError
+
+_CLUSTERS_VERSION = 1
+# Fingerprints between two looks at the cancel flag: 128 photographs take under a second.
+_CHUNK = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The split of one probe."""
+
+    rows: Split
+    groups: NDArray[np.int32] | None = None
+    """(n,) number of each row's group, one of its own where it has none; None under a split by image."""
+    kind: str = ""
+    """What the groups are: `dataset` (its group ids) or `near_duplicates`."""
+
+    def record(self) -> dict[str, Any]:
+        """Return what the probe's record says of the groups."""
+        if self.groups is None:
+            return {"grouping": None}
+        sizes = np.bincount(self.groups)
+        shared = int((sizes > 1).sum())
+        return {"grouping": {"kind": self.kind, "groups": len(sizes), "shared": shared, "largest": int(sizes.max())}}
+
+
+def divide(
+    table: FeatureTable, params: ProbeParams, job: Job, context: StepContext
+) -> Generator[Event, None, Division]:
+    """Yield progress; return the split of the protocol.
+
+    `grouped` keeps the dataset's groups (patient, slide, lesion) together; where it names none, images that show the
+    same picture. Raises MedvlmError where neither is possible, and what `split` and `split_by_group` raise.
+    """
+    if params.protocol != "grouped":
+        return Division(split(table.labels, params.split))
+    names, kind = list(table.groups), "dataset"
+    if not any(names):
+        of_sample = yield from look_alikes(job.dataset, job, context)
+        names, kind = [of_sample.get(image, "") for image in table.ids], "near_duplicates"
+        if not any(names):
+            raise MedvlmError(
+                f"{job.step.dataset} names no groups, and no two of its images show the same picture",
+                "there is nothing to keep on one side: use the protocol paper, or give a CSV with a group column",
+            )
+    return Division(split_by_group(table.labels, names, params.split), _numbers(names), kind)
+
+
+def short_folds(division: Split, codes: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+    """Return a sentence for each fold that some class is not validated on."""
+    notes = []
+    for fold in range(int(division.fold.max()) + 1):
+        missing = np.setdiff1d(np.arange(len(classes)), codes[division.validation(fold)])
+        if len(missing):
+            named = ", ".join(clean(classes[c]) for c in missing)
+            notes.append(f"fold {fold} is validated without {named}: its validation scores are over the other classes")
+    return notes
+
+
+def look_alikes(dataset: Dataset, job: Job, context: StepContext) -> Generator[Event, None, dict[str, str]]:
+    """Yield progress; return {sample id: name of its cluster} of the images that others show too.
+
+    Kept in the store under the dataset's digest: every model asks the same.
+    """
+    key = of_record(["look_alikes", _CLUSTERS_VERSION, dataset.digest])
+    known = context.store.result(key)
+    if known is None:
+        number = yield from _cluster_numbers(dataset.samples, job, context)
+        context.store.put_result(key, {"cluster": number}, {"images": len(number), "clusters": int(number.max()) + 1})
+    else:
+        number = known.arrays["cluster"]
+    return {
+        sample.id: f"picture {cluster}"
+        for sample, cluster in zip(dataset.samples, number.tolist(), strict=True)
+        if cluster >= 0
+    }
+
+
+def _cluster_numbers(
+    samples: Sequence[Sample], job: Job, context: StepContext
+) -> Generator[Event, None, NDArray[np.int32]]:
+    """Yield progress; return (n,) the number of each sample's cluster, -1 for one that stands alone."""
+    found: list[Fingerprint | ImageError] = []
+    workers = job.request.workers or os.cpu_count() or 1
+    for start in range(0, len(samples), _CHUNK):
+        context.check()
+        yield StepProgress(job.step.id, start, len(samples), unit="images compared")
+        found += fingerprints(samples[start : start + _CHUNK], workers, lambda _: context.check())
+    readable = [f if isinstance(f, Fingerprint) else None for f in found]
+    links = [(rows[0], other) for rows in exact_sets(readable) for other in rows[1:]]
+    links += [(first, second) for first, second, _ in near_pairs(readable)]
+    number = np.full(len(samples), -1, dtype=np.int32)
+    for cluster, members in enumerate(clusters(len(samples), links)):
+        number[members] = cluster
+    return number
+
+
+def _numbers(names: Sequence[str]) -> NDArray[np.int32]:
+    alone = [name or f"\0{row}" for row, name in enumerate(names)]
+    return np.unique(np.array(alone), return_inverse=True)[1].astype(np.int32)
