@@ -79,7 +79,6 @@ def first_read(place: Path) -> float:
 
 def cached_run_s(folder: Path) -> float | None:
     """Return the seconds of a run that finds everything stored, None when the packaged weights are not installed."""
-    from medvlm_tui.core.events import RunFinished
     from medvlm_tui.core.params import RunRequest
     from medvlm_tui.core.workspace import Workspace
     from medvlm_tui.service.inline import Engine
@@ -92,16 +91,15 @@ def cached_run_s(folder: Path) -> float | None:
         offline=True,
     )
     seconds: list[float] = []
-    for number in range(4):
+    for _ in range(4):
         began = time.perf_counter()
         engine = Engine(Workspace(folder / "workspace"))
         try:
-            prepared = engine.plan(request, f"run{number}", lambda event: None)
-            events = list(engine.run(prepared, lambda: False))
+            _prepared, finished = engine.run(request, "batch", lambda: False, lambda said: None)
         finally:
             engine.close()
         seconds.append(time.perf_counter() - began)
-        if any(isinstance(event, RunFinished) and event.exit_code for event in events):
+        if finished.exit_code:
             return None
     return statistics.median(seconds[1:])
 

@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
     "encode": ("medvlm_tui.commands.encode", "features of a few images, as an .npz file"),
     "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
+    "attach": ("medvlm_tui.commands.attach", "the run under way, or the last one; leaving does not stop it"),
+    "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }
 _EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."

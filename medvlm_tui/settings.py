@@ -49,6 +49,8 @@ class Settings:
     """The settings file, whether it exists or not."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """RunRequest fields that the file or the environment sets."""
+    engine_idle_s: float = 600.0
+    """How long an engine that nobody needs stays."""
 
 
 def config_file() -> Path:
@@ -63,6 +65,7 @@ def load(workspace: str | None = None) -> Settings:
     datasets = table.pop("datasets", {})
     chosen = workspace or os.environ.get("MEDVLM_WORKSPACE") or table.pop("workspace", None)
     table.pop("workspace", None)
+    idle = table.pop("engine_idle_minutes", 10)
     values = checked(table, path)
     if not isinstance(datasets, dict) or not all(isinstance(d, dict) for d in datasets.values()):
         raise UsageError(f"{path}: [datasets.NAME] must be tables", "[datasets.brain_mr] root = '/data/brain_mri'")
@@ -71,7 +74,19 @@ def load(workspace: str | None = None) -> Settings:
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
         values["offline"] = True
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
-    return Settings(root.absolute(), path, values)
+    return Settings(root.absolute(), path, values, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path))
+
+
+def _idle_s(minutes: Any, path: Path) -> float:
+    try:
+        seconds = 60 * float(minutes)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(minutes, bool) or not seconds >= 0:
+        raise UsageError(
+            f"{path}: engine_idle_minutes = {minutes!r} is no number of minutes", "engine_idle_minutes = 10"
+        )
+    return seconds
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from medvlm_tui.core.events import (
     PlanReady,
     ResultReady,
     RunFinished,
+    RunRefused,
     StepFailed,
     StepProgress,
     StepSkipped,
@@ -73,6 +74,8 @@ def line_of(event: Event) -> str:
             return f"FAIL  {event.step}: {event.error}" + (f"\n      {event.hint}" if event.hint else "")
         case StepSkipped():
             return f"skip  {event.step}: {event.reason}"
+        case RunRefused():
+            return f"nothing ran: {event.error}" + (f"\n      {event.hint}" if event.hint else "")
         case RunFinished():
             counts = f"{event.done} done, {event.cached} had, {event.failed} failed, {event.skipped} skipped"
             return f"run finished in {event.seconds:.1f} s: {counts}"

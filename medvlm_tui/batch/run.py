@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from medvlm_tui.batch.display import Display, choose_display
+from medvlm_tui.batch.display import Display, JsonDisplay, choose_display
 from medvlm_tui.batch.summary import plan_lines, result_lines
-from medvlm_tui.core.events import Event, RunFinished
+from medvlm_tui.core.events import RunRefused
+from medvlm_tui.core.logs import log_to
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.workspace import Workspace, new_run_id
-from medvlm_tui.errors import Cancelled, ExitCode
+from medvlm_tui.core.runs import Said
+from medvlm_tui.core.secrets import leave_no_core
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.errors import ExitCode
 from medvlm_tui.service.inline import Engine
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +39,76 @@ class BatchOptions:
 
 @dataclass(slots=True)
 class _Stop:
-    """Set by the first SIGINT or SIGTERM; the second one leaves at once."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP; the second SIGINT or SIGTERM leaves at once."""
 
     requested: bool = False
+    terminals: tuple[int, ...] = field(default_factory=lambda: tuple(filter(os.isatty, (1, 2))))
+    """Which of stdout and stderr are a terminal."""
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if number == signal.SIGHUP:
+            self.requested = True
+            self.forget_lost_terminals()
+        elif self.requested:
+            for child in multiprocessing.active_children():
+                child.kill()
             os._exit(ExitCode.INTERRUPTED)
-        self.requested = True
-        if sys.stderr.isatty() or number == signal.SIGINT:
-            os.write(2, b"\nstopping; once more to leave at once\n")
+        else:
+            self.requested = True
+            with suppress(OSError):  # nobody may be there to read it
+                os.write(2, b"\nstopping; once more to leave at once\n")
+
+    def forget_lost_terminals(self) -> None:
+        """Let what is still written go nowhere, so that the end of the run is as orderly as ever."""
+        for number in self.terminals:
+            try:
+                termios.tcgetattr(number)
+            except (OSError, termios.error):
+                _to_nowhere(number)
+
+
+def _to_nowhere(number: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+class _Audience:
+    """Shows events as long as somebody sees them: a lost terminal costs a run nothing, a closed pipe ends it."""
+
+    def __init__(self, display: Display, stop: _Stop) -> None:
+        self._display, self._stop = display, stop
+
+    def __call__(self, said: Said) -> None:
+        if isinstance(said.event, RunRefused) and not isinstance(self._display, JsonDisplay):
+            return  # what kept a run from beginning is the command's error message
+        try:
+            self._display.show(said.event)
+        except BrokenPipeError:
+            _to_nowhere(1)
+            self._stop.requested = True
+        except OSError:
+            self._stop.forget_lost_terminals()
 
 
 def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> int:
     """Run and return the exit code; raises MedvlmError when nothing could start."""
+    leave_no_core()
     engine = Engine(Workspace(workspace))
+    log_to(engine.workspace.logs / "engine.log")
     try:
-        display = choose_display(options.json, sys.stdout, sys.stderr)
         if options.dry_run:
             return _dry_run(engine, request, options)
+        display = choose_display(options.json, sys.stdout, sys.stderr)
         with _stoppable() as stop, display:
-            prepared = engine.plan(request, new_run_id(), partial(_show_unless_stopped, stop, display))
-            last = _show(engine.run(prepared, lambda: stop.requested), display)
+            audience = _Audience(display, stop)
+            prepared, last = engine.run(request, "batch", lambda: stop.requested, audience)
         if not options.json:
             for line in result_lines(prepared.plan, engine.store, last):
                 print(line)
         return last.exit_code
     finally:
         engine.close()
-
-
-def _show_unless_stopped(stop: _Stop, display: Display, event: Event) -> None:
-    """Show what happens before the run; raises Cancelled when the user asked to stop meanwhile."""
-    if stop.requested:
-        raise Cancelled("cancelled before the run began", "run the same command again")
-    display.show(event)
-
-
-def _show(events: Iterator[Event], display: Display) -> RunFinished:
-    """Show every event; the engine puts its files in order after the last one, so none is left unread."""
-    last: Event | None = None
-    for last in events:
-        display.show(last)
-    assert isinstance(last, RunFinished)
-    return last
 
 
 def _dry_run(engine: Engine, request: RunRequest, options: BatchOptions) -> int:
@@ -91,8 +123,10 @@ def _dry_run(engine: Engine, request: RunRequest, options: BatchOptions) -> int:
 
 @contextmanager
 def _stoppable() -> Iterator[_Stop]:
+    """Stop at a signal; one that is ignored already stays so (`nohup`)."""
     stop = _Stop()
-    previous = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop.handle) for number in heeded}
     try:
         yield stop
     finally:

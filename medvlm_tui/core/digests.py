@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,8 @@ class FileDigests:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self.check: Callable[[], None] | None = None
+        """Called before each file: it may raise, so that whoever waits for many files can stop."""
         self._known: dict[str, str] = {}
         self._dirty = False
         if path is not None and path.exists():
@@ -64,6 +66,8 @@ class FileDigests:
 
     def of(self, path: Path) -> str:
         """Return the digest of `path`; raises OSError when it cannot be read."""
+        if self.check is not None:
+            self.check()
         stat = os.stat(path)
         key = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
         if key not in self._known:

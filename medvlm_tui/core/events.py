@@ -27,12 +27,25 @@ STATES = (
 class Event:
     """Base of all events; `type` in the JSON line is the class name."""
 
+    at: float = field(default=0.0, kw_only=True)
+    """When it was said, in seconds since the epoch; 0 until the engine passes it on."""
     registry: ClassVar[dict[str, type[Event]]] = {}
 
 
 def _register(cls: type[Event]) -> type[Event]:
     Event.registry[cls.__name__] = cls
     return cls
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class RunAsked(Event):
+    """The first event of a run: `request` is `RunRequest.to_record()`; what follows until its plan prepares it."""
+
+    run_id: str
+    request: Mapping[str, Any]
+    by: str = ""
+    """Who does it: `engine` or `batch`."""
 
 
 @_register
@@ -185,6 +198,43 @@ class RunFinished(Event):
     skipped: int
     seconds: float
     out: str = ""
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class RunRefused(Event):
+    """The last event of a run that could not begin or go on; without a `run_id` of one that was not even tried."""
+
+    run_id: str
+    error: str
+    hint: str
+    exit_code: int
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class CancelAsked(Event):
+    """Somebody asked to stop the run under way."""
+
+    run_id: str
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class Attached(Event):
+    """A front end has come: until `CaughtUp` it is told of the last run; `run_id` is empty where there was none."""
+
+    run_id: str
+    running: bool
+
+
+@_register
+@dataclass(frozen=True, slots=True)
+class CaughtUp(Event):
+    """From here on the front end hears what happens; a run without an end that is not `running` was killed."""
+
+    run_id: str
+    running: bool
 
 
 def to_record(event: Event) -> dict[str, Any]:

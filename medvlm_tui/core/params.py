@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from medvlm_tui.core.specs import Precision
@@ -229,6 +230,16 @@ class RunRequest:
         lists = {key: tuple(value) for key, value in record.items() if isinstance(value, list)}
         return cls(**{**record, **lists})
 
+    def with_absolute_paths(self) -> RunRequest:
+        """Return the request for another process, which may stand in another directory."""
+        models = tuple(
+            f"local:{_absolute(name.removeprefix('local:'))}" if name.startswith("local:") else name
+            for name in self.models
+        )
+        data = {name: _absolute(path) for name, path in self.data.items()}
+        weights = {name: _absolute(path) for name, path in self.weights.items()}
+        return replace(self, models=models, data=data, weights=weights, out=_absolute(self.out) if self.out else "")
+
     def split(self) -> SplitParams:
         """The split that every model of the run shares."""
         return SplitParams(hold_out=self.hold_out, folds=self.folds, seed=self.seed)
@@ -254,3 +265,7 @@ class RunRequest:
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
         return replace(base, images=tuple(i.strip() for i in self.rise_images.split(",") if i.strip()))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

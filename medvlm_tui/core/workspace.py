@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from medvlm_tui.errors import StoreError
+
+LOCK = "run.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that has a run under way in a workspace."""
+
+    by: str = ""
+    """`engine` or `batch`; empty where it could not be read."""
+    pid: int = 0
+    host: str = ""
+
+    @property
+    def who(self) -> str:
+        """The process in words."""
+        name = {"engine": "the engine's", "batch": "a --batch run"}.get(self.by, "another program's")
+        return f"{name}, process {self.pid} on {self.host}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +51,18 @@ class Workspace:
         return self.root / "logs"
 
     @property
+    def runs(self) -> Path:
+        """A folder a run."""
+        return self.root / "runs"
+
+    @property
     def phantom(self) -> Path:
         """Where the built-in phantom is made."""
         return self.root / "phantom"
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run's events.jsonl lies."""
-        return self.root / "runs" / run_id
+        return self.runs / run_id
 
     def export_directory(self, run_id: str) -> Path:
         """Where a run's tables and figures go unless the user said otherwise."""
@@ -46,7 +71,7 @@ class Workspace:
     def make(self) -> None:
         """Make the folders; raises StoreError when the place refuses."""
         try:
-            for folder in (self.root, self.logs, self.root / "runs"):
+            for folder in (self.root, self.logs, self.runs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
@@ -61,22 +86,60 @@ class Workspace:
             )
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Hold the workspace for one run; raises StoreError when a run is under way in it."""
+    def busy(self, by: str) -> Iterator[None]:
+        """Hold the workspace for one run of `by` (engine or batch); raises StoreError when one is under way in it."""
         self.make()
-        descriptor = os.open(self.root / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise StoreError(
-                f"a run is under way in the workspace {self.root}",
-                "wait for it, cancel it, or use another --workspace",
-            ) from error
-        try:
+            if not _taken(descriptor):
+                raise self._is_busy()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(Holder(by, os.getpid(), socket.gethostname()))).encode(), 0)
             yield
         finally:
             os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """Return who has a run under way in this workspace, None when nobody has."""
+        try:
+            descriptor = os.open(self.root / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return _read_holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _is_busy(self) -> StoreError:
+        holder = self.holder()
+        who = f" ({holder.who})" if holder is not None and holder.by else ""
+        return StoreError(
+            f"a run is under way in the workspace {self.root}{who}",
+            "`medvlm-tui attach` watches it, `medvlm-tui cancel` ends it; or use another --workspace",
+        )
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock; somebody who only looks whether it is held has it for a moment too."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _read_holder(descriptor: int) -> Holder:
+    try:
+        record = json.loads(os.pread(descriptor, 4096, 0))
+        return Holder(str(record["by"]), int(record["pid"]), str(record["host"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()  # it has the lock and has not written yet who it is
 
 
 def new_run_id() -> str:

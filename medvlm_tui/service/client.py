@@ -1,4 +1,4 @@
-"""What a front end holds: an engine in a process of its own, spoken to in JSON lines on its pipes.
+"""What a front end holds: the workspace's engine, found at its socket or started, spoken to in JSON lines.
 
 Knows neither the engine's code nor any screen.
 """
@@ -6,130 +6,189 @@ Knows neither the engine's code nor any screen.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from medvlm_tui import __version__
 from medvlm_tui.core.events import Event, Log, from_json
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.service import address
+from medvlm_tui.service.launcher import Launcher
+from medvlm_tui.service.wire import LINE_LIMIT_BYTES, Command, Hello, command_line, is_own_peer, read_hello
 
-# A survey of every model times every dataset is one line of some 200 kB; asyncio's own limit is 64 kB.
-LINE_LIMIT_BYTES = 64 << 20
-GRACE_S = 2.0
-# Libraries that draw progress bars or ask terminals would only fill the log.
-_QUIET = {
-    "TQDM_DISABLE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-
-Command = Mapping[str, Any]
-"""`{"cmd": "survey" | "plan" | "run", "request": RunRequest.to_record()}`, `{"cmd": "cancel"}`, `{"cmd": "quit"}`."""
+# Starting imports some modules; a loaded machine takes its time.
+START_PATIENCE_S = 60.0
+# An engine that was replaced, or that could not keep a stopped front end, is found again within this time.
+AGAIN_PATIENCE_S = 3.0
+HELLO_PATIENCE_S = 20.0
+_POLL_S = 0.05
 
 
 class EngineStoppedError(MedvlmError):
-    """The engine's process ended without having been asked to."""
+    """No engine is there, or it ended by itself."""
 
 
 class Client(Protocol):
     """One engine, as a front end sees it."""
 
     async def start(self) -> None:
-        """Start the engine; raises EngineStoppedError when it cannot be started."""
+        """Find the engine or start it, and watch it; raises EngineStoppedError when neither is possible."""
 
     async def send(self, command: Command) -> None:
         """Send one command; raises EngineStoppedError when nobody listens."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield what the engine says; raises EngineStoppedError when it ends by itself, returns after `stop`."""
+        """Yield what the engine says; raises EngineStoppedError when it ends by itself, returns after `leave`."""
 
-    async def stop(self) -> None:
-        """Ask the engine to quit, and end it after a grace of 2 s."""
+    async def leave(self) -> None:
+        """Go away; the engine and its run go on."""
 
 
 class EngineClient:
-    """An engine started as a child process for one workspace."""
+    """The engine of one workspace."""
 
-    def __init__(self, workspace: Path, command: Sequence[str] | None = None) -> None:
-        """`command` replaces the engine's own command line (tests)."""
+    def __init__(self, workspace: Path, command: Sequence[str] = ()) -> None:
+        """`command` replaces the one that starts an engine (tests)."""
         self.workspace = workspace
         self.log_path = workspace / "logs" / "engine.log"
-        self._command = list(command or [sys.executable, "-m", "medvlm_tui.service.server"])
-        self._command += ["--workspace", str(workspace)]
-        self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
+        self.hello = Hello()
+        self._launcher = Launcher(workspace, self.log_path, command)
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._leaving = False
 
     async def start(self) -> None:
-        """Start the child in a session of its own, so that the terminal's signals never reach it."""
-        self._stopping = False
-        try:
-            self.log_path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.log_path, "ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._command,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=log,
-                    env={**os.environ, **_QUIET},
-                    limit=LINE_LIMIT_BYTES,
-                    start_new_session=True,
-                )
-        except OSError as error:
+        """Find the engine or start one, and watch it; raises EngineStoppedError, or the MedvlmError it failed with."""
+        self._leaving = False
+        if await self.connect() and not self._fits():
+            await self._send_away()
+        if self._writer is None:
+            await self._launch()
+        await self.send({"cmd": "watch"})
+
+    async def connect(self) -> bool:
+        """Go to the engine that the workspace names; returns False when there is none (any more)."""
+        self._close()
+        found = address.read(self.workspace)
+        if found is None:
+            return False
+        if found.host != address.here(Path(found.socket)).host and not Path(found.socket).exists():
             raise EngineStoppedError(
-                f"the engine could not be started: {error}", "check the workspace's path"
-            ) from error
+                f"the engine of {self.workspace} runs on {found.host}", f"go there: ssh {found.host} medvlm-tui attach"
+            )
+        try:
+            reader, writer = await asyncio.open_unix_connection(found.socket, limit=LINE_LIMIT_BYTES)
+        except OSError:
+            return False  # the engine was killed: its address is left
+        if not is_own_peer(writer.get_extra_info("socket")):
+            writer.close()
+            raise EngineStoppedError(f"another user listens at {found.socket}", f"remove {self.workspace}/engine.json")
+        try:
+            hello = read_hello(await asyncio.wait_for(_line(reader), HELLO_PATIENCE_S))
+        except TimeoutError as error:
+            writer.close()
+            raise EngineStoppedError("the engine does not answer", f"kill {found.pid}; then start again") from error
+        if hello is None:
+            writer.close()
+            return False  # it was just leaving
+        self.hello, self._reader, self._writer = hello, reader, writer
+        return True
 
     async def send(self, command: Command) -> None:
         """Send one command; raises EngineStoppedError when the engine is gone."""
-        pipe = self._process.stdin if self._process else None
-        if pipe is None or pipe.is_closing():
+        writer = self._writer
+        if writer is None or writer.is_closing():
             raise self._stopped()
         try:
-            pipe.write(json.dumps(command).encode() + b"\n")
-            await pipe.drain()
-        except (BrokenPipeError, ConnectionResetError) as error:
+            writer.write(command_line(command))
+            await writer.drain()
+        except OSError as error:
             raise self._stopped() from error
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield events until the engine ends; a line that is no event becomes a warning."""
-        process = self._process
-        if process is None or process.stdout is None:
+        if self._reader is None:
             raise self._stopped()
-        while line := await process.stdout.readline():
-            yield parse(line)
-        await process.wait()
-        if not self._stopping:
-            raise self._stopped()
+        if others := self.hello.differing() if self.hello.busy else []:
+            words = f"the engine was started with another {', '.join(others)}: yours holds from its next start"
+            yield Log("warning", words)
+        while True:
+            while line := await _line(self._reader):
+                yield parse(line)
+            if self._leaving:
+                return
+            if not await self._again():
+                raise self._stopped()
 
-    async def stop(self) -> None:
-        """Ask the engine to quit; after 2 s end it, with every process it started."""
-        self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        try:
-            await self.send({"cmd": "quit"})
-            await asyncio.wait_for(process.wait(), GRACE_S)
-        except (EngineStoppedError, TimeoutError):
-            self._kill(process)
-            await process.wait()
+    async def leave(self) -> None:
+        """Close the connection."""
+        self._leaving = True
+        self._close()
 
-    def _kill(self, process: asyncio.subprocess.Process) -> None:
-        """Kill the child's whole session: its workers hold devices and would outlive it."""
-        try:
-            os.killpg(process.pid, 9)
-        except ProcessLookupError:
-            return
+    def _fits(self) -> bool:
+        """Say whether this engine can be ours; raises EngineStoppedError when it can neither be ours nor go."""
+        if self.hello.is_ours:
+            # Variables that were set since (a token) hold for a new engine only; a busy one is not disturbed.
+            return self.hello.busy or self.hello.others > 0 or not self.hello.differing()
+        if self.hello.busy:
+            raise EngineStoppedError(
+                f"the engine of this workspace is of release {clean(self.hello.version)} (this is {__version__})"
+                " and has a run under way",
+                "wait for its end, or `medvlm-tui cancel`; then start again",
+            )
+        return False
+
+    async def _send_away(self) -> None:
+        """Ask an idle engine to leave, and wait until it has closed its door."""
+        await self.send({"cmd": "quit"})
+        assert self._reader is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGAIN_PATIENCE_S):
+                while await _line(self._reader):
+                    continue
+        self._close()
+
+    async def _launch(self) -> None:
+        """Start an engine and go to it; of two that start one at once, both find the one that was quicker."""
+        async with self._launcher:
+            try:
+                async with asyncio.timeout(START_PATIENCE_S):
+                    while not await self.connect() or not self.hello.is_ours:
+                        await self._launcher.ensure_running()
+                        await asyncio.sleep(_POLL_S)
+            except TimeoutError as error:
+                hint = last_lines(self.log_path)
+                raise EngineStoppedError("the engine did not start in time", hint) from error
+
+    async def _again(self) -> bool:
+        """Go back to an engine that lives on, or that took the place of the one that went."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGAIN_PATIENCE_S):
+                while not await self.connect():
+                    await asyncio.sleep(_POLL_S)
+                await self.send({"cmd": "watch"})
+                return self.hello.is_ours
+        return False
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
 
     def _stopped(self) -> EngineStoppedError:
-        code = self._process.returncode if self._process else None
-        how = "has not been started" if self._process is None else f"stopped by itself (exit status {code})"
+        how = f"stopped by itself (process {self.hello.pid})" if self.hello.pid else "has not been started"
         return EngineStoppedError(f"the engine {how}", last_lines(self.log_path))
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line, nothing at the end."""
+    try:
+        return await reader.readline()
+    except OSError:
+        return b""
 
 
 def parse(line: bytes) -> Event:

@@ -1,124 +1,245 @@
-"""The engine process: commands as JSON lines on stdin, events as JSON lines on stdout.
-
-    {"cmd": "survey" | "plan" | "run", "request": {...}}   {"cmd": "cancel"}   {"cmd": "quit"}
-
-stdout is duplicated for events and then pointed at stderr (a log file), so that no library's print can
-break the protocol. When the client goes away the run is cancelled; what was computed is stored.
-"""
+"""The engine's process: one a workspace, behind its door; it outlives every front end."""
 
 from __future__ import annotations
 
-import argparse
-import json
+import asyncio
 import logging
+import multiprocessing
 import os
-import queue
-import sys
+import secrets
+import signal
 import threading
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, TextIO
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from medvlm_tui.core.events import Event, Log, PlanReady, RunFinished, to_json
+from medvlm_tui import __version__
+from medvlm_tui.core import runs
+from medvlm_tui.core.events import (
+    Attached,
+    CancelAsked,
+    CaughtUp,
+    Event,
+    Log,
+    PlanReady,
+    RunAsked,
+    RunFinished,
+    RunRefused,
+    to_json,
+)
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.workspace import Workspace, new_run_id
-from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
+from medvlm_tui.core.secrets import redact
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.errors import ExitCode, MedvlmError
+from medvlm_tui.service import address
+from medvlm_tui.service.door import Door, Guest
+from medvlm_tui.service.engine_thread import EngineThread
 from medvlm_tui.service.inline import Engine
+from medvlm_tui.service.wire import GREETING, PROTOCOL, Command, Hello, surroundings
 
-Command = dict[str, Any]
+# A worker holds a device; starting another costs some seconds.
+WORKER_IDLE_S = 60.0
+TICK_S = 1.0
+# A front end that has just started the engine needs a moment to come in.
+_LEAST_IDLE_S = 5.0
+# A step that is cancelled ends within a second; a thread that hangs in a foreign file system ends with the process.
+_PATIENCE_S = 4.0
+_log = logging.getLogger(__name__)
 
 
 class Server:
-    """Answers one client's commands, one after the other; `cancel` reaches a run at once."""
+    """Takes commands at the door; runs in one thread, looks around in another."""
 
-    def __init__(self, engine: Engine, out: TextIO) -> None:
-        self._engine = engine
-        self._out = out
-        self._cancel = threading.Event()
-        self._commands: queue.Queue[Command] = queue.Queue()
+    def __init__(self, workspace: Workspace, idle_s: float) -> None:
+        self.workspace = workspace
+        self._idle_s = max(idle_s, _LEAST_IDLE_S)
+        self._salt = secrets.token_hex(8)
+        self.door = Door(address.socket_path(workspace.root), self._hello, self._handle)
+        self._runs, self._looks = EngineThread("runs", workspace), EngineThread("looks", workspace)
+        self._run: threading.Event | None = None
+        """Set to cancel the run under way; None while there is none."""
+        self._run_id, self._ended = "", True
+        self._leaving = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._worker_since = 0.0
+        """When the last run ended whose worker may still hold a device; 0 when there is none."""
 
-    def serve(self, lines: TextIO) -> None:
-        """Work until `quit` or the end of `lines`."""
-        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
-        while True:
-            command = self._commands.get()
-            if command.get("cmd") == "quit":
-                return
+    async def serve(self, ready: Callable[[], None]) -> int:
+        """Serve until nobody needs the engine any more; raises MedvlmError when it cannot begin."""
+        await asyncio.gather(self._runs.open(), self._looks.open())
+        await self.door.open()
+        address.write(self.workspace.root, self._own_address)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
+        ready()
+        _log.info("engine %s listens at %s", __version__, self.door.path)
+        await self._until_leaving()
+        return await self._end()
+
+    # -- coming and going --------------------------------------------------------------------------
+
+    async def _until_leaving(self) -> None:
+        needed = time.monotonic()
+        while not self._leaving.is_set():
             try:
-                self._answer(command)
-            except MedvlmError as error:
-                self._fail(command, error)
-            except BrokenPipeError:
+                await asyncio.wait_for(self._leaving.wait(), TICK_S)
+            except TimeoutError:
+                now = time.monotonic()
+            else:
                 return
-            except Exception as error:
-                logging.getLogger(__name__).exception("command %s", command.get("cmd"))
-                self._fail(command, MedvlmError(f"{type(error).__name__}: {error}", "the traceback is in engine.log"))
+            if self._run is not None or self.door.guests:
+                needed = now
+            if now - needed > self._idle_s:
+                self.leave("nobody needs it")
+            elif self._run is None and address.read(self.workspace.root) != self._own_address:
+                self.leave("the workspace is no longer its own")
+            await self._free_worker(now)
 
-    def _listen(self, lines: TextIO) -> None:
-        for line in lines:
-            try:
-                command = json.loads(line)
-            except ValueError:
-                logging.getLogger(__name__).error("not a command: %.200r", line)
-                continue
-            if command.get("cmd") in ("cancel", "quit"):
-                self._cancel.set()
-            if command.get("cmd") != "cancel":
-                self._commands.put(command)
-        self._cancel.set()
-        self._commands.put({"cmd": "quit"})
+    async def _free_worker(self, now: float) -> None:
+        if self._worker_since and self._run is None and now - self._worker_since > WORKER_IDLE_S:
+            self._worker_since = 0.0
+            await self._runs.do(Engine.free)
 
-    def _answer(self, command: Command) -> None:
-        request = RunRequest.from_record(command.get("request", {}))
+    @property
+    def _own_address(self) -> address.Address:
+        return address.here(self.door.path)
+
+    def leave(self, reason: str) -> None:
+        """Come to an end; a run under way is cancelled, what it computed is stored."""
+        _log.info("the engine leaves: %s", reason)
+        self.door.tell(to_json(Log("warning", f"the engine leaves: {reason}")))
+        if self._run is not None:
+            self._run.set()
+        self._leaving.set()
+
+    def _signalled(self, number: int) -> None:
+        if self._leaving.is_set():
+            for child in multiprocessing.active_children():
+                child.kill()
+            os._exit(ExitCode.INTERRUPTED)
+        self.leave(f"it was sent {signal.Signals(number).name}")
+
+    async def _end(self) -> int:
+        interrupted = self._run is not None
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_PATIENCE_S)
+        self.door.close()
+        if address.read(self.workspace.root) == self._own_address:
+            (self.workspace.root / address.FILE).unlink(missing_ok=True)
+        ended = await asyncio.gather(self._runs.close(_PATIENCE_S), self._looks.close(_PATIENCE_S))
+        if not all(ended):
+            _log.error("a thread did not end: the process ends without it")
+            os._exit(ExitCode.INTERRUPTED)
+        return int(ExitCode.INTERRUPTED if interrupted else ExitCode.OK)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def _hello(self) -> Hello:
+        busy, others = self._run is not None, len(self.door.guests)
+        return Hello(
+            GREETING, PROTOCOL, __version__, os.getpid(), busy, others, self._salt, surroundings(self._salt)
+        )  # fmt: skip
+
+    def _handle(self, guest: Guest, command: Command) -> None:
+        try:
+            self._obey(guest, command)
+        except (TypeError, ValueError) as error:
+            _say(guest, Log("error", f"the engine does not understand: {error}\nis it of another release?"))
+
+    def _obey(self, guest: Guest, command: Command) -> None:
         match command.get("cmd"):
+            case "watch":
+                self._show_last_run(guest)
             case "survey":
-                self._emit(self._engine.survey(request))
+                self._start(self._answer(guest, lambda engine: engine.survey(_request(command))))
             case "plan":
-                self._emit(PlanReady("", self._engine.plan(request).plan.to_record()))
+                self._start(
+                    self._answer(guest, lambda engine: PlanReady("", engine.plan(_request(command)).plan.to_record()))
+                )
             case "run":
-                self._cancel.clear()
-                prepared = self._engine.plan(request, new_run_id(), self._emit_unless_cancelled)
-                for event in self._engine.run(prepared, self._cancel.is_set):
-                    self._emit(event)
-                self._emit(self._engine.survey(request))
+                self._begin(guest, _request(command))
+            case "cancel":
+                if self._run is not None:
+                    self._run.set()
+                    self.door.tell(to_json(CancelAsked(self._run_id)))
+            case "quit":
+                if self._run is None:
+                    self.leave("a front end asked it to")
             case other:
-                raise MedvlmError(f"unknown command {other!r}", "the client and the engine are of different releases")
+                raise ValueError(f"the command {other!r}")
 
-    def _fail(self, command: Command, error: MedvlmError) -> None:
-        self._emit(Log("error", f"{error.message}\n{error.hint}".strip()))
-        if command.get("cmd") == "run":
-            code = error.exit_code or ExitCode.STEPS_FAILED
-            self._emit(RunFinished("", int(code), done=0, cached=0, failed=1, skipped=0, seconds=0.0))
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _emit_unless_cancelled(self, event: Event) -> None:
-        if self._cancel.is_set():
-            raise Cancelled("cancelled before the run began")
-        self._emit(event)
+    async def _answer(self, guest: Guest, look: Callable[[Engine], Event]) -> None:
+        try:
+            _say(guest, await self._looks.do(look))
+        except MedvlmError as error:
+            _say(guest, Log("error", f"{error.message}\n{error.hint}".strip()))
+        except Exception as error:
+            _log.exception("looking around")
+            _say(guest, Log("error", f"{type(error).__name__}: {error}\nthe traceback is in engine.log"))
 
-    def _emit(self, event: Event) -> None:
-        self._out.write(to_json(event) + "\n")
-        self._out.flush()
+    # -- runs --------------------------------------------------------------------------------------
+
+    def _show_last_run(self, guest: Guest) -> None:
+        guest.watches = True
+        running = self._run is not None and not self._ended
+        directory = self.workspace.run_directory(self._run_id)
+        path = directory / runs.FILE if running else runs.last_run(self.workspace.runs)
+        run_id = path.parent.name if path is not None else ""
+        lines = runs.whole_lines(path)[0] if path is not None else []
+        _say(guest, Attached(run_id, running))
+        for line in runs.without_old_progress(lines):
+            guest.send(line)
+        guest.has_heard(run_id, len(lines))
+        _say(guest, CaughtUp(run_id, running))
+
+    def _begin(self, guest: Guest, request: RunRequest) -> None:
+        if self._run is not None or self._leaving.is_set():
+            _say(guest, RunRefused("", "a run is under way", "F3 shows it", int(ExitCode.STORE_REFUSED)))
+            return
+        self._run = threading.Event()
+        self._run_id, self._ended = "", True
+        self._start(self._work(guest, request, self._run))
+
+    async def _work(self, guest: Guest, request: RunRequest, cancel: threading.Event) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(said: runs.Said) -> None:
+            loop.call_soon_threadsafe(self._said, said)
+
+        try:
+            await self._runs.do(lambda engine: engine.run(request, "engine", cancel.is_set, tell))
+        except MedvlmError as error:
+            self._broken(guest, error)
+        except Exception as error:
+            _log.exception("run %s", self._run_id)
+            self._broken(guest, MedvlmError(f"{type(error).__name__}: {error}", "the traceback is in engine.log"))
+        finally:
+            self._run, self._worker_since = None, time.monotonic()
+
+    def _said(self, said: runs.Said) -> None:
+        if isinstance(said.event, RunAsked):
+            self._run_id = said.run_id
+        self._ended = isinstance(said.event, RunFinished | RunRefused)
+        self.door.tell_said(said)
+
+    def _broken(self, guest: Guest, error: MedvlmError) -> None:
+        """Tell why a run did not begin (to the one who asked) or does not go on (to all), unless it was told."""
+        event = RunRefused(self._run_id, error.message, error.hint, int(error.exit_code))
+        if not self._run_id:
+            _say(guest, event)
+        elif not self._ended:
+            self._ended = True
+            self.door.tell(redact(to_json(event)))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the client at the other end of the pipes."""
-    parser = argparse.ArgumentParser(prog="medvlm_tui.service.server")
-    parser.add_argument("--workspace", type=Path, required=True)
-    options = parser.parse_args(argv)
-    events = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)
-    try:
-        engine = Engine(Workspace(options.workspace))
-    except MedvlmError as error:
-        events.write(to_json(Log("error", f"{error.message}\n{error.hint}")) + "\n")
-        events.flush()
-        return int(error.exit_code)
-    try:
-        Server(engine, events).serve(sys.stdin)
-    finally:
-        engine.close()
-    return int(ExitCode.OK)
+def _say(guest: Guest, event: Event) -> None:
+    guest.send(redact(to_json(event)))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _request(command: Command) -> RunRequest:
+    return RunRequest.from_record(dict(command.get("request", {})))

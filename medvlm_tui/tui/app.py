@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from medvlm_tui.core.events import Event, Log
+from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
 from medvlm_tui.service.picture_client import PictureClient
-from medvlm_tui.tui import messages
+from medvlm_tui.tui import leaving, messages
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.places import PLACES, screen_factory
 from medvlm_tui.tui.results import Results
 from medvlm_tui.tui.selection import Selection, run_request
 from medvlm_tui.tui.theme import MEDVLM
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.screens.notice import Leaving
 
 Severity = Literal["information", "warning", "error"]
 
@@ -45,14 +48,18 @@ class MedvlmApp(App[int]):
         Binding("g", "jump", "go to a place", show=False),
         Binding("y", "copy_command", "copy the command line", show=False),
         Binding("escape", "back", "back", show=False),
-        Binding("q,ctrl+q", "leave", "quit", show=False),
+        Binding("q,ctrl+q,ctrl+c", "leave", "quit", show=False),
     ]
 
-    def __init__(self, workspace: Path, client: Client | None = None, request: RunRequest | None = None) -> None:
+    def __init__(
+        self, workspace: Path, client: Client | None = None, request: RunRequest | None = None, place: str = "home"
+    ) -> None:
+        """`place` is where one stands first."""
         super().__init__()
+        self._first_place = place
         self.workspace = workspace
         self.client: Client = client or EngineClient(workspace)
-        self.request = request or RunRequest()
+        self.request = (request or RunRequest()).with_absolute_paths()
         """What was given on the command line and in the settings; runs start from it."""
         self.board = Board()
         self.selection = Selection(*self._first_cell())
@@ -60,6 +67,8 @@ class MedvlmApp(App[int]):
         self.pictures = PictureClient(workspace)
         """Single images of datasets, as `await app.pictures.picture(app.request, dataset, image id)`."""
         self.engine_error: MedvlmError | None = None
+        self.left_running = False
+        """The user left while a run was under way."""
         self.animation_level = "none"
         # Before the first frame: set later, a theme has every style computed twice.
         self.register_theme(MEDVLM)
@@ -77,11 +86,15 @@ class MedvlmApp(App[int]):
     def on_mount(self) -> None:
         """Listen to the engine once the first screen is drawn."""
         self.call_after_refresh(self.restart_engine)
+        if not self.is_headless:
+            leaving.heed_signals(self)
+        if self._first_place != "home":
+            self.call_after_refresh(self.action_go, self._first_place)
 
     # -- the engine --------------------------------------------------------------------------------
 
     def restart_engine(self) -> None:
-        """Start the engine and listen to it."""
+        """Find the engine or start it, and listen to it."""
         self.engine_error = None
         self.run_worker(self._listen(), group="engine", exclusive=True)
 
@@ -91,12 +104,20 @@ class MedvlmApp(App[int]):
             await self.client.send({"cmd": "survey", "request": self.request.to_record()})
             async for event in self.client.events():
                 self.board.apply(event)
-                self._tell_refusal(event)
-                for screen in self._shown():
-                    if (message := messages.of_event(event)) is not None:
-                        screen.post_message(message)
+                if not self.board.catching_up:
+                    await self._pass_on(event)
         except MedvlmError as error:
             self._engine_gone(error)
+
+    async def _pass_on(self, event: Event) -> None:
+        self._tell_refusal(event)
+        if isinstance(event, RunRefused) and not event.run_id:
+            await self.client.send({"cmd": "watch"})  # what is under way instead, if anything
+        if isinstance(event, RunFinished | RunRefused):
+            await self.survey()
+        if (message := messages.of_event(event)) is not None:
+            for screen in self._shown():
+                screen.post_message(message)
 
     def _shown(self) -> list[Screen[object]]:
         """Return the place that is shown, and the dialogs over it: it goes on under them."""
@@ -105,9 +126,11 @@ class MedvlmApp(App[int]):
         return stack[: place + 1]
 
     def _tell_refusal(self, event: Event) -> None:
-        """Say why a survey or a plan was refused: no log shows it while nothing runs."""
+        """Say why a survey, a plan or a run was refused: no log shows it while nothing runs."""
         if isinstance(event, Log) and event.level == "error" and not self.board.running:
             self.tell("  ".join(event.message.splitlines()), "error")
+        if isinstance(event, RunRefused) and not event.run_id:
+            self.tell(f"{event.error}  {event.hint}", "warning")
 
     def _engine_gone(self, error: MedvlmError) -> None:
         self.engine_error = error
@@ -133,7 +156,7 @@ class MedvlmApp(App[int]):
 
     async def start_run(self, models: tuple[str, ...], datasets: tuple[str, ...]) -> None:
         """Run every stage on these models and datasets, and go where it can be watched."""
-        await self.start_request(run_request(self.request, models, datasets))
+        await self.start_request(run_request(self.request, models, datasets).with_absolute_paths())
 
     async def start_request(self, request: RunRequest) -> None:
         """Start a run unless one is under way."""
@@ -195,21 +218,29 @@ class MedvlmApp(App[int]):
         self.notify(clean(message), severity=severity, markup=False)
 
     async def action_leave(self) -> None:
-        """Quit; a run under way stops here, which is asked about first."""
+        """Quit; a run under way goes on, which is said first."""
         if not self.board.running:
-            await self._stop_and_exit(True)
+            await self.leave("go_on")
             return
         from medvlm_tui.tui.screens.notice import QuitNotice
 
         if not isinstance(self.screen, QuitNotice):
-            self.push_screen(QuitNotice(), self._stop_and_exit)
+            self.push_screen(QuitNotice(leaving.attach_line(self.workspace)), self.leave)
 
-    async def _stop_and_exit(self, sure: bool | None) -> None:
-        if sure:
-            await self.client.stop()
-            await self.pictures.stop()
-            self.results.close()
-            self.exit(0)
+    async def leave(self, run: Leaving | None, code: int = 0) -> None:
+        """Quit, unless the answer was to stay; the engine is not waited for."""
+        if run is None:
+            return
+        if run == "cancel":
+            await self.tell_engine("cancel")
+        self.left_running = self.board.running and run == "go_on"
+        await self.client.leave()
+        self.results.close()
+        self.exit(code)
+
+    def _fatal_error(self) -> None:
+        """Write the traceback to the log: Textual would print it with all local variables, the environment too."""
+        self.panic(leaving.crash_note(self.workspace, self._exception))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the places and the theme in the palette."""
@@ -221,8 +252,10 @@ class MedvlmApp(App[int]):
         yield SystemCommand("Quit", "Leave the program", self.action_leave)
 
 
-def run_tui(workspace: Path, request: RunRequest, mouse: bool = True) -> int:
+def run_tui(workspace: Path, request: RunRequest, mouse: bool = True, place: str = "home") -> int:
     """Show the screens until the user quits; returns the exit code."""
-    app = MedvlmApp(workspace, request=replace(request))
+    app = MedvlmApp(workspace, request=replace(request), place=place)
     code = app.run(mouse=mouse)
+    if app.left_running:
+        leaving.say_farewell(workspace)
     return code if code is not None else app.return_code or 0

@@ -62,6 +62,8 @@ class Board:
         self.datasets: dict[str, DatasetRow] = {}
         self.cells: dict[tuple[str, str], Cell] = {}
         self.surveyed = False
+        self._now = 0.0
+        """When the event that is taken in was said, in seconds since the epoch."""
         self.device_name = ""
         self.store_bytes = 0
         self.request: RunRequest | None = None
@@ -77,24 +79,31 @@ class Board:
         self.device: events.DeviceStatus | None = None
         self.files: list[str] = []
         self.finished: events.RunFinished | None = None
+        self.refused: events.RunRefused | None = None
+        self.catching_up = False
+        """What comes is what happened before the screens were opened."""
         self.dry_plan: Plan | None = None
 
-    def begin(self, request: RunRequest) -> None:
+    def begin(self, request: RunRequest | None) -> None:
         """A run was asked for: everything of the last one is cleared."""
         self.request, self.running, self.cancelling = request, True, False
-        self.tasks, self.current, self.finished = {}, "", None
+        self.tasks, self.current, self.finished, self.refused = {}, "", None, None
         self.files, self.preparing = [], ""
         self.log.clear()
 
     def engine_gone(self) -> None:
-        """Nothing runs any more; what was running or waiting is shown as failed."""
+        """Nothing runs any more; what was running or waiting did not end."""
+        self._stop("the engine stopped")
+
+    def _stop(self, why: str) -> None:
         self.running = self.cancelling = False
         for task in self.tasks.values():
             if task.state in ("running", "queued"):
-                task.state, task.note = "skipped", "the engine stopped"
+                task.state, task.note = "skipped", why
 
     def apply(self, event: events.Event) -> None:
         """Take in one event."""
+        self._now = event.at or time.time()
         name = re.sub("([A-Z])", r"_\1", type(event).__name__).lower()
         handler = getattr(self, f"_on{name}", None)
         if handler is not None:
@@ -162,6 +171,28 @@ class Board:
         self.device_name, self.store_bytes = clean(event.device), event.store_bytes
         self.surveyed = True
 
+    def _on_attached(self, event: events.Attached) -> None:
+        self.catching_up = True
+        self.begin(None)
+        self.running = False
+
+    def _on_caught_up(self, event: events.CaughtUp) -> None:
+        self.catching_up = False
+        if self.running and not event.running:
+            self._stop("the process of this run was killed")
+            self._note("error", "the process of this run was killed; the same run goes on from what it stored")
+
+    def _on_run_asked(self, event: events.RunAsked) -> None:
+        self.begin(_request(event.request))
+
+    def _on_run_refused(self, event: events.RunRefused) -> None:
+        self._stop("the run was broken off")
+        self.refused = event
+        self._note("error", f"{event.error}\n{event.hint}".strip())
+
+    def _on_cancel_asked(self, event: events.CancelAsked) -> None:
+        self.cancelling = self.running
+
     def _on_plan_ready(self, event: events.PlanReady) -> None:
         plan = Plan.from_record(event.plan)
         if not event.run_id:
@@ -224,16 +255,22 @@ class Board:
         self._note("info", run_summary(event))
 
     def _note(self, level: str, message: str) -> None:
-        clock = time.strftime("%H:%M:%S")
+        clock = time.strftime("%H:%M:%S", time.localtime(self._now or time.time()))
         for line in message.splitlines() or [""]:
             self.log.append(LogLine(clock, level, clean(line)))
+
+
+def _request(record: Mapping[str, Any]) -> RunRequest | None:
+    """Return a run's request; None where another release wrote it and it cannot be asked for again."""
+    try:
+        return RunRequest.from_record(dict(record))
+    except TypeError:
+        return None
 
 
 def run_summary(event: events.RunFinished) -> str:
     """Return the end of a run in one line."""
     counts = f"{event.done} done, {event.cached} already there, {event.failed} failed, {event.skipped} skipped"
-    if not event.run_id:
-        return "nothing ran: the log says why"
     word = {0: "finished", 130: "cancelled"}.get(event.exit_code, "finished with failures")
     return f"{word} in {event.seconds:.1f} s: {counts}"
 

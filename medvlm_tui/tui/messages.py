@@ -29,6 +29,14 @@ class StepChanged(Message, bubble=False):
 
     step: str
 
+    def can_replace(self, message: Message) -> bool:
+        """Screens draw themselves from the board: hundreds of steps that are there already are drawn once."""
+        return isinstance(message, StepChanged)
+
+
+class RunChanged(Message, bubble=False):
+    """A run was asked for or is being cancelled, or the board was filled with what happened before."""
+
 
 @dataclass
 class StepMoved(Message, bubble=False):
@@ -53,11 +61,8 @@ class DeviceChanged(Message, bubble=False):
     """The device's state is known anew."""
 
 
-@dataclass
 class RunEnded(Message, bubble=False):
     """The run is over."""
-
-    finished: events.RunFinished
 
 
 @dataclass
@@ -78,8 +83,10 @@ def of_event(event: events.Event) -> Message | None:
             return StepMoved(event.step)
         case events.StepStarted() | events.ResultReady() | events.StepFailed() | events.StepSkipped():
             return StepChanged(event.step)
-        case events.RunFinished():
-            return RunEnded(event)
+        case events.RunFinished() | events.RunRefused():
+            return RunEnded()
+        case events.RunAsked() | events.CancelAsked() | events.CaughtUp():
+            return RunChanged()
         case events.Log():
             return Logged()
         case events.DeviceStatus():

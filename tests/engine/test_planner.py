@@ -174,9 +174,9 @@ def test_groups_and_all_expand_to_the_catalog(plan, request_: RunRequest) -> Non
 
 def test_one_run_at_a_time_in_a_workspace(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "ws")
-    with workspace.busy(), pytest.raises(StoreError, match="under way"), workspace.busy():
+    with workspace.busy("engine"), pytest.raises(StoreError, match="the engine's, process"), workspace.busy("batch"):
         raise AssertionError("two runs held one workspace")
-    with workspace.busy():
+    with workspace.busy("batch"):
         pass
 
 

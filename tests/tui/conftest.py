@@ -26,9 +26,11 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_app(tmp_path: Path) -> Callable[..., tuple[MedvlmApp, RecordedClient]]:
     """Return a maker of programs; its arguments are RecordedClient's."""
 
-    def make(request: RunRequest | None = None, **recorded: object) -> tuple[MedvlmApp, RecordedClient]:
+    def make(
+        request: RunRequest | None = None, place: str = "home", **recorded: object
+    ) -> tuple[MedvlmApp, RecordedClient]:
         client = RecordedClient(**recorded)  # type: ignore[arg-type]
-        return MedvlmApp(tmp_path, client=client, request=request), client
+        return MedvlmApp(tmp_path, client=client, request=request, place=place), client
 
     return make
 

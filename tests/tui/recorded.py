@@ -124,7 +124,7 @@ def run_events(models: tuple[str, ...], datasets: tuple[str, ...]) -> list[event
         )
     said.append(events.FileWritten("/w/exports/run-1/results.csv", "table"))
     said.append(events.RunFinished("run-1", 0, len(made.steps), 0, 0, 0, 12.3, "/w/exports/run-1"))
-    return [*said, survey(done=True)]
+    return said
 
 
 @dataclass
@@ -137,7 +137,7 @@ class RecordedClient:
     dies_on: str = ""
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     starts: int = 0
-    stopped: bool = False
+    left: bool = False
 
     def __post_init__(self) -> None:
         self._queue: asyncio.Queue[events.Event | EngineStoppedError | None] = asyncio.Queue()
@@ -161,10 +161,12 @@ class RecordedClient:
             made = plan(tuple(request["models"]), tuple(request["datasets"]), "")
             self._queue.put_nowait(events.PlanReady("", made.to_record()))
         elif verb == "run":
+            self._queue.put_nowait(events.RunAsked("run-1", request, "engine"))
             for event in run_events(tuple(request["models"]), tuple(request["datasets"]))[: self.hold]:
                 self._queue.put_nowait(event)
             self.done = self.hold is None
         elif verb == "cancel":
+            self._queue.put_nowait(events.CancelAsked("run-1"))
             self._queue.put_nowait(events.StepSkipped("project:efficientnet_lite0:phantom", "cancelled"))
             self._queue.put_nowait(events.RunFinished("run-1", 130, 1, 0, 0, 5, 1.0, ""))
 
@@ -178,8 +180,8 @@ class RecordedClient:
                 raise event
             yield event
 
-    async def stop(self) -> None:
-        self.stopped = True
+    async def leave(self) -> None:
+        self.left = True
         self._queue.put_nowait(None)
 
 

@@ -1,105 +1,14 @@
-"""The engine as a child process: it dies, hangs, talks nonsense; the screen lives on."""
+"""The engine dies, a run of another front end, a run from before the screens were opened: the screen shows what is."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-import time
-from pathlib import Path
-
-import pytest
-
 from medvlm_tui.core import events
-from medvlm_tui.service.client import EngineClient, EngineStoppedError, last_lines, parse
+from medvlm_tui.core.params import RunRequest
 from tests.tui.conftest import until
+from tests.tui.recorded import DATASET, MODEL, plan
 
-ECHO = """
-import json, sys
-for line in sys.stdin:
-    command = json.loads(line)
-    if command["cmd"] == "quit":
-        sys.exit(0)
-    print("noise"); print(json.dumps({"type": "Log", "level": "info", "message": "x" * 300_000}), flush=True)
-"""
-
-
-def client(workspace: Path, code: str) -> EngineClient:
-    return EngineClient(workspace, [sys.executable, "-c", code])
-
-
-async def test_events_come_whole_and_noise_costs_only_itself(tmp_path: Path) -> None:
-    engine = client(tmp_path, ECHO)
-    await engine.start()
-    await engine.send({"cmd": "survey"})
-    said = []
-    async for event in engine.events():
-        said.append(event)
-        if len(said) == 2:
-            await engine.stop()
-    assert [event.level for event in said] == ["warning", "info"]
-    assert len(said[1].message) == 300_000
-
-
-async def test_a_dead_engine_is_told_with_its_last_words(tmp_path: Path) -> None:
-    engine = client(tmp_path, "import sys; sys.stderr.write('boom \\x1b[31m'); sys.exit(3)")
-    await engine.start()
-    with pytest.raises(EngineStoppedError, match="exit status 3") as caught:
-        async for _ in engine.events():
-            pass
-    assert "engine.log" in caught.value.hint
-    assert "boom \\x1b[31m" in caught.value.hint
-
-
-async def test_nobody_is_there_to_send_to_before_the_start(tmp_path: Path) -> None:
-    with pytest.raises(EngineStoppedError, match="has not been started"):
-        await client(tmp_path, ECHO).send({"cmd": "survey"})
-
-
-async def test_a_stuck_engine_and_its_children_are_ended_after_a_grace(tmp_path: Path) -> None:
-    code = (
-        "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']);"
-        "open(sys.argv[2] + '/pid', 'w').write(str(p.pid)); time.sleep(60)"
-    )
-    engine = client(tmp_path, code)
-    await engine.start()
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        await asyncio.sleep(0.02)
-    began = time.monotonic()
-    await engine.stop()
-    assert 1.5 < time.monotonic() - began < 6
-    child = int((tmp_path / "pid").read_text())
-    for _ in range(100):
-        if (
-            not os.path.exists(f"/proc/{child}")
-            or "\tZ" in Path(f"/proc/{child}/status").read_text().split("State:")[1][:4]
-        ):
-            break
-        await asyncio.sleep(0.02)
-    else:
-        raise AssertionError("the engine's own child lives on")
-
-
-async def test_a_signal_to_the_terminal_does_not_reach_the_engine(tmp_path: Path) -> None:
-    engine = client(tmp_path, ECHO)
-    await engine.start()
-    assert engine._process is not None
-    assert os.getsid(engine._process.pid) != os.getsid(0)
-    await engine.stop()
-
-
-def test_an_unknown_line_becomes_a_warning() -> None:
-    for line in (b"\xff\xfe\n", b"{}\n", b'{"type": "Nope"}\n', b'{"type": "Log"}\n', b"[1]\n", b"null\n"):
-        event = parse(line)
-        assert isinstance(event, events.Log)
-        assert event.level == "warning"
-
-
-def test_last_lines_of_a_missing_or_long_log(tmp_path: Path) -> None:
-    log = tmp_path / "engine.log"
-    assert last_lines(log) == f"log: {log}"
-    log.write_text("\n".join(f"line {i}" for i in range(100_000)))
-    assert last_lines(log, 2).splitlines()[1:] == ["line 99998", "line 99999"]
+EXTRACT = f"extract:{MODEL}:{DATASET}"
+REQUEST = RunRequest(models=(MODEL,), datasets=(DATASET,))
 
 
 async def test_the_screen_survives_the_engine_and_starts_another(make_app) -> None:
@@ -117,3 +26,108 @@ async def test_the_screen_survives_the_engine_and_starts_another(make_app) -> No
         assert not app.board.running
         await pilot.press("f2", "enter")
         await until(pilot, "finished in 12.3 s")
+
+
+def tell_of_a_run(client, running: bool, at: float = 1_700_000_000.0) -> None:
+    """Let the engine say what it says to a front end that comes in the middle of a run."""
+    client.say(events.Attached("run-1", running))
+    client.say(events.RunAsked("run-1", REQUEST.to_record(), "engine", at=at))
+    client.say(events.PlanReady("run-1", plan((MODEL,), (DATASET,)).to_record(), at=at))
+    client.say(events.StepStarted(EXTRACT, at=at))
+    for done in range(60, 181, 60):
+        client.say(events.StepProgress(EXTRACT, done, 360, 30.0, 6.0, at=at))
+    client.say(events.CaughtUp("run-1", running))
+
+
+async def test_a_run_that_was_under_way_before_is_shown_as_it_stands(make_app) -> None:
+    app, client = make_app(place="run")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "Queue")
+        tell_of_a_run(client, running=True)
+        screen = await until(pilot, "180 / 360")
+        assert "running 0/6 steps" in screen
+        assert app.board.request == REQUEST
+        client.say(events.StepProgress(EXTRACT, 216, 360, 31.5, 4.6))
+        await until(pilot, "216 / 360")
+        client.say(events.CancelAsked("run-1"))
+        await until(pilot, "cancelling: the step stops")
+        client.say(events.RunFinished("run-1", 130, 0, 0, 0, 6, 3.0))
+        await until(pilot, "cancelled in 3.0 s")
+
+
+async def test_a_run_whose_process_was_killed_says_so_and_goes_on_when_asked(make_app) -> None:
+    app, client = make_app(place="run")
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(pilot, "Queue")
+        tell_of_a_run(client, running=False)
+        screen = await until(pilot, "the process of this run was killed")
+        assert "engine idle" in screen
+        assert app.board.tasks[EXTRACT].state == "skipped"
+        await pilot.press("r")
+        await until(pilot, "finished in 12.3 s")
+    assert [command["request"] for command in client.sent if command["cmd"] == "run"] == [REQUEST.to_record()]
+
+
+async def test_attaching_again_starts_from_the_beginning(make_app) -> None:
+    app, client = make_app(place="run")
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(pilot, "Queue")
+        for _ in range(2):
+            tell_of_a_run(client, running=True)
+        await until(pilot, "180 / 360")
+        assert len(app.board.log) == 1, "the plan's warning, once"
+        assert list(app.board.tasks[EXTRACT].rates) == [30.0] * 3
+
+
+async def test_a_run_of_another_front_end_is_told_and_a_second_one_refused(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, "try the phantom")
+        client.say(events.RunRefused("", "a run is under way", "F3 shows it", 4))
+        await until(pilot, "a run is under way")
+        assert {"cmd": "watch"} in client.sent
+        tell_of_a_run(client, running=True)
+        await until(pilot, "running 0/6 steps")
+        await pilot.press("f3")
+        await until(pilot, "180 / 360")
+
+
+async def test_leaving_with_a_run_can_cancel_it(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        await pilot.press("ctrl+c")
+        await until(pilot, "Leave?")
+        await pilot.press("c")
+        await pilot.pause()
+    assert {"cmd": "cancel"} in client.sent
+    assert client.left
+    assert not app.left_running
+
+
+async def test_ctrl_c_twice_leaves_and_the_run_goes_on(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        await pilot.press("ctrl+c", "ctrl+c")
+        await pilot.pause()
+    assert client.left
+    assert app.left_running
+    assert {"cmd": "cancel"} not in client.sent
+
+
+async def test_a_run_that_ends_while_one_is_asked_leaves_no_question(make_app) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "180 / 360")
+        await pilot.press("c", "q")
+        await pilot.press("q", "q", "q")
+        await pilot.pause()
+    assert client.left
+    assert app.return_code == 0

@@ -17,6 +17,7 @@ PATIENCE = 12_000
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDVLM_ENGINE_IDLE_MINUTES", "0")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
@@ -43,5 +44,6 @@ async def test_the_phantom_from_the_first_key_to_the_last(tmp_path: Path) -> Non
         await pilot.press("f2")
         assert "✓" in await until(pilot, "done   accuracy", PATIENCE)
         await pilot.press("q")
-    with Workspace(tmp_path / "ws").busy():
+        await pilot.pause()
+    with Workspace(tmp_path / "ws").busy("batch"):
         pass

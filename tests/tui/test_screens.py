@@ -67,7 +67,7 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert {"cmd": "cancel"} in client.sent
         await pilot.press("q")
         await pilot.pause()
-    assert client.stopped
+    assert client.left
     assert app.return_code == 0
 
 
@@ -203,16 +203,18 @@ async def test_leaving_a_run_is_asked_about(make_app) -> None:
         await pilot.press("enter")
         await until(pilot, "180 / 360")
         await pilot.press("q")
-        assert "stops it here" in await until(pilot, "Quit?")
+        screen = await until(pilot, "Leave?")
+        assert "It goes on without this screen" in screen
+        assert "attach" in screen
         # The place under the dialog goes on.
         client.say(events.StepProgress(f"extract:{MODEL}:{DATASET}", 216, 360, 31.5, 4.6))
         await until(pilot, "60 %")
         await pilot.press("escape")
         await until(pilot, "c cancel")
-        assert not client.stopped
+        assert not client.left
         await pilot.press("q", "q")
         await pilot.pause()
-    assert client.stopped
+    assert client.left
     assert app.return_code == 0
 
 
@@ -266,8 +268,7 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
         await until(pilot, "planning")
-        client.say(events.Log("error", "no weights\nuse --weights"))
-        client.say(events.RunFinished("", 3, 0, 0, 1, 0, 0.0, ""))
+        client.say(events.RunRefused("run-1", "no weights", "use --weights", 3))
         screen = await until(pilot, "nothing ran: the log says why")
         assert "no weights" in screen
         assert "use --weights" in screen

@@ -51,6 +51,7 @@ class PlaceScreen(Screen[object]):
     @on(messages.SurveyArrived)
     @on(messages.PlanArrived)
     @on(messages.StepChanged)
+    @on(messages.RunChanged)
     @on(messages.RunEnded)
     @on(messages.EngineGone)
     def _changed(self) -> None:

@@ -1,9 +1,9 @@
-"""What must be answered: the engine stopped, or one wants to leave while it runs."""
+"""What must be answered: the engine stopped, or one wants to leave while a run is under way."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -15,6 +15,9 @@ from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
+
+Leaving = Literal["go_on", "cancel"]
+"""What becomes of the run when one leaves."""
 
 
 class EngineNotice(Dialog[None]):
@@ -42,20 +45,24 @@ class EngineNotice(Dialog[None]):
         await self.app.run_action("leave")
 
 
-class QuitNotice(Dialog[bool]):
-    """A run is under way and the user wants to leave."""
+class QuitNotice(Dialog[Leaving]):
+    """A run is under way and the user wants to leave: it goes on, unless it is cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,enter,y", "sure", "quit"),
+        Binding("q,enter,y,ctrl+c,ctrl+q", "answer('go_on')", "leave"),
+        Binding("c", "answer('cancel')", "cancel the run and leave"),
         Binding("n", "close", "stay"),
     ]
 
-    def __init__(self) -> None:
-        text = Text(
-            "A run is under way. Quitting stops it here.\nWhat was computed is stored: the same run goes on from there."
+    def __init__(self, come_back: str) -> None:
+        text = Text.assemble(
+            "A run is under way. It goes on without this screen.\n",
+            ("Come back with  ", GREY),
+            (come_back, "bold"),
         )
-        super().__init__("Quit?", text, "q stop the run and quit   esc stay")
+        super().__init__("Leave?", text, "q leave, the run goes on   c cancel it and leave   esc stay")
 
-    def action_sure(self) -> None:
-        """Quit."""
-        self.dismiss(True)
+    def action_answer(self, leaving: Leaving) -> None:
+        """Leave."""
+        if self.is_current:
+            self.dismiss(leaving)

@@ -163,6 +163,9 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
         lines.append(Text(task.note, style=look(task.state).style))
     if board.cancelling:
         lines.append(Text("cancelling: the step stops at its next batch, what was computed is kept", style=GREY))
+    if board.refused is not None:
+        word = "broken off" if board.tasks else "nothing ran"
+        lines.append(Text(f"{word}: the log says why", style="bold"))
     if board.finished is not None:
         lines.append(Text(run_summary(board.finished), style="bold"))
         lines += [Text(f"files: {clean(board.finished.out)}", style=GREY)] if board.finished.out else []

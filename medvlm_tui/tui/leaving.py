@@ -1,0 +1,71 @@
+"""Ways out of the screens: by key, by signal, by a lost terminal, by a defect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from threading import Timer
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from medvlm_tui.core.secrets import redact
+from medvlm_tui.core.text import clean
+from medvlm_tui.errors import ExitCode
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.app import MedvlmApp
+
+# Putting a terminal back takes some milliseconds; one that is gone may never take what is written to it.
+_PATIENCE_S = 3.0
+
+
+def attach_line(workspace: Path) -> str:
+    """Return the command line that comes back to a workspace's run."""
+    return clean(shlex.join(["medvlm-tui", "--workspace", str(workspace), "attach"]))
+
+
+def farewell(workspace: Path) -> str:
+    """Return what is said on the terminal after the screens were left with a run under way."""
+    line = attach_line(workspace)
+    return f"The run goes on. Come back: {line}\nEnd it:                    {line.removesuffix('attach')}cancel\n"
+
+
+def heed_signals(app: MedvlmApp) -> None:
+    """Leave in order at SIGTERM and SIGHUP, also when the terminal is gone: it is put back, the run goes on."""
+
+    def leave() -> None:
+        timer = Timer(_PATIENCE_S, os._exit, [int(ExitCode.INTERRUPTED)])
+        timer.daemon = True
+        timer.start()
+        app.call_later(app.leave, "go_on", int(ExitCode.INTERRUPTED))
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, leave)
+
+
+def say_farewell(workspace: Path) -> None:
+    """Say on the terminal that the run goes on."""
+    with suppress(OSError):  # the terminal may be gone
+        sys.stdout.write(farewell(workspace))
+        sys.stdout.flush()
+
+
+def crash_note(workspace: Path, error: BaseException | None) -> Text:
+    """Write a defect's traceback to the log, and return what is said of it on the terminal."""
+    log = workspace / "logs" / "tui.log"
+    lines = traceback.format_exception(error) if error is not None else ["no exception\n"]
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(log, "a", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(redact("".join(lines)) + "\n")
+    except OSError as refused:
+        return Text(redact(f"medvlm-tui: {error!r}\n  the log cannot be written: {refused}"))
+    name = clean(redact(f"{type(error).__name__}: {error}"))
+    return Text(f"medvlm-tui: this should not happen: {name}\n  the traceback is in {clean(str(log))}\n")
