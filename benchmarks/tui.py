@@ -42,7 +42,8 @@ class Terminal:
         self.started = time.perf_counter()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            # The engine of a screen that is killed leaves after some seconds.
+            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "MEDVLM_ENGINE_IDLE_MINUTES": "0"}
             os.environ.pop("NO_COLOR", None)
             # A terminal has its size before a program starts in it.
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
