@@ -1,4 +1,4 @@
-"""Decoding processes: order, refusals, deaths, quarantine. The readers below run in those processes."""
+"""Decoding processes: order, refusals, deaths, quarantine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.framing import framed
 from medvlm_tui.errors import ImageError, MedvlmError
+from tests.engine.made_readers import broken, crashing, crashing_once, greedy, running_in_circles
 
 SPEC = PreprocessSpec(24, 30)
 
@@ -52,41 +53,6 @@ def taken(pool: DecoderPool, samples: list[Sample], read=read_sample, spec: Prep
 def _results(pool: DecoderPool, count: int):
     for _ in range(count):
         yield pool.take(nothing)
-
-
-def crashing(sample: Sample) -> Image.Image:
-    """End the process as a decoder's segmentation fault does."""
-    if sample.id == "4.png":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return read_sample(sample)
-
-
-def crashing_once(sample: Sample) -> Image.Image:
-    mark = sample.path.with_suffix(".mark")
-    if sample.id == "4.png" and not mark.exists():
-        mark.touch()
-        os._exit(3)
-    return read_sample(sample)
-
-
-def greedy(sample: Sample) -> Image.Image:
-    np.ones(6 << 30, np.uint8)
-    return read_sample(sample)
-
-
-def broken(sample: Sample) -> Image.Image:
-    raise RuntimeError("a decoder's own mistake")
-
-
-def running_in_circles(sample: Sample) -> Image.Image:
-    import resource
-
-    if sample.id == "4.png":
-        used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
-        resource.setrlimit(resource.RLIMIT_CPU, (used + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        while True:
-            pass
-    return read_sample(sample)
 
 
 def test_framed_images_come_in_order_and_are_what_one_process_makes(pool, samples) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +15,16 @@ import torch
 
 from medvlm_tui.core.events import BlockStored, Event, Log, ResultReady
 from medvlm_tui.core.store import Store
-from medvlm_tui.engine import devices, extract, extract_blocks, extract_shards, precision
+from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shards, precision
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder
 from medvlm_tui.engine.extract import pending
+from medvlm_tui.engine.images import loading
 from medvlm_tui.engine.images.loading import end_decoders
 from medvlm_tui.engine.steps import StepContext
 from medvlm_tui.engine.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
+from tests.engine import made_readers
 from tests.engine.made_extraction import SIZE, SPEC, job_of, make_images, make_weights, moved
 
 
@@ -214,6 +217,59 @@ def test_bf16_is_chosen_on_a_cpu_that_has_it_only_where_the_features_bear_it(wei
             precision.chosen(replace(asked, precision="bf16"), devices.choose("cpu", "bf16"), store, model, None)
             == "bf16"
         )
+
+
+def test_an_image_that_kills_its_decoders_is_quarantined_and_the_run_ends(
+    dataset, weights, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(extract_blocks, "read_sample", made_readers.crashing)
+    events, _ = run(job_of(dataset, weights), tmp_path / "store")
+    warnings = [event.message for event in events if isinstance(event, Log)]
+    assert len(warnings) == 2
+    assert "00004.jpg: the image is tried once more" in warnings[0]
+    assert "00004.jpg is left out: decoding it killed 2 processes (signal SIGSEGV; signal SIGSEGV)" in warnings[1]
+    with Store(tmp_path / "store", read_only=True) as store:
+        table = store.tables.read(job_of(dataset, weights).step.key)
+    assert len(table.ids) == 36
+    assert "SIGSEGV" in table.failed["00004.jpg"]
+
+
+def test_batches_are_drawn_ahead_in_order_and_errors_reach_the_reader() -> None:
+    drawn = []
+
+    def source():
+        for number in range(5):
+            drawn.append(number)
+            yield number
+        raise ValueError("the last word")
+
+    ahead = loading._prefetched(source())
+    assert [next(ahead) for _ in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match="the last word"):
+        next(ahead)
+    drawn.clear()
+    closed = loading._prefetched(source())
+    assert next(closed) == 0
+    closed.close()
+    assert len(drawn) < 5
+    assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
+
+
+@pytest.mark.parametrize(
+    ("images_per_second", "fits", "expected"),
+    [
+        ({8: 100, 16: 190, 32: 300, 64: 310, 128: 400}, 256, 32),  # 64 is 3 % faster: not worth its memory
+        ({8: 100, 16: 190, 32: 380, 64: 700}, 32, 32),
+        ({8: 100}, 4, 1),
+    ],
+)
+def test_the_probe_stops_where_a_larger_batch_gains_nothing_or_does_not_fit(images_per_second, fits, expected) -> None:
+    def seconds(size: int) -> float:
+        if size > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return size / images_per_second[size]
+
+    assert batch_sizes.probed(seconds, 256) == expected
 
 
 def test_cancel_is_heard_while_images_are_decoded(dataset, weights, tmp_path) -> None:

@@ -62,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     cap(resource.RLIMIT_AS, MEMORY_BYTES)
     connection = Connection(socket)
     frames = ring_of(ring, slots, size_px)
-    _answer(connection, {"ready": True})
-    while True:
-        try:
+    try:
+        _answer(connection, {"ready": True})
+        while True:
             _serve(connection, connection.recv(), frames)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return 0
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return 0  # nobody is there any more
 
 
 def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> None:
