@@ -99,16 +99,17 @@ def extract(work: Extraction) -> Iterator[Event]:
     """Encode `work.todo` and store it block by block; raises MedvlmError when features are not finite, Cancelled."""
     device = work.machine.device
     work.workers = work.job.request.workers or loading.default_workers(device, work.todo)
-    largest = min(work.job.request.batch_size or batch_sizes.LARGEST, BLOCK_IMAGES)
-    slots = largest + loading.ahead_of(device, largest)
-    with loading.decoders(work.workers, slots, work.job.model.preprocess.size_px) as pool:
+    size_px = work.job.model.preprocess.size_px
+    asked = work.job.request.batch_size or batch_sizes.LARGEST
+    largest = min(asked, BLOCK_IMAGES, loading.largest_batch(device, size_px))
+    with loading.decoders(work.workers, largest + loading.ahead_of(device, largest), size_px) as pool:
         # The decoders start while the model loads.
         encoder = load_encoder(
             work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
         )
         work.parameters = encoder.parameters
         work.context.store.measured.note("parameters", work.job.encoder.digest, encoder.parameters)
-        work.batch_size = min(batch_sizes.chosen(work.job, work.context.store, encoder, work.machine), BLOCK_IMAGES)
+        work.batch_size = min(batch_sizes.chosen(work.job, work.context.store, encoder, work.machine), largest)
         yield device_status(work)
         yield work.progress.start()
         began = time.monotonic()

@@ -272,6 +272,13 @@ def test_the_probe_stops_where_a_larger_batch_gains_nothing_or_does_not_fit(imag
     assert batch_sizes.probed(seconds, 256) == expected
 
 
+@pytest.mark.parametrize(
+    ("device", "size_px", "expected"), [("cpu", 224, 3566), ("cuda:0", 1520, 25), ("cpu", 20_000, 1)]
+)
+def test_what_is_decoded_at_a_time_fits_into_the_decoders_memory(device, size_px, expected) -> None:
+    assert loading.largest_batch(device, size_px) == expected
+
+
 def test_cancel_is_heard_while_images_are_decoded(dataset, weights, tmp_path) -> None:
     with pytest.raises(Cancelled):
         run(job_of(dataset, weights), tmp_path / "store", cancelled=lambda: True)

@@ -25,6 +25,7 @@ from medvlm_tui.errors import ImageError
 Item = TypeVar("Item")
 _MOST_GPU_WORKERS = 16
 _BATCHES_AHEAD = 2
+_SHARED_BYTES = 512 << 20
 # An .npz is unpacked whole in each process that reads from it.
 _ARCHIVE_WORKERS = 2
 
@@ -65,6 +66,12 @@ def ahead_of(device: str, batch_size: int) -> int:
     meet at barriers lose most by it. Both take turns there, each with all cores.
     """
     return _BATCHES_AHEAD * batch_size if device.startswith("cuda") else 0
+
+
+def largest_batch(device: str, size_px: int) -> int:
+    """Return how many images a batch may have so that what is decoded at a time fits into 512 MiB."""
+    held = _SHARED_BYTES // (3 * size_px * size_px)
+    return max(1, held // (1 + ahead_of(device, 1)))
 
 
 _idle: list[DecoderPool] = []
