@@ -13,7 +13,7 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.procrustes import Turn, procrustes
 from medvlm_tui.core.proposal import RULE, faithfulness, proposed
 from medvlm_tui.core.store import StoredResult
-from medvlm_tui.engine import summaries
+from medvlm_tui.engine import map_examples, summaries
 from medvlm_tui.engine.map_clusters import find_clusters
 from medvlm_tui.engine.step_inputs import feature_table
 from medvlm_tui.engine.steps import Job, StepContext
@@ -38,21 +38,33 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     best = proposed([each.record["scores"] for each in maps])
     cells, aligned = align(maps, best)
     context.check()
-    labels = [feature_table(job, context).labels[row] for row in maps[best].arrays["rows"].tolist()]
-    clusters, described = find_clusters(maps[best].arrays["xy"], labels)
+    arrays, seen = _read_off(maps[best], job, context)
     record = {
         "rule": RULE,
         "proposed": maps[best].key,
         "cells": cells,
-        "clusters": described,
-        **{name: maps[best].record[name] for name in ("n", "seed", "subsampled") if name in maps[best].record},
+        **seen,
+        **{name: maps[best].record[name] for name in ("n", "seed", "subsampled")},
         "versions": versions("numpy", "scikit-learn"),
         "seconds": time.monotonic() - begun,
     }
-    arrays = {"xy": aligned.astype(np.float32), "rows": maps[best].arrays["rows"], "clusters": clusters}
-    context.store.put_result(job.step.key, arrays, record)
-    shown = summaries.of_record("grid", record)
-    yield ResultReady(job.step.id, "grid", job.step.key, job.step.model, job.step.dataset, shown)
+    context.store.put_result(job.step.key, {"xy": aligned.astype(np.float32), **arrays}, record)
+    summary = summaries.of_record("grid", record)
+    yield ResultReady(job.step.id, "grid", job.step.key, job.step.model, job.step.dataset, summary)
+
+
+def _read_off(shown: StoredResult, job: Job, context: StepContext) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return arrays and record of what is seen on the proposed map: its clusters, and examples with their images."""
+    table, rows, xy = feature_table(job, context), shown.arrays["rows"], shown.arrays["xy"]
+    clusters, described = find_clusters(xy, [table.labels[row] for row in rows.tolist()])
+    chosen = {"density": map_examples.by_density(xy), "cluster": map_examples.by_cluster(xy, clusters)}
+    wanted = list(dict.fromkeys(point for points in chosen.values() for point in points))
+    samples = {sample.id: sample for sample in job.dataset.samples}
+    ids = [table.ids[row] for row in rows.tolist()]
+    found, pixels = map_examples.thumbnails(wanted, ids, samples, context.check)
+    arrays = {"rows": rows, "clusters": clusters, "examples": np.array(found, dtype=np.int32), "thumbnails": pixels}
+    examples = {kind: [point for point in points if point in found] for kind, points in chosen.items()}
+    return arrays, {"clusters": described, "examples": examples}
 
 
 def align(maps: Sequence[StoredResult], best: int) -> tuple[list[dict[str, Any]], Wide]:

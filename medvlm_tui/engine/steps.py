@@ -39,7 +39,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "extract": 1,
     "probe": 2,
     "project": 2,
-    "grid": 1,
+    "grid": 2,
     "separability": 1,
     "similarity": 1,
     "saliency": 1,

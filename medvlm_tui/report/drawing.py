@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.proposal import proposed
 from medvlm_tui.core.store import Store
 from medvlm_tui.report.bias_drawing import bias_figures
-from medvlm_tui.report.cells import Gathered, Map
+from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.figures.critical_difference import draw_critical_difference
-from medvlm_tui.report.figures.panels import Panel, draw_grid, draw_study
 from medvlm_tui.report.figures.per_class import draw_per_class
 from medvlm_tui.report.figures.saliency import draw_saliency
-from medvlm_tui.report.figures.scatter import draw_map
+from medvlm_tui.report.map_drawing import draw_maps
 from medvlm_tui.report.naming import file_stem, model_title
 from medvlm_tui.report.saliency_drawing import saliency_pages
 from medvlm_tui.report.side_tables import per_class
@@ -29,7 +27,7 @@ def draw_all(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iter
     """Draw every figure that the results allow; yields each file when it is complete."""
     yield from _probes(gathered, store, figures)
     yield from _ranks(gathered, figures)
-    yield from _maps(gathered, store, figures)
+    yield from draw_maps(gathered, store, figures)
     yield from _saliency(gathered, store, figures, raw)
     yield from saliency_pages(gathered, store, figures)
     yield from bias_figures(gathered.source, figures)
@@ -67,44 +65,6 @@ def _ranks(gathered: Gathered, figures: Path) -> Iterator[FileWritten]:
                 path, compared, metric, names, {model.id: model.group for model in models.values()}
             )
             yield FileWritten(str(path), "figure")
-
-
-def _maps(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
-    """Draw each pair's proposed map, its grid where it has several, and all pairs side by side."""
-    proposals: list[Panel] = []
-    for several in _by_pair(gathered.maps):
-        shown = several[proposed([each.scores for each in several])]
-        panel = _panel(shown, store)
-        if panel is None:
-            continue
-        proposals.append(panel)
-        ids = (shown.model.id, shown.dataset.spec.id)
-        path = figures / f"{file_stem('umap', *ids)}.png"
-        draw_map(path, shown, panel.xy, panel.labels, of=len(several))
-        yield FileWritten(str(path), "figure")
-        if len(several) > 1:
-            panels = [found for found in (_panel(each, store) for each in several) if found is not None]
-            path = figures / f"{file_stem('umap_grid', *ids)}.png"
-            draw_grid(path, panels, shown)
-            yield FileWritten(str(path), "figure")
-    if len(proposals) > 1:
-        draw_study(figures / "figure3.png", proposals)
-        yield FileWritten(str(figures / "figure3.png"), "figure")
-
-
-def _by_pair(maps: Sequence[Map]) -> list[list[Map]]:
-    """Return the maps of each (model, dataset) together."""
-    pairs: dict[tuple[str, str], list[Map]] = {}
-    for shown in maps:
-        pairs.setdefault((shown.model.id, shown.dataset.spec.id), []).append(shown)
-    return list(pairs.values())
-
-
-def _panel(shown: Map, store: Store) -> Panel | None:
-    table, result = store.tables.read(shown.table_key), store.result(shown.key)
-    if table is None or result is None:
-        return None
-    return Panel(shown, result.arrays["xy"], tuple(table.labels[row] for row in result.arrays["rows"].tolist()))
 
 
 def _saliency(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iterator[FileWritten]:

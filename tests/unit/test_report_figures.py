@@ -17,6 +17,7 @@ from medvlm_tui.report.figures.canvas import COLOURS, label, look_of
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.figures.saliency import draw_saliency
 from medvlm_tui.report.figures.scatter import draw_map
+from medvlm_tui.report.panel import Panel
 from medvlm_tui.report.write import write_report
 from tests.unit.report_store import filled
 
@@ -41,9 +42,11 @@ def test_a_map_names_its_parameters(gathered: Gathered, tmp_path: Path) -> None:
     shown = gathered.maps[0]
     result = gathered.source.store.result(shown.key)
     assert result is not None
-    labels = [sample.label for sample in shown.dataset.samples]
-    draw_map(tmp_path / "a.png", shown, result.arrays["xy"], labels)
-    draw_map(tmp_path / "b.png", shown, result.arrays["xy"], labels)
+    labels = tuple(sample.label for sample in shown.dataset.samples)
+    panel = Panel(shown, result.arrays["xy"], labels)
+    draw_map(tmp_path / "a.png", panel)
+    draw_map(tmp_path / "b.png", panel)
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     image, parameters = opened(tmp_path / "a.png")
     assert image.size == (1120, 920)
@@ -62,7 +65,7 @@ def test_many_classes_are_told_apart_and_drawn(gathered: Gathered, tmp_path: Pat
     names = tuple(f"class {number:02d} of the many" for number in range(29))
     shown = replace(gathered.maps[0], dataset=replace(gathered.maps[0].dataset, classes=names))
     xy = np.random.default_rng(0).normal(size=(2900, 2)).astype(np.float32)
-    draw_map(tmp_path / "a.png", shown, xy, [names[i % 29] for i in range(2900)], of=50)
+    draw_map(tmp_path / "a.png", Panel(shown, xy, tuple(names[i % 29] for i in range(2900))), of=50)
     assert opened(tmp_path / "a.png")[0].width == 1120
 
 
@@ -117,6 +120,8 @@ def test_a_report_has_every_figure_and_raw_map(gathered: Gathered, tmp_path: Pat
     image = slug("=glioma/=glioma_00.png")
     assert {
         "figures/umap_vgg16_brain_mr.png",
+        "figures/umap_vgg16_brain_mr.pdf",
+        "figures/umap_vgg16_brain_mr.csv",
         "figures/confusion_vgg16_brain_mr_paper.png",
         f"figures/rise_vgg16_brain_mr_{image}.png",
         f"saliency/rise_vgg16_brain_mr_{image}.npy",

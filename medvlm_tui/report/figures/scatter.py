@@ -11,34 +11,35 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from medvlm_tui.report.cells import Map
-from medvlm_tui.report.figures.canvas import bare, beside, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.distribution import CLASSES
+from medvlm_tui.report.figures.canvas import bare, beside, label, look_of, new_figure, save_figure, style
 from medvlm_tui.report.naming import dataset_title, model_title
+from medvlm_tui.report.panel import Panel
 
+_NO_VALUE = "#C8C8C8"
 _SHOWN_SCORES = {"trustworthiness": "trustworthiness", "knn_purity": "purity"}
 
 
-def draw_map(path: Path, shown: Map, xy: NDArray[np.float32], labels: Sequence[str], of: int = 1) -> None:
-    """Write the scatter of one UMAP cell.
-
-    `xy` (m, 2), `labels` (m,) the class of each point; `of` is the number of cells this one was chosen from.
-    """
-    classes = [name for name in shown.dataset.classes if name in set(labels)]
+def draw_map(path: Path, panel: Panel, of: int = 1) -> None:
+    """Write the scatter of one UMAP cell; `of` is the number of cells this one was chosen from."""
+    present = set(panel.labels)
+    names = [name for name in panel.names if name in present]
     with style():
-        figure = new_figure(5.6, 4.6 + 0.02 * max(0, len(classes) - 20))
+        figure = new_figure(5.6, 4.6 + 0.02 * max(0, len(names) - 20))
         axes = figure.add_subplot()
-        scatter_classes(axes, xy, np.asarray(labels), classes)
+        scatter_classes(axes, panel.xy, np.asarray(panel.labels), names)
         bare(axes)
-        figure.suptitle(_title(shown, of), x=0.01, ha="left", fontsize=9)
-        beside(axes, class_handles(classes, labels))
-        if shown.note:
-            axes.set_xlabel(label(shown.note, 110), loc="left", fontsize=6.5)
-        save_png(figure, path, parameters(shown))
+        figure.suptitle(_title(panel, of), x=0.01, ha="left", fontsize=9)
+        beside(axes, class_handles(names, panel.labels))
+        if panel.shown.note:
+            axes.set_xlabel(label(panel.shown.note, 110), loc="left", fontsize=6.5)
+        save_figure(figure, path, panel_parameters(panel))
 
 
 def scatter_classes(
     axes: Axes, xy: NDArray[np.float32], labels: NDArray[np.str_], classes: Sequence[str], small: bool = False
 ) -> None:
-    """Draw the points of every class; a `small` panel has smaller points without edges.
+    """Draw the points of every class; a `small` panel has smaller points without edges. Points of no class are grey.
 
     Classes take turns in layers of points, so that none lies hidden behind the last one: in full figures an eighth
     of every class at a time, in panels a half. Lines with markers only are used: Agg stamps them, where the paths
@@ -49,6 +50,9 @@ def scatter_classes(
     ranks = np.empty(len(xy), dtype=int)
     ranks[np.random.default_rng(0).permutation(len(xy))] = np.arange(len(xy)) * layers // max(len(xy), 1)
     edge = {"markeredgewidth": 0.0} if small else {"markeredgewidth": 0.2, "markeredgecolor": "white"}
+    others = ~np.isin(labels, np.asarray(classes, dtype=str))
+    if others.any():
+        axes.add_line(Line2D(*xy[others].T, color=_NO_VALUE, marker=".", ms=size**0.5, ls="none", mew=0.0))
     for layer in range(layers):
         for index, name in enumerate(classes):
             chosen = (labels == name) & (ranks == layer)
@@ -76,6 +80,10 @@ def class_handles(classes: Sequence[str], labels: Sequence[str] = ()) -> list[Li
         colour, marker = look_of(index)
         text = f"{label(name, 28)}  {counts[name]:,}" if name in counts else label(name, 28)
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5, label=text))
+    others = sum(count for name, count in counts.items() if name not in classes)
+    if others:
+        text = f"none of these  {others:,}"
+        handles.append(Line2D([], [], color=_NO_VALUE, marker=".", linestyle="none", markersize=5, label=text))
     return handles
 
 
@@ -97,16 +105,28 @@ def parameters(shown: Map) -> dict[str, object]:
     }
 
 
-def score_text(shown: Map) -> str:
-    """Return the scores that a title names, e.g. `trustworthiness 0.96 · purity 0.91`."""
+def panel_parameters(panel: Panel) -> dict[str, object]:
+    """Return what the PNG's text chunk says of a panel."""
+    return {**parameters(panel.shown), "grouping": panel.grouping, "full_space": dict(panel.measures)}
+
+
+def heading(panel: Panel) -> str:
+    """Return the first two lines of a title: what is shown, with which parameters, and how faithful it is."""
+    shown = panel.shown
     named = [(title, shown.scores.get(name)) for name, title in _SHOWN_SCORES.items()]
-    return " · ".join(f"{name} {value:.2f}" for name, value in named if value is not None)
+    if panel.grouping != CLASSES:
+        named = named[:1]  # the map's purity is that of the classes
+    scores = [f"{name} {value:.2f}" for name, value in named if value is not None]
+    by = "" if panel.grouping == CLASSES else f" · by {label(panel.grouping, 24)}"
+    head = f"{label(model_title(shown.model), 30)} · {label(dataset_title(shown.dataset), 36)}{by}"
+    second = [f"n_neighbors {shown.n_neighbors}", f"min_dist {shown.min_dist:g}", *scores]
+    return f"{head}\n{' · '.join(second)}"
 
 
-def _title(shown: Map, of: int) -> str:
-    second = f"n_neighbors {shown.n_neighbors} · min_dist {shown.min_dist:g}"
-    scores = score_text(shown)
-    third = f"{shown.n:,} images" + (", a stratified subsample" if shown.subsampled else "")
+def _title(panel: Panel, of: int) -> str:
+    third = f"{panel.shown.n:,} images" + (", a stratified subsample" if panel.shown.subsampled else "")
     chosen = f", the proposed of {of} maps" if of > 1 else ""
-    head = f"{label(model_title(shown.model), 30)} · {label(dataset_title(shown.dataset), 36)}"
-    return f"{head}\n{second}{' · ' if scores else ''}{scores}\n{third}{chosen}"
+    titles = {"silhouette": "silhouette", "knn_purity": "kNN purity"}
+    measured = [f"{titles[name]} {value:.3f}" for name, value in panel.measures.items()]
+    full = f"\nin the full space: {', '.join(measured)}" if measured else ""
+    return f"{heading(panel)}\n{third}{chosen}{full}"
