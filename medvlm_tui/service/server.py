@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from medvlm_tui import __version__
@@ -25,6 +26,7 @@ from medvlm_tui.core.events import (
     RunAsked,
     RunFinished,
     RunRefused,
+    from_json,
     to_json,
 )
 from medvlm_tui.core.params import RunRequest
@@ -40,6 +42,7 @@ from medvlm_tui.service.wire import GREETING, PROTOCOL, Command, Hello, surround
 # A worker holds a device; starting another costs some seconds.
 WORKER_IDLE_S = 60.0
 TICK_S = 1.0
+FOLLOW_S = 0.3
 # A front end that has just started the engine needs a moment to come in.
 _LEAST_IDLE_S = 5.0
 # A step that is cancelled ends within a second; a thread that hangs in a foreign file system ends with the process.
@@ -59,6 +62,8 @@ class Server:
         self._run: threading.Event | None = None
         """Set to cancel the run under way; None while there is none."""
         self._run_id, self._ended = "", True
+        self._follows = False
+        """Whether a --batch run is being followed."""
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker_since = 0.0
@@ -94,6 +99,7 @@ class Server:
             elif self._run is None and address.read(self.workspace.root) != self._own_address:
                 self.leave("the workspace is no longer its own")
             await self._free_worker(now)
+            self._follow_batch()
 
     async def _free_worker(self, now: float) -> None:
         if self._worker_since and self._run is None and now - self._worker_since > WORKER_IDLE_S:
@@ -186,9 +192,10 @@ class Server:
 
     def _show_last_run(self, guest: Guest) -> None:
         guest.watches = True
-        running = self._run is not None and not self._ended
+        own = self._run is not None and not self._ended
+        running = own or (self._run is None and self.workspace.holder() is not None)
         directory = self.workspace.run_directory(self._run_id)
-        path = directory / runs.FILE if running else runs.last_run(self.workspace.runs)
+        path = directory / runs.FILE if own else runs.last_run(self.workspace.runs)
         run_id = path.parent.name if path is not None else ""
         lines = runs.whole_lines(path)[0] if path is not None else []
         _say(guest, Attached(run_id, running))
@@ -196,6 +203,30 @@ class Server:
             guest.send(line)
         guest.has_heard(run_id, len(lines))
         _say(guest, CaughtUp(run_id, running))
+
+    def _follow_batch(self) -> None:
+        """Show a --batch run of the workspace as well as one's own."""
+        holder = self.workspace.holder() if self._run is None and not self._follows else None
+        path = runs.last_run(self.workspace.runs) if holder is not None and holder.by == "batch" else None
+        if path is not None:
+            self._follows = True
+            self._start(self._follow(path))
+
+    async def _follow(self, path: Path) -> None:
+        number, end, event = 0, 0, None
+        while not self._leaving.is_set():
+            over = self.workspace.holder() is None
+            lines, end = runs.whole_lines(path, end)
+            for line in lines:
+                event = from_json(line)
+                self.door.tell_said(runs.Said(path.parent.name, number, event, line))
+                number += 1
+            if over:
+                break
+            await asyncio.sleep(FOLLOW_S)
+        if not isinstance(event, RunFinished | RunRefused):
+            self.door.tell(to_json(CaughtUp(path.parent.name, running=False)))
+        self._follows = False
 
     def _begin(self, guest: Guest, request: RunRequest) -> None:
         if self._run is not None or self._leaving.is_set():

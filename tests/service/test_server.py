@@ -337,3 +337,25 @@ async def test_a_run_that_was_killed_is_shown_as_it_was(root: Path) -> None:
         assert only.kinds() == ["Attached", "RunAsked", "StepStarted", "CaughtUp"]
         assert only.heard[-1] == events.CaughtUp("20260101-000000-dead", False)
         await only.leave()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_batch_run_is_followed_from_its_file(root: Path, monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+    monkeypatch.setattr(server, "TICK_S", 0.05)
+    monkeypatch.setattr(server, "FOLLOW_S", 0.05)
+    async with serving(root):
+        early = await front(root)
+        with Workspace(root).busy("batch"), RunFile(Workspace(root).run_directory("20260101-000000-bbbb")) as file:
+            file.append(events.RunAsked(file.run_id, REQUEST.to_record(), "batch"))
+            file.append(events.StepStarted(STEP))
+            await early.hears("StepStarted")
+            late = await front(root)
+            assert late.heard[-1] == events.CaughtUp(file.run_id, True)
+            file.append(events.BlockStored(STEP, 256, "key"))
+            await late.hears("BlockStored")
+            if not killed:
+                file.append(events.RunFinished(file.run_id, 0, 1, 0, 0, 0, 1.0))
+        for each in (early, late):
+            await each.hears("CaughtUp", 2) if killed else await each.hears("RunFinished")
+            assert each.kinds().count("StepStarted") == each.kinds().count("BlockStored") == 1
+            await each.leave()

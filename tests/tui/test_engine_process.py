@@ -131,3 +131,19 @@ async def test_a_run_that_ends_while_one_is_asked_leaves_no_question(make_app) -
         await pilot.pause()
     assert client.left
     assert app.return_code == 0
+
+
+async def test_the_log_can_have_the_whole_place(make_app) -> None:
+    app, client = make_app(place="run")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Queue")
+        tell_of_a_run(client, running=True)
+        for number in range(40):
+            client.say(events.Log("info", f"line {number} of the log"))
+        await until(pilot, "line 39 of the log")
+        await pilot.press("o")
+        screen = await until(pilot, "line 20 of the log")
+        assert "Queue" not in screen
+        assert "line 39 of the log" in screen
+        await pilot.press("o")
+        await until(pilot, "Queue")

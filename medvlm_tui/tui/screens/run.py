@@ -36,6 +36,7 @@ class RunScreen(PlaceScreen):
         Binding("c", "cancel", "cancel"),
         Binding("r", "retry", "retry failed"),
         Binding("enter", "open", "result"),
+        Binding("o", "log", "log"),
         Binding("escape", "app.back", "back"),
     ]
 
@@ -133,6 +134,11 @@ class RunScreen(PlaceScreen):
         if self.medvlm.board.request is not None:
             await self.medvlm.start_request(self.medvlm.board.request)
             self.update()
+
+    def action_log(self) -> None:
+        """Give the log the whole place, or put it back."""
+        self.toggle_class("-log")
+        self.query_one("#log" if self.has_class("-log") else "#queue", Rows).focus()
 
     def action_open(self) -> None:
         """Show the result of the step under the cursor."""

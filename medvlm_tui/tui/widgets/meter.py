@@ -43,7 +43,7 @@ def meter(task: Task, width: int) -> list[Text]:
         parts += [f"{task.rate:,.1f} {task.unit}/s"] if task.rate else []
         parts += [f"ETA {clock(task.eta_s)}"] if task.eta_s is not None else []
     lines = [bar(fraction, width, look(task.state).style), Text("   ".join(parts))]
-    if len(task.rates) > 1:
+    if len(task.rates) > 1 and any(task.rates):
         lines.append(Text.assemble(("rate ", GREY), sparkline(task.rates, width - 5)))
     return lines
 
