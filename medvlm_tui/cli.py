@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from medvlm_tui import __version__, settings
 from medvlm_tui.core.params import DEFAULT_STAGES, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import WINDOW_HELP
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
@@ -26,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }
+_READ_IMAGES = ("check", "encode")
 _EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
 _PROTOCOLS_HELP = (
     "repeatable (paper): linear SVM of the paper, of the poster, over a wider grid, with groups on one side; "
@@ -112,6 +114,8 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if name in arguments:
             import_module(module).add_arguments(command)
+        if name in _READ_IMAGES:
+            _add_window(command)
         _add_shared(command, default=argparse.SUPPRESS)
     return parser
 
@@ -135,6 +139,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
     parser.add_argument("--feature", help="a feature of the model instead of its default")
     _add_projection(parser)
+    _add_window(parser)
     parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
     parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
     parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
@@ -181,6 +186,10 @@ def _add_projection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tags", metavar="CSV", help="path,tag,value: groups for figures and separability")
 
 
+def _add_window(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--window", metavar="WINDOW", help=f"of images of more than 8 bits: {WINDOW_HELP} (file)")
+
+
 def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
     parser.add_argument(
         "--workspace", metavar="DIR", default=default, help="store, runs and exports (MEDVLM_WORKSPACE)"
@@ -197,8 +206,8 @@ def request_flags(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def shared_flags(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the RunRequest fields that every command takes."""
-    return _checked({key: getattr(options, key) for key in ("data", "weights", "offline")})
+    """Return the RunRequest fields that commands take."""
+    return _checked({key: getattr(options, key, None) for key in ("data", "weights", "offline", "window")})
 
 
 def _checked(given: Mapping[str, Any]) -> dict[str, Any]:

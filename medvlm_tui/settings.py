@@ -20,6 +20,7 @@ from medvlm_tui.core.params import (
     STAGES,
     RunRequest,
 )
+from medvlm_tui.core.windows import parse_window
 from medvlm_tui.errors import UsageError
 
 APP = "medvlm-tui"
@@ -184,4 +185,5 @@ def _in_range(request: RunRequest) -> RunRequest:
     for message, wrong in problems.items():
         if wrong:
             raise UsageError(message, "see `medvlm-tui --batch --help`")
-    return request
+    # One window, one name, one key: 40/400 and 40.0/400 are the same.
+    return replace(request, window=str(parse_window(request.window)))

@@ -43,11 +43,18 @@ def _spec(dataset_id: str, table: object) -> DatasetSpec:
 
 def _check_agreement(where: str, spec: DatasetSpec) -> None:
     """Refuse a table whose parts contradict each other."""
-    for name, names in (("counts", spec.counts), *((f"views.{view}", m) for view, m in spec.views.items())):
+    named = (
+        ("counts", spec.counts),
+        *((f"part_counts.{part}", counts) for part, counts in spec.part_counts.items()),
+        *((f"views.{view}", mapping) for view, mapping in spec.views.items()),
+    )
+    for name, names in named:
         if unknown := set(names) - set(spec.classes):
             raise MedvlmError(f"{where}: {name} names {sorted(unknown)}, which are no classes", _HINT)
     if spec.counts and sum(spec.counts.values()) != spec.published_n:
         raise MedvlmError(f"{where}: the counts sum to {sum(spec.counts.values())}, not {spec.published_n}", _HINT)
+    if unknown := set(spec.part_counts) - set(spec.parts[1:]):
+        raise MedvlmError(f"{where}: part_counts names {sorted(unknown)}, which are no other parts", _HINT)
     if len(set(spec.classes)) != len(spec.classes):
         raise MedvlmError(f"{where}: a class is named twice", _HINT)
 
@@ -88,6 +95,12 @@ def _counts(where: str, value: object) -> Mapping[str, int]:
     return {name: _whole(f"{where}.{name}", count) for name, count in value.items()}
 
 
+def _part_counts(where: str, value: object) -> Mapping[str, Mapping[str, int]]:
+    if not isinstance(value, dict):
+        raise MedvlmError(f"{where} is not a table of tables", _HINT)
+    return {part: _counts(f"{where}.{part}", counts) for part, counts in value.items()}
+
+
 def _views(where: str, value: object) -> Mapping[str, Mapping[str, str]]:
     if not isinstance(value, dict) or not all(isinstance(view, dict) for view in value.values()):
         raise MedvlmError(f"{where} is not a table of tables", _HINT)
@@ -100,6 +113,7 @@ _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "reader": _text,
     "classes": _names,
     "counts": _counts,
+    "part_counts": _part_counts,
     "views": _views,
     "parts": _names,
     "positive": _text,

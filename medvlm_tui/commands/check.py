@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.store import Store
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.datasets.audit import AuditReport, DuplicateSet, audit
-from medvlm_tui.engine.datasets.resolve import resolve_dataset
-from medvlm_tui.errors import ExitCode
+from medvlm_tui.engine.planner import Prepared, prepare
+from medvlm_tui.engine.steps import CheckJob
+from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings import Settings
 
 _SHOWN = 10
+Record = Mapping[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,46 +30,115 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
-    """Audit the dataset and print the report; returns 0 only when counts and files are as the catalog says."""
-    spec = resolve_dataset(options.id, request.data, load_datasets())
-    digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
-    report = audit(spec, digests=digests, workers=request.workers or 2, progress=_progress)
+    """Audit the dataset and print the report; returns 0 only when counts and files are as the catalog says.
+
+    The report is kept in the workspace's store, where the screens find it and an unchanged dataset is looked up.
+    """
+    workspace = Workspace(configuration.workspace)
+    workspace.make()
+    asked = replace(request, datasets=(options.id,), stages=("check",))
+    with Store(workspace.store) as store:
+        job = _job(prepare(asked, workspace, store, ""))
+        report = _report(job, store)
+        LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
     if options.json:
-        print(json.dumps(report.to_record(), indent=2, ensure_ascii=True))
+        print(json.dumps(report, indent=2, ensure_ascii=True))
     else:
         print("\n".join(clean(line) for line in lines(report)))
-    return int(ExitCode.OK if report.matches else ExitCode.MISSING_INPUT)
+    return int(ExitCode.OK if report["matches"] else ExitCode.MISSING_INPUT)
 
 
-def lines(report: AuditReport) -> Iterator[str]:
+def _job(prepared: Prepared) -> CheckJob:
+    for job in prepared.checks.values():
+        return job
+    message, _, hint = prepared.plan.steps[0].blocked.partition("\n")
+    raise MissingInputError(message, hint)
+
+
+def _report(job: CheckJob, store: Store) -> Record:
+    known = store.result(job.step.key)
+    if known is not None:
+        report: Record = known.record["report"]
+        return report
+    from medvlm_tui.engine.check import checked
+    from medvlm_tui.engine.datasets.split_groups import finished
+
+    total = len(job.everything.samples)
+    return finished(checked(job, store), lambda done: _progress(done, total)).to_record()
+
+
+def lines(report: Record) -> Iterator[str]:
     """Yield the report as plain text, a finding a line."""
-    yield f"{report.dataset}: {report.images:,} images in {report.root}, read in {report.seconds:.1f} s"
-    width = max(len(row.label) for row in report.counts)
-    for row in report.counts:
-        yield f"  {row.part + ': ' if row.part else ''}{row.label:{width}}  {row.images:>7,}"
-    yield "counts: as the catalog says" if not report.differences else "counts differ from the catalog:"
-    yield from (f"  {difference}" for difference in report.differences)
-    yield f"unreadable files: {len(report.unreadable):,}"
-    yield from _some([f"  {found.image}: {found.reason}" for found in report.unreadable])
-    yield from _duplicates("exact duplicates (equal pixels)", report.exact)
-    yield from _duplicates("near duplicates (perceptual hash)", report.near)
-    yield f"groups in several parts: {len(report.group_leaks):,}"
-    yield from _some([f"  {g.group}: {g.images} images in {', '.join(g.parts)}" for g in report.group_leaks])
-    if report.crossing or report.conflicts:
+    took = f", read in {report['seconds']:.1f} s" if report["seconds"] else ""
+    yield f"{report['dataset']}: {report['images']:,} images in {report['root']}{took}"
+    yield from _table(report["counts"])
+    yield "counts: as the catalog says" if not report["differences"] else "counts differ from the catalog:"
+    yield from (f"  {difference}" for difference in report["differences"])
+    yield f"unreadable files: {len(report['unreadable']):,}"
+    yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
+    yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
+    yield from _duplicates("near duplicates (perceptual hash)", report["near"])
+    if report["features_of"]:
+        yield from _duplicates(f"to be looked at (features of {report['features_of']})", report["similar"])
+    yield f"groups in several parts: {len(report['group_leaks']):,}"
+    yield from _some(
+        [f"  {g['group']}: {g['images']} images in {', '.join(g['parts'])}" for g in report["group_leaks"]]
+    )
+    groups = report["groups"]
+    sizes = f"the largest of {groups['largest']:,} images, {groups['alone']:,} images alone"
+    yield f"groups ({groups['key']}): {groups['groups']:,}, {sizes}"
+    yield from _splits(report["splits"])
+    found = [*report["exact"], *report["near"]]
+    if any(len(one["parts"]) > 1 or len(one["labels"]) > 1 for one in found):
         yield "a random hold-out leaks through duplicates: compare with a split by group"
 
 
-def _duplicates(what: str, sets: Sequence[DuplicateSet]) -> Iterator[str]:
-    parts = sum(len(found.parts) > 1 for found in sets)
-    labels = sum(len(found.labels) > 1 for found in sets)
-    extra = sum(len(found.images) - 1 for found in sets)
+def _table(counts: Sequence[Record]) -> list[str]:
+    """Return a line a class, a column a part, each with the catalog's number where it differs."""
+    parts = sorted({row["part"] for row in counts})
+    labels = list(dict.fromkeys(row["label"] for row in counts))
+    cells = {(row["part"], row["label"]): _count(row) for row in counts}
+    totals = [f"{sum(row['images'] for row in counts if row['part'] == part):,}" for part in parts]
+    rows = [("", *(part or "images" for part in parts))]
+    rows += [(label or "(no label)", *(cells.get((part, label), "0") for part in parts)) for label in labels]
+    rows.append(("all", *totals))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(parts) + 1)]
+    return [
+        "  "
+        + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _count(row: Record) -> str:
+    differs = row["expected"] is not None and row["expected"] != row["images"]
+    return f"{row['images']:,}" + (f" of {row['expected']:,}" if differs else "")
+
+
+def _splits(plans: Sequence[Record]) -> Iterator[str]:
+    for plan in plans:
+        what = f"split by {plan['by']} (hold-out {plan['hold_out']:g}, {plan['folds']} folds, seed {plan['seed']})"
+        if plan["problem"]:
+            yield f"{what}: {plan['problem']}"
+            continue
+        held = sum(row["held_out"] for row in plan["rows"])
+        folds = [sum(row["folds"][k] for row in plan["rows"]) for k in range(plan["folds"])]
+        yield f"{what}: {held:,} held out, folds of {', '.join(f'{n:,}' for n in folds)}"
+        for row in plan["rows"]:
+            yield f"  {row['label']}: {row['held_out']:,} held out, {', '.join(f'{n:,}' for n in row['folds'])}"
+
+
+def _duplicates(what: str, sets: Sequence[Record]) -> Iterator[str]:
+    parts = sum(len(found["parts"]) > 1 for found in sets)
+    labels = sum(len(found["labels"]) > 1 for found in sets)
+    extra = sum(len(found["images"]) - 1 for found in sets)
     yield f"{what}: {len(sets):,} sets, {extra:,} images too many, {parts:,} across parts, {labels:,} across classes"
-    worst = sorted(sets, key=lambda found: (-len(found.labels), -len(found.parts), found.images))
-    yield from _some([f"  {_marks(found)}{' = '.join(found.images)}" for found in worst])
+    worst = sorted(sets, key=lambda found: (-len(found["labels"]), -len(found["parts"]), found["images"]))
+    yield from _some([f"  {_marks(found)}{' = '.join(found['images'])}" for found in worst])
 
 
-def _marks(found: DuplicateSet) -> str:
-    marks = [name for name, values in (("CLASSES", found.labels), ("PARTS", found.parts)) if len(values) > 1]
+def _marks(found: Record) -> str:
+    marks = [name for name, values in (("CLASSES", found["labels"]), ("PARTS", found["parts"])) if len(values) > 1]
     return f"[{', '.join(marks)}] " if marks else ""
 
 

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         device=options.device,
         precision=options.precision,
         offline=request.offline,
+        window=request.window,
     )
     save_encoded(encoded, options.out)
     rows, dim = encoded.features.shape

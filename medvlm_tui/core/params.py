@@ -11,6 +11,7 @@ from medvlm_tui.core.specs import Precision
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
 STAGES = (
+    "check",
     "extract",
     "probe",
     "project",
@@ -213,6 +214,8 @@ class RunRequest:
     workers: int = 0
     limit: int = 0
     """Images per class, 0 for all: a quick look."""
+    window: str = "file"
+    """How images of more than 8 bits become 8 (core/windows.py); part of the encoder's key."""
     feature: str = ""
     out: str = ""
     strict: bool = False

@@ -108,6 +108,8 @@ class DatasetSpec:
     """Expected classes as read, in the order of tables and figures; empty: as found."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Expected images by class as read in the study's part; empty: unknown."""
+    part_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Name of another part than the study's -> expected images by class as read."""
     views: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """View name to (class as read -> class of the view); classes that a view does not name are left out of it.
     `default` is the view of the tables where that is not the class as read."""

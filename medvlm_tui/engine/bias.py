@@ -19,7 +19,6 @@ from medvlm_tui.engine.bias_measures import Measure
 from medvlm_tui.engine.bias_removal import own_text, removals, reversed_text
 from medvlm_tui.engine.burned_text import BurnedText
 from medvlm_tui.engine.classifier import Classifier
-from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.overlay import draw_overlay
@@ -71,7 +70,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 def _encoded(lab: Lab) -> Generator[Event, None, Encoded]:
     everything, controls = np.concatenate([lab.train, lab.test]), lab.params.controls
     lab.total = _images_to_encode(lab, len(everything), len(controls))
-    plain = yield from lab.encode("plain", everything, read_sample)
+    plain = yield from lab.encode("plain", everything, lab.read)
     words = []
     for word in range(len(lab.params.words)):
         words.append((yield from lab.encode(f"word {word}", everything, lab.overlay(word))))
@@ -85,7 +84,7 @@ def _texts(lab: Lab) -> list[BurnedText]:
     reader, found = burned_text.ocr_reader(), []
     for row in lab.test:
         lab.context.check()
-        found.append(burned_text.burned_text(lab.samples[row], reader))
+        found.append(burned_text.burned_text(lab.samples[row], reader, lab.job.request.window))
     return found
 
 
@@ -137,7 +136,7 @@ def _arrays(lab: Lab, encoded: Encoded) -> Arrays:
     """Return the shifts and decision values of every hold-out image, and the pictures of the shown ones."""
     pictures, boxes, kinds, before = [], [], tuple(encoded.after), encoded.before
     for position in _shown(lab):
-        image = read_sample(lab.samples[lab.test[position]])
+        image = lab.read(lab.samples[lab.test[position]])
         overlaid = [draw_overlay(image, lab.spec(0, kind)) for kind in kinds]
         drawn_images = [image, *(one.image for one in overlaid)]
         pictures.append(np.stack([lab.encoder.display(lab.encoder.preprocess(one)) for one in drawn_images]))

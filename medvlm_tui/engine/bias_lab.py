@@ -58,6 +58,10 @@ class Lab:
         """(n_test,) classes of the hold-out's images."""
         return np.asarray(self.codes[self.test])
 
+    def read(self, sample: Sample) -> Image.Image:
+        """Return an image as the run's features saw it; raises ImageError."""
+        return read_sample(sample, self.job.request.window)
+
     def encode(self, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Features]:
         """Yield progress; return the features (n, d) of the rows' images as `draw` makes them.
 
@@ -114,7 +118,7 @@ class Lab:
     def overlay(self, word: int, kind: str = "text") -> Draw:
         """Return what draws a word, or a control of its ink."""
         spec = self.spec(word, kind)
-        return lambda sample: draw_overlay(read_sample(sample), spec).image
+        return lambda sample: draw_overlay(self.read(sample), spec).image
 
 
 def prepare(job: Job, context: StepContext) -> Lab:

@@ -16,7 +16,6 @@ from medvlm_tui.engine.bias_lab import Box, Lab, drawn
 from medvlm_tui.engine.bias_measures import Measure, mean_measure
 from medvlm_tui.engine.bias_removal import UNTOUCHED, removals, word_border
 from medvlm_tui.engine.classifier import Classifier
-from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.overlay import draw_overlay
@@ -88,7 +87,7 @@ def images_to_encode(lab: Lab) -> int:
 
 def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) -> Generator[Event, None, None]:
     word = int(lab.codes[row]) % len(lab.params.words)
-    overlaid = draw_overlay(read_sample(lab.samples[row]), lab.spec(word))
+    overlaid = draw_overlay(lab.read(lab.samples[row]), lab.spec(word))
     view = view_of(lab.job.model.preprocess, overlaid.image.size)
     box = view.box(overlaid.box)
     region = boxes_mask([box], view.size_px)

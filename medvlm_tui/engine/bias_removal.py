@@ -15,7 +15,6 @@ from medvlm_tui.engine.bias_lab import Box, Features, Lab
 from medvlm_tui.engine.bias_measures import Measure, mean_measure
 from medvlm_tui.engine.burned_text import BurnedText
 from medvlm_tui.engine.classifier import Classifier
-from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.overlay import draw_overlay
 from medvlm_tui.engine.text_boxes import blank, inpaint, mask_border
 
@@ -38,7 +37,7 @@ def own_text(lab: Lab, plain: Features, texts: Sequence[BurnedText]) -> Generato
     for name, remove in removals(_OWN_BORDER).items():
 
         def draw(sample: Sample, remove: Remove = remove) -> Image.Image:
-            return remove(read_sample(sample), boxes[sample.id])
+            return remove(lab.read(sample), boxes[sample.id])
 
         features = yield from lab.encode(f"own {name}", lab.test, draw)
         right[name] = measures.correct(lab.classifier, features, lab.test_codes)
@@ -59,7 +58,7 @@ def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[
     for name, remove in removals(word_border(lab)).items():
 
         def draw(sample: Sample, remove: Remove = remove) -> Image.Image:
-            drawn = draw_overlay(read_sample(sample), lab.spec(word_of[sample.id]))
+            drawn = draw_overlay(lab.read(sample), lab.spec(word_of[sample.id]))
             return remove(drawn.image, [drawn.box])
 
         found = yield from lab.encode(f"reversed {name}", lab.test, draw)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.bias_measures import Measure, mean_measure
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.text_boxes import Box, find_text
@@ -38,12 +39,12 @@ class BurnedText:
     """known: the data set says so; read: by OCR; found: by shape alone."""
 
 
-def burned_text(sample: Sample, reader: Reader | None) -> BurnedText:
+def burned_text(sample: Sample, reader: Reader | None, window: str = FILE) -> BurnedText:
     """Return a sample's known words; else what OCR reads; else the boxes that look like text."""
     known = {name: box for name, box in sample.boxes.items() if not name.startswith("caliper")}
     if known:
         return BurnedText(tuple(known.values()), tuple(map(_word, known)), "known")
-    image = read_sample(sample)
+    image = read_sample(sample, window)
     if reader is None:
         return BurnedText(tuple(line.box for line in find_text(image)), (), "found")
     lines = reader(image)

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine import devices
+from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.families import check_feature, load_encoder
 from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.weights import locate
-from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.errors import MedvlmError, MissingInputError
 
 
@@ -41,6 +43,7 @@ def encode_files(
     device: str = "auto",
     precision: str = "auto",
     offline: bool = False,
+    window: str = FILE,
 ) -> Encoded:
     """Encode image files with a model of the catalog or of a prefix.
 
@@ -54,7 +57,7 @@ def encode_files(
     found = locate(spec, weights, FileDigests(), offline)
     machine = devices.choose(device, precision)
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
-    inputs = [encoder.preprocess(read_image(path)) for path in paths]
+    inputs = [encoder.preprocess(read_sample(Sample(path.name, path, ""), window)) for path in paths]
     size = devices.default_batch_size(machine.device, spec.preprocess.size_px)
     parts, _ = devices.with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -131,7 +132,8 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
     spans = [[block[begin : begin + size] for begin in range(0, len(block), size)] for block in blocks]
     flat = [span for block in spans for span in block]
     ahead = loading.ahead_of(work.machine.device, size)
-    with closing(loading.batches(flat, read_sample, encoder, pool, ahead, work.context.check)) as source:
+    read = partial(read_sample, window=work.job.request.window)
+    with closing(loading.batches(flat, read, encoder, pool, ahead, work.context.check)) as source:
         for block in spans:
             yield from _block(work, encoder, islice(source, len(block)))
     if work.batch_size < size:

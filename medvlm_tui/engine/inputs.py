@@ -105,7 +105,8 @@ def _model(
     if weights.state != "present":
         problem = problem or MissingInputError(f"{spec.id}: its weights are {weights.state}", weights.hint)
         return ModelInput(spec, weights, None, problem)
-    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision_of(spec, weights, feature)))
+    precision = precision_of(spec, weights, feature)
+    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision, request.window))
 
 
 def _fetch(spec: ModelSpec, weights: Weights, digests: FileDigests, say: Say) -> tuple[Weights, MedvlmError | None]:

@@ -23,12 +23,14 @@ from medvlm_tui.core.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices, precision
+from medvlm_tui.engine.datasets.base import open_every_part
+from medvlm_tui.engine.datasets.feature_pairs import fullest_encoder
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.gathering import bias_comparison, comparisons, gathered_key
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.precision import Measure
-from medvlm_tui.engine.steps import STEP_VERSIONS, Job
-from medvlm_tui.errors import MedvlmError
+from medvlm_tui.engine.steps import STEP_VERSIONS, AnyJob, CheckJob, Job
+from medvlm_tui.errors import MedvlmError, MissingInputError
 
 # What a stage reads; asking for a stage asks for these too.
 _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
@@ -40,6 +42,7 @@ _PREREQUISITES: Mapping[str, tuple[str, ...]] = {
     "bias": ("extract", "probe"),
     "statistics": ("extract", "probe"),
 }
+_WITHOUT_MODELS = {"check", "report"}
 
 _NOT_LINEAR = (
     "saliency and bias look into a linear classifier, and none of the protocols asked for ends in one\n"
@@ -55,8 +58,13 @@ class Prepared:
     request: RunRequest
     hardware: devices.Device
     jobs: Mapping[str, Job]
+    checks: Mapping[str, CheckJob]
     found_models: tuple[ModelInput, ...]
     found_datasets: tuple[DatasetInput, ...]
+
+    def job(self, step: str) -> AnyJob:
+        """What a step works on; raises KeyError for the report."""
+        return self.checks[step] if step in self.checks else self.jobs[step]
 
     @property
     def models(self) -> dict[str, ModelSpec]:
@@ -103,12 +111,15 @@ def lay_out(
     def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
-    models = find_models(request, store.file_digests, precision_of, say)
+    alone = "check" in request.stages and set(request.stages) <= _WITHOUT_MODELS
+    models = [] if alone else find_models(request, store.file_digests, precision_of, say)
     datasets = find_datasets(request, workspace, store.file_digests, say)
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = _Layout(request, store, tags)
+    for dataset in datasets if "check" in request.stages else ():
+        layout.add_check(dataset)
     # One model after the other: each is loaded once for all of its datasets.
     for model in models:
         for dataset in datasets:
@@ -121,7 +132,7 @@ def lay_out(
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
-    return Prepared(plan, request, machine, layout.jobs, tuple(models), tuple(datasets))
+    return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
 
 
 def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[DatasetInput]) -> None:
@@ -132,7 +143,7 @@ def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[
 def _refuse(found: Sequence[MedvlmError | None]) -> None:
     """Raise one error that names the problems, unless something has none."""
     problems = [problem for problem in found if problem is not None]
-    if len(problems) < len(found):
+    if not problems or len(problems) < len(found):
         return
     hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
     more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
@@ -151,6 +162,30 @@ class _Layout:
         self.stages = _with_prerequisites(request.stages)
         self.steps: list[Step] = []
         self.jobs: dict[str, Job] = {}
+        self.checks: dict[str, CheckJob] = {}
+
+    def add_check(self, found: DatasetInput) -> None:
+        """Add the check of a dataset."""
+        step_id, name = f"check:{found.spec.id}", found.spec.id
+        try:
+            if found.problem is not None or found.dataset is None:
+                raise found.problem or MissingInputError(f"{name} is not there")
+            everything = open_every_part(found.dataset.spec, found.dataset.root, self.store.file_digests)
+        except MedvlmError as error:
+            self.steps.append(Step(step_id, "check", dataset=name, blocked=f"{error.message}\n{error.hint}"))
+            return
+        encoder = fullest_encoder(self.store, everything.samples)
+        params = {
+            "window": self.request.window,
+            "split": asdict(self.request.split()),
+            "features": "" if encoder is None else encoder.digest,
+        }
+        key = of_record(["check", STEP_VERSIONS["check"], params, found.dataset.digest, everything.digest])
+        have = self.store.has_result(key)
+        images = 0 if have else len(everything.samples)
+        step = Step(step_id, "check", dataset=name, params=params, key=key, have=have, images=images)
+        self.steps.append(step)
+        self.checks[step_id] = CheckJob(step, self.request, found.dataset, everything, encoder)
 
     def add_cell(self, model: ModelInput, dataset: DatasetInput) -> None:
         """Add every step of one model on one dataset."""

@@ -94,7 +94,7 @@ def score_share(job: Job, context: StepContext, worker: int, workers: int) -> It
 
 def view_regions(job: Job, sample: Sample) -> Regions:
     """Return the sample's lesion and text boxes in the pixels that the model sees."""
-    return sample_regions(sample, lambda size: view_of(job.model.preprocess, size))
+    return sample_regions(sample, lambda size: view_of(job.model.preprocess, size), job.request.window)
 
 
 def _ranges(masks: int) -> Iterator[tuple[int, int]]:

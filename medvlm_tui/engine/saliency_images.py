@@ -79,7 +79,7 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     samples = {sample.id: sample for sample in job.dataset.samples}
     chosen = tuple(samples[ids[row]] for row in rows)
-    pixels = torch.stack([encoder.preprocess(read_sample(sample)) for sample in chosen])
+    pixels = torch.stack([encoder.preprocess(read_sample(sample, job.request.window)) for sample in chosen])
     masking = _masking(job, params, encoder, classifier, pixels)
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
@@ -39,9 +40,9 @@ class Regions:
     """(H, W) the burned-in words; calipers are not among them."""
 
 
-def sample_regions(sample: Sample, view: Callable[[tuple[int, int]], View]) -> Regions:
+def sample_regions(sample: Sample, view: Callable[[tuple[int, int]], View], window: str = FILE) -> Regions:
     """Return a sample's lesion and text as the model sees them; raises ImageError when a mask cannot be read."""
-    seen = view(read_sample(sample).size)
+    seen = view(read_sample(sample, window).size)
     lesion = np.zeros((seen.size_px, seen.size_px), dtype=bool)
     for path in (sample.mask, *sample.more_masks):
         if path is not None:

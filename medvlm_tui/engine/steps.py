@@ -33,6 +33,7 @@ STEP_MODULES: Mapping[str, str] = {
     "statistics": "medvlm_tui.engine.statistics",
     "pairs": "medvlm_tui.engine.model_pairs",
     "ranking": "medvlm_tui.engine.model_ranking",
+    "check": "medvlm_tui.engine.check",
 }
 # Part of every result's key: raised when a step's numbers change.
 STEP_VERSIONS: Mapping[str, int] = {
@@ -48,6 +49,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "statistics": 2,
     "pairs": 1,
     "ranking": 1,
+    "check": 1,
 }
 
 
@@ -67,6 +69,23 @@ class Job:
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """Sample id -> value of the tag that the step reads instead of the classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """The check of a dataset: it needs no model."""
+
+    step: Step
+    request: RunRequest
+    study: Dataset
+    """The part and label view that a run would use."""
+    everything: Dataset
+    """Every part, by the classes as read."""
+    encoder: EncoderKey | None = None
+    """Whose features in the store tell of further copies."""
+
+
+AnyJob = Job | CheckJob
 
 
 @dataclass(frozen=True, slots=True)

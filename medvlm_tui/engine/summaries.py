@@ -44,6 +44,10 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
         return {name: values[name, "text"] for name in ("shift", "flip_rate")}
     if kind == "bias_groups":
         return {"models": len(record["models"]), "tests": len(record["groups"])}
+    if kind == "check":
+        report = record["report"]
+        found = {name: len(report[name]) for name in ("unreadable", "exact", "near", "similar", "group_leaks")}
+        return {"images": report["images"], "matches": report["matches"], **found}
     if kind == "statistics":
         return {"accuracy": record["intervals"].get("accuracy")}
     if kind == "pairs":

@@ -54,7 +54,7 @@ def survey(request: RunRequest, workspace: Workspace, store: Store, latest: Late
     machine = prepared.hardware
     return Survey(
         models=tuple(_model_row(model) for model in prepared.found_models),
-        datasets=tuple(_dataset_row(dataset) for dataset in prepared.found_datasets),
+        datasets=tuple(_dataset_row(dataset, store, latest) for dataset in prepared.found_datasets),
         cells=cells,
         device=machine.device if machine.name == "CPU" else f"{machine.device} {machine.name}",
         store_bytes=sum(file.stat().st_size for file in store.directory.rglob("*") if file.is_file()),
@@ -76,8 +76,9 @@ def _model_row(found: ModelInput) -> dict[str, Any]:
     }
 
 
-def _dataset_row(found: DatasetInput) -> dict[str, Any]:
+def _dataset_row(found: DatasetInput, store: Store, latest: LatestResults) -> dict[str, Any]:
     spec, dataset = found.spec, found.dataset
+    check = latest.of("check", dataset.digest) if dataset is not None else None
     ready = dataset is not None or found.can_be_made
     return {
         "id": spec.id,
@@ -91,6 +92,11 @@ def _dataset_row(found: DatasetInput) -> dict[str, Any]:
         "hint": found.problem.hint if found.problem is not None and not ready else "",
         "problem": found.problem.message if found.problem is not None and not ready else "",
         "synthetic": spec.synthetic,
+        "how_to_get": spec.how_to_get,
+        "homepage": spec.homepage,
+        "size": spec.size,
+        "layout": spec.layout,
+        "check": check if check is not None and store.has_result(check) else "",
         "warnings": list(dataset.warnings if dataset is not None else ()),
     }
 

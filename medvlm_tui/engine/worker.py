@@ -18,13 +18,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
+from typing import cast
 
 from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.logs import point_output_at
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine.heap import keep_freed_memory
-from medvlm_tui.engine.steps import Job, StepContext, step_function
+from medvlm_tui.engine.steps import AnyJob, Job, StepContext, step_function
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 # A co-operative step stops between batches; one that does not within this time is killed.
@@ -66,7 +67,7 @@ class Worker:
         self._context = multiprocessing.get_context("spawn")
         self._cancel: Flag = self._context.Event()
 
-    def run(self, job: Job, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    def run(self, job: AnyJob, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Yield the events of a job; raises the MedvlmError it failed with, or Cancelled."""
         try:
             yield from self._try(job, cancelled)
@@ -74,7 +75,7 @@ class Worker:
             yield Log("warning", f"{death.message}: it is started again, once", job.step.id)
             yield from self._try(job, cancelled)
 
-    def _try(self, job: Job, cancelled: Callable[[], bool]) -> Iterator[Event]:
+    def _try(self, job: AnyJob, cancelled: Callable[[], bool]) -> Iterator[Event]:
         connection = self._ensure_started()
         self._cancel.clear()
         try:
@@ -159,7 +160,7 @@ def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None
         context = StepContext(opened, cancel.is_set)
         while True:
             try:
-                job: Job = connection.recv()
+                job: AnyJob = connection.recv()
             except (EOFError, OSError):
                 return
             try:
@@ -176,9 +177,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(connection: Connection, job: Job, context: StepContext, log: Path) -> None:
+def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:
     try:
-        for event in step_function(job.step.kind)(job, context):
+        for event in step_function(job.step.kind)(cast(Job, job), context):
             connection.send(event)
     except MedvlmError as error:
         connection.send(Failed(error))

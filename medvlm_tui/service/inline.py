@@ -130,6 +130,8 @@ class Engine:
             for event in run(prepared, context):
                 if isinstance(event, ResultReady) and event.step in prepared.jobs:
                     _note(latest, event, prepared.jobs[event.step])
+                if isinstance(event, ResultReady) and event.step in prepared.checks:
+                    latest.note("check", prepared.checks[event.step].study.digest, event.key)
                 say(event)
                 if time.monotonic() - rotated > _ROTATE_EVERY_S:
                     rotated = time.monotonic()

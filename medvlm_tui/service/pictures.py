@@ -60,7 +60,7 @@ class Pictures:
         sample = self._of(request).get(asked["image"])
         if sample is None:
             raise ImageError(f"{clean(asked['image'])} is not in {clean(asked['dataset'])} any more", "look at --data")
-        image = read_sample(sample)
+        image = read_sample(sample, request.window)
         side = max(1, min(int(asked["side_px"]), MOST_PX))
         # A picture as large as it is shown: reduced with a margin first, which reads a fraction of a large image.
         image.thumbnail((side, side), reducing_gap=3.0)

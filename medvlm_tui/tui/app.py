@@ -158,14 +158,14 @@ class MedvlmApp(App[int]):
         """Run every stage on these models and datasets, and go where it can be watched."""
         await self.start_request(run_request(self.request, models, datasets).with_absolute_paths())
 
-    async def start_request(self, request: RunRequest) -> None:
-        """Start a run unless one is under way."""
+    async def start_request(self, request: RunRequest, place: str = "run") -> None:
+        """Start a run unless one is under way, and go where it is watched."""
         if self.board.running:
             self.tell("a run is under way: F3 shows it, c cancels it there", "warning")
             return
         self.board.begin(request)
         if await self.tell_engine("run", request):
-            self.action_go("run")
+            self.action_go(place)
         else:
             self.board.engine_gone()
 

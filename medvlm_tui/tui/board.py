@@ -145,6 +145,13 @@ class Board:
         found = [self.cell(model, dataset) for dataset in self.datasets for model in self.models]
         return [cell for cell in found if kind in cell.keys]
 
+    def check_key(self, dataset: str) -> str:
+        """Return where the newest check of a dataset lies in the store, empty when it has none."""
+        task = self.tasks.get(f"check:{dataset}")
+        if task is not None and task.state == "done":
+            return task.key
+        return self.datasets[dataset].check if dataset in self.datasets else ""
+
     def best(self, dataset: str) -> float | None:
         """Return the best accuracy on a dataset, None when nothing was computed."""
         found = [cell.accuracy for cell in self.cells.values() if cell.dataset == dataset and cell.accuracy is not None]

@@ -30,6 +30,7 @@ PLACES = (
     Place("map", "f5", "m", "the images as the encoder sees them, by UMAP", "MapScreen"),
     Place("saliency", "f6", "a", "what the classifier looks at", "SaliencyScreen"),
     Place("bias", "f7", "b", "what burned-in words do to it", "BiasScreen"),
+    Place("data", "f8", "d", "counts, duplicates and leaks of a dataset, and how to get it", "DataScreen"),
 )
 
 

@@ -44,6 +44,14 @@ class DatasetRow:
     hint: str
     synthetic: bool
     warnings: tuple[str, ...]
+    how_to_get: str = ""
+    homepage: str = ""
+    size: str = ""
+    """Of the download, in words."""
+    layout: str = ""
+    """The expected folders as a tree, several lines."""
+    check: str = ""
+    """Where its newest check lies in the store, empty when it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,11 @@ def dataset_row(record: Record) -> DatasetRow:
         hint=_lines(record, "hint"),
         synthetic=bool(record.get("synthetic")),
         warnings=tuple(clean(str(line)) for line in record.get("warnings") or ()),
+        how_to_get=_text(record, "how_to_get"),
+        homepage=_text(record, "homepage"),
+        size=_text(record, "size"),
+        layout=_lines(record, "layout"),
+        check=str(record.get("check") or ""),
     )
 
 

@@ -156,8 +156,11 @@ def test_the_key_changes_with_everything_that_changes_the_numbers():
         encoder_key(replace(spec, architecture="vgg16_bn"), PRESENT, "", "fp32").digest,
         encoder_key(replace(spec, options={"a": 1}), PRESENT, "", "fp32").digest,
         encoder_key(replace(spec, preprocess=replace(spec.preprocess, size_px=225)), PRESENT, "", "fp32").digest,
+        encoder_key(spec, PRESENT, "", "fp32", "lung").digest,
+        encoder_key(spec, PRESENT, "", "fp32", "40/400").digest,
     }
-    assert len(keys) == 7
+    assert len(keys) == 9
+    assert encoder_key(spec, PRESENT, "", "fp32", "file") == encoder_key(spec, PRESENT, "", "fp32")
     assert encoder_key(spec, PRESENT, "", "fp32") == encoder_key(spec, PRESENT, "fc7", "fp32")
     with pytest.raises(UsageError, match="fc9"):
         check_feature(spec, "fc9")

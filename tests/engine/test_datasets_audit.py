@@ -13,10 +13,11 @@ from PIL import Image
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.params import SplitParams
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.audit import audit, duplicate_groups
+from medvlm_tui.engine.datasets.audit import audit
 from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.duplicates import clusters
 from medvlm_tui.engine.datasets.grouping import split_by_group
+from medvlm_tui.engine.datasets.split_groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled
 
 CATALOG = load_datasets()
@@ -117,8 +118,11 @@ def test_duplicates_become_groups_for_the_split(tmp_path):
         put(tmp_path, f"{'ab'[i % 2]}/{i:02d}.png", picture(i, 64))
     for i in range(10):
         put(tmp_path, f"{'ab'[i % 2]}/{i:02d}_again.png", picture(i, 64))
-    samples = open_dataset(OWN, tmp_path).samples
-    groups = duplicate_groups(samples, audit(OWN, tmp_path))
+    dataset = open_dataset(OWN, tmp_path)
+    samples, found = dataset.samples, split_groups(dataset)
+    groups = found.names
+    assert found.key == CLUSTER
+    assert found.of([samples[3].id, samples[0].id]) == (groups[3], groups[0])
     assert sum(1 for g in groups if g) == 20
     assert len({g for g in groups if g}) == 10
     drawn = split_by_group([s.label for s in samples], groups, SplitParams())

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from medvlm_tui.core.windows import PRESETS, parse_window
 from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.errors import ImageError
 
@@ -78,9 +79,41 @@ def test_deep_images_are_refused_until_a_window_is_given(tmp_path, dtype):
     with pytest.raises(ImageError) as caught:
         read_image(path)
     assert "window" in caught.value.hint
-    read = np.array(read_image(path, window=(1000, 3000)))
+    read = np.array(read_image(path, parse_window("2000/2000")))
     expected = np.rint(np.clip((values.astype(float) - 1000) / 2000, 0, 1) * 255)
     np.testing.assert_array_equal(read[..., 0], expected)
+    low, high = np.percentile(values, [0.5, 99.5])
+    stretched = np.rint(np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255)
+    np.testing.assert_array_equal(np.array(read_image(path, parse_window("percentiles")))[..., 1], stretched)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_hounsfield_presets_fit_signed_values_only(tmp_path, name):
+    centre, width = PRESETS[name]
+    hounsfield = np.linspace(-1200, 1500, 600).reshape(20, 30)
+    expected = np.rint(np.clip((hounsfield.astype(np.float32).astype(float) - centre) / width + 0.5, 0, 1) * 255)
+    path = saved(tmp_path / "hu.tif", Image.fromarray(hounsfield.astype(np.float32)))
+    np.testing.assert_array_equal(np.array(read_image(path, parse_window(name)))[..., 0], expected)
+    unsigned = saved(tmp_path / "raw.png", Image.fromarray((hounsfield + 1200).astype(np.uint16)))
+    with pytest.raises(ImageError, match="no Hounsfield units"):
+        read_image(unsigned, parse_window(name))
+
+
+def test_fine_values_have_fine_windows_and_no_holes(tmp_path):
+    values = np.linspace(0, 0.2, 600).reshape(20, 30).astype(np.float32)
+    path = saved(tmp_path / "fine.tif", Image.fromarray(values))
+    assert len(np.unique(np.array(read_image(path, parse_window("0.1/0.2"))))) == 256
+    values[3, 4] = np.nan
+    holes = saved(tmp_path / "holes.tif", Image.fromarray(values))
+    for window in ("0.1/0.2", "percentiles", "bone"):
+        with pytest.raises(ImageError, match="no numbers"):
+            read_image(holes, parse_window(window))
+
+
+def test_a_window_changes_nothing_of_eight_bits(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(COLOURS))
+    for window in ("lung", "percentiles", "40/400"):
+        np.testing.assert_array_equal(np.array(read_image(path, parse_window(window))), COLOURS)
 
 
 def test_the_first_frame_of_several_is_read(tmp_path):

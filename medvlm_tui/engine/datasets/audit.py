@@ -1,172 +1,137 @@
-"""What a careful reviewer asks of a dataset: counts, unreadable files, duplicates, leakage between parts."""
+"""What a careful reviewer asks of a dataset: counts, unreadable files, duplicates, leakage between parts, the split."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.core.params import SplitParams
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Sample
+from medvlm_tui.core.store import Store
+from medvlm_tui.core.windows import FILE
+from medvlm_tui.engine.datasets.audit_report import (
+    AuditReport,
+    CountRow,
+    DuplicateSet,
+    GroupLeak,
+    Groups,
+    Kind,
+    Unreadable,
+)
+from medvlm_tui.engine.datasets.base import ALL_PARTS, open_dataset, open_every_part, part_differences
 from medvlm_tui.engine.datasets.duplicates import clusters, exact_sets, near_pairs
+from medvlm_tui.engine.datasets.feature_pairs import FeaturePairs, fullest_encoder, pairs_by_features
 from medvlm_tui.engine.datasets.fingerprints import Fingerprint, fingerprints
+from medvlm_tui.engine.datasets.split_groups import CLUSTER, Progress, cluster_groups, finished
+from medvlm_tui.engine.datasets.split_plan import split_plans
 from medvlm_tui.errors import ImageError
 
-Progress = Callable[[int, int], None]
-ALL_PARTS = "all"
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an audit reads: the study's part in the tables' labels, and every part by the classes as read."""
+
+    study: Dataset
+    everything: Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class CountRow:
-    """Images of one class in one part."""
+class AuditOptions:
+    """What an audit depends on besides the files."""
 
-    part: str
-    label: str
-    images: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A file that gives no image."""
-
-    image: str
-    reason: str
+    window: str = FILE
+    split: SplitParams = field(default_factory=SplitParams)
+    workers: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateSet:
-    """Images that show the same picture."""
-
-    kind: Literal["exact", "near"]
-    images: tuple[str, ...]
-    labels: tuple[str, ...]
-    """The different labels among them: more than one is a label conflict."""
-    parts: tuple[str, ...]
-    """The different parts: more than one leaks from training to test."""
-    groups: tuple[str, ...]
-    """The different groups: more than one means that a split by group leaks too."""
-    correlation: float
-    """Of the least alike linked pair's thumbnails; 1 for exact ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupLeak:
-    """A patient, slide or lesion with images in more than one part."""
-
-    group: str
-    parts: tuple[str, ...]
-    images: int
-
-
-@dataclass(frozen=True, slots=True)
-class AuditReport:
-    """Everything that was found; duplicates are of all parts together, by the classes as read."""
-
-    dataset: str
-    root: str
-    images: int
-    counts: tuple[CountRow, ...]
-    differences: tuple[str, ...]
-    """From the catalog, in sentences; empty when the study's part is as it says."""
-    unreadable: tuple[Unreadable, ...]
-    exact: tuple[DuplicateSet, ...]
-    near: tuple[DuplicateSet, ...]
-    """Sets with at least one pair that is not exact."""
-    group_leaks: tuple[GroupLeak, ...]
-    seconds: float
-
-    @property
-    def matches(self) -> bool:
-        """Whether counts are the catalog's and every file can be read."""
-        return not self.differences and not self.unreadable
-
-    @property
-    def conflicts(self) -> tuple[DuplicateSet, ...]:
-        """Sets whose images carry different labels, exact ones first."""
-        return tuple(found for found in (*self.exact, *self.near) if len(found.labels) > 1)
-
-    @property
-    def crossing(self) -> tuple[DuplicateSet, ...]:
-        """Sets with images in more than one part, exact ones first."""
-        return tuple(found for found in (*self.exact, *self.near) if len(found.parts) > 1)
-
-    def to_record(self) -> dict[str, Any]:
-        """Return a JSON-able dict, with `matches`."""
-        return {**asdict(self), "matches": self.matches}
+def open_subject(spec: DatasetSpec, root: Path | None = None, digests: FileDigests | None = None) -> Subject:
+    """Open a dataset for an audit; raises what `open_dataset` raises."""
+    known = digests or FileDigests()
+    return Subject(open_dataset(spec, root, digests=known), open_every_part(spec, root, known))
 
 
 def audit(
     spec: DatasetSpec,
     root: Path | None = None,
     digests: FileDigests | None = None,
-    workers: int = 2,
     progress: Progress | None = None,
+    store: Store | None = None,
+    options: AuditOptions | None = None,
 ) -> AuditReport:
     """Read every image of every part once and return what is wrong with the dataset.
 
-    `progress` is told (done, total) every 64 images and may raise to stop. Raises what `open_dataset` raises.
+    `progress` is told (done, total) block by block and may raise to stop; `store` keeps what was read of the images,
+    and its features are looked at where it has any. Raises what `open_dataset` raises.
     """
+    subject = open_subject(spec, root, digests)
+    total = len(subject.everything.samples)
+    encoder = None if store is None else fullest_encoder(store, subject.everything.samples)
+    work = audited(subject, options or AuditOptions(), store, encoder)
+    return finished(work, lambda done: progress(done, total) if progress else None)
+
+
+def audited(
+    subject: Subject, options: AuditOptions, store: Store | None = None, encoder: EncoderKey | None = None
+) -> Generator[int, None, AuditReport]:
+    """Yield how many images were read; return the report. `encoder`: whose features in `store` are looked at."""
     started = time.monotonic()
-    known = digests or FileDigests()
-    differences = open_dataset(spec, root, digests=known).warnings
-    part = ALL_PARTS if ALL_PARTS in spec.parts else ""
-    everything = open_dataset(replace(spec, views={}), root, part=part, digests=known)
-    samples = everything.samples
-    total = len(samples)
-    found = fingerprints(samples, workers, lambda done: progress(done, total) if progress else None)
+    spec, samples = subject.study.spec, subject.everything.samples
+    found = yield from fingerprints(samples, options.workers, options.window, store)
     readable = [f if isinstance(f, Fingerprint) else None for f in found]
+    near = near_pairs(readable)
+    similar = pairs_by_features(samples, store, encoder, [(first, second) for first, second, _ in near])
+    names = cluster_groups(samples, found)
     return AuditReport(
         dataset=spec.id,
-        root=str(everything.root),
-        images=total,
-        counts=_counts(samples),
-        differences=differences,
+        root=str(subject.everything.root),
+        images=len(samples),
+        counts=_counts(spec, samples),
+        differences=(*subject.study.warnings, *part_differences(spec, samples)),
         unreadable=tuple(
             Unreadable(s.id, f.message) for s, f in zip(samples, found, strict=True) if isinstance(f, ImageError)
         ),
         exact=tuple(_described("exact", samples, rows, 1.0) for rows in exact_sets(readable)),
-        near=_near(samples, readable),
+        near=_near(samples, readable, near),
         # Where the study uses all parts they are no splits (magnifications), and a patient in several is right.
         group_leaks=() if spec.parts[:1] == (ALL_PARTS,) else _group_leaks(samples),
         seconds=time.monotonic() - started,
+        window=options.window,
+        similar=_similar(samples, similar),
+        features_of=similar.model,
+        groups=_groups(spec, samples, names),
+        splits=split_plans(subject.study, {s.id: name for s, name in zip(samples, names, strict=True)}, options.split),
     )
 
 
-def duplicate_groups(samples: Sequence[Sample], report: AuditReport) -> tuple[str, ...]:
-    """Return a group for each sample that joins its own group with those of its exact and near duplicates.
-
-    For splits that must not have the same picture on both sides. A sample with neither group nor duplicate gets "".
-    """
-    row = {sample.id: i for i, sample in enumerate(samples)}
-    links = [link for found in (*report.exact, *report.near) for link in _links(found, row)]
-    first: dict[str, int] = {}
-    for i, sample in enumerate(samples):
-        if sample.group:
-            links.append((first.setdefault(sample.group, i), i))
-    groups = [sample.group for sample in samples]
-    for members in clusters(len(samples), links):
-        name = next((samples[i].group for i in members if samples[i].group), f"same as {samples[members[0]].id}")
-        for i in members:
-            groups[i] = name
-    return tuple(groups)
-
-
-def _links(found: DuplicateSet, row: dict[str, int]) -> list[tuple[int, int]]:
-    members = [row[image] for image in found.images if image in row]
-    return [(members[0], other) for other in members[1:]]
-
-
-def _counts(samples: Sequence[Sample]) -> tuple[CountRow, ...]:
+def _counts(spec: DatasetSpec, samples: Sequence[Sample]) -> tuple[CountRow, ...]:
+    """Return one row a class and part, those that the catalog expects and the folder lacks too."""
     found = Counter((sample.part, sample.label) for sample in samples)
-    return tuple(CountRow(part, label, n) for (part, label), n in sorted(found.items()))
+    present = {part for part, _ in found}
+    expected = {
+        (part, label): n
+        for part, counts in expected_parts(spec).items()
+        if part in present
+        for label, n in counts.items()
+    }
+    rows = {*found, *expected}
+    return tuple(CountRow(part, label, found[part, label], expected.get((part, label))) for part, label in sorted(rows))
 
 
-def _near(samples: Sequence[Sample], found: Sequence[Fingerprint | None]) -> tuple[DuplicateSet, ...]:
-    pairs = near_pairs(found)
+def expected_parts(spec: DatasetSpec) -> dict[str, dict[str, int]]:
+    """Return part as samples name it -> class as read -> images, for every part that the catalog counts."""
+    study = spec.parts[0] if spec.parts else ""
+    # A study that uses all parts has counts of them together, which no single part can be held against.
+    own = {} if study == ALL_PARTS or not spec.counts else {study: dict(spec.counts)}
+    return own | {part: dict(counts) for part, counts in spec.part_counts.items()}
+
+
+def _near(
+    samples: Sequence[Sample], found: Sequence[Fingerprint | None], pairs: Sequence[tuple[int, int, float]]
+) -> tuple[DuplicateSet, ...]:
     correlation = {(first, second): value for first, second, value in pairs}
     sets = []
     for rows in clusters(len(samples), correlation):
@@ -177,9 +142,11 @@ def _near(samples: Sequence[Sample], found: Sequence[Fingerprint | None]) -> tup
     return tuple(sets)
 
 
-def _described(
-    kind: Literal["exact", "near"], samples: Sequence[Sample], rows: Sequence[int], correlation: float
-) -> DuplicateSet:
+def _similar(samples: Sequence[Sample], found: FeaturePairs) -> tuple[DuplicateSet, ...]:
+    return tuple(_described("features", samples, (first, second), value) for first, second, value in found.pairs)
+
+
+def _described(kind: Kind, samples: Sequence[Sample], rows: Sequence[int], correlation: float) -> DuplicateSet:
     members = [samples[i] for i in rows]
     return DuplicateSet(
         kind=kind,
@@ -198,3 +165,11 @@ def _group_leaks(samples: Sequence[Sample]) -> tuple[GroupLeak, ...]:
             parts.setdefault(sample.group, set()).add(sample.part)
     images = Counter(sample.group for sample in samples)
     return tuple(GroupLeak(g, tuple(sorted(p)), images[g]) for g, p in sorted(parts.items()) if len(p) > 1)
+
+
+def _groups(spec: DatasetSpec, samples: Sequence[Sample], clusters_of: Sequence[str]) -> Groups:
+    named = [sample.group for sample in samples]
+    key = (spec.group_key or "group") if any(named) else CLUSTER
+    sizes = Counter(named if any(named) else clusters_of)
+    alone = sizes.pop("", 0)
+    return Groups(key, len(sizes), alone, max(sizes.values(), default=0))

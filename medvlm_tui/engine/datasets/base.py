@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -17,6 +17,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"
+ALL_PARTS = "all"
 TAG_VIEW = "tag:"
 """Label views of the user's own DICOM folders: `tag:Modality` labels each file by that tag."""
 _NAMED_DIFFERENCES = 6
@@ -81,6 +82,12 @@ def open_dataset(
     )
 
 
+def open_every_part(spec: DatasetSpec, root: Path | None = None, digests: FileDigests | None = None) -> Dataset:
+    """Return all parts together by the classes as read, for an audit; raises what `open_dataset` raises."""
+    part = ALL_PARTS if ALL_PARTS in spec.parts else ""
+    return open_dataset(replace(spec, views={}), root, part=part, digests=digests)
+
+
 def reader_of(spec: DatasetSpec) -> Reader:
     """Return the module that reads the layout; raises DatasetError when a library that it needs is missing."""
     try:
@@ -139,14 +146,33 @@ def _count_differences(spec: DatasetSpec, part: str, samples: Iterable[Sample]) 
     if not spec.published_n or (part and part != spec.parts[0]):
         return ()
     found = Counter(sample.label for sample in samples)
-    wrong = [f"{name} {found[name]:,} of {n:,}" for name, n in spec.counts.items() if found[name] != n]
-    strangers = sorted(set(found) - set(spec.counts)) if spec.counts else []
+    if found.total() in spec.also_complete:
+        return ()
+    return _differences(f"{spec.id}:", found, spec.counts, spec.published_n)
+
+
+def part_differences(spec: DatasetSpec, samples: Iterable[Sample]) -> tuple[str, ...]:
+    """Return one sentence for each other part that is there and does not have the catalog's counts."""
+    found: dict[str, Counter[str]] = {}
+    for sample in samples:
+        found.setdefault(sample.part, Counter())[sample.label] += 1
+    return tuple(
+        sentence
+        for part, counts in spec.part_counts.items()
+        if part in found
+        for sentence in _differences(f"{spec.id} {part}:", found[part], counts, sum(counts.values()))
+    )
+
+
+def _differences(what: str, found: Counter[str], counts: Mapping[str, int], total: int) -> tuple[str, ...]:
+    wrong = [f"{name} {found[name]:,} of {n:,}" for name, n in counts.items() if found[name] != n]
+    strangers = sorted(set(found) - set(counts)) if counts else []
     wrong += [f"{clean(name)} {found[name]:,} of 0" for name in strangers]
-    if found.total() in spec.also_complete or (found.total() == spec.published_n and not wrong):
+    if found.total() == total and not wrong:
         return ()
     shown = [*wrong[:_NAMED_DIFFERENCES], *(["..."] if len(wrong) > _NAMED_DIFFERENCES else [])]
     detail = f" ({', '.join(shown)})" if shown else ""
-    return (f"{spec.id}: {found.total():,} images found, the catalog says {spec.published_n:,}{detail}",)
+    return (f"{what} {found.total():,} images found, the catalog says {total:,}{detail}",)
 
 
 def _viewed(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> list[Sample]:

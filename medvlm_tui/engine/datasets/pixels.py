@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import parse_window
 from medvlm_tui.engine.datasets.layout import is_dicom
-from medvlm_tui.engine.images.windows import parse_window
 from medvlm_tui.errors import ImageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ARCHIVE_LOCK = Lock()
 def read_sample(sample: Sample, window: str = "") -> Image.Image:
     """Return the sample as an 8-bit RGB image; raises ImageError with the reason.
 
-    `window` says how more than 8 bits become 8 (see images/windows.py); features depend on it.
+    `window` says how more than 8 bits become 8 (see core/windows.py); features depend on it.
     """
     if sample.path.suffix.lower() == ".npz":
         return _from_archive(sample)
@@ -36,9 +36,7 @@ def read_sample(sample: Sample, window: str = "") -> Image.Image:
         raise ImageError(f"{clean(sample.id)} cannot be read: {error.strerror}", "check the file") from error
     from medvlm_tui.engine.images.raster import read_image
 
-    chosen = parse_window(window)
-    low_high = (chosen.centre - chosen.width / 2, chosen.centre + chosen.width / 2)
-    return read_image(sample.path, low_high if chosen.kind == "fixed" else None)
+    return read_image(sample.path, parse_window(window))
 
 
 def _from_dicom(sample: Sample, window: str) -> Image.Image:

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
+from medvlm_tui.core.windows import FILE
 from medvlm_tui.errors import MissingInputError, UsageError
 
 if TYPE_CHECKING:
@@ -60,18 +61,28 @@ def check_feature(spec: ModelSpec, feature: str) -> str:
     return name
 
 
-def encoder_key(spec: ModelSpec, weights: Weights, feature: str, precision: Precision) -> EncoderKey:
-    """Return the key of everything that this encoder's features depend on. Needs no torch."""
+def encoder_key(
+    spec: ModelSpec, weights: Weights, feature: str, precision: Precision, window: str = FILE
+) -> EncoderKey:
+    """Return the key of everything that this encoder's features depend on. Needs no torch.
+
+    `window` is how images of more than 8 bits are read, as core/windows.py names it.
+    """
     entry = family_entry(spec)
     network = of_record([spec.architecture, dict(spec.options)])[:8]
     return EncoderKey(
         model=spec.id,
         weights_digest=weights.digest,
-        preprocess_digest=spec.preprocess.digest,
+        preprocess_digest=reading_digest(spec.preprocess, window),
         feature=check_feature(spec, feature),
         precision=precision,
         code_version=f"{spec.family}-{entry.code_version}-{network}",
     )
+
+
+def reading_digest(preprocess: PreprocessSpec, window: str) -> str:
+    """Return the digest of everything between a file and the model's input; the file's own window adds nothing."""
+    return preprocess.digest if window == FILE else of_record([preprocess.digest, {"window": window}])
 
 
 @dataclass(frozen=True, slots=True)

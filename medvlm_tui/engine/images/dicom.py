@@ -19,16 +19,9 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import FROM_FILE, PERCENTILES, PRESETS, Window
 from medvlm_tui.engine.images.raster import MAX_PIXELS
-from medvlm_tui.engine.images.windows import (
-    FROM_FILE,
-    PERCENTILES,
-    PRESETS,
-    Function,
-    Window,
-    stretched,
-    windowed,
-)
+from medvlm_tui.engine.images.windows import Function, stretched, windowed
 from medvlm_tui.errors import ImageError
 
 _FUNCTIONS: dict[str, Function] = {"LINEAR": "LINEAR", "LINEAR_EXACT": "LINEAR_EXACT", "SIGMOID": "SIGMOID"}
@@ -130,7 +123,8 @@ def _grey(
             "use the window file, percentiles, or CENTRE/WIDTH",
         )
     if window.kind in ("preset", "fixed"):
-        return windowed(values, window.centre, window.width)
+        # The one that LINEAR takes off a width is a grey level; a width below it is meant for finer values.
+        return windowed(values, window.centre, window.width, "LINEAR" if window.width >= 1 else "LINEAR_EXACT")
     if window.kind == "percentiles":
         return stretched(values, *np.percentile(_without_padding(dataset, pixels, values), PERCENTILES))
     return _as_the_file_says(dataset, pixels, values, index)

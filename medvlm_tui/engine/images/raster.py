@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import FROM_FILE, PERCENTILES, Window
+from medvlm_tui.engine.images.windows import stretched, windowed
 from medvlm_tui.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
@@ -21,11 +25,11 @@ _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def read_image(path: Path, window: tuple[float, float] | None = None) -> Image.Image:
+def read_image(path: Path, window: Window = FROM_FILE) -> Image.Image:
     """Return the first frame of an image file as 8-bit RGB, upright, alpha composited on black.
 
-    `window` (low, high) maps a 16-bit, 32-bit or float image to 0..255 linearly; without one such an image is
-    refused, because any guess would clip or stretch it. Raises ImageError for everything that cannot be read.
+    `window` maps a grey image of more than 8 bits to 0..255 linearly. Such a file states no window of its own, so
+    that `file` refuses it: any guess would clip or stretch it. Raises ImageError for everything that cannot be read.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -60,14 +64,10 @@ def _formats_hint() -> str:
     return f"readable: {', '.join(FORMATS)}"
 
 
-def _to_rgb(image: Image.Image, window: tuple[float, float] | None, path: Path) -> Image.Image:
+def _to_rgb(image: Image.Image, window: Window, path: Path) -> Image.Image:
     if image.mode in _DEEP_MODES or image.mode.startswith("I;"):
-        if window is None:
-            raise ImageError(
-                f"{clean(path.name)} holds more than 8 bits a pixel (mode {image.mode})",
-                "give the intensity window to show (low, high), or convert the files to 8 bit yourself",
-            )
-        return _windowed(image, window)
+        grey = _grey(np.asarray(image), window, clean(path.name))
+        return Image.fromarray(np.rint(grey * 255.0).astype(np.uint8)).convert("RGB")
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         layer = image.convert("RGBA")
         black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
@@ -75,10 +75,20 @@ def _to_rgb(image: Image.Image, window: tuple[float, float] | None, path: Path) 
     return image.convert("RGB")
 
 
-def _windowed(image: Image.Image, window: tuple[float, float]) -> Image.Image:
-    low, high = window
-    if not high > low:
-        raise ImageError(f"the window {low} to {high} is empty", "low must lie below high")
-    values = np.asarray(image).astype(np.float64)
-    grey = np.clip((values - low) / (high - low), 0.0, 1.0) * 255.0
-    return Image.fromarray(np.rint(np.nan_to_num(grey)).astype(np.uint8)).convert("RGB")
+def _grey(values: NDArray[Any], window: Window, name: str) -> NDArray[np.float64]:
+    """Return (H, W) in 0 to 1 of values of more than 8 bits."""
+    if window.kind == "file":
+        raise ImageError(
+            f"{name} holds more than 8 bits a pixel and no window of its own",
+            "choose one, --window CENTRE/WIDTH or percentiles, or convert the files to 8 bit yourself",
+        )
+    if not np.isfinite(values).all():
+        raise ImageError(f"{name} holds values that are no numbers", "write it again without them")
+    if window.kind == "percentiles":
+        return stretched(values, *np.percentile(values, PERCENTILES))
+    if window.kind == "preset" and values.dtype.kind == "u":
+        raise ImageError(
+            f"{name} holds no Hounsfield units (its values have no sign), and the window {window} is meant for them",
+            "use --window CENTRE/WIDTH in the file's own values, or percentiles",
+        )
+    return windowed(values, window.centre, window.width, "LINEAR_EXACT")

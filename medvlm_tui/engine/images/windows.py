@@ -1,61 +1,13 @@
-"""How many grey levels become 256: the named intensity windows, and their formulas as the DICOM standard gives them."""
+"""How many grey levels become 256: the formulas of intensity windows, as the DICOM standard gives them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.text import clean
-from medvlm_tui.errors import UsageError
-
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
-
-# Centre and width in Hounsfield units, as radiologists set them.
-PRESETS = {
-    "brain": (40.0, 80.0),
-    "soft_tissue": (50.0, 400.0),
-    "lung": (-600.0, 1500.0),
-    "bone": (400.0, 1800.0),
-}
-PERCENTILES = (0.5, 99.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the user chose; `str` of it is its name, and belongs to the key of features."""
-
-    kind: Literal["file", "preset", "percentiles", "fixed"]
-    centre: float = 0.0
-    width: float = 0.0
-    name: str = "file"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-FROM_FILE = Window("file")
-
-
-def parse_window(text: str) -> Window:
-    """Return the window for `file`, a preset's name, `percentiles`, or `CENTRE/WIDTH`; raises UsageError."""
-    if text in ("", "file"):
-        return FROM_FILE
-    if text in PRESETS:
-        return Window("preset", *PRESETS[text], name=text)
-    if text == "percentiles":
-        return Window("percentiles", name=text)
-    try:
-        centre, width = (float(part) for part in text.split("/"))
-    except ValueError:
-        centre = width = float("nan")
-    if not (np.isfinite(centre) and np.isfinite(width) and width >= 1):
-        raise UsageError(
-            f"{clean(text)!r} is no intensity window", f"file, {', '.join(PRESETS)}, percentiles, or CENTRE/WIDTH"
-        )
-    return Window("fixed", centre, width, name=f"{centre:g}/{width:g}")
 
 
 def windowed(values: NDArray[Any], centre: float, width: float, function: Function = "LINEAR") -> NDArray[np.float64]:

@@ -23,7 +23,14 @@ from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 
 LEVELS = {"warning": look("stale").style, "error": look("failed").style}
 # A step's result is shown where it can be seen best.
-PLACE_OF = {"extract": "scores", "probe": "scores", "project": "map", "saliency": "saliency", "statistics": "scores"}
+PLACE_OF = {
+    "extract": "scores",
+    "probe": "scores",
+    "project": "map",
+    "saliency": "saliency",
+    "statistics": "scores",
+    "check": "data",
+}
 
 
 class RunScreen(PlaceScreen):

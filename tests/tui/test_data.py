@@ -1,0 +1,167 @@
+"""The data place: the stored check of a dataset, its duplicates as pictures, how to get what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medvlm_tui.core import events
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.store import Store
+from medvlm_tui.tui.widgets.datareport import report_rows
+from tests.tui import recorded
+from tests.tui.conftest import SIZES, seen, until
+
+KEY = "check-1"
+
+
+def duplicate(kind: str, images: tuple[str, ...], labels=("a",), parts=("train",)) -> dict[str, Any]:
+    return {
+        "kind": kind, "images": images, "labels": labels, "parts": parts, "groups": ("",), "correlation": 0.995,
+    }  # fmt: skip
+
+
+def check_record(name: str = "", many: int = 0) -> dict[str, Any]:
+    """A stored check with one finding of each kind; `name` renames things with a hostile name."""
+    sets = [
+        duplicate("exact", (name or "a/1.png", "b/2.png"), labels=(name or "a", "b")),
+        duplicate("near", ("a/3.png", "test/a/4.png"), parts=("test", "train")),
+        duplicate("features", ("a/5.png", "a/6.png")),
+        *(duplicate("near", (f"a/{n}.png", f"a/{n}b.png")) for n in range(many)),
+    ]
+    split = {"by": "image", "hold_out": 0.2, "folds": 5, "seed": 0, "problem": ""}
+    rows = [{"label": name or "a", "held_out": 20, "folds": [16] * 5}, {"label": "b", "held_out": 4, "folds": [4] * 5}]
+    report = {
+        "dataset": "phantom", "root": f"/data/{name}", "images": 124, "window": "file", "seconds": 1.0,
+        "matches": False,
+        "counts": [
+            {"part": "train", "label": name or "a", "images": 100, "expected": 200},
+            {"part": "train", "label": "b", "images": 24, "expected": 24},
+        ],
+        "differences": [f"phantom: 124 images found, the catalog says 224 {name}"],
+        "unreadable": [{"image": name or "a/broken.png", "reason": "it cannot be decoded"}],
+        "exact": sets[:1], "near": sets[1:2] + sets[3:], "similar": sets[2:3], "features_of": "efficientnet_lite0",
+        "group_leaks": [{"group": name or "p7", "parts": ["test", "train"], "images": 5}],
+        "groups": {"key": "patient", "groups": 31, "alone": 2, "largest": 9},
+        "splits": [{**split, "rows": rows}, {**split, "by": "group", "rows": [], "problem": "too few groups"}],
+    }  # fmt: skip
+    pictures = [[0, sets[0]["images"][0]], [0, "b/2.png"], [1, "a/3.png"]]
+    return {"report": report, "worst": sets, "pictures": pictures}
+
+
+def fill(workspace: Path, record: Mapping[str, Any]) -> None:
+    pixels = np.full((3, 64, 64, 3), 200, np.uint8)
+    sizes = np.array([[64, 48], [64, 64], [30, 64]], np.int32)
+    with Store(workspace / "store") as store:
+        store.put_result(KEY, {"pictures": pixels, "sizes": sizes}, record)
+
+
+def checked_survey(name: str = "") -> events.Survey:
+    survey = recorded.survey(done=True, name=name)
+    for row in survey.datasets:
+        row |= {"how_to_get": "unpack the archive", "homepage": "https://example.org", "layout": "Training/\n  a/"}
+        row["check"] = KEY if row["id"] == recorded.DATASET else ""
+    return survey
+
+
+async def surveyed(app, pilot) -> None:
+    """Wait for the program's own survey, which would replace the test's."""
+    for _ in range(100):
+        if app.board.surveyed:
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("no survey came")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_check_is_shown_with_its_pairs(make_app, tmp_path: Path, size) -> None:
+    app, client = make_app(done=True)
+    fill(tmp_path, check_record())
+    async with app.run_test(size=size) as pilot:
+        await surveyed(app, pilot)
+        client.say(checked_survey())
+        await pilot.press("f8")
+        screen = await until(pilot, "100 of    200")
+        assert "24 of     24 ✓" in screen
+        assert "Groups (patient)  31, the largest of 9 images, 2" in screen
+        await pilot.press("tab", "home")
+        if size[1] > 40:
+            screen = seen(app)
+            assert "t1" in screen
+            assert "5" * 4 in screen
+            assert "too few groups" in screen
+            assert "a/broken.png: it cannot be decoded" in screen
+            assert "p7: 5 images in test, train" in screen
+        await pilot.press("end", "home")
+        screen = await until(pilot, "= classes a/1.png  b/2.png")
+        assert "▀▀▀" in screen
+        assert "set 1 of 3" in screen
+        await pilot.press("down")
+        screen = await until(pilot, "set 2 of 3")
+        assert "≈ parts a/3.png  test/a/4.png" in screen
+        await pilot.press("down")
+        assert "near by features" in await until(pilot, "set 3 of 3")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_is_missing_says_how_to_get_it(make_app, size) -> None:
+    app, client = make_app()
+    async with app.run_test(size=size) as pilot:
+        await surveyed(app, pilot)
+        client.say(checked_survey())
+        await pilot.press("f8", "home")
+        screen = await until(pilot, "not on this machine")
+        assert "https://example.org" in screen
+        assert "unpack the archive" in screen
+        assert "Training/" in screen
+        await pilot.press("enter")
+        assert not [command for command in client.sent if command["cmd"] == "run"]
+
+
+async def test_enter_checks_and_stays(make_app, tmp_path: Path) -> None:
+    app, client = make_app()
+    step = Step("check:phantom", "check", dataset="phantom", key=KEY)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await surveyed(app, pilot)
+        await pilot.press("f8", "end")
+        await until(pilot, "not checked yet")
+        client.hold = 0  # what follows is said here
+        await pilot.press("enter")
+        await pilot.pause()
+        (request,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
+        assert (request["stages"], request["datasets"], request["models"]) == (("check",), ("phantom",), ())
+        client.say(events.PlanReady("r", Plan("r", (step,)).to_record()))
+        client.say(events.StepProgress("check:phantom", 64, 124))
+        await until(pilot, "checking, 64 of 124 images")
+        assert app.screen.place == "data"
+        fill(tmp_path, check_record())
+        client.say(events.ResultReady("check:phantom", "check", KEY, dataset="phantom"))
+        client.say(events.RunFinished("r", 0, 1, 0, 0, 0, 1.0))
+        await until(pilot, "124 images in /data/")
+
+
+async def test_names_are_shown_as_they_are_and_never_obeyed(make_app, tmp_path: Path) -> None:
+    hostile = "[/][bold]x\x1b]52;c;aGk=\x07[@click=app.bell]\u202e"
+    app, client = make_app(done=True)
+    fill(tmp_path, check_record(hostile))
+    async with app.run_test(size=(160, 48)) as pilot:
+        await surveyed(app, pilot)
+        client.say(checked_survey(hostile))
+        await pilot.press("f8", "end", "tab")
+        screen = await until(pilot, "[/][bold]x")
+        assert not set(screen) & set("\x1b\x07\u202e")
+
+
+def test_a_report_of_thousands_of_sets_is_drawn_lazily() -> None:
+    rows = report_rows(check_record(many=5000), 100)
+    assert sum(bool(row.id) for row in rows) == 5003
+    split = next(row for row in rows if "ttt" in row.line(90).plain)
+    bar = split.line(90).plain
+    assert len(bar) == 90
+    counts = [bar.count(mark) for mark in "t12345"]
+    assert abs(counts[0] / sum(counts) - 0.2) < 0.03
+    assert max(counts[1:]) - min(counts[1:]) <= 1
