@@ -85,9 +85,9 @@ async def test_a_check_is_shown_with_its_pairs(make_app, tmp_path: Path, size) -
         await surveyed(app, pilot)
         client.say(checked_survey())
         await pilot.press("f8")
-        screen = await until(pilot, "100 of    200")
-        assert "24 of     24 ✓" in screen
-        assert "Groups (patient)  31, the largest of 9 images, 2" in screen
+        screen = await until(pilot, "100 of 200")
+        assert "24 of 24 ✓" in screen
+        assert "Groups (patient)  31, largest 9 images, 2 alone" in screen
         await pilot.press("tab", "home")
         if size[1] > 40:
             screen = seen(app)
@@ -96,7 +96,7 @@ async def test_a_check_is_shown_with_its_pairs(make_app, tmp_path: Path, size) -
             assert "too few groups" in screen
             assert "a/broken.png: it cannot be decoded" in screen
             assert "p7: 5 images in test, train" in screen
-        await pilot.press("end", "home")
+        await pilot.press("end", "up", "up")
         screen = await until(pilot, "= classes a/1.png  b/2.png")
         assert "▀▀▀" in screen
         assert "set 1 of 3" in screen

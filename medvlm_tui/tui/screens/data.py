@@ -23,7 +23,7 @@ from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.selection import Selection
 from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets.catalog import dataset_rows
-from medvlm_tui.tui.widgets.datareport import SET, report_rows, set_names, unchecked_rows
+from medvlm_tui.tui.widgets.datareport import SET, report_rows, set_mark, unchecked_rows
 from medvlm_tui.tui.widgets.picture import Picture
 from medvlm_tui.tui.widgets.rows import Rows, plain
 
@@ -99,7 +99,8 @@ class DataScreen(PlaceScreen):
         task = board.tasks.get(self.step)
         name = board.dataset_name(self.dataset)
         if task is not None and board.running and task.state in ("running", "queued"):
-            self.query_one("#report", Rows).set_title(f"{name}: checking, {task.done:,} of {task.total:,} images")
+            told = f", {task.done:,} of {task.total:,} images" if task.total else ""
+            self.query_one("#report", Rows).set_title(f"{name}: checking{told}")
         elif task is not None and task.state == "failed":
             self.query_one("#report", Rows).set_title(f"{name}: {task.note}")
         else:
@@ -130,9 +131,10 @@ class DataScreen(PlaceScreen):
     def _show_pair(self) -> None:
         panel = self.query_one("#pair", Picture)
         row = self.query_one("#report", Rows).row
+        panel.display = self.found is not None
         if self.found is None or not row.startswith(SET):
             panel.set_title("Duplicates")
-            panel.say(Text("none" if self.found is not None else "", style=GREY))
+            panel.say(Text("none", style=GREY))
             return
         found, position = self.found, int(row.removeprefix(SET))
         panel.set_title(f"set {position + 1} of {len(found.record['worst'])}")
@@ -181,7 +183,7 @@ def pair(
     depth: Depth,
 ) -> Text:
     """Return the pictures side by side, and below them whose they are; names made safe."""
-    words = _words(about, width)
+    words = _words(about, width, max(2, height // 3))
     room = height - len(words)
     lines: list[Text] = []
     if len(pictures) > 1 and room > 1:
@@ -194,11 +196,12 @@ def pair(
     return Text("\n").join([*lines, *words][:height])
 
 
-def _words(about: Mapping[str, Any], width: int) -> list[Text]:
+def _words(about: Mapping[str, Any], width: int, most: int) -> list[Text]:
     kind = {"exact": "equal pixels", "near": "near by hash", "features": "near by features: look"}[about["kind"]]
     facts = Text(f"{kind}, r {about['correlation']:.3f}; {len(about['images'])} images", style=GREY)
     labels = Text("labels " + ", ".join(clean(str(name)) or "none" for name in about["labels"]), style=GREY)
-    lines = [facts, labels, set_names(about)]
+    names = about["images"] if len(about["images"]) <= most else [*about["images"][: most - 1], "..."]
+    lines = [Text.assemble(set_mark(about), "  ", facts), labels, *(Text(clean(str(name))) for name in names)]
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines

@@ -63,13 +63,18 @@ def unchecked_rows(row: DatasetRow, width: int) -> list[Row]:
 
 def set_names(found: Record) -> Text:
     """Return the images of a set with their mark, names made safe."""
+    names = "  ".join(clean(str(name)) for name in found["images"][:_MOST_NAMES])
+    return Text.assemble(set_mark(found), f" {names}")
+
+
+def set_mark(found: Record) -> Text:
+    """Return how a set was found, and what it crosses."""
     flags = [
         (f" {word}", style)
         for word, values, style in (("classes", found["labels"], RED), ("parts", found["parts"], YELLOW))
         if len(values) > 1
     ]
-    names = "  ".join(clean(str(name)) for name in found["images"][:_MOST_NAMES])
-    return Text.assemble((_MARKS[found["kind"]], "bold"), *flags, f" {names}")
+    return Text.assemble((_MARKS[found["kind"]], "bold"), *flags)
 
 
 def _heading(text: str) -> Text:
@@ -86,15 +91,19 @@ def _sentences(sentences: Sequence[str], width: int, mark: str, style: str) -> l
 
 def _counts(report: Record) -> Iterator[Text]:
     """Yield a line a class and part: how many there are, of how many, and a bar where the catalog knows."""
-    several = len({row["part"] for row in report["counts"]}) > 1
+    parts = {clean(str(row["part"])) for row in report["counts"]}
+    part_cells = max(map(len, parts), default=0) + 1 if len(parts) > 1 else 0
+    longest = max((len(clean(str(row["label"]))) for row in report["counts"]), default=0)
     for row in report["counts"]:
         name = clean(str(row["label"])) or "(no label)"
-        part = f"{clean(str(row['part'])):<12}" if several else ""
+        part = f"{clean(str(row['part'])):<{part_cells}}" if part_cells else ""
         expected = row["expected"]
-        line = Text.assemble((f"  {part}", GREY), f"{_cut(name)}{row['images']:>7,}")
+        line = Text.assemble(
+            (f"  {part}", GREY), f"{_cut(name, min(_LABEL_CELLS, max(12, longest + 1)))}{row['images']:>7,}"
+        )
         if expected is not None:
             same = expected == row["images"]
-            line.append(f" of {expected:>6,} ", style=GREY)
+            line.append(f" of {expected:,} ", style=GREY)
             line.append("✓" if same else _bar(row["images"], expected), style=GREEN if same else YELLOW)
         yield line
 
@@ -104,18 +113,18 @@ def _bar(images: int, expected: int) -> str:
     return "█" * full + "░" * (_BAR_CELLS - full) + (" too many" if images > expected else "")
 
 
-def _cut(name: str) -> str:
-    return f"{name if len(name) < _LABEL_CELLS else name[: _LABEL_CELLS - 2] + '…':<{_LABEL_CELLS}}"
+def _cut(name: str, cells: int = _LABEL_CELLS) -> str:
+    return f"{name if len(name) < cells else name[: cells - 2] + '…':<{cells}}"
 
 
 def _groups(groups: Record) -> Text:
-    told = f"{groups['groups']:,}, the largest of {groups['largest']:,} images, {groups['alone']:,} images alone"
+    told = f"{groups['groups']:,}, largest {groups['largest']:,} images, {groups['alone']:,} alone"
     return Text.assemble((f"Groups ({clean(str(groups['key']))})", f"bold {GREY}"), f"  {told}")
 
 
 def _split_title(split: Record) -> str:
     what = f"hold-out {split['hold_out']:g}, {split['folds']} folds, seed {split['seed']}"
-    return f"Split by {split['by']}: {what} (t held out, digits are folds)"
+    return f"Split by {split['by']}: {what} (t: held out)"
 
 
 def _split_line(row: Record, width: int) -> Text:
