@@ -47,8 +47,6 @@ class DataScreen(PlaceScreen):
     def __init__(self) -> None:
         super().__init__()
         self.found: StoredResult | None = None
-        self.shown = ("", "")
-        """Dataset and key of the check that is shown."""
 
     def body(self) -> ComposeResult:
         """Datasets, the report of one, and a pair of its duplicates."""
@@ -123,20 +121,17 @@ class DataScreen(PlaceScreen):
             return
         width = report.content_size.width
         report.set_rows(unchecked_rows(row, width) if self.found is None else report_rows(self.found.record, width))
-        if self.shown != (shown := (row.id, key)):
-            self.shown = shown
-            report.action_end(-1)  # the counts before the duplicates
         self._show_pair()
 
     def _show_pair(self) -> None:
         panel = self.query_one("#pair", Picture)
         row = self.query_one("#report", Rows).row
         panel.display = self.found is not None
-        if self.found is None or not row.startswith(SET):
+        if self.found is None or not self.found.record["worst"]:
             panel.set_title("Duplicates")
             panel.say(Text("none", style=GREY))
             return
-        found, position = self.found, int(row.removeprefix(SET))
+        found, position = self.found, int(row.removeprefix(SET)) if row.startswith(SET) else 0
         panel.set_title(f"set {position + 1} of {len(found.record['worst'])}")
         about = found.record["worst"][position]
         pictures = pictures_of(found, position)

@@ -26,14 +26,14 @@ Record = Mapping[str, Any]
 
 
 def report_rows(record: Record, width: int) -> list[Row]:
-    """Return the lines of a stored check (`engine/check.py`); those of duplicates carry the cursor."""
+    """Return the lines of a stored check (`engine/check.py`); headings and duplicates carry the cursor."""
     report = record["report"]
-    rows = [plain(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
+    rows = [_stop(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
     rows += map(plain, _counts(report))
     rows += map(plain, _sentences(report["differences"], width, "! ", YELLOW))
-    rows.append(plain(_groups(report["groups"])))
+    rows.append(_stop(_groups(report["groups"])))
     for split in report["splits"]:
-        rows += [plain(_heading(_split_title(split)))]
+        rows += [_stop(_heading(_split_title(split)))]
         rows += map(plain, _sentences([split["problem"]] if split["problem"] else [], width, "! ", RED))
         rows += [Row("", partial(_split_line, row)) for row in split["rows"]]
     rows += _unreadable(report["unreadable"], width)
@@ -75,6 +75,11 @@ def set_mark(found: Record) -> Text:
         if len(values) > 1
     ]
     return Text.assemble((_MARKS[found["kind"]], "bold"), *flags)
+
+
+def _stop(text: Text) -> Row:
+    """Return a row where the cursor stops on its way, so that all of a report can be reached."""
+    return Row(f"at:{text.plain}", partial(_fixed, text))
 
 
 def _heading(text: str) -> Text:
@@ -148,7 +153,7 @@ def _shares(parts: Sequence[int], room: int) -> list[int]:
 
 
 def _unreadable(found: Sequence[Record], width: int) -> list[Row]:
-    rows = [plain(_heading(f"Unreadable files: {len(found):,}"))]
+    rows = [_stop(_heading(f"Unreadable files: {len(found):,}"))]
     sentences = [f"{one['image']}: {one['reason']}" for one in found[:_MOST_NAMES]]
     return rows + [plain(line) for line in _sentences(sentences, width, "! ", RED)]
 
@@ -156,7 +161,7 @@ def _unreadable(found: Sequence[Record], width: int) -> list[Row]:
 def _leaks(found: Sequence[Record]) -> list[Row]:
     if not found:
         return []
-    rows = [plain(_heading(f"Groups in several parts: {len(found):,}"))]
+    rows = [_stop(_heading(f"Groups in several parts: {len(found):,}"))]
     for one in found[:_MOST_NAMES]:
         parts = ", ".join(clean(str(part)) for part in one["parts"])
         rows.append(plain(Text(f"  {clean(str(one['group']))}: {one['images']:,} images in {parts}", style=YELLOW)))
@@ -169,7 +174,7 @@ def _duplicates(record: Record, report: Record) -> list[Row]:
         f"Duplicates: {len(report['exact']):,} exact (=), {len(report['near']):,} near (≈), "
         f"{len(report['similar']):,} by features (~, {model})"
     )
-    rows = [plain(_heading(told))]
+    rows = [_stop(_heading(told))]
     for position, found in enumerate(record["worst"]):
         rows.append(Row(f"{SET}{position}", partial(_fixed, set_names(found))))
     return rows
