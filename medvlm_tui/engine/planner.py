@@ -111,15 +111,13 @@ def lay_out(
     def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
-    alone = "check" in request.stages and set(request.stages) <= _WITHOUT_MODELS
-    models = [] if alone else find_models(request, store.file_digests, precision_of, say)
+    models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
     datasets = find_datasets(request, workspace, store.file_digests, say)
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = _Layout(request, store, tags)
-    for dataset in datasets if "check" in request.stages else ():
-        layout.add_check(dataset)
+    layout.add_checks(datasets)
     # One model after the other: each is loaded once for all of its datasets.
     for model in models:
         for dataset in datasets:
@@ -133,6 +131,10 @@ def lay_out(
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+
+
+def _needs_no_model(request: RunRequest) -> bool:
+    return "check" in request.stages and set(request.stages) <= _WITHOUT_MODELS
 
 
 def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[DatasetInput]) -> None:
@@ -164,8 +166,12 @@ class _Layout:
         self.jobs: dict[str, Job] = {}
         self.checks: dict[str, CheckJob] = {}
 
-    def add_check(self, found: DatasetInput) -> None:
-        """Add the check of a dataset."""
+    def add_checks(self, datasets: Iterable[DatasetInput]) -> None:
+        """Add the check of every dataset, where checks are asked for."""
+        for found in datasets if "check" in self.request.stages else ():
+            self._add_check(found)
+
+    def _add_check(self, found: DatasetInput) -> None:
         step_id, name = f"check:{found.spec.id}", found.spec.id
         try:
             if found.problem is not None or found.dataset is None:
