@@ -15,16 +15,14 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.params import ProbeParams
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
 from medvlm_tui.core.text import clean
-from medvlm_tui.engine.datasets.duplicates import clusters, exact_sets, near_pairs
-from medvlm_tui.engine.datasets.fingerprints import Fingerprint, fingerprints
+from medvlm_tui.engine.datasets.fingerprints import fingerprints
 from medvlm_tui.engine.datasets.grouping import split_by_group
+from medvlm_tui.engine.datasets.split_groups import cluster_groups
 from medvlm_tui.engine.datasets.splits import Split, split
 from medvlm_tui.engine.steps import Job, StepContext
-from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.errors import MedvlmError
 
-_CLUSTERS_VERSION = 1
-# Fingerprints between two looks at the cancel flag: 128 photographs take under a second.
-_CHUNK = 128
+_CLUSTERS_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def look_alikes(dataset: Dataset, job: Job, context: StepContext) -> Generator[E
 
     Kept in the store under the dataset's digest: every model asks the same.
     """
-    key = of_record(["look_alikes", _CLUSTERS_VERSION, dataset.digest])
+    key = of_record(["look_alikes", _CLUSTERS_VERSION, job.request.window, dataset.digest])
     known = context.store.result(key)
     if known is None:
         number = yield from _cluster_numbers(dataset.samples, job, context)
@@ -102,19 +100,18 @@ def _cluster_numbers(
     samples: Sequence[Sample], job: Job, context: StepContext
 ) -> Generator[Event, None, NDArray[np.int32]]:
     """Yield progress; return (n,) the number of each sample's cluster, -1 for one that stands alone."""
-    found: list[Fingerprint | ImageError] = []
     workers = job.request.workers or os.cpu_count() or 1
-    for start in range(0, len(samples), _CHUNK):
+    work = fingerprints(samples, workers, job.request.window, context.store)
+    while True:
         context.check()
-        yield StepProgress(job.step.id, start, len(samples), unit="images compared")
-        found += fingerprints(samples[start : start + _CHUNK], workers, lambda _: context.check())
-    readable = [f if isinstance(f, Fingerprint) else None for f in found]
-    links = [(rows[0], other) for rows in exact_sets(readable) for other in rows[1:]]
-    links += [(first, second) for first, second, _ in near_pairs(readable)]
-    number = np.full(len(samples), -1, dtype=np.int32)
-    for cluster, members in enumerate(clusters(len(samples), links)):
-        number[members] = cluster
-    return number
+        try:
+            done = next(work)
+        except StopIteration as end:
+            names = cluster_groups(samples, end.value)
+            break
+        yield StepProgress(job.step.id, done, len(samples), unit="images compared")
+    position = {name: number for number, name in enumerate(dict.fromkeys(filter(None, names)))}
+    return np.array([position.get(name, -1) for name in names], dtype=np.int32)
 
 
 def _numbers(names: Sequence[str]) -> NDArray[np.int32]:
