@@ -71,7 +71,8 @@ class Server:
 
     async def serve(self, ready: Callable[[], None]) -> int:
         """Serve until nobody needs the engine any more; raises MedvlmError when it cannot begin."""
-        await asyncio.gather(self._runs.open(), self._looks.open())
+        await self._runs.open()  # first one alone: it makes the store where there is none
+        await self._looks.open()
         await self.door.open()
         address.write(self.workspace.root, self._own_address)
         for number in (signal.SIGTERM, signal.SIGINT):
