@@ -106,10 +106,12 @@ class Bench:
             taken = time.perf_counter() - began
         return len(samples) / taken
 
-    def path(self) -> float:
-        """P: a whole extraction step into an empty store, on the loaded model."""
+    def path(self, images: int = 0) -> float:
+        """P: a whole extraction step into an empty store, on the loaded model; of the first `images`, 0 for all."""
         self.runs += 1
         job = self._job(self.batch)
+        if images:
+            job = replace(job, dataset=replace(self.dataset, samples=self.dataset.samples[:images]))
         with (
             Store(self.folder / f"{self.spec.id}-{self.runs}") as store,
             patch.object(extract_blocks, "load_encoder", lambda *_: self.encoder),
@@ -120,8 +122,8 @@ class Bench:
             table = store.tables.read(job.step.key)
         assert isinstance(events[-1], ResultReady)
         assert table is not None
-        assert len(table.ids) == len(self.dataset.samples)
-        return len(self.dataset.samples) / taken
+        assert len(table.ids) == len(job.dataset.samples)
+        return len(job.dataset.samples) / taken
 
     def _job(self, batch: int) -> Job:
         key = EncoderKey(self.spec.id, "random", SIZE.digest, "pooled", self.machine.precision, "1")
@@ -139,13 +141,13 @@ def images(count: int) -> Iterator[tuple[Path, Dataset]]:
 
 
 def measure(bench: Bench, rounds: int) -> dict[str, float]:
-    """Measure F, D and P in turn; medians over rounds, the ratio too."""
-    bench.path()  # everything is loaded, started and in the page cache
+    """Measure F, D and P in turn; medians over rounds, the ratio too. F is the mean of before and after P."""
+    bench.path(32)  # everything is loaded, started and in the page cache
     seen: dict[str, list[float]] = {"F": [], "D": [], "P": [], "limit": [], "ratio": []}
+    before = bench.forward()
     for _ in range(rounds):
-        f, d = bench.forward(), bench.decode()
-        p = bench.path()
-        f = statistics.mean((f, bench.forward()))  # around P, so that a machine's drift cancels
+        d, p, after = bench.decode(), bench.path(), bench.forward()
+        f, before = statistics.mean((before, after)), after  # so that a machine's drift cancels
         limit = min(f, d) if bench.machine.device.startswith("cuda") else 1 / (1 / f + 1 / d)
         for name, value in zip(seen, (f, d, p, limit, p / limit), strict=True):
             seen[name].append(value)
@@ -156,6 +158,7 @@ def main() -> None:
     """Run and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="128 images of lite0 alone")
+    parser.add_argument("--model", choices=tuple(MODELS), help="this one alone")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
@@ -163,7 +166,7 @@ def main() -> None:
     machine = devices.choose(options.device, options.precision)
     figures: dict[str, dict[str, object]] = {}
     with images(128 if options.quick else 256) as (folder, dataset):
-        for name in ("lite0",) if options.quick else ("lite0", "vit_b16"):
+        for name in (options.model,) if options.model else ("lite0",) if options.quick else ("lite0", "vit_b16"):
             # A ViT-B/16 does a few images a second on two cores.
             some = (
                 replace(dataset, samples=dataset.samples[:128])

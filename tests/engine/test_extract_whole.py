@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from medvlm_tui.core.events import BlockStored, Event, Log, ResultReady
+from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shards, precision
 from medvlm_tui.engine.datasets.pixels import read_sample
@@ -314,6 +315,44 @@ def test_a_worker_that_dies_is_started_again_once_and_then_the_step_fails(datase
     finally:
         worker.kill()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.timeout(240)
+def test_no_process_stays_when_the_one_that_keeps_the_plan_is_killed_in_a_step(dataset, weights, tmp_path) -> None:
+    received, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        worker = Worker(tmp_path / "store", tmp_path / "worker.log")
+        events = worker.run(job_of(dataset, weights, workers=2), lambda: False)
+        while not isinstance(next(events), DeviceStatus):
+            pass
+        os.write(said, f"{worker._process.pid}\n".encode())
+        time.sleep(200)
+        os._exit(0)
+    pid = int(os.read(received, 100))
+    started = [pid, *_children(pid)]
+    assert len(started) == 3  # the worker and its decoders
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    while any(_alive(each) for each in started):
+        time.sleep(0.05)  # pytest's own limit of time is the failure
+
+
+def _children(pid: int) -> list[int]:
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [number for number in numbers if _stat(number)[1:2] == [str(pid)]]
+
+
+def _alive(pid: int) -> bool:
+    return _stat(pid)[:1] not in ([], ["Z"])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what /proc says of a process from its state on: state, parent, ...; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def test_pending_is_one_sample_an_image(dataset) -> None:
