@@ -33,7 +33,7 @@ NEIGHBOR_COUNTS = (1, 5, 20)
 SHOTS = (1, 2, 4, 8, 16)
 """Training images a class under `few_shot`."""
 DRAWS = 10
-SATURATED = "saturated: no training error at any t of the grid, so the choice of t changes nothing"
+SATURATED = "saturated: no training error at any t of the grid, so t changes nothing"
 """What the mark beside a t means, wherever it is shown."""
 
 

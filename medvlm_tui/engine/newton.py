@@ -40,13 +40,17 @@ class Rows:
         """X'X (lower triangle)."""
         return add_moments(np.zeros((self.dim, self.dim), order="F"), self.x, np.arange(self.count), 1.0)
 
+    def some(self, rows: NDArray[np.intp]) -> Floats:
+        """Return some rows, ascending; all of them without a copy."""
+        return self.x if len(rows) == self.count else self.x[rows]
+
     def gram(self, rows: NDArray[np.intp]) -> Floats:
-        """Return the Gram matrix of some rows."""
+        """Return the Gram matrix of some rows, which is the caller's, in LAPACK's order: it is symmetric."""
         if self.has_gram:
-            return self._whole_gram[np.ix_(rows, rows)]
-        part = self.x[rows]
+            return self._whole_gram[np.ix_(rows, rows)].T
+        part = self.some(rows)
         product: Floats = part @ part.T
-        return product
+        return product.T
 
     @cached_property
     def _whole_gram(self) -> Floats:
@@ -80,7 +84,7 @@ class Curvature:
         if not on_gram_side:
             outer: Floats = cho_solve(factor, gradient, check_finite=False) / (2.0 * cost)
             return outer
-        part = self._rows.x[index]
+        part = self._rows.some(index)
         inner: Floats = gradient - cho_solve(factor, part @ gradient, check_finite=False) @ part
         return inner
 

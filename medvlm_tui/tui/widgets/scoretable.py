@@ -13,7 +13,7 @@ from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets.rows import Row, plain
 
-NOTE = "s saturated: no training error at any t   ≠n not the paper's number of images"
+NOTE = "s saturated: no training error at any t   ≠n another n than the paper's"
 NARROW = 90
 """Below this width macro F1 is left to the panel below the table."""
 
