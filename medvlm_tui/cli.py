@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from medvlm_tui import __version__, settings
-from medvlm_tui.core.params import DEFAULT_STAGES, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
+from medvlm_tui.core.params import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.windows import WINDOW_HELP
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
@@ -140,12 +140,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--feature", help="a feature of the model instead of its default")
     _add_projection(parser)
     _add_window(parser)
-    parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
-    parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
-    parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
-    parser.add_argument(
-        "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
-    )
+    _add_saliency(parser)
     _add_bias(parser)
     parser.add_argument("--device", help="auto, cpu or cuda[:i]")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
@@ -159,6 +154,28 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="the plan, its cost and what is missing; runs nothing")
     _add_shared(parser)
     return parser
+
+
+def _add_saliency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
+    parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
+    parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
+    parser.add_argument(
+        "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
+    )
+    parser.add_argument(
+        "--rise-explain",
+        type=_names,
+        metavar="LIST",
+        help="classes to explain in each image, * for all (the predicted)",
+    )
+    parser.add_argument("--rise-fill", choices=FILLS, help="what a masked pixel becomes (mean)")
+    parser.add_argument(
+        "--rise-stop-error",
+        type=float,
+        metavar="SHARE",
+        help="stop at this standard error over the map's spread (0: never)",
+    )
 
 
 def _add_bias(parser: argparse.ArgumentParser) -> None:

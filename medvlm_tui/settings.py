@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import platformdirs
 
 from medvlm_tui.core.params import (
+    FILLS,
     OVERLAYS,
     POSITIONS,
     POSTER_MIN_DISTS,
@@ -29,6 +30,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGES,
     "protocols": PROTOCOLS,
     "rise_estimator": ("plain", "reduced"),
+    "rise_fill": FILLS,
     "bias_position": POSITIONS,
     "bias_controls": OVERLAYS[1:],
     "precision": ("auto", "fp32", "bf16", "fp16"),
@@ -174,6 +176,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "umap-max-points must be at least 10": request.umap_max_points < 10,
         "rise-masks must be at least 1": request.rise_masks < 1,
         "rise-cells must be at least 2": request.rise_cells < 2,
+        "rise-stop-error must be 0 or more": request.rise_stop_error < 0,
         "bias-words must be two or more, none of them empty": len(request.bias_words) < 2
         or not all(request.bias_words),
         "bias-size must lie above 0 and be at most 0.5": not 0 < request.bias_size <= 0.5,

@@ -10,6 +10,7 @@ from medvlm_tui.core.specs import Precision
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
+FILLS: tuple[Fill, ...] = ("mean", "black", "blur")
 STAGES = (
     "check",
     "extract",
@@ -193,6 +194,11 @@ class RunRequest:
     rise_images: str = "1"
     """A number per class, or sample ids separated by commas."""
     rise_estimator: Literal["plain", "reduced"] = "plain"
+    rise_explain: tuple[str, ...] = ()
+    """Classes to explain for every image; empty is the predicted one, `*` is all."""
+    rise_fill: Fill = "mean"
+    rise_stop_error: float = 0.0
+    """Stop early at this standard error, as a share of the maps' spread; 0 runs all masks."""
     bias_words: tuple[str, ...] = ("BREAST", "AXILLA", "LEFT", "RIGHT")
     bias_position: str = "bottom_left"
     bias_size: float = 0.08
@@ -264,7 +270,15 @@ class RunRequest:
 
     def saliency(self) -> SaliencyParams:
         """The saliency parameters of the run."""
-        base = SaliencyParams(self.rise_masks, self.rise_cells, seed=self.seed, estimator=self.rise_estimator)
+        base = SaliencyParams(
+            self.rise_masks,
+            self.rise_cells,
+            seed=self.seed,
+            estimator=self.rise_estimator,
+            fill=self.rise_fill,
+            stop_error=self.rise_stop_error,
+            explain=self.rise_explain,
+        )
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
         return replace(base, images=tuple(i.strip() for i in self.rise_images.split(",") if i.strip()))

@@ -87,12 +87,13 @@ def map_quality(values: NDArray[np.floating], regions: Regions) -> dict[str, Any
     }
 
 
-def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floating], explained: int) -> dict[str, float]:
+def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floating], explained: int) -> dict[str, Any]:
     """Return insertion and deletion AUC of one class (Petsiuk 2018): pixels come or go by falling map value.
 
     Scores are decision values, which have no fixed range; both areas are means over the curve of
     (score - score of the hidden image) / (score of the image - score of the hidden image) where that is defined,
-    so that 0 is the hidden image and 1 the whole one. `insertion_raw` and `deletion_raw` are the plain means.
+    so that 0 is the hidden image and 1 the whole one. `insertion_raw` and `deletion_raw` are the plain means,
+    `insertion_curve` and `deletion_curve` the scores at STEPS + 1 even shares of the pixels.
     """
     order = np.argsort(-values.ravel(), kind="stable")
     rank = np.empty(values.size, dtype=np.int64)
@@ -106,7 +107,8 @@ def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floatin
     features = [masking.encoder.encode(part) for stack in stacks for part in torch.split(stack, masking.batch_size)]
     scores = masking.classifier.scores(torch.cat(features).numpy())[:, explained]
     insertion, deletion = scores[: STEPS + 1], scores[STEPS + 1 :]
-    result = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}
+    result: dict[str, Any] = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}
+    result |= {"insertion_curve": insertion.tolist(), "deletion_curve": deletion.tolist()}
     span = float(insertion[-1] - insertion[0])
     if abs(span) > 1e-9:
         result["insertion"] = (_area(insertion) - float(insertion[0])) / span

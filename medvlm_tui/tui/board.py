@@ -36,6 +36,8 @@ class Task:
     summary: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     """Where its result lies, once there is one."""
+    preview: str = ""
+    """Where what it has so far lies, for steps that show it."""
     cached: bool = False
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))
 
@@ -226,6 +228,11 @@ class Board:
             task.rate, task.eta_s, task.unit = event.rate, event.eta_s, clean(event.unit)
             task.rates.append(event.rate)
             self.current = event.step
+
+    def _on_preview_ready(self, event: events.PreviewReady) -> None:
+        task = self.tasks.get(event.step)
+        if task is not None:
+            task.preview = event.key
 
     def _on_result_ready(self, event: events.ResultReady) -> None:
         task = self.tasks.get(event.step)

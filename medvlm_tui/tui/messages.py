@@ -49,6 +49,14 @@ class StepMoved(Message, bubble=False):
         return isinstance(message, StepMoved) and message.step == self.step
 
 
+class PreviewChanged(Message, bubble=False):
+    """A step has more to show than before."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest is worth drawing."""
+        return isinstance(message, PreviewChanged)
+
+
 class Logged(Message, bubble=False):
     """The log grew; one message stands for many lines."""
 
@@ -83,6 +91,8 @@ def of_event(event: events.Event) -> Message | None:
             return StepMoved(event.step)
         case events.StepStarted() | events.ResultReady() | events.StepFailed() | events.StepSkipped():
             return StepChanged(event.step)
+        case events.PreviewReady():
+            return PreviewChanged()
         case events.RunFinished() | events.RunRefused():
             return RunEnded()
         case events.RunAsked() | events.CancelAsked() | events.CaughtUp():

@@ -36,6 +36,13 @@ class Results:
         """Return a result, None when it is not there; raises StoreError."""
         return await self._read(self._results, key, lambda store: store.result(key))
 
+    async def changing(self, key: str) -> StoredResult | None:
+        """Return what lies under a key whose result is replaced as it grows; raises StoreError."""
+        self._results.pop(key, None)
+        found = await self.result(key)
+        self._results.pop(key, None)
+        return found
+
     async def table(self, key: str) -> FeatureTable | None:
         """Return a feature table, its matrix on disk, None when it is not there; raises StoreError."""
         return await self._read(self._tables, key, lambda store: store.tables.read(key))

@@ -1,0 +1,133 @@
+"""The saliency screen by keys: maps that grow, classes, the image that was chosen on the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.pilot import Pilot
+
+from medvlm_tui.core import events
+from medvlm_tui.core.store import Store
+from medvlm_tui.tui.saliency_data import quality, sparkline
+from tests.tui.conftest import SIZES, seen, until
+from tests.tui.recorded import DATASET, KEYS, MODEL, fill_store
+
+STEP = f"saliency:{MODEL}:{DATASET}"
+
+
+def explain_more(workspace: Path) -> None:
+    """Replace the recorded result by one with two classes for its first image, and a quality."""
+    with Store(workspace / "store") as store:
+        first = store.result(KEYS["saliency"])
+        items = [{**item, "explained_classes": [item["explained"]]} for item in first.record["items"]]
+        items[0] |= {
+            "explained_classes": ["none", "smooth"],
+            "relative_error": 0.25,
+            "quality": {
+                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": 0.0,
+                "insertion": 0.7, "deletion": 0.2, "insertion_curve": [0.0, 0.5, 1.0],
+            },
+        }  # fmt: skip
+        store.discard(f"result/{KEYS['saliency']}")
+        record = {**first.record, "items": items, "masks_asked": 512}
+        maps = np.stack([first.arrays["maps"], first.arrays["maps"][:, ::-1]], axis=1)
+        store.put_result(KEYS["saliency"], {**first.arrays, "class_maps": maps}, record)
+
+
+async def opened(pilot: Pilot[int]) -> None:
+    await until(pilot, "81.2")
+    await pilot.press("f6")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_path: Path, size) -> None:
+    fill_store(tmp_path)
+    explain_more(tmp_path)
+    app, _ = make_app(done=True)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        screen = await until(pilot, "image 1 of 3")
+        assert "explained none" in screen
+        assert "mass in lesion 0.31 (chance 0.08)" in screen
+        assert "peak in the lesion" in screen
+        if size[0] > 100:
+            assert "standard error 0.25" in screen
+            assert "insertion 0.70 ▁▅█" in screen
+        await pilot.press("c")
+        assert "explained smooth" in await until(pilot, "explained smooth")
+        await pilot.press("c")
+        assert "explained none" in seen(app)
+
+
+async def test_an_image_chosen_on_the_map_is_shown_or_offered(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    explain_more(tmp_path)
+    app, client = make_app(done=True, hold=3)
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "81.2")
+        app.selection.image = "spiculated/000.png"
+        await pilot.press("f6")
+        await until(pilot, "image 3 of 3")
+        app.selection.image = "smooth/[/]9.png"
+        await pilot.press("f2", "f6")
+        await until(pilot, "has no map yet")
+        await pilot.press("r")
+        await pilot.pause(0.1)
+    (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
+    assert run["rise_images"] == "smooth/[/]9.png"
+    assert (run["models"], run["datasets"]) == ((MODEL,), (DATASET,))
+
+
+async def test_saving_asks_for_the_report_of_what_is_shown(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    explain_more(tmp_path)
+    app, client = make_app(done=True, hold=3)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot)
+        await until(pilot, "image 1 of 3")
+        await pilot.press("x")
+        await pilot.pause(0.1)
+    (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
+    assert (run["rise_masks"], run["rise_cells"], run["seed"], run["rise_estimator"]) == (512, 7, 0, "plain")
+    assert run["rise_images"] == "none/000.png,smooth/000.png,spiculated/000.png"
+    assert run["stages"] == ("extract", "probe", "saliency", "report")
+
+
+async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    app, client = make_app(hold=15)
+    rng = np.random.default_rng(0)
+
+    def so_far(masks: int) -> None:
+        item = {"image": "a/0.png", "label": "none", "predicted": "smooth", "explained": "smooth", "masks": masks}
+        maps = rng.random((1, 32, 32)).astype(np.float32)
+        arrays = {"images": np.full((1, 32, 32, 3), 90, np.uint8), "maps": maps, "errors": np.full_like(maps, 0.01)}
+        with Store(tmp_path / "store") as store:
+            store.discard("result/far")
+            store.put_result("far", arrays, {"items": [item], "masks_asked": 4096, "classes": ["none", "smooth"]})
+
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        await until(pilot, "probe")
+        client.say(events.StepStarted(STEP))
+        await pilot.press("f6")
+        so_far(256)
+        client.say(events.PreviewReady(STEP, "saliency", "far", 256))
+        screen = await until(pilot, "256 / 4,096 masks · standard error 0.0")
+        assert "masks come in" in screen
+        so_far(1536)
+        client.say(events.PreviewReady(STEP, "saliency", "far", 1536))
+        await until(pilot, "1,536 / 4,096 masks")
+        await pilot.press("s")
+        await pilot.pause(0.1)
+    assert {"cmd": "cancel"} in client.sent
+
+
+def test_a_curve_is_a_line_of_bars_and_nothing_known_is_nothing_said() -> None:
+    assert sparkline([0.0, 1.0, 0.5]) == "▁█▅"
+    assert sparkline([2.0, 2.0]) == "▁▁"
+    assert quality({"image": "a"}).plain == ""
+    assert quality({"quality": {"pointing": None}, "constant": True}).plain.startswith("the map is flat")
