@@ -18,12 +18,13 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
+from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.saliency_data import decision, made, quality
 from medvlm_tui.tui.screens.walk import WalkScreen
-from medvlm_tui.tui.widgets.picture import Picture
+from medvlm_tui.tui.widgets.picture import Drawing, Picture
 
 if TYPE_CHECKING:
     from medvlm_tui.core.store import StoredResult
@@ -162,8 +163,8 @@ class SaliencyScreen(WalkScreen):
     async def action_stop(self) -> None:
         """Stop the run; the masks that were scored are kept."""
         if self.medvlm.board.running:
-            self.medvlm.board.cancelling = True
-            await self.medvlm.tell_engine("cancel")
+            if await self.medvlm.tell_engine("cancel"):
+                self.medvlm.board.cancelling = True
         else:
             self.medvlm.tell("nothing runs")
 
@@ -219,9 +220,7 @@ class SaliencyScreen(WalkScreen):
             ("#heat", partial(heat, values)),
             ("#overlay", partial(overlay, values, image)),
         ):
-            self.query_one(name, Picture).show_drawing(
-                lambda width, height, depth, draw=draw: draw(min(width, most), height, depth)
-            )
+            self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
         item = found.record["items"][self.index]
         self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
         self.query_one("#heat", Picture).set_title("map", self._progress(found, item))
@@ -244,6 +243,10 @@ class SaliencyScreen(WalkScreen):
             return Text("\n").join([*lines, Text("masks come in: s stops, and what was scored is kept", style="dim")])
         said = quality(item)
         return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
+
+
+def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
+    return draw(min(width, most), height, depth)
 
 
 def _estimator(record: Any) -> Estimator:
