@@ -46,7 +46,7 @@ class PictureClient:
 
     async def picture(self, request: RunRequest, dataset: str, image: str, side_px: int = 64) -> Picture:
         """Return the image, (h, w, 3), no side above `side_px`; raises ImageError with the reason."""
-        name = (dataset, image, side_px, request.data.get(dataset, ""))
+        name = (dataset, image, side_px, f"{request.window} {request.data.get(dataset, '')}")
         if name not in self._kept:
             record = {**request.to_record(), "datasets": [dataset]}
             pixels = await self._ask({"dataset": dataset, "image": image, "side_px": side_px, "request": record})
