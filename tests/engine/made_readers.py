@@ -15,14 +15,14 @@ from medvlm_tui.engine.datasets.pixels import read_sample
 POISON = ("4.png", "00004.jpg")
 
 
-def crashing(sample: Sample) -> Image.Image:
+def crashing(sample: Sample, window: str = "") -> Image.Image:
     """End the process as a decoder's segmentation fault does."""
     if sample.id in POISON:
         os.kill(os.getpid(), signal.SIGSEGV)
     return read_sample(sample)
 
 
-def crashing_once(sample: Sample) -> Image.Image:
+def crashing_once(sample: Sample, window: str = "") -> Image.Image:
     mark = sample.path.with_suffix(".mark")
     if sample.id in POISON and not mark.exists():
         mark.touch()
@@ -30,16 +30,16 @@ def crashing_once(sample: Sample) -> Image.Image:
     return read_sample(sample)
 
 
-def greedy(sample: Sample) -> Image.Image:
+def greedy(sample: Sample, window: str = "") -> Image.Image:
     np.ones(6 << 30, np.uint8)
     return read_sample(sample)
 
 
-def broken(sample: Sample) -> Image.Image:
+def broken(sample: Sample, window: str = "") -> Image.Image:
     raise RuntimeError("a decoder's own mistake")
 
 
-def running_in_circles(sample: Sample) -> Image.Image:
+def running_in_circles(sample: Sample, window: str = "") -> Image.Image:
     if sample.id in POISON:
         used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
         resource.setrlimit(resource.RLIMIT_CPU, (used + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
