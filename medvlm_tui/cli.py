@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("medvlm_tui.commands.check", "counts, unreadable files, duplicates and leakage of a dataset"),
     "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
     "encode": ("medvlm_tui.commands.encode", "features of a few images, as an .npz file"),
+    "place": ("medvlm_tui.commands.place", "where new images lie on a stored map, as CSV"),
     "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
     "attach": ("medvlm_tui.commands.attach", "the run under way, or the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),

@@ -1,0 +1,43 @@
+"""`medvlm-tui place`: where new images lie on a map that the workspace has."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.text import clean
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.errors import ExitCode
+from medvlm_tui.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("model", metavar="MODEL", help="the model whose map it is")
+    parser.add_argument("dataset", metavar="DATASET", help="the dataset that the map shows")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image files")
+    parser.add_argument("--out", required=True, type=Path, metavar="F.csv", help="place and nearest image of each")
+    parser.add_argument("--label", default="", metavar="VIEW", help="the label view of the run that made the map")
+    parser.add_argument("--part", default="", metavar="PART", help="its part")
+    parser.add_argument("--limit", default=0, type=int, metavar="N", help="its images per class")
+    parser.add_argument("--feature", default="", help="its feature")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:i]")
+
+
+def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
+    """Encode the files, place them on the proposed map, and write a line each."""
+    from medvlm_tui.engine.place_files import COLUMNS, place_files
+    from medvlm_tui.report.csv_file import write_csv
+
+    asked = replace(
+        request, models=(options.model,), datasets=(options.dataset,), label=options.label, part=options.part,
+        limit=options.limit, feature=options.feature, device=options.device,
+    )  # fmt: skip
+    placed = place_files(asked, options.images, Workspace(configuration.workspace))
+    write_csv(options.out, COLUMNS, placed.rows)
+    shown = f"n_neighbors {placed.shown.record['n_neighbors']}, min_dist {placed.shown.record['min_dist']:g}"
+    print(f"{len(placed.rows)} images on the map with {shown} in {clean(str(options.out))}", file=sys.stderr)
+    return int(ExitCode.OK)
