@@ -21,6 +21,7 @@ from medvlm_tui.core.events import (
     StepStarted,
 )
 from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared
@@ -150,8 +151,9 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         outcome.skipped[step.id] = "cancelled"
         yield StepSkipped(step.id, "cancelled")
     except MedvlmError as error:
-        outcome.failed[step.id] = (error.message, error.hint)
-        yield StepFailed(step.id, error.message, error.hint)
+        # The manifest tells it too.
+        outcome.failed[step.id] = told = (redact(error.message), redact(error.hint))
+        yield StepFailed(step.id, *told)
     else:
         outcome.done.append(step.id)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,10 +158,28 @@ class Batch:
         )
         os.close(slave)
         self.master = master
+        self._vanishes = threading.Event()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
         before = len(list((self.root / "runs").iterdir()))
         wait(lambda: len(list((self.root / "runs").iterdir())) > before and said(self.root, "StepProgress", "saliency"))
         self.children = _children(self.process.pid)
         assert self.children
+
+    def _read(self) -> None:
+        """Take what the run writes, as a terminal does."""
+        while not self._vanishes.is_set():
+            try:
+                if select.select([self.master], [], [], 0.1)[0]:
+                    os.read(self.master, 1 << 16)
+            except OSError:
+                return
+
+    def vanish(self) -> None:
+        """Take the terminal away."""
+        self._vanishes.set()
+        self._reading.join()
+        os.close(self.master)
 
     def ended(self) -> int:
         """Return the exit code, after nothing of the run is left."""
@@ -196,7 +216,7 @@ def test_a_batch_run_stops_in_order_at_a_signal(batch: Batch, number: int) -> No
 
 
 def test_a_batch_run_whose_terminal_vanishes_stops_in_order(batch: Batch) -> None:
-    os.close(batch.master)
+    batch.vanish()
     assert batch.ended() == 130
     assert events(batch.root)[-1]["exit_code"] == 130
 
