@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,10 @@ def _show_datasets(options: argparse.Namespace, request: RunRequest, digests: Fi
     catalog = load_datasets()
     names = [options.id] if options.id else list(dict.fromkeys((*catalog, *request.data)))
     records = [_dataset_record(resolve_dataset(name, request.data, catalog), digests) for name in names]
-    if options.id or options.json:
+    if options.json:
         _print_records(records, options)
+    elif options.id:
+        print("\n".join(clean(line) for line in _dataset_lines(records[0])))
     else:
         header = ("id", "name", "modality", "n", "classes", "found", "licence")
         _print_table(header, (_dataset_row(record) for record in records))
@@ -94,6 +96,30 @@ def _dataset_record(spec: DatasetSpec, digests: FileDigests) -> dict[str, Any]:
         return {**record, "found": 0, "check": f"{error.message}: {error.hint}"}
     check = "; ".join(dataset.warnings) or "as the catalog says"
     return {**record, "found": len(dataset.samples), "classes": list(dataset.classes), "check": check}
+
+
+def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
+    """Yield everything that is known of one dataset: what it is, whether it is here, how to get it."""
+    yield f"{record['name']} ({record['id']}, {record['modality']})"
+    if record["published_n"]:
+        yield f"the study: {record['published_n']:,} images, part {record['parts'][0] if record['parts'] else 'all'}"
+    yield f"found: {record['check'] if record['found'] is None else _found(record)}"
+    for key in ("root", "homepage", "how_to_get", "licence", "size", "group_key"):
+        if record[key]:
+            yield f"{key.replace('_', ' ')}: {record[key]}"
+    if record["counts"]:
+        yield "images of the study by class as read:"
+        yield from (f"  {name:<28} {n:>7,}" for name, n in record["counts"].items())
+    for view, mapping in record["views"].items():
+        yield f"label view {view}: {', '.join(dict.fromkeys(mapping.values()))}"
+    if len(record["parts"]) > 1:
+        yield f"parts: {', '.join(record['parts'])}"
+    yield "expected layout, below a folder at any depth:"
+    yield from (f"  {line}" for line in record["layout"].splitlines() or ["a folder of class folders, or a list"])
+
+
+def _found(record: dict[str, Any]) -> str:
+    return f"{record['found']:,} images; {record['check']}"
 
 
 def _dataset_row(record: dict[str, Any]) -> tuple[str, ...]:

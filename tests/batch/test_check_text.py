@@ -57,3 +57,12 @@ def test_long_lists_are_cut(tmp_path, capsys):
             put(tmp_path / "set" / "ab"[i % 2] / f"{i}{name}.png", i)
     check(tmp_path, "mine", tmp_path / "set")
     assert "  and 5 more (all with --json)" in capsys.readouterr().out
+
+
+def test_one_dataset_says_how_to_get_it(tmp_path, capsys):
+    assert cli.main(["datasets", "isic2019", "--workspace", str(tmp_path / "w")]) == ExitCode.OK
+    text = capsys.readouterr().out
+    for told in ("ISIC_2019_Training_Input.zip", "challenge.isic-archive.com", "CC BY-NC 4.0", "9 GB", "lesion"):
+        assert told in text
+    assert "  ISIC_2019_Training_Input/            ISIC_0000000.jpg" in text, "the layout as a tree"
+    assert "NV                            12,875" in text

@@ -45,6 +45,8 @@ def test_synthetic_data_says_so():
         (MINIMAL + 'classes = ["x"]\npublished_n = 3\n[a.counts]\nx = 2\n', "sum to 2"),
         (MINIMAL + 'classes = ["x"]\npublished_n = 3\n[a.counts]\ny = 3\n', "'y'"),
         (MINIMAL + 'classes = ["x"]\n[a.views.v]\ny = "z"\n', "'y'"),
+        (MINIMAL + 'parts = ["p", "q"]\n[a.part_counts.r]\n', "'r'"),
+        (MINIMAL + 'parts = ["p", "q"]\nclasses = ["x"]\n[a.part_counts.q]\ny = 1\n', "'y'"),
         ("a = 3\n", "not a table"),
         ("[a\n", "cannot be read"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests, of_file
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.engine.datasets.base import open_dataset, open_every_part, part_differences
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 BRAIN_MR = load_datasets()["brain_mr"]
@@ -91,6 +91,16 @@ def test_counts_are_compared_with_the_catalog(tmp_path):
     counts = dict.fromkeys(BRAIN_MR.classes, 3)
     assert open_dataset(replace(BRAIN_MR, counts=counts, published_n=12), tmp_path, strict=True).warnings == ()
     assert open_dataset(BRAIN_MR, tmp_path, part="testing").warnings == ()
+
+
+def test_other_parts_are_compared_where_they_are_there(tmp_path):
+    brain_tree(tmp_path)
+    samples = open_every_part(BRAIN_MR, tmp_path).samples
+    (sentence,) = part_differences(BRAIN_MR, samples)
+    assert sentence.startswith("brain_mr testing: 8 images found, the catalog says 394 (glioma_tumor 2 of 100, ")
+    assert part_differences(BRAIN_MR, [s for s in samples if s.part == "training"]) == ()
+    two = {"testing": dict.fromkeys(BRAIN_MR.classes, 2)}
+    assert part_differences(replace(BRAIN_MR, part_counts=two), samples) == ()
 
 
 def test_a_right_total_with_wrong_classes_is_noticed(tmp_path):

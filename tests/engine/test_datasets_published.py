@@ -225,6 +225,13 @@ def test_hicervix_has_the_study_s_counts(hicervix):
     assert dataset.warnings == ()
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_hicervix_other_parts_have_the_catalog_s_counts(part):
+    with open(real("hicervix_labels") / f"{part}.csv", newline="") as file:
+        counted = Counter(row["class_name"] for row in csv.DictReader(file))
+    assert counted == CATALOG["hicervix"].part_counts[part]
+
+
 def test_hicervix_views_are_the_columns_of_its_label_file(hicervix):
     views = CATALOG["hicervix"].views
     with open(hicervix / "train.csv", newline="") as file:
@@ -292,6 +299,34 @@ def test_deepdrid_has_the_study_s_counts_and_its_parts(tmp_path):
     assert open_dataset(spec, tmp_path, strict=True).warnings == ()
     assert list(classes_of(open_dataset(spec, tmp_path, part="validation")).values()) == [174, 46, 92, 68, 20]
     assert len(open_dataset(spec, tmp_path, part="all").samples) == 1600
+
+
+def test_deepdrid_ultra_widefield_is_a_part_of_its_own(tmp_path):
+    base = tmp_path / "ultra-widefield_images"
+    folder = base / "ultra-widefield-training"
+    rows = [
+        ("10", "10_r20", "1"),
+        ("10", "10_l3", "1"),
+        ("11", "11_l1", "4"),
+        ("11", "11_r1", "4"),
+        ("12", "12_l1", "5"),
+    ]
+    touch(folder, *(f"Images/{p}/{image}.jpg" for p, image, _ in rows))
+    lines = [f"{p},{image},\\x\\{image}.jpg,{grade},1" for p, image, grade in rows]
+    text = "\n".join(["patient_id,image_id,image_path,DR_level,position", *lines])
+    (folder / "ultra-widefield-training.csv").write_text(text)
+    spec = CATALOG["deepdrid"]
+    dataset = open_dataset(spec, tmp_path, part="uwf-training")
+    assert {s.id.rsplit("/", 1)[1]: (s.label, s.group) for s in dataset.samples} == {
+        "10_r20.jpg": ("Mild NPDR", "10"),
+        "10_l3.jpg": ("Mild NPDR", "10"),
+        "11_l1.jpg": ("PDR", "11"),
+        "11_r1.jpg": ("PDR", "11"),
+    }
+    assert dataset.warnings == ("deepdrid: 1 images have a grade that the release does not explain, left out",)
+    assert open_dataset(spec, tmp_path, part="uwf-all").digest == dataset.digest
+    with pytest.raises(DatasetError):
+        open_dataset(spec, tmp_path)  # the regular photographs are not there
 
 
 def workbook(path: Path, rows, shared: bool) -> None:
