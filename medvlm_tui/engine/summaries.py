@@ -17,6 +17,23 @@ def summary(store: Store, kind: str, key: str) -> dict[str, Any]:
     return {} if result is None else of_record(kind, result.record)
 
 
+def probe_scores(store: Store, key: str) -> dict[str, Any]:
+    """Return every mean and spread of a stored probe, with its t, for a table of scores."""
+    result = store.result(key)
+    if result is None:
+        return {"key": key}
+    record = result.record
+    shown = of_record("probe", record)
+    means = {name: (values["mean"], values["std"]) for name, values in record["metrics"].items()}
+    return {
+        "key": key,
+        **{name: shown.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
+        "metrics": {name: [mean, std] for name, (mean, std) in means.items() if mean is not None},
+        "tuned_t": (record.get("tuned") or {}).get("t"),
+        "n": record["n_train"] + record["n_test"],
+    }
+
+
 def extraction(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Rows, failures and dimension of a sealed table."""
     rows, dim = manifest["shape"]

@@ -16,7 +16,7 @@ from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.planner import lay_out
-from medvlm_tui.engine.summaries import summary
+from medvlm_tui.engine.summaries import probe_scores
 
 _ALL_STAGES = ("extract", "probe", "project", "separability", "saliency", "bias")
 # A result's kind -> the name of its key in a cell of `Survey`.
@@ -40,6 +40,7 @@ def survey(request: RunRequest, workspace: Workspace, store: Store, latest: Late
         models=tuple(dict.fromkeys(models)),
         datasets=tuple(datasets),
         stages=_ALL_STAGES,
+        # The request's own first: results of other stages depend on it.
         protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
     )
     prepared = lay_out(everything, workspace, store, "")
@@ -102,16 +103,19 @@ def _dataset_row(found: DatasetInput, store: Store, latest: LatestResults) -> di
 
 
 def _cell(
-    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults, wanted: str
+    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults, first: str
 ) -> dict[str, Any]:
-    """Return a cell; its numbers are those of the protocol `wanted`, `probes` has every protocol's."""
+    """Return a cell; its numbers are those of the protocol `first`, `probes` has every protocol's."""
     cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
     if dataset.dataset is None and not dataset.can_be_made:
         return {**cell, "state": "data_missing"}
     if model.problem is not None:
         return {**cell, "state": "weights_missing"}
+    probes: dict[str, str] = {}
     for step in steps:
-        if step.have and step.kind != "probe":
+        if step.have and step.kind == "probe":
+            probes[str(step.params["protocol"])] = step.key
+        elif step.have:
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
     for kind in ("project", "grid", "similarity", "saliency", "bias"):
         made = latest.of(kind, cell.get("table", ""))
@@ -120,14 +124,17 @@ def _cell(
     maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
     if maps:
         cell["maps"] = maps
-    probes = {str(step.params["protocol"]): step.key for step in steps if step.kind == "probe" and step.have}
-    if probes:
-        cell["probes"] = {protocol: {"key": key, **_numbers(store, key)} for protocol, key in probes.items()}
-    if wanted in probes:
-        cell |= {"state": "done", "probe": probes[wanted], **_numbers(store, probes[wanted])}
+    cell |= _comparisons(store, latest, cell.get("table", ""))
+    cell["probes"] = {protocol: probe_scores(store, key) for protocol, key in probes.items()}
+    if first in probes:
+        numbers = cell["probes"][first]
+        cell |= {"state": "done", "probe": probes[first]}
+        cell |= {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}
     return cell
 
 
-def _numbers(store: Store, key: str) -> dict[str, Any]:
-    numbers = summary(store, "probe", key)
-    return {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}
+def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:
+    """Return the keys of the comparisons of models in which a table took part, the newest last."""
+    kinds = {"pairs": "pairs", "rankings": "ranking"}
+    found = {name: [key for key in latest.every(kind, table) if store.has_result(key)] for name, kind in kinds.items()}
+    return {name: keys for name, keys in found.items() if keys}

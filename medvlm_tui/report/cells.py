@@ -256,32 +256,8 @@ class Gathered:
 
     def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
-        bounds = statistics.get("intervals", {})
-        return Cell(
-            model=self.source.models[step.model],
-            dataset=self.source.datasets[step.dataset],
-            protocol=str(record["protocol"]),
-            feature=feature,
-            classes=tuple(record["classes"]),
-            metrics=_metrics(record["metrics"], bounds),
-            n_train=int(record["n_train"]),
-            n_test=int(record["n_test"]),
-            d=int(record["d"]),
-            t=_number(record["t"]),
-            saturated=bool(record["saturated"]),
-            tuned=_tuned(record.get("tuned")),
-            positive=str(record["positive"] or ""),
-            warnings=tuple(record["warnings"]),
-            table_key=table_key,
-            probe_key=step.key,
-            statistics_key=statistics_key,
-            interval=_interval(statistics),
-            setting=_setting(record),
-            readings=tuple(
-                Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
-                for one in record.get("readings", ())
-            ),
-        )
+        model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
+        return cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
 
     def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
@@ -331,6 +307,44 @@ def _setting(record: Mapping[str, Any]) -> str:
     if "k" in record:
         return f"k = {int(record['k'])}"
     return f"{int(record['shots'])} shots" if "shots" in record else ""
+
+
+def cell_of(
+    model: ModelSpec,
+    dataset: Dataset,
+    table: tuple[str, str],
+    probe: tuple[str, Mapping[str, Any]],
+    statistics: tuple[str, Mapping[str, Any]],
+) -> Cell:
+    """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), empty where
+    there are none."""
+    (feature, table_key), (probe_key, record), (statistics_key, intervals) = table, probe, statistics
+    bounds = intervals.get("intervals", {})
+    return Cell(
+        model=model,
+        dataset=dataset,
+        protocol=str(record["protocol"]),
+        feature=feature,
+        classes=tuple(record["classes"]),
+        metrics=_metrics(record["metrics"], bounds),
+        n_train=int(record["n_train"]),
+        n_test=int(record["n_test"]),
+        d=int(record["d"]),
+        t=_number(record["t"]),
+        saturated=bool(record["saturated"]),
+        tuned=_tuned(record.get("tuned")),
+        positive=str(record["positive"] or ""),
+        warnings=tuple(record["warnings"]),
+        table_key=table_key,
+        probe_key=probe_key,
+        statistics_key=statistics_key,
+        interval=_interval(intervals),
+        setting=_setting(record),
+        readings=tuple(
+            Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
+            for one in record.get("readings", ())
+        ),
+    )
 
 
 def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:

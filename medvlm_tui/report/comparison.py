@@ -7,6 +7,7 @@ from typing import Literal
 
 from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
 from medvlm_tui.core.params import LINEAR_PROTOCOLS
+from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.report.cells import Cell
 
 Mark = Literal["", "dagger", "star"]
@@ -56,9 +57,9 @@ def f1_metric(cell: Cell) -> str:
     return wanted if cell.metric(wanted) is not None else "macro_f1"
 
 
-def training_mark(cell: Cell) -> Mark:
+def training_mark(model: ModelSpec, dataset: DatasetSpec) -> Mark:
     """Return star where the dataset was in the model's training data, dagger where its modality was."""
-    if cell.dataset.spec.id in cell.model.trained_on:
+    if dataset.id in model.trained_on:
         return "star"
-    modality = cell.dataset.spec.modality.casefold()
-    return "dagger" if modality and modality in map(str.casefold, cell.model.modalities) else ""
+    modality = dataset.modality.casefold()
+    return "dagger" if modality and modality in map(str.casefold, model.modalities) else ""

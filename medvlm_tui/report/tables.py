@@ -135,7 +135,7 @@ def _entry(cell: Cell, accuracy: Score | None, f1: Score | None) -> Entry:
     return Entry(
         accuracy=accuracy,
         f1=f1,
-        mark=training_mark(cell),
+        mark=training_mark(cell.model, cell.dataset.spec),
         differences={source: points(each.delta) for source, each in found.items()},
         n_differs=any(each.n_differs for each in found.values()),
     )

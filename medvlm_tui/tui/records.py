@@ -66,6 +66,12 @@ class Reading:
     macro_f1: float | None
     t: float | None
     saturated: bool
+    metrics: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    """Name -> (mean, spread over the folds), fractions."""
+    tuned_t: float | None = None
+    """What the tuned grid would choose where the paper's is saturated."""
+    n: int = 0
+    """Images with features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,11 @@ class Cell:
     keys: Mapping[str, str] = field(default_factory=dict)
     """Kind of result (table, probe, project, saliency, grid, ...) -> key in the store."""
     probes: Mapping[str, Reading] = field(default_factory=dict)
-    """Protocol -> its numbers; those above are of the protocol that is shown."""
+    """Protocol -> its scores."""
+    pairs: tuple[str, ...] = ()
+    """Keys of the comparisons with other models on this dataset, the newest last."""
+    rankings: tuple[str, ...] = ()
+    """Keys of the rankings over datasets in which this cell takes part, the newest last."""
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
@@ -145,6 +155,8 @@ def cell(record: Record) -> Cell:
         saturated=bool(record.get("saturated")),
         keys={kind: str(record[kind]) for kind in kinds if record.get(kind)},
         probes={str(name): reading(str(one.get("key", "")), one) for name, one in (record.get("probes") or {}).items()},
+        pairs=tuple(map(str, record.get("pairs") or ())),
+        rankings=tuple(map(str, record.get("rankings") or ())),
         maps=tuple(map(str, record.get("maps") or ())),
         note=_text(record, "hint"),
     )
@@ -153,7 +165,14 @@ def cell(record: Record) -> Cell:
 def reading(key: str, numbers: Record) -> Reading:
     """Return the numbers of a survey's cell or of a result's summary."""
     accuracy, std, macro_f1, t = (number(numbers.get(name)) for name in ("accuracy", "std", "macro_f1", "t"))
-    return Reading(key, accuracy, std, macro_f1, t, bool(numbers.get("saturated")))
+    metrics = {} if accuracy is None else {"accuracy": (accuracy, std)}
+    if macro_f1 is not None:
+        metrics["macro_f1"] = (macro_f1, None)
+    for name, (mean, spread) in (numbers.get("metrics") or {}).items():
+        if (value := number(mean)) is not None:
+            metrics[str(name)] = (value, number(spread))
+    saturated, n = bool(numbers.get("saturated")), int(numbers.get("n") or 0)
+    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, number(numbers.get("tuned_t")), n)
 
 
 def number(value: object) -> float | None:

@@ -67,9 +67,9 @@ def test_breakhis_prints_the_positive_class(cell: Cell) -> None:
 
 
 def test_the_star_outranks_the_dagger(cell: Cell) -> None:
-    assert training_mark(cell) == "dagger"
-    assert training_mark(replace(cell, model=replace(cell.model, trained_on=("brain_mr",)))) == "star"
-    assert training_mark(replace(cell, model=replace(cell.model, modalities=("CT",)))) == ""
+    assert training_mark(cell.model, cell.dataset.spec) == "dagger"
+    assert training_mark(replace(cell.model, trained_on=("brain_mr",)), cell.dataset.spec) == "star"
+    assert training_mark(replace(cell.model, modalities=("CT",)), cell.dataset.spec) == ""
 
 
 def verdicts(p_values: dict[tuple[str, str], float]) -> Verdicts:

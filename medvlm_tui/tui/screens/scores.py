@@ -1,36 +1,28 @@
-"""Scores: every result as a table, and the folds and confusions of the one under the cursor."""
+"""Scores: the study's table, live, and what lies behind the cell under the cursor."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.widgets import Static
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.palette import class_letters
+from medvlm_tui.report.verdicts import Verdicts
 from medvlm_tui.tui.records import Cell
+from medvlm_tui.tui.score_data import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
 from medvlm_tui.tui.screens.base import PlaceScreen
-from medvlm_tui.tui.states import GREY, YELLOW
+from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets import scoretable
-from medvlm_tui.tui.widgets.confusion import MOST_CLASSES, confusion, confusion_lines
-from medvlm_tui.tui.widgets.detail import percent
+from medvlm_tui.tui.widgets.celldetail import behind
+from medvlm_tui.tui.widgets.filterline import FilterLine
+from medvlm_tui.tui.widgets.matrix import Matrix
 from medvlm_tui.tui.widgets.picture import Picture
-from medvlm_tui.tui.widgets.rows import Row, Rows, plain
-
-if TYPE_CHECKING:
-    from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store import StoredResult
-
-# As wide as the line of folds: a warning beside the confusions must not push them out of 80 columns.
-WARNING_WIDTH = 33
 
 
 class ScoresScreen(PlaceScreen):
@@ -40,53 +32,123 @@ class ScoresScreen(PlaceScreen):
     CSS_PATH = "../styles/scores.tcss"
     AUTO_FOCUS = "#scores"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "cell"),
         Binding("s", "sort", "sort"),
-        Binding("enter", "app.go('map')", "map"),
-        Binding("i", "app.go('saliency')", "saliency"),
-        Binding("x", "exports", "where exports are"),
-        Binding("escape", "app.back", "back"),
+        Binding("m", "metric", "metric"),
+        Binding("t", "protocol", "protocol"),
+        Binding("c", "view", "columns"),
+        Binding("slash", "filter", "filter"),
+        Binding("v", "ranks", "ranks"),
+        Binding("x", "export", "export"),
+        Binding("i", "app.go('saliency')", "saliency", show=False),
+        Binding("escape", "leave", "back"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.sort = "catalog"
+        self.sort, self.metric, self.protocol, self.view = "catalog", "accuracy", "paper", "score"
+        self.filter_text = ""
+        self.table = ScoreTable({})
+        self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
+        self._read_pairs: set[str] = set()
 
     def body(self) -> ComposeResult:
-        """Table, and beside or below it what lies behind a row."""
+        """Table, and beside or below it what lies behind a cell."""
         with Container(id="scores-body"):
-            yield Rows("Scores, paper protocol", widget_id="scores", header=Row("", scoretable.header))
+            yield Matrix("Scores", self.draw_cell, widget_id="scores", column_width=scoretable.COLUMN)
             yield Picture("", widget_id="behind", centred=False)
+        yield Static(id="score-note")
+        yield FilterLine(id="filter")
+
+    # -- drawing -----------------------------------------------------------------------------------
 
     def show(self) -> None:
         """Draw the table; the cursor stands on the cell that home stands on."""
-        found = scoretable.scores(self.medvlm.board)
-        selection = self.medvlm.selection
-        table = self.query_one("#scores", Rows)
-        table.note = scoretable.NOTE
-        table.set_title(f"Scores, paper protocol, by {self.sort}")
-        none = [plain(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))]
-        table.set_rows(scoretable.rows(found, self.sort) or none, keep=f"{selection.model}\n{selection.dataset}")
-        self._moved()
+        board, selection = self.medvlm.board, self.medvlm.selection
+        if self.protocol not in protocols(board):
+            self.protocol = "paper"
+        self.table = score_table(board, self.protocol, self.metric, self.verdicts)
+        wanted = self.filter_text.lower()
+        datasets = [d for d in self.table.datasets if wanted in f"{d} {board.dataset_name(d)}".lower()]
+        models = [
+            m for m in self.table.models if wanted in f"{m} {board.model_name(m)} {board.models[m].group}".lower()
+        ]
+        # A filter that names models leaves the datasets alone, and the other way round.
+        models, datasets = models or self.table.models, datasets or self.table.datasets
+        models = ordered(self.table, models, self.sort)
+        matrix = self.query_one("#scores", Matrix)
+        matrix.corner = " rank  model"
+        rows, columns = scoretable.axes(board, self.table, models, datasets, grouped=self.sort == "catalog")
+        matrix.set_axes(rows, columns, selection.model, selection.dataset)
+        matrix.set_title(self._title())
+        self._settle(models, datasets)
+        self._load_pairs()
+        self._show_behind()
 
-    @on(Rows.Moved, "#scores")
-    def _moved(self) -> None:
-        row = self.query_one("#scores", Rows).row
-        panel = self.query_one("#behind", Picture)
-        if not row:
-            panel.say(Text())
-            return
+    def _title(self) -> str:
+        sort = self.sort if self.sort in ("catalog", "mean rank") else self.medvlm.board.dataset_name(self.sort)
+        what = "" if self.view == "score" else f", {self.view}"
+        return f"{self.metric.replace('_', ' ')}{what}, {clean(self.protocol)} protocol, by {sort}"
+
+    def _settle(self, models: list[str], datasets: list[str]) -> None:
+        """Stand on a cell of the table."""
         selection = self.medvlm.selection
-        selection.model, selection.dataset = row.split("\n")
-        cell = self.medvlm.board.cell(selection.model, selection.dataset)
+        if models and selection.model not in models:
+            selection.model = models[0]
+        if datasets and selection.dataset not in datasets:
+            selection.dataset = datasets[0]
+        self.query_one("#scores", Matrix).go_to(selection.model, selection.dataset)
+
+    def draw_cell(self, model: str, dataset: str) -> Text:
+        """Draw one cell of the table."""
+        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric)
+
+    @work(exclusive=True, group="pairs")
+    async def _load_pairs(self) -> None:
+        """Read the comparisons of models that are new, and draw the ties anew."""
         board = self.medvlm.board
+        wanted = {
+            key: cell.dataset for cell in board.cells.values() for key in cell.pairs if key not in self._read_pairs
+        }
+        for key, dataset in wanted.items():
+            self._read_pairs.add(key)
+            try:
+                found = await self.medvlm.results.result(key)
+            except MedvlmError:
+                continue
+            if found is not None:
+                verdict = Verdicts.of(found.record)
+                self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
+        if wanted:
+            self.show()
+
+    @on(Matrix.Moved)
+    def _moved(self, event: Matrix.Moved) -> None:
+        self.medvlm.selection.model, self.medvlm.selection.dataset = event.model, event.dataset
+        self._show_behind()
+
+    @property
+    def cell(self) -> Cell:
+        """The cell under the cursor."""
+        return self.medvlm.board.cell(self.medvlm.selection.model, self.medvlm.selection.dataset)
+
+    def _show_behind(self) -> None:
+        panel, board, cell = self.query_one("#behind", Picture), self.medvlm.board, self.cell
         panel.set_title(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")
-        self._read(cell)
+        self.query_one("#score-note", Static).update(Text(scoretable.NOTES[self.view], style=GREY))
+        probe = probe_of(cell, self.protocol)
+        if not self.table.scores:
+            panel.say(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))
+        elif probe is None:
+            panel.say(Text(f"nothing under the {clean(self.protocol)} protocol: F2 runs it", style=GREY))
+        else:
+            self._read(cell, probe.key)
 
     @work(exclusive=True, group="behind")
-    async def _read(self, cell: Cell) -> None:
+    async def _read(self, cell: Cell, key: str) -> None:
         panel = self.query_one("#behind", Picture)
         try:
-            probe = await self.medvlm.results.result(cell.keys.get("probe", ""))
+            probe = await self.medvlm.results.result(key)
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
             panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
@@ -96,58 +158,85 @@ class ScoresScreen(PlaceScreen):
             return
         panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width)))
 
+    # -- choosing ----------------------------------------------------------------------------------
+
     def action_sort(self) -> None:
-        """Sort by the next column."""
-        names = list(scoretable.SORTS)
-        self.sort = names[(names.index(self.sort) + 1) % len(names)]
+        """Sort by the next of: the catalog, the mean rank, the column under the cursor."""
+        column = self.medvlm.selection.dataset
+        follows = {"catalog": "mean rank", "mean rank": column}
+        self.sort = follows.get(self.sort, "catalog")
         self.show()
 
-    def action_exports(self) -> None:
-        """Say where tables and figures were written."""
-        finished = self.medvlm.board.finished
-        if finished is not None and finished.out:
-            self.medvlm.tell(f"tables and figures of the last run: {finished.out}")
+    def action_metric(self) -> None:
+        """Show the next metric that some cell has."""
+        known = {name for cell in self.medvlm.board.cells.values() for p in cell.probes.values() for name in p.metrics}
+        self.metric = _next([name for name in METRICS if name in known or name == "accuracy"], self.metric)
+        self.show()
+
+    def action_protocol(self) -> None:
+        """Show the next protocol."""
+        self.protocol = _next(protocols(self.medvlm.board), self.protocol)
+        self.show()
+
+    def action_view(self) -> None:
+        """Show scores, the published ones, the difference, the leakage, or the grid of t."""
+        self.view = _next(list(VIEWS), self.view)
+        self.show()
+
+    def action_open(self) -> None:
+        """Open the cell under the cursor."""
+        cell, probe = self.cell, probe_of(self.cell, self.protocol)
+        if probe is not None:
+            from medvlm_tui.tui.screens.cell import CellScreen
+
+            self.app.push_screen(CellScreen(cell, probe.key))
+
+    @work(exclusive=True, group="ranks")
+    async def action_ranks(self) -> None:
+        """Show the critical difference diagram."""
+        from medvlm_tui.tui.screens.ranks import RanksScreen, newest_ranking
+
+        printed = "f1" if "f1" in self.metric else "accuracy"
+        found = await newest_ranking(self.medvlm, self.protocol)
+        self.app.push_screen(RanksScreen(self.medvlm.board, found, self.protocol, printed))
+
+    @work(exclusive=True, group="export")
+    async def action_export(self) -> None:
+        """Write the table as it is shown, as CSV, LaTeX, Markdown and PNG."""
+        from medvlm_tui.tui.score_export import export
+
+        try:
+            folder = await export(self.medvlm, self.protocol, self.verdicts)
+        except (MedvlmError, OSError) as error:
+            self.medvlm.tell(f"nothing was written: {error}", "error")
             return
-        exports = self.medvlm.workspace / "exports"
-        there = exports.is_dir() and any(exports.iterdir())
-        self.medvlm.tell(f"tables and figures, a folder a run: {exports}" if there else "nothing was exported yet")
+        self.medvlm.tell(f"results.csv, published.csv, table.tex, table.md and figures: {folder}")
+
+    # -- filter ------------------------------------------------------------------------------------
+
+    async def action_filter(self) -> None:
+        """Type what to look for."""
+        await self.query_one(FilterLine).open()
+
+    @on(FilterLine.Changed)
+    def _filtered(self, event: FilterLine.Changed) -> None:
+        self.filter_text = event.text
+        self.show()
+
+    @on(FilterLine.Kept)
+    def _filter_kept(self) -> None:
+        self.set_focus(self.query_one("#scores"))
+
+    async def action_leave(self) -> None:
+        """Clear the filter, or go back where there is none."""
+        if not self.filter_text and not self.query_one(FilterLine).display:
+            await self.medvlm.action_back()
+            return
+        self.query_one(FilterLine).clear()
+        self.filter_text = ""
+        self.set_focus(self.query_one("#scores"))
+        self.show()
 
 
-def behind(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
-    """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
-    left, right = _metrics(probe.record), _confusions(probe, table)
-    widest = max(line.cell_len for line in left) + 3
-    if not right or widest + max(line.cell_len for line in right) > width:
-        return [*left, Text(), *right]
-    rows = max(len(left), len(right))
-    left, right = ([*lines, *[Text()] * (rows - len(lines))] for lines in (left, right))
-    return [Text.assemble(a, " " * (widest - a.cell_len), b) for a, b in zip(left, right, strict=True)]
-
-
-def _metrics(record: Mapping[str, Any]) -> list[Text]:
-    lines = []
-    for name, values in record["metrics"].items():
-        # An area under a curve is no percentage.
-        shown = (
-            f"{values['mean']:.3f} ± {values['std']:.3f}" if name == "auroc" else percent(values["mean"], values["std"])
-        )
-        lines.append(Text.assemble((f"{clean(str(name)).replace('_', ' '):<18}", GREY), shown))
-    folds = record["metrics"].get("accuracy", {}).get("folds", ())
-    lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
-    lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
-    if record["t"] is not None:
-        lines.append(Text(f"t {record['t']:g}" + (", saturated" if record["saturated"] else "")))
-    for warning in record.get("warnings", ()):
-        lines += [Text(part, style=YELLOW) for part in textwrap.wrap(f"! {clean(str(warning))}", WARNING_WIDTH)]
-    return lines
-
-
-def _confusions(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
-    classes = [str(name) for name in probe.record["classes"]]
-    if table is None or "final_predicted" not in probe.arrays or len(classes) > MOST_CLASSES:
-        return []
-    position = {name: index for index, name in enumerate(classes)}
-    truth = np.array([position.get(table.labels[int(row)], 0) for row in probe.arrays["hold_out"]], np.int64)
-    counts = confusion(truth, probe.arrays["final_predicted"].astype(np.int64), len(classes))
-    head = Text("final classifier, held-out images", style=GREY)
-    return [head, *confusion_lines(counts, [clean(name) for name in classes], class_letters(len(classes)))]
+def _next(names: list[str], current: str) -> str:
+    return names[(names.index(current) + 1) % len(names)] if current in names else names[0]

@@ -50,9 +50,14 @@ class Matrix(Pane):
             super().__init__()
             self.model, self.dataset = model, dataset
 
-    def __init__(self, title: str, draw: Callable[[str, str], Text], widget_id: str | None = None) -> None:
+    def __init__(
+        self, title: str, draw: Callable[[str, str], Text], widget_id: str | None = None, column_width: int = COLUMN
+    ) -> None:
         super().__init__(title, widget_id)
         self._draw = draw
+        self._column_width = column_width
+        self.corner = ""
+        """Stands above the names of the models."""
         self.models: Sequence[Axis] = ()
         self.datasets: Sequence[Axis] = ()
         self.row = -1
@@ -82,7 +87,7 @@ class Matrix(Pane):
     @property
     def columns_shown(self) -> int:
         """How many datasets fit."""
-        return max(1, (self.content_size.width - self.names_width) // COLUMN)
+        return max(1, (self.content_size.width - self.names_width) // self._column_width)
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor, over headings of groups."""
@@ -121,15 +126,19 @@ class Matrix(Pane):
         return self.strip(Text.assemble(label, *(self._cell(axis.id, column) for column in self._visible())))
 
     def _cell(self, model: str, column: int) -> Text:
-        text = _right(self._draw(model, self.datasets[column].id))
+        text = _right(self._draw(model, self.datasets[column].id), self._column_width)
         if self.row >= 0 and model == self.models[self.row].id and column == self.column:
             text.stylize_before(self.cursor_style(), 1)
         return text
 
     def _header(self, line: int) -> Text:
-        parts = [Text(" " * self.names_width)]
+        wide = self._column_width
+        corner = Text(self.corner if line else "", style="dim")
+        corner.truncate(self.names_width - 1, overflow="ellipsis")
+        corner.pad_right(self.names_width - corner.cell_len)
+        parts = [corner]
         for column in self._visible():
-            label = _right(Text(two_lines(self.datasets[column].label.plain, COLUMN - 1)[line]))
+            label = _right(Text(two_lines(self.datasets[column].label.plain, wide - 1)[line]), wide)
             label.stylize("bold" if column == self.column else "")
             parts.append(label)
         return Text.assemble(*parts)
@@ -144,7 +153,7 @@ class Matrix(Pane):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is."""
         row = self.top + event.y - self.gutter.top - HEADER
-        column = self.left + (event.x - self.gutter.left - self.names_width) // COLUMN
+        column = self.left + (event.x - self.gutter.left - self.names_width) // self._column_width
         if 0 <= row < len(self.models) and self.models[row].id and self.left <= column < len(self.datasets):
             self._put(row, column)
 
@@ -184,11 +193,11 @@ class Matrix(Pane):
         self.set_title(self._title, more if len(seen) < len(self.datasets) and self.content_size.width else "")
 
 
-def _right(text: Text) -> Text:
+def _right(text: Text, width: int) -> Text:
     """Return the text right-aligned in a column, with a gap at its left."""
     text = text.copy()
-    text.truncate(COLUMN - 1, overflow="ellipsis")
-    return Text.assemble(" " * (COLUMN - text.cell_len), text)
+    text.truncate(width - 1, overflow="ellipsis")
+    return Text.assemble(" " * (width - text.cell_len), text)
 
 
 def two_lines(name: str, width: int) -> tuple[str, str]:
