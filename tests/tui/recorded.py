@@ -215,6 +215,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "classes": list(classes),
                 "protocol": "paper",
                 "label_view": "",
+                "positive": "",
                 "t_grid": [1.0, 10.0],
                 "t": 1.0,
                 "c": 1.0,

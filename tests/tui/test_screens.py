@@ -43,7 +43,7 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         screen = await until(pilot, "true \\ predicted")
         assert "81.2 ± 2.1" in screen
         assert "80.5" in screen
-        assert "1 s" in screen
+        assert "t 1, grid saturated" in screen
         await pilot.press("f5")
         screen = await until(pilot, "trust 0.96")
         assert "a none 20" in screen
@@ -235,7 +235,7 @@ async def test_keys_of_each_place_are_listed(make_app) -> None:
     app, _ = make_app(done=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "81.2 ✓")
-        for key, words in (("f2", "dry run"), ("f4", "where exports are"), ("f5", "one class against grey")):
+        for key, words in (("f2", "dry run"), ("f4", "sort"), ("f5", "one class against grey")):
             await pilot.press(key, "question_mark")
             screen = await until(pilot, "Keys")
             assert words in screen

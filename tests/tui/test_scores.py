@@ -1,0 +1,166 @@
+"""The scores screen by keys: sorting, metric, protocol, views, filter, a cell's detail, ranks, export."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.board import Board
+from medvlm_tui.tui.score_data import mean_ranks, score_table
+from tests.tui.conftest import SIZES, seen, until
+from tests.tui.made_study import StudyClient, fill, survey
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> MedvlmApp:
+    fill(tmp_path)
+    return MedvlmApp(tmp_path, client=StudyClient())
+
+
+def line(screen: str, name: str) -> str:
+    """Return the model's line of the table, where its rank stands before it."""
+    return next(row for row in screen.splitlines() if f"  {name}" in row)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_table_has_ties_marks_ranks_and_groups(app: MedvlmApp, size) -> None:
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        screen = await until(pilot, "94.0±1.1=")
+        assert "accuracy, paper protocol, by catalog" in screen
+        assert "95.0±1.1 †" in line(screen, "MedSigLIP")
+        # Not told apart on Brain MR, told apart on BreastUS.
+        assert "80.0±1.1 †" in line(screen, "MedSigLIP")
+        assert "1.5" in line(screen, "CLIP (B/16)")
+        assert "Mine [/]" in screen
+        assert "= not told apart from the best" in screen
+        await until(pilot, "true \\ predicted")
+
+
+async def test_views_metrics_and_protocols(app: MedvlmApp) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("c")
+        assert "97.0≠n" in line(await until(pilot, "accuracy, published"), "MedSigLIP")
+        await pilot.press("c")
+        assert "-2.0≠n" in line(await until(pilot, "accuracy, difference"), "MedSigLIP")
+        await pilot.press("c")
+        assert "+4.0" in line(await until(pilot, "accuracy, leakage"), "MedSigLIP")
+        await pilot.press("c")
+        assert "1s→0.001" in line(await until(pilot, "accuracy, grid"), "MedSigLIP")
+        await pilot.press("c", "m")
+        # CLIP's F1 is told apart by the bootstrap where its accuracy is not by McNemar.
+        assert "93.0±1.3=" not in await until(pilot, "macro f1, paper")
+        await pilot.press("m")
+        assert "0.050±0.010" in line(await until(pilot, "ece, paper"), "MedSigLIP")
+        await pilot.press("m", "t")
+        screen = await until(pilot, "grouped protocol")
+        assert "91.0±1.1" in line(screen, "MedSigLIP")
+        assert "=" not in line(screen, "CLIP (B/16)")
+
+
+async def test_sorting_by_rank_and_by_a_column(app: MedvlmApp) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("right", "s")
+        screen = await until(pilot, "by mean rank")
+        assert "General" not in screen
+        await pilot.press("s")
+        screen = await until(pilot, "by BreastUS")
+        order = [screen.index(name) for name in ("  CLIP (B/16)", "  MedSigLIP", "  Mine [/]")]
+        assert order == sorted(order)
+
+
+async def test_the_filter_narrows_models_or_datasets(app: MedvlmApp) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("slash", *"clip", "enter")
+        await pilot.pause()
+        screen = seen(app)
+        assert "CLIP (B/16)" in screen
+        assert "Mine [/]" not in screen
+        assert "BreastUS" in screen
+        await pilot.press("escape")
+        await until(pilot, "Mine [/]")
+        assert app.screen.place == "scores"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen.place == "home"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_cell_opens_and_leads_to_saliency(app: MedvlmApp, size) -> None:
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "true \\ predicted")
+        await pilot.press("enter")
+        screen = await until(pilot, "→")
+        assert "folds" in screen
+        assert "prec." in screen
+        # The recorded data set lies nowhere: the picture's place says so.
+        await until(pilot, "brain_mr")
+        await pilot.press("escape")
+        await until(pilot, "= not told apart")
+        await pilot.press("enter")
+        await until(pilot, "prec.")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen.place == "saliency"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_ranks_are_shown_as_text(app: MedvlmApp, size) -> None:
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("v")
+        screen = await until(pilot, "Friedman")
+        assert "2.34" in screen
+        assert any("CLIP (B/16)" in row and "●" in row for row in screen.splitlines())
+        await pilot.press("escape", "m", "v")
+        assert "2 models cannot be ranked" in await until(pilot, "cannot be ranked")
+        await pilot.press("escape", "t", "v")
+        await until(pilot, "No ranking under the grouped protocol")
+
+
+async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("x")
+        await until(pilot, "results.csv, published.csv", tries=600)
+    [folder] = (tmp_path / "exports").iterdir()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"results.csv", "published.csv", "table.tex", "table.md", "critical_difference.png"}
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+    assert {row["model"] for row in rows} == {"medsiglip", "clip_b16", "mine"}
+    assert "Mine \\[/\\]" in (folder / "table.md").read_text()
+    assert "\\begin{table}" in (folder / "table.tex").read_text()
+
+
+def test_equal_scores_share_a_rank_and_a_hole_has_none() -> None:
+    board = Board()
+    board.apply(survey())
+    table = score_table(board, "paper", "accuracy", {})
+    assert table.ranks == {"medsiglip": 1.5, "clip_b16": 1.5, "mine": 3.0}
+    same = dict.fromkeys(table.scores, table.scores["mine", "brain_mr"])
+    assert mean_ranks(same) == {"medsiglip": 2.0, "clip_b16": 2.0, "mine": 2.0}
+    del same["mine", "breast_us"]
+    assert mean_ranks(same) == {"medsiglip": 1.5, "clip_b16": 1.5}
+    # A calibration error is best where it is lowest.
+    errors = score_table(board, "paper", "ece", {})
+    assert errors.ranks == table.ranks
+    assert errors.scores["medsiglip", "brain_mr"].best
