@@ -49,7 +49,7 @@ def test_every_step_runs_and_the_last_word_is_ok(first: Outcome) -> None:
     assert finished.exit_code == 0
     assert (finished.failed, finished.skipped, finished.cached) == (0, 0, 0)
     done = {event.kind for event in first.of(events.ResultReady)}
-    assert done == {"extract", "probe", "project", "saliency", "statistics", "report"}
+    assert done == {"extract", "probe", "project", "grid", "saliency", "statistics", "report"}
     assert first.of(events.BlockStored)
 
 
