@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.specs import DatasetSpec
+from medvlm_tui.engine.datasets.audit import AuditOptions, audit
 from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.errors import ImageError
@@ -151,3 +152,14 @@ def test_memory_stays_bounded(tmp_path):
     refused, grown_kb = (int(number) for number in run.stdout.split())
     assert refused == 10
     assert grown_kb < 150_000
+
+
+def test_the_check_lists_every_refusal_and_a_window_opens_the_deep_ones(corpus):
+    root, outcome = corpus
+    refused = {f"hostile/{name}" for name, expected in outcome.items() if expected != "reads"}
+    report = audit(OWN, root)
+    assert {found.image for found in report.unreadable} == refused
+    assert not report.matches
+    deep = {"hostile/ramp16.png", "hostile/float.tif"}
+    windowed = audit(OWN, root, options=AuditOptions(window="percentiles"))
+    assert {found.image for found in windowed.unreadable} == refused - deep
