@@ -10,10 +10,13 @@ from typing import Any
 
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.engine.published_audit import PublishedAudit, audit_published
+from medvlm_tui.engine.traits import TRAITS
 from medvlm_tui.errors import ExitCode
+from medvlm_tui.render.critical_difference import RankedModels, diagram
 from medvlm_tui.settings import Settings
 
 _METRICS = ("accuracy", "f1")
+_DIAGRAM_WIDTH = 76
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +51,14 @@ def lines(audit: PublishedAudit) -> Iterator[str]:
     if test is not None:
         how = "all divisions" if test.exhaustive else f"{test.permutations:,} permutations"
         yield f"  medical against general: {100 * test.difference:+.2f} points, p {test.p_value:.2g} ({how})"
+    for group in audit.groups:
+        trait = TRAITS[group["trait"]]
+        models = f"{group['inside']} and {group['outside']} models on {group['datasets']} datasets"
+        yield f"  {trait.inside} against {trait.outside}: {100 * group['difference']:+.2f} points,"
+        yield f"    p {group['p_value']:.2g}, {group['holm']:.2g} by Holm ({models})"
     yield f"  {audit.equal_spreads} of {audit.cells} cells print one spread for accuracy and F1"
-    yield "  mean rank  model"
-    for rank, model in sorted(zip(ranking.mean_ranks, ranking.models, strict=True)):
-        yield f"  {rank:9.2f}  {model}"
+    ranks = dict(zip(ranking.models, ranking.mean_ranks, strict=True))
+    names = {model: model for model in ranking.models}
+    shown = RankedModels(names, ranks, ranking.critical_difference, ranking.cliques)
+    yield from (f"  {line}" for line in diagram(shown, _DIAGRAM_WIDTH))
+    yield "  bars join models that are not told apart"

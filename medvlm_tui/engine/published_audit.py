@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, PublishedScore, load_published
+from medvlm_tui.engine.group_records import Traits, group_records
 from medvlm_tui.engine.group_tests import GroupTest, group_test
 from medvlm_tui.engine.rankings import Ranking, rank_models
+from medvlm_tui.engine.traits import traits_of
 from medvlm_tui.errors import MedvlmError
 
 # Groups as the paper prints them: "non-medical VLMs" and "non VLMs" against the two medical ones.
@@ -27,6 +33,8 @@ class PublishedAudit:
     ranking: Ranking
     medical_against_general: GroupTest | None
     """Positive: the medical models score higher. None where the source prints no groups (the poster)."""
+    groups: tuple[Mapping[str, Any], ...]
+    """The same test for every trait of the catalog that divides the models, p-values adjusted by Holm over these."""
     equal_spreads: int
     """Cells whose accuracy and F1 are printed with the same spread."""
     cells: int
@@ -47,8 +55,16 @@ def audit_published(metric: str = "accuracy", source: str = PAPER) -> PublishedA
     groups = {row.printed_model: row.group for row in rows}
     medical: NDArray[np.bool_] = np.array([not groups[m].startswith(_NOT_MEDICAL) for m in models])
     test = group_test(scores, medical) if all(groups.values()) else None
+    ids = {row.printed_model: row.model for row in rows}
+    tests = group_records(metric, scores, _traits([ids[m] for m in models], datasets), seed=0)
     equal, pairs = _equal_spreads(rows)
-    return PublishedAudit(source, metric, datasets, rank_models(scores, models), test, equal, pairs)
+    return PublishedAudit(source, metric, datasets, rank_models(scores, models), test, tuple(tests), equal, pairs)
+
+
+def _traits(models: Sequence[str], datasets: Sequence[str]) -> list[list[Traits]]:
+    """Return the traits of the catalog's models on its datasets, N x k."""
+    known, specs = load_models(), load_datasets()
+    return [[traits_of(known[m], specs[d]) if m in known else {} for m in models] for d in datasets]
 
 
 def _equal_spreads(rows: list[PublishedScore]) -> tuple[int, int]:

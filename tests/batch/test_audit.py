@@ -21,3 +21,7 @@ def test_the_plain_form_says_the_same(medvlm) -> None:
     assert "Friedman chi2 97.0" in text
     assert "21 of 210 pairs" in text
     assert "19 of 210 pairs" in text
+    assert "PMC-15M in training against other training data" in text
+    assert "modality seen in training against modality not seen" in text
+    # The critical difference diagram: MedSigLIP leads with a dot and the first bar.
+    assert any(line.startswith("  MedSigLIP") and "1.88" in line and "●" in line for line in text.splitlines())
