@@ -84,7 +84,7 @@ def _texts(lab: Lab) -> list[BurnedText]:
     reader, found = burned_text.ocr_reader(), []
     for row in lab.test:
         lab.context.check()
-        found.append(burned_text.burned_text(lab.samples[row], reader, lab.job.request.window))
+        found.append(burned_text.burned_text(lab.samples[row], reader, lab.job.request.window, lab.params.words))
     return found
 
 

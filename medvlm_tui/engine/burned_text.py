@@ -23,6 +23,8 @@ from medvlm_tui.engine.text_boxes import Box, find_text
 _FEWEST = 3
 _MOST_WORDS = 12
 _OCR_CONFIDENCE = 0.6
+# OCR reads single letters into speckle and the marks of scanners.
+_FEWEST_LETTERS = 2
 WITH_TEXT, WITHOUT_TEXT = "text", "no text"
 Line = tuple[Box, str]
 Reader = Callable[[Image.Image], list[Line]]
@@ -39,8 +41,13 @@ class BurnedText:
     """known: the data set says so; read: by OCR; found: by shape alone."""
 
 
-def burned_text(sample: Sample, reader: Reader | None, window: str = FILE) -> BurnedText:
-    """Return a sample's known words; else what OCR reads; else the boxes that look like text."""
+def burned_text(
+    sample: Sample, reader: Reader | None, window: str = FILE, vocabulary: Sequence[str] = ()
+) -> BurnedText:
+    """Return a sample's known words; else what OCR reads; else the boxes that look like text.
+
+    A word of `vocabulary` is recognised inside a longer one, too: scanners write RTAXILLA.
+    """
     known = {name: box for name, box in sample.boxes.items() if not name.startswith("caliper")}
     if known:
         return BurnedText(tuple(known.values()), tuple(map(_word, known)), "known")
@@ -49,12 +56,8 @@ def burned_text(sample: Sample, reader: Reader | None, window: str = FILE) -> Bu
         return BurnedText(tuple(line.box for line in find_text(image)), (), "found")
     lines = reader(image)
     words = [_word(part) for _, text in lines for part in text.split()]
-    return BurnedText(tuple(box for box, _ in lines), tuple(dict.fromkeys(filter(None, words))), "read")
-
-
-def text_boxes(sample: Sample) -> list[Box]:
-    """Return the sample's known word boxes, or those found in the image when none are known."""
-    return list(burned_text(sample, None).boxes)
+    inside = [known for known in map(_word, vocabulary) if any(known in word for word in words)]
+    return BurnedText(tuple(box for box, _ in lines), tuple(dict.fromkeys([*filter(None, words), *inside])), "read")
 
 
 @cache
@@ -69,7 +72,7 @@ def ocr_reader() -> Reader | None:
     def read(image: Image.Image) -> list[Line]:
         found, _ = engine(np.asarray(image.convert("RGB"))[..., ::-1])
         lines = [(_around(corners), str(text)) for corners, text, score in found or () if score >= _OCR_CONFIDENCE]
-        return [line for line in lines if _word(line[1])]
+        return [line for line in lines if len(_word(line[1])) >= _FEWEST_LETTERS]
 
     return read
 

@@ -1,7 +1,9 @@
 """RISE against its formula with every mask in memory, on a small network made here."""
 
+import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ from PIL import Image
 
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.params import RunRequest, SaliencyParams
+from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.engine import saliency, saliency_images, saliency_preview, saliency_scores
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency_quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
+from medvlm_tui.report.cells import Gathered, ReportInput
+from medvlm_tui.report.figures.saliency import draw_saliency
 
 CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
 
@@ -312,3 +317,44 @@ def test_other_fills_give_other_maps(make_bench, fill):
     assert record["baseline"] == fill
     assert np.isfinite(arrays["maps"]).all()
     assert not np.allclose(usual, arrays["maps"])
+
+
+def test_the_parameters_in_the_png_give_the_map_back_bit_for_bit(make_bench, tmp_path):
+    bench = make_bench()
+    asked = SaliencyParams(masks=300, cells=5, seed=4, estimator="reduced", explain=("b",), images_per_class=2)
+    _, arrays, _ = bench.run("saliency", asked, RunRequest(batch_size=48))
+    known = chunk_of(drawn_figure(bench, tmp_path, place=1))
+    assert known["key"] == bench.keys["saliency"]
+    again = SaliencyParams(
+        masks=known["masks"], cells=known["cells"], probability=known["probability"], seed=known["seed"],
+        images=(known["image"],), estimator=known["estimator"], fill=known["baseline"], explain=(known["explained"],),
+    )  # fmt: skip
+    assert (known["probe"], known["threads"]) == (bench.keys["probe"], torch.get_num_threads())
+    _, found, _ = bench.run("saliency", again, RunRequest(batch_size=known["batch_size"]))
+    np.testing.assert_array_equal(found["maps"][0], arrays["maps"][1])
+
+
+def drawn_figure(bench, folder, place):
+    """Draw one image of the last saliency result as the report does; return the PNG."""
+    key = bench.keys["saliency"]
+    job, result = bench.job("saliency", {}), bench.store.result(key)
+    step = Step("saliency:stub:made", "saliency", "stub", "made", {}, key)
+    models, datasets = {"stub": job.model}, {"made": bench.dataset}
+    source = ReportInput("run", Plan("run", (step,)), RunRequest(), models, datasets, bench.store)
+    explained = Gathered(source).explained[0]
+    path = folder / "map.png"
+    draw_saliency(path, explained, explained.items[place], result.arrays["images"][place], result.arrays["maps"][place])
+    return path
+
+
+def chunk_of(path):
+    """Decompress the PNG's text chunk by hand: a reader that knows nothing of this program."""
+    data, place = path.read_bytes(), 8
+    while place < len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        body = data[place + 8 : place + 8 + length]
+        name, _, text = body.partition(b"\0")
+        if name == b"parameters" and kind in (b"tEXt", b"zTXt"):
+            return json.loads(zlib.decompress(text[1:]) if kind == b"zTXt" else text)
+        place += 12 + length
+    raise AssertionError("no parameters in the PNG")
