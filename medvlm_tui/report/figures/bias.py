@@ -128,7 +128,7 @@ def _levels(axes: Axes, record: Mapping[str, Any]) -> None:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("words follow the class in training")
     axes.set_ylabel("accuracy")
-    axes.legend(loc="lower left", title="words in test", title_fontsize=7)
+    axes.legend(loc="best", title="words in test", title_fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 
 
