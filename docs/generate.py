@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md from the code; with --check, fail when they are stale.
+"""Write the generated parts of README.md and docs/models.md from the code; with --check, fail when they are stale.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
@@ -15,7 +15,7 @@ from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import batch_parser
 
 ROOT = Path(__file__).parents[1]
-FILES = (ROOT / "README.md",)
+FILES = (ROOT / "README.md", ROOT / "docs" / "models.md")
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -48,12 +48,48 @@ def models() -> str:
             spec.group.replace("_", "-"),
             spec.default_feature,
             str(spec.dim()),
-            f"{spec.preprocess.size_px} px",
+            spec.input,
             spec.licence + (", gated" if spec.gated else ""),
         )
         for spec in load_models().values()
     )
     return table(("id", "model", "group", "feature", "dim", "input", "licence"), rows)
+
+
+def encoders() -> str:
+    """Every encoder: what it returns, under which terms, how it is proven, what is assumed."""
+    rows = (
+        (
+            spec.name,
+            f"`{spec.id}`",
+            ", ".join(f"{name} {dim}" for name, dim in spec.features.items()),
+            spec.input,
+            spec.licence,
+            "gated" if spec.gated else "",
+            spec.proof,
+            spec.assumption,
+        )
+        for spec in load_models().values()
+    )
+    return table(("model", "id", "features (default first)", "input", "licence", "gate", "proven by", "assumed"), rows)
+
+
+def sources() -> str:
+    """Where the weights of every encoder are found, and what is known of its training."""
+    rows = (
+        (
+            f"`{spec.id}`",
+            spec.homepage,
+            spec.text_encoder,
+            spec.pretraining_data,
+            ", ".join(spec.modalities),
+            ", ".join(spec.trained_on),
+            f"`{spec.counterpart}`" if spec.counterpart else "",
+        )
+        for spec in load_models().values()
+    )
+    header = ("id", "weights", "text encoder", "pretraining data", "modalities seen", "data sets seen", "counterpart")
+    return table(header, rows)
 
 
 def datasets() -> str:
@@ -72,7 +108,13 @@ def datasets() -> str:
     return table(("id", "dataset", "modality", "classes", "n in the study", "licence"), rows)
 
 
-PARTS: dict[str, Callable[[], str]] = {"batch options": batch_options, "models": models, "datasets": datasets}
+PARTS: dict[str, Callable[[], str]] = {
+    "batch options": batch_options,
+    "models": models,
+    "datasets": datasets,
+    "encoders": encoders,
+    "sources": sources,
+}
 
 
 def generated(text: str) -> str:

@@ -1,31 +1,36 @@
-"""The models of the catalog: `models.toml`, read into `ModelSpec` records."""
+"""The models of the catalog: the packaged `models.toml` and the user's own, read into `ModelSpec` records."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
+from medvlm_tui.core.specs import ModelSpec, PreprocessSpec, VolumeSpec
 from medvlm_tui.errors import UsageError
+from medvlm_tui.settings import config_file
 
 _FILE = Path(__file__).with_name("models.toml")
 _TEXT = {
     "name", "group", "family", "architecture", "source", "backbone", "revision", "text_encoder",
     "pretraining_data", "counterpart", "licence", "homepage", "published", "assumption",
+    "proof",
 }  # fmt: skip
 _LISTS = {"files", "modalities", "trained_on"}
-_REQUIRED = ("name", "group", "family", "architecture", "source", "preprocess", "features")
+_REQUIRED = ("name", "group", "family", "architecture", "source", "features")
 _SOURCES = ("hub:", "torchvision:", "package:", "local:", "bring")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "resize": ("short_side", "squash", "long_side_pad", "pad_square"),
+    "resize": ("short_side", "squash", "squash_float", "long_side_pad", "pad_square"),
     "interpolation": ("bicubic", "bilinear", "lanczos", "nearest"),
     "crop_rounding": ("half_even", "floor"),
 }
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_AXES = ("LR", "PA", "IS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +40,56 @@ class ModelCatalog:
     groups: Mapping[str, str]
     """Group id -> the heading that tables print."""
     models: Mapping[str, ModelSpec]
+    normalisations: Mapping[str, Any] = field(default_factory=dict)
+    """Name -> mean and std, for entries to refer to."""
+
+
+def user_file() -> Path:
+    """Return where a user's own models.toml lies: beside the settings file."""
+    return config_file().with_name("models.toml")
 
 
 @cache
 def load_catalog(path: Path = _FILE) -> ModelCatalog:
-    """Read a models.toml; raises UsageError that names the entry and the field that is wrong."""
+    """Read a models.toml; raises UsageError that names the entry and the field that is wrong.
+
+    Every file but the packaged one stands on that: its groups and normalisations hold there too, and its ids are taken.
+    """
+    base = ModelCatalog({}, {}) if path == _FILE else load_catalog()
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file; it is plain TOML") from error
     _refuse_unknown(data, {"groups", "normalisations", "models"}, path.name)
-    groups = {str(key): str(title) for key, title in data.get("groups", {}).items()}
-    statistics = data.get("normalisations", {})
-    models = {key: _model(key, table, groups, statistics) for key, table in data.get("models", {}).items()}
-    return ModelCatalog(groups, models)
+    groups = {**base.groups, **{str(key): str(title) for key, title in data.get("groups", {}).items()}}
+    statistics = {**base.normalisations, **data.get("normalisations", {})}
+    tables = data.get("models", {})
+    for name in tables:
+        _refuse_id(name, base, path)
+    models = {key: _model(key, table, groups, statistics) for key, table in tables.items()}
+    return ModelCatalog(groups, {**base.models, **models}, statistics)
+
+
+def _refuse_id(name: str, base: ModelCatalog, path: Path) -> None:
+    if name in base.models:
+        raise UsageError(f"{path}: {name} is a model of the packaged catalog", "give yours an id of its own")
+    if not _ID.fullmatch(name):
+        raise UsageError(f"{path}: {name!r} is no id", "small letters, digits, `.`, `_` and `-`")
+
+
+def _whole() -> ModelCatalog:
+    own = user_file()
+    return load_catalog(own) if own.is_file() else load_catalog()
 
 
 def load_models() -> dict[str, ModelSpec]:
-    """Return the packaged models by id, in the order of the tables."""
-    return dict(load_catalog().models)
+    """Return the packaged models and the user's by id, in the order of the tables."""
+    return dict(_whole().models)
 
 
 def group_titles() -> dict[str, str]:
     """Return the group ids and the headings that tables print, in the tables' order."""
-    return dict(load_catalog().groups)
+    return dict(_whole().groups)
 
 
 def close_matches(name: str, known: Mapping[str, object]) -> str:
@@ -79,7 +110,13 @@ def _model(model: str, table: Any, groups: Mapping[str, str], statistics: Mappin
         raise UsageError(f"{place}: group {table['group']!r} is none of {', '.join(groups)}")
     if not str(table["source"]).startswith(_SOURCES):
         raise UsageError(f"{place}: source {table['source']!r} begins with none of {', '.join(_SOURCES)}")
-    values = {name: _value(name, value, place) for name, value in table.items() if name not in {"preprocess"}}
+    if ("preprocess" in table) == ("volume" in table):
+        raise UsageError(f"{place}: one of preprocess (of images) and volume (of CT volumes) is needed")
+    values = {name: _value(name, value, place) for name, value in table.items() if name not in {"preprocess", "volume"}}
+    if "volume" in table:
+        volume = _volume(table["volume"], f"{place}.volume")
+        side = max(volume.size)
+        return ModelSpec(id=model, preprocess=PreprocessSpec(side, side), volume=volume, **values)
     return ModelSpec(id=model, preprocess=_preprocess(table["preprocess"], statistics, place), **values)
 
 
@@ -92,6 +129,8 @@ def _value(name: str, value: Any, place: str) -> Any:
         return dict(value)
     if name == "options" and isinstance(value, dict):
         return dict(value)
+    if name == "tensors" and type(value) is int:
+        return value
     if name == "gated" and isinstance(value, bool):
         return value
     raise UsageError(f"{place}: {name} = {value!r} is not of the kind that this field holds")
@@ -117,6 +156,24 @@ def _preprocess(table: Any, statistics: Mapping[str, Any], place: str) -> Prepro
         if key in values:
             values[key] = _triple(values[key], f"{place}: {key}")
     return PreprocessSpec(**values)
+
+
+def _volume(table: Any, place: str) -> VolumeSpec:
+    names = {f.name for f in fields(VolumeSpec)}
+    if not isinstance(table, dict) or set(table) != names:
+        raise UsageError(f"{place} is a table of {', '.join(sorted(names))}, all of them")
+    axes = str(table["axes"])
+    if len(axes) != 3 or any(sum(axis in pair for axis in axes) != 1 for pair in _AXES):
+        raise UsageError(f"{place}: axes = {axes!r} are not three directions, one of each of {', '.join(_AXES)}")
+    for key, choices in {"grid": ("first_centre", "edges"), "clip": ("before", "after")}.items():
+        if table[key] not in choices:
+            raise UsageError(f"{place}: {key} = {table[key]!r} is none of {', '.join(choices)}")
+    numbers = {
+        "size": _triple(table["size"], f"{place}: size"),
+        "spacing_mm": _triple(table["spacing_mm"], f"{place}: spacing_mm"),
+        **{key: tuple(map(float, table[key])) for key in ("window_hu", "window_to")},
+    }
+    return VolumeSpec(**{**table, **numbers})
 
 
 def _triple(value: Any, place: str) -> tuple[Any, ...]:

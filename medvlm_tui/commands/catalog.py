@@ -19,7 +19,7 @@ from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.base import open_dataset, view_classes
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.resolve import resolve_model
-from medvlm_tui.engine.encoders.weights import Weights, locate
+from medvlm_tui.engine.encoders.weights import Weights, examine
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings import Settings
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 def _show_models(options: argparse.Namespace, request: RunRequest, digests: FileDigests) -> None:
     catalog = load_models()
     specs = [resolve_model(options.id, catalog)] if options.id else list(catalog.values())
-    rows = [(spec, locate(spec, request.weights.get(spec.id, ""), digests, True)) for spec in specs]
+    rows = [(spec, examine(spec, request.weights.get(spec.id, ""), True)) for spec in specs]
     if options.id or options.json:
         _print_records([_model_record(spec, weights) for spec, weights in rows], options)
     else:
@@ -80,8 +80,7 @@ def _model_record(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
 
 
 def _model_row(spec: ModelSpec, weights: Weights) -> tuple[str, ...]:
-    size = f"{spec.preprocess.size_px} px"
-    return (spec.id, spec.name, spec.group, str(spec.dim()), size, weights.state, spec.licence, spec.backbone)
+    return (spec.id, spec.name, spec.group, str(spec.dim()), spec.input, weights.state, spec.licence, spec.backbone)
 
 
 def _dataset_record(spec: DatasetSpec, digests: FileDigests) -> dict[str, Any]:

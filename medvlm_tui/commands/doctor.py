@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from medvlm_tui import __version__
-from medvlm_tui.catalog.models import load_models
-from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.catalog.models import load_models, user_file
 from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.hub import hub_cache, token_file
-from medvlm_tui.engine.encoders.weights import locate
+from medvlm_tui.engine.encoders.weights import examine as examine_weights
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings import Settings
 
@@ -81,12 +81,17 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield from _workspace(configuration.workspace)
     yield _token()
     yield Finding("hub cache", "ok", str(hub_cache()))
-    digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
+    own = user_file()
+    yield Finding("own models", "ok", f"{own}{'' if own.exists() else ' (not there: none)'}")
     for spec in load_models().values():
-        weights = locate(spec, request.weights.get(spec.id, ""), digests, request.offline)
-        here = weights.state == "present"
-        detail = str(weights.path) if here else weights.state
-        yield Finding(f"model {spec.id}", "ok" if here else "missing", detail, "" if here else weights.hint)
+        yield _model(spec, request)
+
+
+def _model(spec: ModelSpec, request: RunRequest) -> Finding:
+    weights = examine_weights(spec, request.weights.get(spec.id, ""), request.offline)
+    states: dict[str, State] = {"present": "ok", "wrong": "failed"}
+    detail = str(weights.path) if weights.state == "present" else weights.state
+    return Finding(f"model {spec.id}", states.get(weights.state, "missing"), detail, weights.hint)
 
 
 def _python() -> Finding:

@@ -1,4 +1,4 @@
-"""`medvlm-tui encode`: features of a few images as an .npz file."""
+"""`medvlm-tui encode`: features of a few images or volumes as an .npz file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from medvlm_tui.core.events import Event, Log, StepProgress
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ExitCode
@@ -15,7 +16,9 @@ from medvlm_tui.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("model", metavar="MODEL", help="an id of the catalog, or PREFIX:NAME")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image files")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", type=Path, help="image files, or .nii.gz of merlin and ct_clip"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="F.npz", help="features (n, d) float32, and names")
     parser.add_argument("--feature", default="", help="a feature of the model instead of its default")
     parser.add_argument("--pixels", action="store_true", help="the model's input too, as pixels_0, pixels_1, ...")
@@ -37,8 +40,17 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         precision=options.precision,
         offline=request.offline,
         window=request.window,
+        say=_say,
     )
     save_encoded(encoded, options.out)
     rows, dim = encoded.features.shape
-    print(f"{rows} x {dim} features in {clean(str(options.out))}", file=sys.stderr)
+    print(f"{rows} x {dim} features in {clean(str(options.out))}; {encoded.report}", file=sys.stderr)
     return int(ExitCode.OK)
+
+
+def _say(event: Event) -> None:
+    if isinstance(event, Log):
+        print(clean(event.message), file=sys.stderr)
+    elif isinstance(event, StepProgress):
+        end = "\n" if event.done >= event.total else "\r"
+        print(f"{clean(event.step)}: {event.done:,} of {event.total:,} {event.unit}", end=end, file=sys.stderr)

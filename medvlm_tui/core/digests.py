@@ -64,14 +64,14 @@ class FileDigests:
         if path is not None and path.exists():
             self._known = _read_table(path)
 
-    def of(self, path: Path) -> str:
-        """Return the digest of `path`; raises OSError when it cannot be read."""
+    def of(self, path: Path, part: str = "", compute: Callable[[Path], str] = of_file) -> str:
+        """Return the digest of `path`, or of the `part` of it that `compute` digests; raises OSError."""
         if self.check is not None:
             self.check()
         stat = os.stat(path)
-        key = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}"
+        key = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}{'-' if part else ''}{part}"
         if key not in self._known:
-            self._known[key] = of_file(path)
+            self._known[key] = compute(path)
             self._dirty = True
         return self._known[key]
 

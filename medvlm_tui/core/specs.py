@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ResizeMode = Literal["short_side", "squash", "long_side_pad", "pad_square"]
+ResizeMode = Literal["short_side", "squash", "squash_float", "long_side_pad", "pad_square"]
 Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -28,6 +28,7 @@ class PreprocessSpec:
     resize_px: int
     """Target of the resize: the short side, the long side or both sides, by `resize`."""
     resize: ResizeMode = "short_side"
+    """`squash_float` is `squash` after scaling to [0, 1], without rounding to 8 bits in between."""
     interpolation: Interpolation = "bicubic"
     antialias: bool = True
     crop_rounding: Literal["half_even", "floor"] = "half_even"
@@ -37,6 +38,34 @@ class PreprocessSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     pad_colour: tuple[int, int, int] = (0, 0, 0)
     """Fill of the padding modes, 0 to 255."""
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever any of the parameters does."""
+        return digests.of_record(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """From a CT volume in Hounsfield units to the model's input tensor, as the model's authors define it."""
+
+    size: tuple[int, int, int]
+    """Voxels along each axis of the tensor; larger volumes are cropped in the centre, smaller ones padded."""
+    spacing_mm: tuple[float, float, float]
+    axes: str
+    """Where the tensor's axes point, e.g. `RAS`: right, anterior, superior."""
+    window_hu: tuple[float, float]
+    window_to: tuple[float, float]
+    """What the ends of the window become; values outside are clipped to them."""
+    grid: Literal["first_centre", "edges"]
+    """What stays in place when voxels change size: the centre of the first one, or the volume's outer edges."""
+    clip: Literal["before", "after"]
+    """Whether values are clipped to the window before or after they are resampled."""
+
+    @property
+    def pad(self) -> float:
+        """What padding is filled with: air, the window's lower end."""
+        return self.window_to[0]
 
     @property
     def digest(self) -> str:
@@ -84,6 +113,19 @@ class ModelSpec:
     """The id of its rows in published.csv, empty when the paper does not list it."""
     assumption: str = ""
     """What the paper leaves open and this entry decides."""
+    proof: str = ""
+    """What its vectors were held to: a pack of the official code's, a library's own model, or both."""
+    tensors: int = 0
+    """How many tensors of a checkpoint make the network, where that is known for every feature alike."""
+    volume: VolumeSpec | None = None
+    """Set for encoders of volumes; `preprocess` then only holds the longest side."""
+
+    @property
+    def input(self) -> str:
+        """What the model is given, in words."""
+        if self.volume is None:
+            return f"{self.preprocess.size_px} px"
+        return f"{' x '.join(map(str, self.volume.size))} voxels"
 
     @property
     def default_feature(self) -> str:

@@ -16,7 +16,8 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, P
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
-from medvlm_tui.engine.encoders.families import encoder_key
+from medvlm_tui.engine.encoders.families import encoder_key, volume_refusal
+from medvlm_tui.engine.encoders.folders import as_stored
 from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.weights import Weights, locate
 from medvlm_tui.errors import DatasetError, MedvlmError, MissingInputError, UsageError
@@ -88,38 +89,41 @@ def find_models(
     if unknown:
         raise UsageError(f"--weights names {unknown[0]!r}, which is no model of this run", "see `medvlm-tui models`")
     specs = [resolve_model(name, catalog) for name in model_ids(request.models, catalog)]
-    return [_model(spec, request, digests, precision_of, fetch) for spec in specs]
+    found = [_model(spec, request, digests, precision_of) for spec in specs]
+    wanted = [model.spec for model in found if model.key is None and _may_be_fetched(model, request)]
+    if fetch is None or not wanted:
+        return found
+    from medvlm_tui.engine.downloads import download_missing
+
+    problems = download_missing(wanted, fetch)
+    again = {spec.id: _model(spec, request, digests, precision_of) for spec in wanted}
+    for name, problem in problems.items():
+        again[name] = replace(again[name], problem=problem, key=None)
+    return [again.get(model.spec.id, model) for model in found]
 
 
-def _model(
-    spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf, fetch: Say | None
-) -> ModelInput:
+def _may_be_fetched(model: ModelInput, request: RunRequest) -> bool:
+    local = request.offline or model.spec.id in request.weights
+    fetchable = model.spec.source.startswith(("hub:", "torchvision:")) and model.weights.state in ("missing", "gated")
+    return fetchable and not local and model.spec.volume is None
+
+
+def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf) -> ModelInput:
     feature = request.feature or spec.default_feature
     if feature not in spec.features:
         raise UsageError(f"{spec.id} has no feature {feature!r}", f"its features: {', '.join(spec.features)}")
+    if spec.volume is not None:
+        # Every data set of a run is of images so far; what would be fetched could not be used.
+        refused = volume_refusal(spec)
+        return ModelInput(spec, Weights("missing", hint=refused.hint), None, refused)
     override = request.weights.get(spec.id, "")
     weights = locate(spec, override, digests, request.offline)
-    problem: MedvlmError | None = None
-    if weights.state != "present" and fetch is not None and not request.offline and not override:
-        weights, problem = _fetch(spec, weights, digests, fetch)
     if weights.state != "present":
-        problem = problem or MissingInputError(f"{spec.id}: its weights are {weights.state}", weights.hint)
+        problem = MissingInputError(f"{spec.id}: its weights are {weights.state}", weights.hint)
         return ModelInput(spec, weights, None, problem)
+    spec = as_stored(spec, weights)
     precision = precision_of(spec, weights, feature)
     return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision, request.window))
-
-
-def _fetch(spec: ModelSpec, weights: Weights, digests: FileDigests, say: Say) -> tuple[Weights, MedvlmError | None]:
-    from medvlm_tui.engine.encoders.download import can_fetch, fetch
-
-    if not can_fetch(spec):
-        return weights, None
-    say(Log("info", f"{spec.id}: fetching the weights from {spec.source}"))
-    try:
-        fetch(spec)
-    except MedvlmError as error:
-        return weights, MissingInputError(error.message, error.hint)
-    return locate(spec, "", digests, offline=True), None
 
 
 def find_datasets(

@@ -12,6 +12,7 @@ from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
+from medvlm_tui.engine.encoders.folders import as_stored
 from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.weights import locate
 
@@ -20,7 +21,7 @@ def encoder_of(spec: ModelSpec, path: Path | str = "", feature: str = "") -> Enc
     """Load a model from a file or folder the way a run does."""
     weights = locate(spec, str(path), FileDigests())
     assert weights.state == "present", weights.hint
-    return load_encoder(spec, weights, feature, "cpu", "fp32")
+    return load_encoder(as_stored(spec, weights), weights, feature, "cpu", "fp32")
 
 
 def local(folder: Path) -> Encoder:
@@ -34,7 +35,8 @@ def pixels_of(encoder: Encoder, images: list[Image.Image]) -> torch.Tensor:
 
 def at_size(spec: ModelSpec, size_px: int, **changes: object) -> ModelSpec:
     """The same model at a size that a test can afford."""
-    return replace(spec, preprocess=replace(spec.preprocess, size_px=size_px, resize_px=size_px), **changes)
+    small = replace(spec.preprocess, size_px=size_px, resize_px=size_px)
+    return replace(spec, **{"preprocess": small, "tensors": 0, **changes})
 
 
 def largest_difference(first: torch.Tensor, second: torch.Tensor) -> float:

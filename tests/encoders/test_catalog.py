@@ -10,8 +10,9 @@ import timm
 import torch
 import torchvision
 
+from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import group_titles, load_catalog, load_models
-from medvlm_tui.catalog.published import load_published
+from medvlm_tui.catalog.published import PAPER, load_published
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders.families import FAMILIES, check_feature, encoder_key
 from medvlm_tui.engine.encoders.resolve import resolve_model
@@ -88,6 +89,52 @@ def test_an_open_clip_or_timm_row_builds_with_the_dimension_and_size_it_names(na
 def test_published_ids_are_rows_of_the_published_tables():
     rows = {cell.model for cell in load_published()}
     assert {spec.published for spec in MODELS.values()} - {""} <= rows
+
+
+def test_dagger_and_star_are_those_that_the_paper_prints():
+    datasets = load_datasets()
+    marks = {(cell.model, cell.dataset): cell.mark for cell in load_published() if cell.source == PAPER}
+    by_published = {spec.published: spec for spec in MODELS.values() if spec.published}
+    compared = 0
+    for (model, dataset), mark in marks.items():
+        if (spec := by_published.get(model)) is not None:
+            seen = "dagger" if datasets[dataset].modality in spec.modalities else ""
+            assert ("star" if dataset in spec.trained_on else seen) == mark, (model, dataset)
+            compared += 1
+    assert compared == 21 * 8
+
+
+VOLUME = (
+    'volume = { size = [4, 5, 6], spacing_mm = [1, 1, 2.5], axes = "RAS", window_hu = [-1000, 1000], '
+    'window_to = [0, 1], grid = "edges", clip = "after" }'
+)
+
+
+def test_an_entry_of_volumes(tmp_path):
+    path = tmp_path / "models.toml"
+    own = ENTRY.replace('preprocess = { size_px = 32, resize_px = 40, normalisation = "n" }', VOLUME)
+    path.write_text(own)
+    spec = load_catalog(path).models["m"]
+    assert spec.input == "4 x 5 x 6 voxels"
+    assert spec.volume.pad == 0.0
+    for old, new in (('"RAS"', '"RAP"'), ('"edges"', '"corners"'), ("[4, 5, 6]", "[4, 5]"), (', clip = "after"', "")):
+        path = tmp_path / f"{len(new)}{old[1]}.toml"
+        path.write_text(own.replace(old, new))
+        with pytest.raises(UsageError, match=r"models\.m\.volume"):
+            load_catalog(path)
+    path = tmp_path / "both.toml"
+    path.write_text(ENTRY + VOLUME)
+    with pytest.raises(UsageError, match="one of preprocess"):
+        load_catalog(path)
+
+
+@pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.id)
+def test_a_row_says_how_it_is_proven_and_where_its_weights_are(spec: ModelSpec):
+    assert "pack" in spec.proof or "library" in spec.proof
+    if spec.published or spec.source == "bring":
+        assert spec.pretraining_data
+    if "_" in spec.id and spec.id.startswith(("llava", "clip_bigg", "dinov2_l", "siglip")):
+        assert spec.assumption
 
 
 def test_groups_have_titles():

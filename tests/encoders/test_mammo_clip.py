@@ -37,3 +37,17 @@ def test_area_shares_are_whole():
     weights = mammo_clip._area_weights(2001, 1520)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
     np.testing.assert_allclose(weights.sum(axis=0), 1520 / 2001)
+
+
+def test_where_an_image_grows_a_pixel_is_the_mean_over_its_own_area_too():
+    array = RNG.integers(0, 256, (97, 141, 3), dtype=np.uint8)
+    rows, columns = mammo_clip._area_weights(97, 1520), mammo_clip._area_weights(141, 912)
+    means = np.rint(np.einsum("yh,hwc,xw->yxc", rows, array, columns, optimize=True))
+    assert np.abs(mammo_clip.area_resize(array) - means).max() <= 1
+
+
+def test_where_one_side_grows_and_the_other_shrinks_two_neighbours_are_mixed():
+    """As cv2 does it: a long side of 2,000 is not averaged when the short one has 700 pixels and grows to 912."""
+    weights = mammo_clip._neighbour_weights(2000, 1520)
+    assert ((weights > 0).sum(axis=1) <= 2).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-6)

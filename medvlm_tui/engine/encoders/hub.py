@@ -26,6 +26,16 @@ def hub_cache() -> Path:
     return _hf_home() / "hub"
 
 
+def endpoint() -> str:
+    """Return the hub's address, by HF_ENDPOINT."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def torchvision_url() -> str:
+    """Return the address below which torchvision's checkpoints lie."""
+    return "https://download.pytorch.org/models/"
+
+
 def token_file() -> Path:
     """Return where `hf auth login` keeps the token; only its existence is ever looked at."""
     named = os.environ.get("HF_TOKEN_PATH")

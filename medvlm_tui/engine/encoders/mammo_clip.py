@@ -72,17 +72,16 @@ class MammogramEncoder(NetworkEncoder):
 
 
 def area_resize(array: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return (1520, 912, 3) grey values: each pixel the mean over the area that it covers, as cv2's INTER_AREA.
+    """Return (1520, 912, 3) whole grey values as cv2's INTER_AREA gives them, within one.
 
-    Where the image grows, areas are smaller than pixels and bilinear interpolation takes their place.
+    Where neither side grows, a pixel is the mean over the area that it covers. Where one grows, cv2 mixes two
+    neighbours along both sides; for a side that grows this is the mean over the pixel's area too.
     """
     height, width = array.shape[:2]
-    if height < _HEIGHT_PX or width < _WIDTH_PX:
-        grown = Image.fromarray(array).resize((_WIDTH_PX, _HEIGHT_PX), Image.Resampling.BILINEAR)
-        return np.asarray(grown, dtype=np.float64)
-    rows, columns = _area_weights(height, _HEIGHT_PX), _area_weights(width, _WIDTH_PX)
-    narrow = np.einsum("hwc,xw->hxc", array, columns, optimize=True)
-    means: NDArray[np.float64] = np.rint(np.einsum("yh,hxc->yxc", rows, narrow, optimize=True))
+    shrinks = height >= _HEIGHT_PX and width >= _WIDTH_PX
+    weights = _area_weights if shrinks else _neighbour_weights
+    narrow = np.einsum("hwc,xw->hxc", array, weights(width, _WIDTH_PX), optimize=True)
+    means: NDArray[np.float64] = np.rint(np.einsum("yh,hxc->yxc", weights(height, _HEIGHT_PX), narrow, optimize=True))
     return means
 
 
@@ -93,6 +92,19 @@ def _area_weights(size: int, target: int) -> NDArray[np.float64]:
     pixel = np.arange(size)[None]
     overlap = np.minimum(begin + step, pixel + 1) - np.maximum(begin, pixel)
     shares: NDArray[np.float64] = np.clip(overlap, 0.0, None) / step
+    return shares
+
+
+def _neighbour_weights(size: int, target: int) -> NDArray[np.float64]:
+    """Return (target, size): the pixel that a target pixel begins in, and the next one from where that ends on."""
+    growth = target / size
+    pixel = np.arange(target)
+    first = np.floor(pixel * (1.0 / growth)).astype(np.int64)  # rounded as cv2 does: a pixel may begin on an edge
+    share = (pixel + 1 - (first + 1) * growth).astype(np.float32)
+    share = np.where(share <= 0, 0.0, share - np.floor(share))
+    shares = np.zeros((target, size))
+    np.add.at(shares, (pixel, np.minimum(first, size - 1)), 1.0 - share)
+    np.add.at(shares, (pixel, np.minimum(first + 1, size - 1)), share)
     return shares
 
 

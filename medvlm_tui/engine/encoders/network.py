@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
+from medvlm_tui.engine.encoders.load_report import LoadReport
 from medvlm_tui.engine.images.framing import by_pillow
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError
@@ -38,6 +39,7 @@ class NetworkEncoder:
         self.feature = feature
         self.device = device
         self.precision: Precision = precision
+        self.report = LoadReport()
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         if channels_last is None:
             convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,8 @@ import torch
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine.encoders import unpickling
+from medvlm_tui.engine.encoders.inert import WRAPPERS
+from medvlm_tui.engine.encoders.safetensors_files import read_header
 from medvlm_tui.errors import WeightsError
 
 _DTYPES = {
@@ -22,8 +23,6 @@ _DTYPES = {
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8,
     "BOOL": torch.bool,
 }  # fmt: skip
-_MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library itself
-_WRAPPERS = ("state_dict", "model", "module")
 _DAMAGED = "download the file again"
 
 
@@ -45,7 +44,7 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._begin, self._header = _read_header(path)
+            self._header = read_header(path)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WeightsError(f"{path} is damaged: {clean(str(error))}", _DAMAGED) from error
         except OSError as error:
@@ -55,13 +54,14 @@ class SafetensorsFile:
         return self._header.keys()
 
     def read(self, name: str) -> torch.Tensor:
-        dtype, shape, begin, end = self._header[name]
-        buffer = bytearray(end - begin)
+        place = self._header[name]
+        dtype = _DTYPES[place.dtype]
+        buffer = bytearray(place.end - place.begin)
         if buffer:
             with open(self.path, "rb", buffering=0) as file:
-                _read_exactly(file.fileno(), memoryview(buffer), self._begin + begin, self.path)
-            return torch.frombuffer(buffer, dtype=dtype).reshape(shape)
-        return torch.empty(shape, dtype=dtype)
+                _read_exactly(file.fileno(), memoryview(buffer), place.begin, self.path)
+            return torch.frombuffer(buffer, dtype=dtype).reshape(place.shape)
+        return torch.empty(place.shape, dtype=dtype)
 
 
 def _read_exactly(descriptor: int, view: memoryview, offset: int, path: Path) -> None:
@@ -70,32 +70,6 @@ def _read_exactly(descriptor: int, view: memoryview, offset: int, path: Path) ->
         if count == 0:
             raise WeightsError(f"{path} ended while it was read", _DAMAGED)
         view, offset = view[count:], offset + count
-
-
-_Entry = tuple[torch.dtype, tuple[int, ...], int, int]
-
-
-def _read_header(path: Path) -> tuple[int, dict[str, _Entry]]:
-    size = path.stat().st_size
-    with open(path, "rb", buffering=0) as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
-            raise ValueError("its header is longer than the file")
-        table = json.loads(file.read(length))
-    begin = 8 + length
-    entries = {name: _entry(name, value, size - begin) for name, value in table.items() if name != "__metadata__"}
-    return begin, entries
-
-
-def _entry(name: str, value: Mapping[str, Any], available: int) -> _Entry:
-    dtype = _DTYPES[value["dtype"]]
-    shape = tuple(int(side) for side in value["shape"])
-    begin, end = (int(offset) for offset in value["data_offsets"])
-    if not 0 <= begin <= end <= available or min(shape, default=0) < 0:
-        raise ValueError(f"tensor {name} lies outside the file, which is shorter than its header says")
-    if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"tensor {name} has {end - begin} bytes, which is not its shape {list(shape)}")
-    return dtype, shape, begin, end
 
 
 class PickleFile:
@@ -132,7 +106,7 @@ def _load_plain(path: Path) -> Any:
 def unwrap(loaded: Any, path: Path) -> dict[str, torch.Tensor]:
     """Return the state dict inside training checkpoints: {state_dict: ...}, {model: ...}, {module: ...}."""
     while isinstance(loaded, Mapping):
-        inner = next((loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)), None)
+        inner = next((loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), Mapping)), None)
         if inner is None:
             break
         loaded = inner

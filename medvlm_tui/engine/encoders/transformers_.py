@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from medvlm_tui.core.specs import ModelSpec, Precision
+from medvlm_tui.engine.encoders import openai_names
 from medvlm_tui.engine.encoders.checkpoints import Reader, Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights import Weights
@@ -47,8 +48,19 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
         raise WeightsError(f"{spec.id}: {spec.architecture} with {feature} is not served", f"{', '.join(LAYOUTS)}")
     take = layout.features[feature]
     network = build(spec.architecture, vision_config(spec, weights))
-    layout.load(network, read_tower(weights.path, layout.tail), read_tower(weights.path))
+    whole = read_tower(weights.path)
+    layout.load(network, *(_openai_layout(whole) or (read_tower(weights.path, layout.tail), whole)))
     return NetworkEncoder(spec, feature, network, device, precision, lambda p: take(network(pixel_values=p)))
+
+
+def _openai_layout(whole: Tower) -> tuple[Tower, Tower] | None:
+    """Return tower and projection of a file in OpenAI's own layout, None for every other."""
+    name = next((name for name in whole.readers if name.endswith(openai_names.TAIL)), None)
+    if name is None:
+        return None
+    visual = whole.below(name.removesuffix(openai_names.TAIL) + "visual.")
+    tower, projection = openai_names.transformers_names(visual)
+    return tower, projection.renamed(lambda leaf: f"visual_projection.{leaf}")
 
 
 def vision_config(spec: ModelSpec, weights: Weights) -> dict[str, Any]:

@@ -15,32 +15,9 @@ from typing import IO, Any
 
 import torch
 
+from medvlm_tui.engine.encoders.inert import Inert, refuse_hostile
+
 __all__ = ["Unpickler", "UnpicklingError", "load"]
-
-
-class Inert:
-    """Stands in for any foreign class or function: can be made, called and filled, and does nothing."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments: real ones are built with them."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Inert:
-        return self
-
-    def __setstate__(self, state: Any) -> None:
-        """Forget the state."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Forget the item."""
-
-    def append(self, item: Any) -> None:
-        """Forget the item."""
-
-    def extend(self, items: Any) -> None:
-        """Forget the items."""
 
 
 _STORAGES = (
@@ -54,19 +31,6 @@ _REAL: dict[tuple[str, str], Any] = {
     **{("torch", name): getattr(torch, name) for name in _STORAGES},
     ("torch.storage", "UntypedStorage"): torch.UntypedStorage,
 }
-# No honest checkpoint names these; a file that does is refused as a whole.
-_HOSTILE_MODULES = frozenset(
-    {
-        "os", "posix", "nt", "subprocess", "sys", "importlib", "runpy", "shutil", "socket", "ctypes", "pty",
-        "webbrowser", "code", "codeop", "multiprocessing", "threading", "pickle", "marshal",
-    }
-)  # fmt: skip
-_HOSTILE_BUILTINS = frozenset(
-    {
-        "eval", "exec", "compile", "open", "__import__", "getattr", "setattr", "delattr", "globals", "locals",
-        "vars", "input", "breakpoint", "apply",
-    }
-)  # fmt: skip
 
 
 class Unpickler(pickle.Unpickler):
@@ -78,9 +42,7 @@ class Unpickler(pickle.Unpickler):
         Raises UnpicklingError for names whose only use in a checkpoint is to run code.
         """
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        dangerous = module == "builtins" and name in _HOSTILE_BUILTINS
-        if dangerous or module.partition(".")[0] in _HOSTILE_MODULES:
-            raise UnpicklingError(f"it names {module}.{name}, which runs code")
+        refuse_hostile(module, name)
         real = _REAL.get((module, name))
         if real is not None:
             return real

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,7 +14,10 @@ from typing import Any, Literal
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders import hub
-from medvlm_tui.engine.encoders.families import family_entry
+from medvlm_tui.engine.encoders.families import family_entry, reads
+from medvlm_tui.engine.encoders.safetensors_files import read_header
+from medvlm_tui.engine.encoders.tensor_digests import chosen, digest_of
+from medvlm_tui.engine.encoders.torch_archives import read_slots
 from medvlm_tui.errors import WeightsError
 
 State = Literal["present", "missing", "gated", "wrong"]
@@ -37,9 +41,9 @@ class Weights:
     path: Path | None = None
     """The checkpoint file, or the index of a sharded one."""
     files: tuple[Path, ...] = ()
-    """The files whose bytes make the digest: the checkpoint and the configuration that defines the network."""
+    """The checkpoint, the configuration that defines the network, and the shards that hold the tower."""
     digest: str = ""
-    """Of the files' bytes; empty while they are missing."""
+    """Of the tensors that the model may read and of the configuration; empty while they are missing."""
     hint: str = ""
     """What to do when they are not there."""
 
@@ -57,8 +61,29 @@ class Weights:
         return dict(table)
 
 
-def locate(spec: ModelSpec, override: str, digests: FileDigests, offline: bool = False) -> Weights:
-    """Return where a model's weights are, or why they are not there and what to do.
+def examine(spec: ModelSpec, override: str, offline: bool = False) -> Weights:
+    """Return where a model's weights are, and whether the files can be what they claim, without reading them whole.
+
+    The heads of the files say enough for that: a status of all models takes moments, and no digest is made.
+    """
+    found = locate(spec, override, None, offline)
+    for path in found.files if found.state == "present" else ():
+        if path.suffix == ".json":
+            continue
+        try:
+            if path.suffix == ".safetensors":
+                read_header(path)
+            elif zipfile.is_zipfile(path):
+                read_slots(path)
+            elif _begins(path, b"PK"):
+                raise ValueError("its end is missing")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return Weights("wrong", path, hint=f"{path} is damaged ({error}): download it again")
+    return found
+
+
+def locate(spec: ModelSpec, override: str, digests: FileDigests | None, offline: bool = False) -> Weights:
+    """Return where a model's weights are, or why they are not there and what to do; no digest without `digests`.
 
     `override` is a file or folder that the user named; otherwise the model's source decides: its local path,
     the user's Hugging Face cache, torch's hub cache, or an installed package.
@@ -67,7 +92,7 @@ def locate(spec: ModelSpec, override: str, digests: FileDigests, offline: bool =
         path = Path(override or spec.source.removeprefix("local:")).expanduser()
         if not path.exists():
             return Weights("missing", hint=f"{path} does not exist: give --weights {spec.id}=PATH")
-        return _from_folder(spec, path, digests) if path.is_dir() else _described(path, (path,), digests)
+        return _from_folder(spec, path, digests) if path.is_dir() else _from_file(spec, path, digests)
     kind, _, name = spec.source.partition(":")
     folder = {"hub": _hub_folder, "torchvision": _torchvision_folder, "package": _package_folder}.get(kind)
     found = folder(spec, name) if folder else None
@@ -101,41 +126,59 @@ def _checkpoint(spec: ModelSpec, folder: Path) -> Path | None:
     return next((folder / name for name in candidates if (folder / name).is_file()), None)
 
 
-def _from_folder(spec: ModelSpec, folder: Path, digests: FileDigests) -> Weights:
+def _from_folder(spec: ModelSpec, folder: Path, digests: FileDigests | None) -> Weights:
     path = _checkpoint(spec, folder) or next((folder / n for n in USUAL_FILES if (folder / n).is_file()), None)
     if path is None:
         expected = ", ".join(spec.files or USUAL_FILES)
         return Weights("wrong", hint=f"{folder} holds none of {expected}; {_where(spec)}")
-    configs = [folder / name for name in family_entry(spec).config_files if (folder / name).is_file()]
-    shards = _present_shards(spec, path) if path.name.endswith(".index.json") else []
-    return _described(path, (path, *configs, *shards), digests)
+    return _from_file(spec, path, digests)
 
 
-def _present_shards(spec: ModelSpec, index: Path) -> list[Path]:
-    """Return the shards that hold the tower (`options.shards_with` marks its names) and are here."""
-    marks = spec.options.get("shards_with", [""])
+def _from_file(spec: ModelSpec, path: Path, digests: FileDigests | None) -> Weights:
+    """Describe a checkpoint. Under one of a repository's own names it stands for its folder, else for itself alone."""
+    known = path.name in {Path(name).name for name in (*spec.files, *USUAL_FILES)}
+    configs = family_entry(spec).config_files if known else ()
+    beside = [path.with_name(name) for name in configs if path.with_name(name).is_file()]
+    try:
+        if problem := _no_checkpoint(path):
+            return Weights("wrong", path, hint=f"{path} is {problem}: download it again")
+        shards = [path.with_name(name) for name in shards_of(spec, path)] if path.name.endswith(".index.json") else []
+        if absent := [shard for shard in shards if not shard.is_file()]:
+            hint = f"{absent[0]} is missing, which holds the image tower by {path.name}; {_where(spec)}"
+            return Weights("missing", path, hint=hint)
+        if wrong := next((f"{shard} is {what}" for shard in shards if (what := _no_checkpoint(shard))), ""):
+            return Weights("wrong", path, hint=f"{wrong}: download it again")
+        digest = "" if digests is None else _digest(spec, shards or [path], beside, digests)
+    except OSError as error:
+        return Weights("wrong", path, hint=f"{error.filename or path} cannot be read: {error.strerror}")
+    return Weights("present", path, (path, *beside, *shards), digest)
+
+
+def _digest(spec: ModelSpec, checkpoints: list[Path], configs: list[Path], digests: FileDigests) -> str:
+    tensors = sorted(digest_of(file, reads(spec), digests) for file in checkpoints)
+    return of_record([tensors, sorted([file.name, digests.of(file)] for file in configs)])
+
+
+def _no_checkpoint(path: Path) -> str:
+    """Say what a file is that cannot be a checkpoint, by its first bytes; empty when it may be one."""
+    if _begins(path, _LFS_POINTER):
+        return "a Git LFS pointer, not the file itself"
+    return "" if path.stat().st_size else "empty"
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(mark)) == mark
+
+
+def shards_of(spec: ModelSpec, index: Path) -> list[str]:
+    """Return the names of the shards that hold the tensors this model may read; none for an index that is damaged."""
     try:
         table = json.loads(index.read_bytes())["weight_map"]
-        names = {file for name, file in table.items() if any(mark in name for mark in marks)}
+        names = {str(table[name]) for name in chosen(table, reads(spec))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
-    paths = [index.with_name(str(name)) for name in sorted(map(str, names)) if Path(str(name)).name == str(name)]
-    return [path for path in paths if path.is_file()]
-
-
-def _described(path: Path, files: tuple[Path, ...], digests: FileDigests) -> Weights:
-    try:
-        with open(path, "rb") as file:
-            begin = file.read(len(_LFS_POINTER))
-        if not begin or begin == _LFS_POINTER:
-            what = "empty" if not begin else "a Git LFS pointer, not the file itself"
-            return Weights("wrong", path, hint=f"{path} is {what}: download it again")
-        parts = sorted((file.name, digests.of(file)) for file in files)
-    except OSError as error:
-        return Weights("wrong", path, hint=f"{path} cannot be read: {error.strerror}")
-    # The checkpoint's own name is left out: the same bytes are the same weights wherever they lie.
-    names = {path.name: "checkpoint"}
-    return Weights("present", path, files, of_record(sorted([names.get(n, n), d] for n, d in parts)))
+    return sorted(name for name in names if Path(name).name == name)
 
 
 def _missing(spec: ModelSpec, offline: bool) -> Weights:

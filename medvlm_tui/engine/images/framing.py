@@ -21,7 +21,7 @@ _RESAMPLING = {
 
 def by_pillow(spec: PreprocessSpec) -> bool:
     """Say whether Pillow does the whole resize: nothing is interpolated in floating point or without antialias."""
-    return spec.antialias and spec.resize != "long_side_pad"
+    return spec.antialias and spec.resize not in ("long_side_pad", "squash_float")
 
 
 def pillow_resample(image: Image.Image, target: tuple[int, int], spec: PreprocessSpec) -> Image.Image:

@@ -25,6 +25,8 @@ class Preprocess:
         """Return (3, size_px, size_px) float32; raises ImageError for an image too narrow to resize."""
         if self.spec.resize == "long_side_pad":
             scaled = _long_side_pad(to_unit(image), self.spec)
+        elif self.spec.resize == "squash_float":
+            scaled = _scaled(to_unit(image), (self.spec.size_px, self.spec.size_px), self.spec)
         else:
             scaled = to_unit(framed(image, self.spec, _resample))
         return scaled.sub_(self._mean).div_(self._std)
@@ -69,11 +71,17 @@ def _long_side_pad(pixels: torch.Tensor, spec: PreprocessSpec) -> torch.Tensor:
     height, width = pixels.shape[-2:]
     scale = max(height, width) / spec.resize_px
     target = (max(1, int(height / scale)), max(1, int(width / scale)))
-    if (height, width) != target:
-        pixels = torch.nn.functional.interpolate(
-            pixels[None], target, mode=spec.interpolation, align_corners=False, antialias=spec.antialias
-        )[0]
+    pixels = _scaled(pixels, target, spec)
     fill = torch.tensor(spec.pad_colour, dtype=torch.float32).view(3, 1, 1) / 255.0
     canvas = fill.expand(3, spec.size_px, spec.size_px).clone()
     canvas[:, : pixels.shape[1], : pixels.shape[2]] = pixels[:, : spec.size_px, : spec.size_px]
     return canvas
+
+
+def _scaled(pixels: torch.Tensor, target: tuple[int, int], spec: PreprocessSpec) -> torch.Tensor:
+    """Resize a float image to `target` (height, width) as torchvision resizes tensors."""
+    if pixels.shape[-2:] == target:
+        return pixels
+    return torch.nn.functional.interpolate(
+        pixels[None], target, mode=spec.interpolation, align_corners=False, antialias=spec.antialias
+    )[0]

@@ -1,0 +1,52 @@
+"""What became of a checkpoint's tensors: used, passed over, absent. Filled while a family loads one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """Names as the checkpoint has them."""
+
+    held: set[str] = field(default_factory=set)
+    """Every tensor that it names."""
+    used: set[str] = field(default_factory=set)
+    absent: list[str] = field(default_factory=list)
+    """Names inside the network that the checkpoint lacks, and that no feature depends on."""
+
+    @property
+    def skipped(self) -> set[str]:
+        """What the checkpoint holds and the network does not: text towers, language models, optimisers."""
+        return self.held - self.used
+
+    def record(self) -> dict[str, Any]:
+        """Return the counts, for a record of where features come from."""
+        return {"used": len(self.used), "skipped": len(self.skipped), "absent": len(self.absent)}
+
+    def __str__(self) -> str:
+        absent = f", {len(self.absent)} absent and not needed" if self.absent else ""
+        return f"{len(self.used)} tensors used, {len(self.skipped)} passed over{absent}"
+
+
+_current: ContextVar[LoadReport | None] = ContextVar("load_report", default=None)
+
+
+@contextmanager
+def reporting() -> Iterator[LoadReport]:
+    """Collect what is read within the block."""
+    report = LoadReport()
+    token = _current.set(report)
+    try:
+        yield report
+    finally:
+        _current.reset(token)
+
+
+def current() -> LoadReport:
+    """Return the report of the load that is going on, or one that nobody looks at."""
+    return _current.get() or LoadReport()
