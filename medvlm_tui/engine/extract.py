@@ -15,7 +15,7 @@ import torch
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
 from medvlm_tui.core.text import clean
-from medvlm_tui.engine import devices
+from medvlm_tui.engine import devices, peak_memory
 from medvlm_tui.engine.extract_blocks import (
     BLOCK_IMAGES,
     Extraction,
@@ -45,6 +45,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     progress = Progress(job.step.id, images, images - len(todo))
     machines = devices.every(job.request.device, job.encoder.precision)
     work = Extraction(job, context, machines[0], todo, progress, rows)
+    peak_memory.start_counting(work.machine.device)
     if not todo:
         # A label view or a part of images that are all stored: neither decoders nor the model are needed.
         yield device_status(work)
@@ -107,6 +108,8 @@ def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: f
         "source": job.model.source,
         "revision": job.model.revision,
         "computed": len(work.todo),
+        # Shards on several devices are other processes, and what was stored before took none.
+        "peak_memory_bytes": peak_memory.peak_bytes(work.machine.device) if work.todo and len(machines) == 1 else None,
         "seconds": round(seconds, 3),
         "images_per_second": round(work.rate, 3),
     }

@@ -180,6 +180,7 @@ def test_out_of_memory_halves_the_batch_and_changes_no_feature(tmp_path, encoder
     np.testing.assert_array_equal(np.array(table.matrix), whole)
     assert max(encoder.batches) == 2
     assert table.provenance["batch_size"] == 2
+    assert table.provenance["peak_memory_bytes"] > 1 << 20
 
 
 def test_rows_of_another_encoder_are_not_taken(tmp_path, encoder):
