@@ -36,7 +36,9 @@ def test_brain_mr_ends_where_the_reference_did(tmp_path: Path) -> None:
         [accuracy] = [float(row["mean"]) for row in csv.DictReader(file) if row["metric"] == "accuracy"]
     assert 0.70 < accuracy < 0.90
     assert any("600 images found, the catalog says 2,870" in event.message for event in first.of(events.Log))
-    assert len(list((tmp_path / "out" / "figures").glob("rise_*.png"))) == 2
+    figures = tmp_path / "out" / "figures"
+    assert len(list(figures.glob("rise_efficientnet_lite0_*.png"))) == 2
+    assert (figures / "rise_images_efficientnet_lite0_brain_mr.png").is_file()
     again = run_command(study, tmp_path)
     assert again.code == 0
     assert not again.of(events.BlockStored)
