@@ -17,6 +17,8 @@ from medvlm_tui.report.figures.saliency import OPACITY, parameters
 from medvlm_tui.report.naming import dataset_title, model_title
 
 _COLUMNS = 6
+# The heading is as wide as three tiles.
+_LEAST_COLUMNS = 3
 _TILE_IN = 1.35
 _MOST = 48
 
@@ -49,7 +51,7 @@ def draw_models(path: Path, page: Sequence[Shown]) -> None:
 
 def _draw(path: Path, page: Sequence[Shown], verdicts: Sequence[str], title: str, name_of: Any) -> None:
     kept = list(page[:_MOST])
-    columns = min(_COLUMNS, len(kept))
+    columns = max(_LEAST_COLUMNS, min(_COLUMNS, len(kept)))
     rows = -(-len(kept) // columns)
     with style():
         figure = new_figure(_TILE_IN * columns + 0.2, (2 * _TILE_IN + 0.45) * rows + 0.5)
@@ -62,7 +64,7 @@ def _draw(path: Path, page: Sequence[Shown], verdicts: Sequence[str], title: str
             grid[row, column].set_title(name_of(shown), fontsize=6.5, pad=2)
             _tile(grid[row + 1, column], shown.image, shown.values)
             grid[row + 1, column].set_xlabel(verdict, fontsize=6, labelpad=2)
-        said = f"overlay: {COLOUR_MAP}, each map from its smallest to its largest value"
+        said = f"overlay: {COLOUR_MAP}, each map over its own range"
         more = f" · the first {_MOST} of {len(page)}" if len(page) > _MOST else ""
         figure.suptitle(f"{title}\n{said}{more}", x=0.01, ha="left", fontsize=8.5)
         save_png(figure, path, {"maps": [parameters(shown.explained, shown.item) for shown in kept]})
