@@ -186,11 +186,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def test_a_killed_worker_is_a_failed_step_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_twice_is_a_failed_step_and_the_rest_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, "--stages", "extract,saliency,project", "--rise-masks", "100000")
-    lines = wait_for(process, events.StepProgress, "saliency")
-    [worker] = children(process.pid)
-    os.kill(worker, signal.SIGKILL)
+    lines = []
+    for _ in range(2):  # it is started again once
+        lines += wait_for(process, events.StepProgress, "saliency")
+        [worker] = children(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        lines += wait_for_death(process, worker)
     lines += process.communicate(timeout=120)[0].splitlines()
     outcome = Outcome(process.returncode, "\n".join(line.strip() for line in lines), "")
     assert outcome.code == 1
@@ -198,6 +201,17 @@ def test_a_killed_worker_is_a_failed_step_and_the_rest_goes_on(tmp_path: Path) -
     assert failed.step.startswith("saliency")
     assert "SIGKILL" in failed.error
     assert "project" in {event.kind for event in outcome.of(events.ResultReady)}
+
+
+def wait_for_death(process: subprocess.Popen[str], worker: int) -> list[str]:
+    """Read what was said before the plan's process took notice: progress of a worker that is gone."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        event = events.from_json(line)
+        if isinstance(event, events.StepFailed) or (isinstance(event, events.Log) and "died" in event.message):
+            return lines
+    raise AssertionError(f"nobody missed the worker {worker}")
 
 
 def test_a_busy_workspace_is_refused(tmp_path: Path) -> None:
