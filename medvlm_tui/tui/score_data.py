@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, POSTER, published
-from medvlm_tui.report.comparison import Mark, training_mark
-from medvlm_tui.report.verdicts import Verdicts
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.records import Cell, Reading, reading
+
+if TYPE_CHECKING:
+    # The report is imported with the first table that is drawn: screens start without it.
+    from medvlm_tui.report.comparison import Mark
+    from medvlm_tui.report.verdicts import Verdicts
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
 VIEWS = ("score", "published", "difference", "leakage", "grid")
@@ -152,6 +156,8 @@ def _leakage(cell: Cell, metric: str) -> float | None:
 
 
 def _mark(cell: Cell) -> Mark:
+    from medvlm_tui.report.comparison import training_mark
+
     model, dataset = load_models().get(cell.model), load_datasets().get(cell.dataset)
     return training_mark(model, dataset) if model is not None and dataset is not None else ""
 

@@ -13,7 +13,6 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.report.verdicts import Verdicts
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.score_data import probe_of
 from medvlm_tui.tui.screens.ranks import newest_ranking
@@ -21,6 +20,7 @@ from medvlm_tui.tui.screens.ranks import newest_ranking
 if TYPE_CHECKING:
     from medvlm_tui.core.store import StoredResult
     from medvlm_tui.report.cells import Cell
+    from medvlm_tui.report.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
 
 

@@ -20,7 +20,7 @@ HEAVY = (
     "torch|sklearn|umap|transformers|timm|open_clip|torchvision|scipy|numba|"
     "matplotlib|pandas|PIL|medvlm_tui.engine|medvlm_tui.report"
 )
-PLACES = "home|run|scores|map|saliency|data|keys|jump|ask|missing|plan|notice"
+PLACES = "home|run|scores|map|mapgrid|saliency|bias|flipped|words|data|keys|jump|ask|missing|plan|notice"
 
 
 def modules_after(code: str) -> set[str]:

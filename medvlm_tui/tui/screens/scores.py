@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -13,7 +13,6 @@ from textual.widgets import Static
 
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.report.verdicts import Verdicts
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.score_data import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
 from medvlm_tui.tui.screens.base import PlaceScreen
@@ -23,6 +22,9 @@ from medvlm_tui.tui.widgets.celldetail import behind
 from medvlm_tui.tui.widgets.filterline import FilterLine
 from medvlm_tui.tui.widgets.matrix import Matrix
 from medvlm_tui.tui.widgets.picture import Picture
+
+if TYPE_CHECKING:
+    from medvlm_tui.report.verdicts import Verdicts
 
 
 class ScoresScreen(PlaceScreen):
@@ -106,6 +108,8 @@ class ScoresScreen(PlaceScreen):
     @work(exclusive=True, group="pairs")
     async def _load_pairs(self) -> None:
         """Read the comparisons of models that are new, and draw the ties anew."""
+        from medvlm_tui.report.verdicts import Verdicts
+
         board = self.medvlm.board
         wanted = {
             key: cell.dataset for cell in board.cells.values() for key in cell.pairs if key not in self._read_pairs
