@@ -100,9 +100,8 @@ def scatter(
     `letters` is off, and `tags` over everything.
     """
     bounds = bounds or Bounds.of(xy)
-    inside = np.flatnonzero(_inside(xy, bounds))
-    drawn = stratified(codes[inside], max_points)
-    rows = inside[drawn]
+    shown = np.flatnonzero(inside(xy, bounds))
+    rows = shown[stratified(codes[shown], max_points)]
     canvas = _Canvas(width, height, int(codes.max(initial=0)) + 1, depth, focus)
     dots = cells_of(xy[rows], bounds, width, height, dots=True)
     canvas.add(dots, codes[rows])
@@ -112,7 +111,7 @@ def scatter(
         if bounds.holds(tag.x, tag.y):
             row, column = cells_of(np.array([[tag.x, tag.y]]), bounds, width, height)[0].tolist()
             canvas.write(row, column, tag)
-    return ScatterView(canvas.text(), len(rows), len(inside))
+    return ScatterView(canvas.text(), len(rows), len(shown))
 
 
 def with_cross(line: Text, column: int) -> Text:
@@ -150,7 +149,8 @@ def _colours(count: int, depth: Depth, focus: int | None) -> list[str]:
     return [colour if focus in (None, index) else grey(depth) for index, colour in enumerate(own)]
 
 
-def _inside(xy: Floats, bounds: Bounds) -> NDArray[np.bool_]:
+def inside(xy: Floats, bounds: Bounds) -> NDArray[np.bool_]:
+    """Say of each point (n, 2) whether it is shown."""
     x, y = xy[:, 0], xy[:, 1]
     return np.asarray((x >= bounds.left) & (x <= bounds.right) & (y >= bounds.bottom) & (y <= bounds.top))
 

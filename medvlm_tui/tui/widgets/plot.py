@@ -9,7 +9,7 @@ from textual.geometry import Region
 
 from medvlm_tui.render import regions
 from medvlm_tui.render.palette import Depth, class_letters
-from medvlm_tui.render.scatter import Bounds, Tag, cells_of, scatter, stratified, with_cross
+from medvlm_tui.render.scatter import MAX_POINTS, Bounds, Tag, cells_of, inside, scatter, stratified, with_cross
 from medvlm_tui.tui.map_data import MapData
 from medvlm_tui.tui.widgets.picture import Picture
 
@@ -130,11 +130,9 @@ class MapPlot(Picture):
     def _shown(self) -> NDArray[np.intp]:
         """Return the points that can be walked to: those inside the view, all when it is empty."""
         assert self.data is not None
-        x, y = self.data.xy[:, 0], self.data.xy[:, 1]
-        view = self._bounds
-        inside = np.flatnonzero((x >= view.left) & (x <= view.right) & (y >= view.bottom) & (y <= view.top))
-        inside = inside if len(inside) else np.arange(len(x))
-        return inside[stratified(self.data.codes[inside], 5000)]
+        shown = np.flatnonzero(inside(self.data.xy, self._bounds))
+        shown = shown if len(shown) else np.arange(len(self.data.xy))
+        return shown[stratified(self.data.codes[shown], MAX_POINTS)]
 
     def _cursor_cell(self) -> tuple[int, int] | None:
         size = self.content_size
