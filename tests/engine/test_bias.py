@@ -1,38 +1,15 @@
 """The bias lab on an encoder that sees the text, and on one that does not."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-import torch
-from made_jobs import Bench, table_of
-from PIL import Image
+from made_bias import KILLED, PARAMS, StubEncoder, bench_of
 
-from medvlm_tui.core.params import BiasParams, ProbeParams
 from medvlm_tui.engine import bias_lab
 from medvlm_tui.engine import bias_measures as measures
-
-SIDE = 64
-SEEN = 32  # what the model of made_jobs sees
-
-
-class StubEncoder:
-    """Reads the mean of the middle, and with `reads` also blocks of the lower left corner, where words stand."""
-
-    device = "cpu"
-
-    def __init__(self, reads):
-        self.reads = reads
-
-    def preprocess(self, image):
-        pixels = torch.from_numpy(np.array(image.resize((SEEN, SEEN)), dtype=np.float32))
-        return pixels.permute(2, 0, 1) / 127.5 - 1
-
-    def display(self, pixels):
-        return ((pixels.permute(1, 2, 0) + 1) * 127.5).round().to(torch.uint8).numpy()
-
-    def encode(self, pixels):
-        middle = torch.nn.functional.avg_pool2d(pixels[:, :1, 12:20, 12:20], 4).flatten(1)
-        corner = torch.nn.functional.avg_pool2d(pixels[:, :1, 24:30, 2:26], 2).flatten(1)
-        return torch.cat([middle, corner * (3.0 if self.reads else 0.0) + 0.01, middle**2], dim=1)
 
 
 @pytest.fixture
@@ -40,19 +17,7 @@ def run_lab(tmp_path, monkeypatch):
     def run(reads):
         encoder = StubEncoder(reads)
         monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
-        rng, codes = np.random.default_rng(0), np.arange(80) % 2
-        paths, rows = {}, []
-        for i, code in enumerate(codes):
-            pixels = rng.integers(0, 60, (SIDE, SIDE, 3), dtype=np.uint8)
-            pixels[24:40, 24:40] += np.uint8(20 * code)
-            pixels[24:40, 24:40] += rng.integers(0, 40, dtype=np.uint8)
-            paths[f"i{i}"] = tmp_path / f"{i}.png"
-            Image.fromarray(pixels).save(paths[f"i{i}"])
-            rows.append(encoder.encode(encoder.preprocess(Image.fromarray(pixels))[None])[0].numpy())
-        bench = Bench(tmp_path / f"bench-{reads}", table_of(np.stack(rows), codes, names=("a", "b")), paths=paths)
-        bench.run("probe", ProbeParams())
-        params = BiasParams(words=("IIII", "MMMM"), height=0.2, levels=(0.0, 1.0), rise_masks=256, rise_images=4)
-        record, arrays, _ = bench.run("bias", params)
+        record, arrays, _ = bench_of(tmp_path, f"bench-{reads}", encoder).run("bias", PARAMS)
         return {(m["name"], m["condition"]): m for m in record["measures"]}, arrays
 
     return run
@@ -82,6 +47,29 @@ def test_an_encoder_that_does_not_read_is_not(run_lab):
         assert found["flip_rate", kind]["value"] == 0
     assert found["decodability", "IIII/MMMM"]["value"] <= 0.6
     assert found["accuracy_reversed", "1"]["value"] == pytest.approx(found["accuracy_matching", "1"]["value"])
+
+
+@pytest.mark.parametrize("share", [0.15, 0.6, 0.97], ids=["features", "maps", "the last map"])
+def test_a_killed_lab_goes_on_from_what_it_kept(tmp_path, monkeypatch, share):
+    encoder = StubEncoder(True)
+    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    whole = bench_of(tmp_path, "whole", encoder)
+    encoder.seen = 0
+    record, arrays, _ = whole.run("bias", KILLED)
+    seen, dies_after = encoder.seen, int(share * encoder.seen)
+    line = [sys.executable, Path(__file__).with_name("made_bias.py"), tmp_path, str(dies_after)]
+    done = subprocess.run([str(part) for part in line], capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+    bench = bench_of(tmp_path, "killed", encoder)
+    assert bench.store.keys("bias/")
+    encoder.seen = 0
+    again, resumed, _ = bench.run("bias", KILLED)
+    # At most one batch of features or one map's masks again, and each map's own prediction.
+    assert encoder.seen < seen - dies_after + 128
+    assert bench.store.keys("bias/") == []
+    assert again["measures"] == record["measures"]
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(values, resumed[name], err_msg=name)
 
 
 def test_robustness_counts_neighbours():
