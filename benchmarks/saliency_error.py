@@ -3,7 +3,8 @@
 How many masks of the reduced estimator give the error of the plain one at 4,096, against an independent reference of
 16,384 masks in pairs, on three phantoms and three Brain MR images (efficientnet_lite0, scaler and SVM as a run fits
 them). Some 130,000 forward passes: scores are stored range by range below FOLDER, a stopped run goes on where it was,
-and --seconds stops it in time. The figure is masks_for_equal_error of benchmarks/saliency.py.
+and --seconds stops it in time. The reference grows for all images in turn, 4,096 masks, 8,192, 16,384: what is known of
+each is printed as a line of JSON. The last is masks_for_equal_error of benchmarks/saliency.py.
 """
 
 from __future__ import annotations
@@ -111,15 +112,17 @@ def errors(plain: Series, reduced: Series, reference: Series) -> dict[int, float
     return {n: error(reduced.centred(n, "reduced")) / base for n in known}
 
 
-def equal_error(folder: Path, brain: str, seconds: float = float("inf")) -> dict[str, object]:
-    """Return the share of masks, the errors behind it, and how many masks the reference has."""
-    until, table, reference_masks = time.monotonic() + seconds, [], []
+def equal_error(
+    folder: Path, brain: str, until: float = float("inf"), asked: int = REFERENCE.masks
+) -> dict[str, object]:
+    """Return the share of masks, the errors behind it, and how many masks the reference has, of those asked for."""
+    table, reference_masks, reference = [], [], replace(REFERENCE, masks=asked)
     for job, context in jobs(folder, request_of(brain)):
-        sets = [series(job, context, params, until) for params in (PLAIN, REDUCED, REFERENCE)]
-        for plain, reduced, reference in zip(*sets, strict=True):
-            reference_masks.append(len(reference.scores))
-            if len(plain.scores) == PLAIN.masks and len(reference.scores) >= PLAIN.masks:
-                table.append(errors(plain, reduced, reference))
+        sets = [series(job, context, params, until) for params in (PLAIN, REDUCED, reference)]
+        for plain, reduced, independent in zip(*sets, strict=True):
+            reference_masks.append(len(independent.scores))
+            if len(plain.scores) == PLAIN.masks and len(independent.scores) >= PLAIN.masks:
+                table.append(errors(plain, reduced, independent))
     counts = [n for n in COUNTS if table and all(n in row for row in table)]
     mean = {n: float(np.mean([row[n] for row in table])) for n in counts}
     reached = next((n for n in counts if mean[n] <= 1), None)
@@ -129,7 +132,7 @@ def equal_error(folder: Path, brain: str, seconds: float = float("inf")) -> dict
         "reference_masks": min(reference_masks, default=0),
         "error_over_plain_mean": mean,
         "error_over_plain": table,
-        "parameters": {"plain": asdict(PLAIN), "reduced": asdict(REDUCED), "reference": asdict(REFERENCE)},
+        "parameters": {"plain": asdict(PLAIN), "reduced": asdict(REDUCED), "reference": asdict(reference)},
     }
 
 
@@ -141,7 +144,9 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=float("inf"))
     chosen = options.parse_args()
     keep_freed_memory()
-    print(json.dumps(equal_error(chosen.folder.absolute(), chosen.brain, chosen.seconds)))
+    until = time.monotonic() + chosen.seconds
+    for asked in (PLAIN.masks, 2 * PLAIN.masks, REFERENCE.masks):
+        print(json.dumps(equal_error(chosen.folder.absolute(), chosen.brain, until, asked)), flush=True)
 
 
 if __name__ == "__main__":

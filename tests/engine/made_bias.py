@@ -20,9 +20,7 @@ SIDE = 64
 SEEN = 32  # what the model of made_jobs sees
 PARAMS = BiasParams(words=("IIII", "MMMM"), height=0.2, levels=(0.0, 1.0), rise_masks=256, rise_images=4)
 # What the killed run is asked.
-KILLED = BiasParams(
-    words=("IIII", "MMMM"), controls=("box",), height=0.2, levels=(0.0, 1.0), rise_masks=64, rise_images=1
-)
+KILLED = replace(PARAMS, controls=("box",), rise_masks=64, rise_images=1)
 
 
 class StubEncoder:
