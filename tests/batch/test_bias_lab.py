@@ -14,8 +14,8 @@ from .conftest import QUICK, run_command
 
 pytestmark = pytest.mark.slow
 LAB = (
-    "--bias-words", "BREAST,AXILLA,LEFT", "--bias-controls", "box", "--bias-train", "12", "--bias-test", "4",
-    "--bias-masks", "64", "--bias-images", "1",
+    "--bias-words", "BREAST,AXILLA,LEFT", "--bias-controls", "box", "--bias-train", "20", "--bias-test", "6",
+    "--bias-masks", "64", "--bias-images", "1", "--phantom-per-class", "30",
 )  # fmt: skip
 
 
@@ -37,6 +37,10 @@ def test_the_lab_measures_real_weights_and_a_second_run_computes_nothing(tmp_pat
         found = {(row["measure"], row["condition"]): row for row in csv.DictReader(file)}
     value = {key: float(row["value"]) for key, row in found.items()}
     assert value["shift", "text"] > value["shift", "box"] > 0
+    # The phantom study in small: the classifier reads the words, and fails where they are reversed.
+    assert float(found["decodability", "BREAST/AXILLA"]["ci_low"]) > 0.5
+    assert value["accuracy_matching", "1"] - value["accuracy_reversed", "1"] >= 0.3
+    assert abs(value["accuracy_matching", "0"] - value["accuracy_reversed", "0"]) < 0.15
     for row in found.values():
         assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"])
     assert {"mass_text", "removal_mass", "removal_reversed", "removal_accuracy"} <= {name for name, _ in found}

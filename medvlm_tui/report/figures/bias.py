@@ -26,7 +26,8 @@ def draw_overlays(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRes
     kinds, shown = ["plain", *record["kinds"]], record["shown"][:_ROWS]
     predicted = arrays["scores"].argmax(axis=2)
     with style():
-        figure = new_figure(1.45 * len(kinds), 1.75 * len(shown) + 0.5)
+        # Not narrower than its title.
+        figure = new_figure(max(3.5, 1.45 * len(kinds)), 1.75 * len(shown) + 0.5)
         grid = figure.subplots(len(shown), len(kinds), squeeze=False)
         for row, position in enumerate(shown):
             for column, kind in enumerate(kinds):
@@ -39,9 +40,8 @@ def draw_overlays(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRes
                     axes.xaxis.label.set_color(COLOURS[1])
                 moved = f"{kind}\nshift {arrays['shifts'][column - 1, position]:.2f}" if column else "plain"
                 axes.set_title(moved, fontsize=6.5)
-        _title(
-            figure, model, dataset, f"word {record['words'][0]}; below each image the predicted class, orange: flipped"
-        )
+        word = label(record["words"][0], 12)
+        _title(figure, model, dataset, f"word {word}; predicted class below, orange: flipped")
         save_png(figure, path, _parameters(model, dataset, record))
 
 
@@ -116,6 +116,7 @@ def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: Mapping[str, An
     reach = np.abs(np.array([[m["low"], m["high"]] for m in found]).T - values)
     axes.bar(range(len(found)), values, yerr=reach, color=COLOURS[0], ecolor="#222222", error_kw={"lw": 0.8})
     axes.set_xticks(range(len(found)), names, rotation=30, ha="right")
+    axes.set_xlim(-0.6, max(len(found), 3) - 0.4)
     axes.spines[["top", "right"]].set_visible(False)
 
 
