@@ -83,14 +83,21 @@ def line_of(event: Event) -> str:
 
 
 def progress_text(event: StepProgress) -> str:
-    """Return `120/600 images, 41.2/s, 0:12 left`."""
+    """Return `120/600 images, 41.2/s, 0:12 left, 1 quarantined`."""
     text = f"{event.done:,}/{event.total:,} {event.unit}"
     if event.rate:
         text += f", {event.rate:.1f}/s"
     if event.eta_s is not None:
         minutes, seconds = divmod(round(event.eta_s), 60)
         text += f", {minutes}:{seconds:02d} left"
+    if event.quarantined:
+        text += f", {event.quarantined:,} quarantined"
     return text
+
+
+def waiting_text(event: StepProgress) -> str:
+    """Return `, waiting 21 % for decoding`, empty where nothing is decoded; a bar has no room for it."""
+    return "" if event.waiting is None else f", waiting {100 * event.waiting:.0f} % for decoding"
 
 
 def _numbers(event: ResultReady) -> str:
@@ -143,7 +150,7 @@ class PlainDisplay(_Quiet):
             if time.monotonic() - self._last < _PLAIN_INTERVAL_S:
                 return
             self._last = time.monotonic()
-            self._write(f"      {event.step}: {progress_text(event)}")
+            self._write(f"      {event.step}: {progress_text(event)}{waiting_text(event)}")
         elif isinstance(event, FileWritten):
             return
         else:

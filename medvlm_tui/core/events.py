@@ -77,6 +77,10 @@ class StepProgress(Event):
     """Units per second over the last moments."""
     eta_s: float | None = None
     unit: str = "images"
+    waiting: float | None = None
+    """Share of the last moments in which the network stood waiting for decoded images; None where none are decoded."""
+    quarantined: int | None = None
+    """Images left out so far, each told by a Log; None where no step of this kind leaves any out."""
 
 
 @_register
@@ -155,6 +159,8 @@ class DeviceStatus(Event):
     batch_size: int = 0
     memory_used_gb: float | None = None
     memory_total_gb: float | None = None
+    workers: int = 0
+    """Processes that decode images, 0 where none do."""
 
 
 @_register

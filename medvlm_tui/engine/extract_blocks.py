@@ -37,19 +37,33 @@ Row = NDArray[np.float32]
 
 @dataclass
 class Progress:
-    """Counts images, and says at most ten times a second how it goes."""
+    """Counts images and what they cost, and says at most ten times a second how it goes."""
 
     step: str
     total: int
     done: int
-    _times: deque[tuple[float, int]] = field(default_factory=deque)
+    quarantined: int = 0
+    waited_s: float = 0.0
+    """What the network stood still until its next batch was decoded."""
+    _times: deque[tuple[float, int, float]] = field(default_factory=deque)
     _said_at: float = 0.0
 
-    def add(self, images: int) -> Iterator[StepProgress]:
-        """Count images."""
+    def timed(self, source: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield what comes and count the time until it does."""
+        while True:
+            asked = time.monotonic()
+            batch = next(source, None)
+            self.waited_s += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, images: int, quarantined: int = 0) -> Iterator[StepProgress]:
+        """Count images, and how many of them were left out."""
         now = time.monotonic()
         self.done += images
-        self._times.append((now, self.done))
+        self.quarantined += quarantined
+        self._times.append((now, self.done, self.waited_s))
         while len(self._times) > 2 and now - self._times[0][0] > _RATE_WINDOW_S:
             self._times.popleft()
         if now - self._said_at >= _EVENT_INTERVAL_S or self.done == self.total:
@@ -58,13 +72,21 @@ class Progress:
 
     def start(self) -> StepProgress:
         """Say where it begins."""
-        self._times.append((time.monotonic(), self.done))
+        self._times.append((time.monotonic(), self.done, self.waited_s))
         return self._event()
 
     def _event(self) -> StepProgress:
-        (begin, first), (end, last) = self._times[0], self._times[-1]
+        (begin, first, waited), (end, last, waited_now) = self._times[0], self._times[-1]
         rate = (last - first) / (end - begin) if end > begin else 0.0
-        return StepProgress(self.step, self.done, self.total, rate, (self.total - self.done) / rate if rate else None)
+        return StepProgress(
+            self.step,
+            self.done,
+            self.total,
+            rate,
+            (self.total - self.done) / rate if rate else None,
+            waiting=min(1.0, (waited_now - waited) / (end - begin)) if end > begin else None,
+            quarantined=self.quarantined,
+        )
 
 
 @dataclass
@@ -122,7 +144,12 @@ def device_status(work: Extraction) -> DeviceStatus:
     """Say what it runs on."""
     machine = work.machine
     return DeviceStatus(
-        machine.device, machine.name, machine.precision, work.batch_size, memory_total_gb=machine.memory_gb
+        machine.device,
+        machine.name,
+        machine.precision,
+        work.batch_size,
+        memory_total_gb=machine.memory_gb,
+        workers=work.workers,
     )
 
 
@@ -145,7 +172,7 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
     digests: list[str] = []
     parts: list[Row] = []
     step = work.job.step.id
-    for batch in source:
+    for batch in work.progress.timed(source):
         work.context.check()
         yield from (Log("warning", note, step) for note in batch.notes)
         for sample, error in batch.failed:
@@ -154,7 +181,7 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
         if batch.samples:
             parts.append(_encode(work, encoder, batch))
             digests += [sample.digest for sample in batch.samples]
-        yield from work.progress.add(batch.drawn)
+        yield from work.progress.add(batch.drawn, len(batch.failed))
     if digests:
         block = np.concatenate(parts)
         work.rows.update(zip(digests, block, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
@@ -92,7 +92,7 @@ def end_workers() -> None:
 
 
 def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterator[Event]:
-    done = [0] * running
+    latest: dict[int, StepProgress] = {}
     while running:
         number, event = said.get()
         if isinstance(event, MedvlmError):
@@ -101,8 +101,9 @@ def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterato
         if event is None:
             running -= 1
         elif isinstance(event, StepProgress):
-            newly, done[number] = max(0, event.done - done[number]), event.done
-            yield from work.progress.add(newly)
+            before, latest[number] = latest.get(number), event
+            newly = max(0, event.done - before.done) if before else event.done
+            yield from (_of_all(said, latest.values()) for said in work.progress.add(newly))
         elif isinstance(event, ResultReady):
             work.failed.update(event.summary["failed"])
             work.batch_size = event.summary["batch_size"]
@@ -110,3 +111,13 @@ def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterato
             work.parameters = event.summary["parameters"]
         else:
             yield event
+
+
+def _of_all(progress: StepProgress, shards: Collection[StepProgress]) -> StepProgress:
+    """Say of all devices how long they waited, on average, and how many images they left out together."""
+    waiting = [shard.waiting for shard in shards if shard.waiting is not None]
+    return replace(
+        progress,
+        waiting=sum(waiting) / len(waiting) if waiting else None,
+        quarantined=sum(shard.quarantined or 0 for shard in shards),
+    )

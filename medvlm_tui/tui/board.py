@@ -31,6 +31,10 @@ class Task:
     rate: float = 0.0
     eta_s: float | None = None
     unit: str = "images"
+    waiting: float | None = None
+    """Share of the last moments spent waiting for decoded images."""
+    quarantined: int | None = None
+    """Images left out so far."""
     note: str = ""
     """Why it failed or did not run."""
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -226,6 +230,7 @@ class Board:
         else:
             task.state, task.done, task.total = "running", event.done, event.total
             task.rate, task.eta_s, task.unit = event.rate, event.eta_s, clean(event.unit)
+            task.waiting, task.quarantined = event.waiting, event.quarantined
             task.rates.append(event.rate)
             self.current = event.step
 

@@ -15,7 +15,7 @@ HOSTILE = "extract:m:\x1b]52;c;x\x07[/]"
 RUN: list[events.Event] = [
     events.PlanReady("r", Plan("r", (Step(HOSTILE, "extract", images=20),)).to_record()),
     events.StepStarted(HOSTILE),
-    events.StepProgress(HOSTILE, 5, 20, 2.5, 6.0),
+    events.StepProgress(HOSTILE, 5, 20, 2.5, 6.0, waiting=0.208, quarantined=1),
     events.Log("warning", "odd \x9b31m name"),
     events.ResultReady(HOSTILE, "extract", "k", summary={"rows": 20, "rate": 2.51234}),
     events.StepFailed("probe:m:d", "broken", "mend it"),
@@ -43,7 +43,7 @@ def test_plain_lines_tell_the_run() -> None:
             display.show(event)
     lines = out.getvalue().splitlines()
     assert lines[0] == "run r: 1 steps, 0 already done, 20 images to encode"
-    assert "5/20 images, 2.5/s, 0:06 left" in lines[2]
+    assert lines[2].endswith("5/20 images, 2.5/s, 0:06 left, 1 quarantined, waiting 21 % for decoding")
     assert lines[3] == "warning: odd \\x9b31m name"
     assert lines[4].endswith("rows 20, rate 2.512")
     assert lines[5:7] == ["FAIL  probe:m:d: broken", "      mend it"]

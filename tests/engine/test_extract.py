@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store import Store
-from medvlm_tui.engine import extract, extract_blocks
+from medvlm_tui.engine import extract, extract_blocks, extract_shards
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.steps import Job, StepContext
@@ -101,6 +103,8 @@ def test_a_table_in_the_datasets_order_with_provenance(tmp_path, encoder):
     assert {"versions", "device", "precision", "batch_size", "images_per_second", "threads"} <= set(table.provenance)
     progress = [e for e in events if isinstance(e, StepProgress)]
     assert progress[0].done == 0
+    assert 0 < progress[-1].waiting <= 1
+    assert events[0].workers >= 1
     assert progress[-1].done == progress[-1].total == 11
 
 
@@ -150,6 +154,48 @@ def test_a_truncated_file_costs_itself(tmp_path, encoder):
     assert len(warnings) == 1
     assert "003.png" in warnings[0].message
     assert events[-1].summary["failed"] == 1
+    progress = [e for e in events if isinstance(e, StepProgress)]
+    assert (progress[0].quarantined, progress[-1].quarantined) == (0, 1)
+
+
+def test_the_time_until_a_batch_is_decoded_is_counted_and_no_other(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(extract_blocks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def decoded():
+        for _ in range(3):
+            now[0] += 3.0
+            yield "batch"
+
+    progress = extract_blocks.Progress("step", 12, 0)
+    assert (progress.start().waiting, progress.quarantined) == (None, 0)
+    said = []
+    for _ in progress.timed(decoded()):
+        now[0] += 1.0  # the network
+        said += progress.add(4, quarantined=1)
+    assert [event.waiting for event in said] == [0.75, 0.75, 0.75]
+    assert [event.quarantined for event in said] == [1, 2, 3]
+    assert progress.waited_s == 9.0
+
+
+def test_shards_wait_on_average_and_leave_images_out_together():
+    said = [
+        (0, StepProgress("step", 4, 8, 1.0, waiting=0.1, quarantined=0)),
+        (1, StepProgress("step", 3, 7, 1.0, waiting=0.5, quarantined=2)),
+        (0, StepProgress("step", 8, 8, 1.0, waiting=0.3, quarantined=1)),
+        (0, None),
+        (1, StepProgress("step", 7, 7, 1.0, waiting=0.5, quarantined=2)),
+        (1, None),
+    ]
+    waiting = queue.Queue()
+    for word in said:
+        waiting.put(word)
+    progress = extract_blocks.Progress("step", 15, 0)
+    progress.start()
+    events = list(extract_shards._merged(SimpleNamespace(progress=progress), waiting, 2))
+    assert events[0].done == 4
+    assert (events[-1].done, events[-1].quarantined) == (15, 3)
+    assert events[-1].waiting == pytest.approx(0.4)
 
 
 def test_no_readable_image_at_all_is_an_error(tmp_path, encoder):

@@ -196,6 +196,32 @@ async def test_a_failed_step_shows_its_reason_and_is_retried(make_app) -> None:
     assert len(sent(client, "run")) == 2
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_extraction_says_how_it_is_fed_and_what_it_left_out(make_app, size) -> None:
+    app, client = make_app(hold=8)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "try the phantom")
+        await pilot.press("enter")
+        screen = await until(pilot, "180 / 360")
+        assert "quarantined" not in screen, "an engine of an older release says nothing of it"
+        step = f"extract:{MODEL}:{DATASET}"
+        client.say(events.DeviceStatus("cuda:0", "NVIDIA H100 80GB HBM3", "bf16", 256, 31.0, 80.0, workers=4))
+        client.say(events.StepProgress(step, 216, 360, 31.5, 4.6, waiting=0.0217, quarantined=3))
+        screen = await until(pilot, "216 / 360")
+        lines = [line.strip("│ ") for line in screen.splitlines()]
+        fed = "decode 4 workers, waiting 2 % · 3 quarantined"
+        device = "cuda:0 NVIDIA H100 80GB HBM3 · bf16 · batch 256 · 31.0 / 80 GB"
+        found = [line for line in lines if "quarantined" in line]
+        assert len(found) == 1
+        assert found[0].endswith(fed)
+        assert any(device in line for line in lines), "nothing is cut at the frame"
+        assert any("rate" in line for line in lines)
+        client.say(events.ResultReady(step, "extract", "k", MODEL, DATASET, {}))
+        client.say(events.StepStarted(f"probe:{MODEL}:{DATASET}"))
+        client.say(events.StepProgress(f"probe:{MODEL}:{DATASET}", 1, 5, unit="folds"))
+        assert "quarantined" not in await until(pilot, "1 / 5 folds")
+
+
 async def test_leaving_a_run_is_asked_about(make_app) -> None:
     app, client = make_app(hold=8)
     async with app.run_test(size=(80, 24)) as pilot:

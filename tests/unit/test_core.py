@@ -52,6 +52,8 @@ def test_every_event_survives_its_line() -> None:
     samples = [
         events.PlanReady("r", Plan("r", (Step("a", "extract", needs=("b",)),)).to_record()),
         events.StepProgress("a", 1, 2, 3.0, None),
+        events.StepProgress("a", 1, 2, 3.0, None, waiting=0.25, quarantined=1),
+        events.DeviceStatus("cpu", "CPU", "fp32", 32, workers=2),
         events.ResultReady("a", "probe", "k", "m", "d", {"accuracy": 0.5}),
         events.StepFailed("a", "broken \x1b[31m", "hint"),
         events.RunFinished("r", 0, 1, 0, 0, 0, 1.5),
@@ -63,6 +65,13 @@ def test_every_event_survives_its_line() -> None:
         again = events.from_json(line)
         assert type(again) is type(event)
         assert events.to_json(again) == line
+
+
+def test_progress_of_an_older_release_says_nothing_of_decoding() -> None:
+    line = '{"type": "StepProgress", "at": 1.0, "step": "a", "done": 1, "total": 2, "rate": 3.0, "unit": "x"}'
+    event = events.from_json(line)
+    assert event == events.StepProgress("a", 1, 2, 3.0, None, "x", at=1.0)
+    assert (event.waiting, event.quarantined) == (None, None)
 
 
 def test_an_event_of_a_newer_release_is_read_as_far_as_known() -> None:

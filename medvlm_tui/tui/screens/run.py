@@ -169,9 +169,7 @@ def _queue(board: Board, width: int) -> list[Row]:
 
 def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
     lines = meter.meter(task, width) if task is not None else []
-    device = meter.device_line(board)
-    if device:
-        lines.insert(2 if len(lines) > 1 else len(lines), device)
+    lines[2:2] = meter.work_lines(board, task, width)
     if task is not None and task.note:
         lines.append(Text(task.note, style=look(task.state).style))
     if board.cancelling:

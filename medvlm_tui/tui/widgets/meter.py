@@ -61,6 +61,26 @@ def device_line(board: Board) -> Text:
     return Text(clean(" · ".join(part for part in parts if part)), style=GREY)
 
 
+def decoding_line(board: Board, task: Task) -> Text:
+    """Return who decodes, how long the network waits for it and what was left out; empty where nothing is decoded."""
+    if task.quarantined is None:
+        return Text()
+    workers = board.device.workers if board.device else 0
+    parts = [f"decode {workers} {'worker' if workers == 1 else 'workers'}"] if workers else []
+    if task.state == "running" and task.waiting is not None:
+        parts.append(f"waiting {100 * task.waiting:.0f} %")
+    line = Text(", ".join(parts) + " · " if parts else "", style=GREY)
+    return line.append(f"{task.quarantined:,} quarantined", look("stale").style if task.quarantined else GREY)
+
+
+def work_lines(board: Board, task: Task | None, width: int) -> list[Text]:
+    """Return what the work runs on and how it is fed, in one line where that fits."""
+    lines = [device_line(board)] + ([decoding_line(board, task)] if task is not None else [])
+    lines = [line for line in lines if line]
+    joined = Text(" · ", style=GREY).join(lines)
+    return [joined] if lines and joined.cell_len <= width else lines
+
+
 def queue_line(board: Board, task: Task, width: int) -> Text:
     """Return a step's line in the queue."""
     left = Text.assemble(letter(task.state), f" {clean(task.step.kind):<10} ", board.who(task.step))
