@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from medvlm_tui import __version__, settings
+from medvlm_tui.core.lists import split_list
 from medvlm_tui.core.params import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.windows import WINDOW_HELP
@@ -29,6 +30,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
 }
 _READ_IMAGES = ("check", "encode")
+_BATCH = (
+    "Run a study without a screen. Commas separate the items of a list; "
+    """one that holds a comma stands in double quotes, as in CSV: '"a,b.png",c.png'."""
+)
 _EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
 _PROTOCOLS_HELP = (
     "repeatable (paper): linear SVM of the paper, of the poster, over a wider grid, with groups on one side; "
@@ -123,7 +128,7 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 def batch_parser() -> argparse.ArgumentParser:
     """The parser of `--batch`."""
-    parser = _Parser(prog="medvlm-tui --batch", description="Run a study without a screen.")
+    parser = _Parser(prog="medvlm-tui --batch", description=_BATCH)
     parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("run_file", nargs="?", metavar="RUN.toml", type=_path, help="options as a file; flags win")
     parser.add_argument("--models", type=_names, metavar="A,B", help="ids, `all`, or `group:medical`")
@@ -244,7 +249,7 @@ def _assignment(text: str, option: str) -> tuple[str, str]:
 
 
 def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return list(split_list(text))
 
 
 def _ints(text: str) -> list[int] | str:

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 import platformdirs
 
+from medvlm_tui.core.lists import split_list
 from medvlm_tui.core.params import (
     FILLS,
     OVERLAYS,
@@ -185,6 +186,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,
         "bias-images must be at least 1": request.bias_images < 1,
     }
+    split_list(request.rise_images)  # the one list that stays text; a quote that is not closed is found here
     for message, wrong in problems.items():
         if wrong:
             raise UsageError(message, "see `medvlm-tui --batch --help`")

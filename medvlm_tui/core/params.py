@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from medvlm_tui.core.lists import split_list
 from medvlm_tui.core.specs import Precision
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
@@ -192,7 +193,7 @@ class RunRequest:
     rise_masks: int = 4096
     rise_cells: int = 7
     rise_images: str = "1"
-    """A number per class, or sample ids separated by commas."""
+    """A number per class, or a list of sample ids (core/lists.py)."""
     rise_estimator: Literal["plain", "reduced"] = "plain"
     rise_explain: tuple[str, ...] = ()
     """Classes to explain for every image; empty is the predicted one, `*` is all."""
@@ -281,7 +282,7 @@ class RunRequest:
         )
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
-        return replace(base, images=tuple(i.strip() for i in self.rise_images.split(",") if i.strip()))
+        return replace(base, images=split_list(self.rise_images))
 
 
 def _absolute(path: str) -> str:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
+from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
 
 # Fields whose flag is not simply their name with hyphens, or that take no flag of their own.
@@ -17,7 +18,7 @@ def command_line(request: RunRequest, workspace: Path) -> str:
     words = ["medvlm-tui", "--batch", "--workspace", str(workspace)]
     for name, value in (("models", request.models), ("datasets", request.datasets), ("stages", request.stages)):
         if value:
-            words += [f"--{name}", ",".join(value)]
+            words += [f"--{name}", join_list(value)]
     words += [word for item in request.data.items() for word in ("--data", "=".join(item))]
     words += [word for item in request.weights.items() for word in ("--weights", "=".join(item))]
     if request.protocols != ("paper",):
@@ -38,5 +39,5 @@ def _options(request: RunRequest) -> list[str]:
         if isinstance(value, bool):
             words.append(flag)
         else:
-            words += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+            words += [flag, join_list(value) if isinstance(value, tuple) else str(value)]
     return words

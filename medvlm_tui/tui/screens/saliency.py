@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
+from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
@@ -182,16 +183,16 @@ class SaliencyScreen(WalkScreen):
             return
         record = self.found.record
         request = replace(
-            self._request(",".join(str(item["image"]) for item in record["items"])),
+            self._request(*(str(item["image"]) for item in record["items"])),
             rise_masks=int(record["masks_asked"]), rise_cells=int(record["cells"]), seed=int(record["seed"]),
             rise_estimator=_estimator(record),
         )  # fmt: skip
         await self.medvlm.start_request(request)
 
-    def _request(self, images: str) -> RunRequest:
-        cell = self.cell
+    def _request(self, *images: str) -> RunRequest:
+        cell, listed = self.cell, join_list(images)
         return replace(
-            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=images
+            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=listed
         )
 
     # -- drawing -----------------------------------------------------------------------------------

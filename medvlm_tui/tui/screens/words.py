@@ -7,8 +7,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input, Static
 
+from medvlm_tui.core.lists import join_list, split_list
 from medvlm_tui.core.params import POSITIONS
 from medvlm_tui.core.text import clean
+from medvlm_tui.errors import UsageError
 from medvlm_tui.tui.screens.dialog import Dialog
 from medvlm_tui.tui.states import look
 
@@ -21,7 +23,7 @@ class WordsScreen(Dialog[tuple[tuple[str, ...], str]]):
     AUTO_FOCUS = "Input"
 
     def __init__(self, words: tuple[str, ...], position: str) -> None:
-        self._value = f"{','.join(words)} {position}"
+        self._value = f"{join_list(words)} {position}"
         text = Text.assemble(
             "Words, then where they stand. The first two are told apart from features, and the next two;\n",
             "the first is drawn for the shift. Places: ", (", ".join(POSITIONS), "bold"),
@@ -45,7 +47,10 @@ class WordsScreen(Dialog[tuple[tuple[str, ...], str]]):
 def words_and_position(typed: str) -> tuple[tuple[str, ...], str, str]:
     """Return (words, position, problem) of what was typed; the problem is empty when it can be used."""
     listed, _, position = typed.strip().rpartition(" ")
-    words = tuple(word.strip() for word in listed.split(",") if word.strip())
+    try:
+        words = split_list(listed)
+    except UsageError as error:
+        return (), "", error.message
     if position not in POSITIONS:
         return (), "", clean(f"{position or 'nothing'} is no place: {', '.join(POSITIONS)}")
     if len(words) < 2 or len(set(words)) < len(words):
