@@ -158,6 +158,7 @@ def main() -> None:
     options.add_argument("--quick", action="store_true")
     options.add_argument("--estimator", type=Path, metavar="FOLDER", help="hours; goes on in FOLDER")
     options.add_argument("--brain", default="", help="Brain MR's folder, for --estimator")
+    options.add_argument("--model", choices=("lite0", "vit_b16"), help="the speed of this one alone")
     options.add_argument("--peak", type=int, default=0, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.peak:
@@ -167,7 +168,9 @@ def main() -> None:
     rounds, masks, batch = (3, 64, 16) if chosen.quick else (5, 256, 32)
     figures: dict[str, dict[str, object]] = {}
     for name, build in (("lite0", lite0), ("vit_b16", vit_b16)):
-        count = masks if name == "lite0" else masks // 2
+        if chosen.model not in (None, name):
+            continue
+        count = masks if name == "lite0" else masks // 4
         print(f"{name}: {count} masks a round, batches of {batch}", flush=True)
         encoder = build()
         value = speed_ratio(encoder, batch, rounds, count)
