@@ -166,6 +166,10 @@ class ComparisonParams:
     seed: int = 0
 
 
+# What a run asks for unless it is told otherwise is what each analysis does by itself.
+_PROBE, _PROJECTION, _SALIENCY, _BIAS = ProbeParams(), ProjectionParams(), SaliencyParams(), BiasParams()
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """Everything that one `--batch` line, RUN.toml or marked screen asks for."""
@@ -177,42 +181,42 @@ class RunRequest:
     weights: dict[str, str] = field(default_factory=dict)
     """Model id -> local checkpoint file or folder."""
     stages: tuple[str, ...] = DEFAULT_STAGES
-    protocols: tuple[str, ...] = ("paper",)
-    folds: int = 5
-    hold_out: float = 0.2
-    seed: int = 0
+    protocols: tuple[str, ...] = (_PROBE.protocol,)
+    folds: int = _PROBE.split.folds
+    hold_out: float = _PROBE.split.hold_out
+    seed: int = _PROBE.split.seed
     label: str = ""
     """Label view; empty is the dataset's default."""
     part: str = ""
     """Published part; empty is the study's."""
-    umap_neighbors: tuple[int, ...] = (15,)
-    umap_min_dist: tuple[float, ...] = (0.1,)
-    umap_max_points: int = 5000
+    umap_neighbors: tuple[int, ...] = (_PROJECTION.n_neighbors,)
+    umap_min_dist: tuple[float, ...] = (_PROJECTION.min_dist,)
+    umap_max_points: int = _PROJECTION.max_points
     tags: str = ""
     """A CSV of path, tag, value: further groupings of the images."""
-    rise_masks: int = 4096
-    rise_cells: int = 7
-    rise_images: str = "1"
+    rise_masks: int = _SALIENCY.masks
+    rise_cells: int = _SALIENCY.cells
+    rise_images: str = str(_SALIENCY.images_per_class)
     """A number per class, or a list of sample ids (core/lists.py)."""
-    rise_estimator: Literal["plain", "reduced"] = "plain"
-    rise_explain: tuple[str, ...] = ()
+    rise_estimator: Literal["plain", "reduced"] = _SALIENCY.estimator
+    rise_explain: tuple[str, ...] = _SALIENCY.explain
     """Classes to explain for every image; empty is the predicted one, `*` is all."""
-    rise_fill: Fill = "mean"
-    rise_stop_error: float = 0.0
+    rise_fill: Fill = _SALIENCY.fill
+    rise_stop_error: float = _SALIENCY.stop_error
     """Stop early at this standard error, as a share of the maps' spread; 0 runs all masks."""
-    bias_words: tuple[str, ...] = ("BREAST", "AXILLA", "LEFT", "RIGHT")
-    bias_position: str = "bottom_left"
-    bias_size: float = 0.08
+    bias_words: tuple[str, ...] = _BIAS.words
+    bias_position: str = _BIAS.position
+    bias_size: float = _BIAS.height
     """Font size of the words over the image's short side."""
-    bias_contrast: float = 1.0
-    bias_controls: tuple[str, ...] = OVERLAYS[1:]
-    bias_train: int = 40
+    bias_contrast: float = _BIAS.contrast
+    bias_controls: tuple[str, ...] = _BIAS.controls
+    bias_train: int = _BIAS.train_per_class
     """Images per class that the lab trains on."""
-    bias_test: int = 20
+    bias_test: int = _BIAS.test_per_class
     """Hold-out images per class that the lab draws into."""
-    bias_masks: int = 256
+    bias_masks: int = _BIAS.rise_masks
     """RISE masks of each image that the lab explains; 0 leaves these maps out."""
-    bias_images: int = 2
+    bias_images: int = _BIAS.rise_images
     """Images per class that the lab explains."""
     device: str = "auto"
     precision: Literal["auto"] | Precision = "auto"

@@ -19,7 +19,6 @@ from medvlm_tui.engine.bias_measures import Measure
 from medvlm_tui.engine.bias_removal import own_text, removals, reversed_text
 from medvlm_tui.engine.burned_text import BurnedText
 from medvlm_tui.engine.classifier import Classifier
-from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.overlay import draw_overlay
 from medvlm_tui.engine.steps import Job, StepContext
@@ -45,7 +44,6 @@ class Encoded:
 def run(job: Job, context: StepContext) -> Iterator[Event]:
     """Measure one model on one dataset: measures (a) to (f), its own burned-in text, and what removing text does."""
     begun = time.monotonic()
-    keep_freed_memory()
     lab = prepare(job, context)
     encoded = yield from _encoded(lab)
     models = {level: bias_words.correlated_classifier(lab, encoded.words, level) for level in lab.params.levels}

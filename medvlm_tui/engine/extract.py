@@ -92,7 +92,7 @@ def _table(work: Extraction, provenance: Mapping[str, Any]) -> FeatureTable:
 
 
 def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: float) -> dict[str, Any]:
-    job = work.job
+    job, known = work.job, work.context.store.measured
     return {
         "versions": versions(*_LIBRARIES),
         "device": machines[0].device,
@@ -103,8 +103,9 @@ def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: f
         "batch_size": work.batch_size,
         "workers": work.workers,
         "threads": torch.get_num_threads(),
-        "parameters": work.parameters or work.context.store.measured.of("parameters", job.encoder.digest),
+        "parameters": work.parameters or known.of("parameters", job.encoder.digest),
         "weights_digest": job.weights.digest,
+        "tensors": work.tensors or known.of("tensors", job.encoder.digest),
         "source": job.model.source,
         "revision": job.model.revision,
         "computed": len(work.todo),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,6 +105,8 @@ class Extraction:
     workers: int = 0
     batch_size: int = 0
     parameters: int = 0
+    tensors: Mapping[str, int] = field(default_factory=dict)
+    """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
     rate: float = 0.0
     """Images a second once the encoder was loaded."""
 
@@ -130,8 +132,9 @@ def extract(work: Extraction) -> Iterator[Event]:
         encoder = load_encoder(
             work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
         )
-        work.parameters = encoder.parameters
-        work.context.store.measured.note("parameters", work.job.encoder.digest, encoder.parameters)
+        work.parameters, work.tensors = encoder.parameters, encoder.report.record()
+        for subject, found in (("parameters", work.parameters), ("tensors", work.tensors)):
+            work.context.store.measured.note(subject, work.job.encoder.digest, found)
         work.batch_size = min(batch_sizes.chosen(work.job, work.context.store, encoder, work.machine), largest)
         yield device_status(work)
         yield work.progress.start()

@@ -23,5 +23,6 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "batch_size": work.batch_size,
         "workers": work.workers,
         "parameters": work.parameters,
+        "tensors": work.tensors,
     }
     yield ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)

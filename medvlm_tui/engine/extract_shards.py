@@ -108,7 +108,7 @@ def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterato
             work.failed.update(event.summary["failed"])
             work.batch_size = event.summary["batch_size"]
             work.workers += event.summary["workers"]
-            work.parameters = event.summary["parameters"]
+            work.parameters, work.tensors = event.summary["parameters"], event.summary["tensors"]
         else:
             yield event
 

@@ -14,7 +14,6 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.params import SaliencyParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine import summaries
-from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK
 from medvlm_tui.engine.rise import Estimate, relative_error
@@ -40,7 +39,6 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     """Explain the chosen images; goes on from the ranges of masks that an interrupted run has stored."""
     begun = time.monotonic()
     params = params_of(SaliencyParams, job.step.params)
-    keep_freed_memory()
     images = prepare(job, context, params)
     scores = yield from _scores(images, params, job, context)
     found = [estimated(images, params, scores[image], image) for image in range(len(images.samples))]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from medvlm_tui import cli
 from medvlm_tui.core.events import Event, from_record
 
 QUICK = ("--models", "efficientnet_lite0", "--datasets", "phantom", "--phantom-per-class", "20")
@@ -52,6 +53,20 @@ def run_command(arguments: Sequence[str | Path], tmp: Path) -> Outcome:
     command = [sys.executable, "-m", "medvlm_tui", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment(tmp), cwd=tmp)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def medvlm_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """The command in this process, which has torch already."""
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Outcome:
+        code = cli.main([*map(str, arguments)])
+        return Outcome(code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

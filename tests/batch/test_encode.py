@@ -25,14 +25,14 @@ def test_features_names_and_pixels_are_written(medvlm, tmp_path: Path) -> None:
         assert not np.allclose(arrays["features"][0], arrays["features"][1])
 
 
-def test_what_is_wrong_is_named(medvlm, tmp_path: Path) -> None:
+def test_what_is_wrong_is_named(medvlm_here, tmp_path: Path) -> None:
     image, out = picture(tmp_path / "a.png", 0), tmp_path / "f.npz"
-    assert medvlm("encode", "no_such_model", image, "--out", out).code == 2
-    missing = medvlm("encode", "efficientnet_lite0", tmp_path / "none.png", "--out", out)
+    assert medvlm_here("encode", "no_such_model", image, "--out", out).code == 2
+    missing = medvlm_here("encode", "efficientnet_lite0", tmp_path / "none.png", "--out", out)
     assert (missing.code, "none.png" in missing.stderr) == (3, True)
-    weights = medvlm("encode", "clip_b16", image, "--out", out)
+    weights = medvlm_here("encode", "clip_b16", image, "--out", out)
     assert weights.code == 3
-    wrong = medvlm("encode", "clip_b16", image, "--out", out, "--weights", image)
+    wrong = medvlm_here("encode", "clip_b16", image, "--out", out, "--weights", image)
     assert wrong.code != 0
     assert "Traceback" not in wrong.stderr
     assert not out.exists()

@@ -85,19 +85,30 @@ def test_missing_weights_cost_their_model_only(medvlm, tmp_path: Path) -> None:
     assert [event.model for event in both.of(events.ResultReady) if event.kind == "probe"] == ["efficientnet_lite0"]
 
 
-def test_a_truncated_image_costs_only_itself(medvlm, tmp_path: Path) -> None:
-    root = photographs(tmp_path / "photos")
-    victim = root / "dark" / "3.jpg"
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    """A run on classes with hostile names, one image of them truncated; what it said and its folder."""
+    folder = tmp_path_factory.mktemp("hostile")
+    root = photographs(folder / "photos", kinds=("=cmd()", "\\input{x}\x1b[31m[/]"))
+    victim = root / "=cmd()" / "3.jpg"
     victim.write_bytes(victim.read_bytes()[:400])
-    done = medvlm(
+    line = (
         "--batch", "--models", "efficientnet_lite0", "--datasets", "photos", "--data", f"photos={root}",
-        "--stages", "extract,probe,report", "--workspace", tmp_path / "ws", "--out", tmp_path / "out", "--json",
+        "--stages", "extract,probe,report", "--workspace", folder / "ws", "--out", folder / "out",
     )  # fmt: skip
+    return run_command(line, folder), folder / "out"
+
+
+def test_a_truncated_image_costs_only_itself(hostile: tuple[Outcome, Path]) -> None:
+    done, out = hostile
     assert done.code == 0, done.stderr
-    [extraction] = [event for event in done.of(events.ResultReady) if event.kind == "extract"]
+    said = [events.from_json(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    [extraction] = [event for event in said if isinstance(event, events.ResultReady) and event.kind == "extract"]
     assert (extraction.summary["rows"], extraction.summary["failed"]) == (23, 1)
-    assert any("dark/3.jpg" in event.message for event in done.of(events.Log) if event.level == "warning")
-    assert "dark/3.jpg" in (tmp_path / "out" / "manifest.json").read_text()
+    warnings = [event for event in said if isinstance(event, events.Log) and event.level == "warning"]
+    assert any("=cmd()/3.jpg" in event.message for event in warnings)
+    assert [event.quarantined for event in said if isinstance(event, events.StepProgress)][-1] == 1
+    assert "=cmd()/3.jpg" in (out / "manifest.json").read_text()
 
 
 def test_a_store_that_others_can_write_is_refused(medvlm, tmp_path: Path) -> None:
@@ -119,15 +130,11 @@ def test_a_store_of_somebody_else_is_refused(medvlm, tmp_path: Path) -> None:
     assert "another user" in done.stderr
 
 
-def test_a_hostile_name_is_shown_never_acted_upon(medvlm, tmp_path: Path) -> None:
-    root = photographs(tmp_path / "photos", kinds=("=cmd()", "\\input{x}\x1b[31m[/]"))
-    done = medvlm(
-        "--batch", "--models", "efficientnet_lite0", "--datasets", "photos", "--data", f"photos={root}",
-        "--stages", "extract,probe,report", "--workspace", tmp_path / "ws", "--out", tmp_path / "out",
-    )  # fmt: skip
+def test_a_hostile_name_is_shown_never_acted_upon(hostile: tuple[Outcome, Path]) -> None:
+    done, out = hostile
     assert done.code == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    predictions = (tmp_path / "out" / "predictions" / "efficientnet_lite0_photos_paper.csv").read_text()
+    predictions = (out / "predictions" / "efficientnet_lite0_photos_paper.csv").read_text()
     assert ",'=cmd()," in predictions
 
 
@@ -160,12 +167,18 @@ def wait_for(process: subprocess.Popen[str], kind: type[events.Event], step: str
     raise AssertionError(f"the run ended without {kind.__name__}: {lines[-3:]}")
 
 
-def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
+def test_a_workspace_is_busy_until_its_run_is_interrupted_and_then_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, "--stages", "extract,probe,saliency", "--rise-masks", "100000")
-    wait_for(process, events.StepProgress, "saliency")
-    asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=30)[0]
+    try:
+        wait_for(process, events.StepProgress, "saliency")
+        second = run_command(["--batch", *QUICK, "--workspace", tmp_path / "ws"], tmp_path)
+        assert second.code == 4
+        assert "under way" in second.stderr
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=30)[0]
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert time.monotonic() - asked < 5
     assert isinstance(events.from_json(rest.splitlines()[-1]), events.RunFinished)
@@ -187,7 +200,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_worker_that_is_killed_twice_is_a_failed_step_and_the_rest_goes_on(tmp_path: Path) -> None:
-    process = start(tmp_path, "--stages", "extract,saliency,project", "--rise-masks", "100000")
+    process = start(tmp_path, "--stages", "extract,saliency,report", "--rise-masks", "100000")
     lines = []
     for _ in range(2):  # it is started again once
         lines += wait_for(process, events.StepProgress, "saliency")
@@ -200,7 +213,7 @@ def test_a_worker_that_is_killed_twice_is_a_failed_step_and_the_rest_goes_on(tmp
     [failed] = outcome.of(events.StepFailed)
     assert failed.step.startswith("saliency")
     assert "SIGKILL" in failed.error
-    assert "project" in {event.kind for event in outcome.of(events.ResultReady)}
+    assert [event.kind for event in outcome.of(events.ResultReady)][-1] == "report"
 
 
 def wait_for_death(process: subprocess.Popen[str], worker: int) -> list[str]:
@@ -212,15 +225,3 @@ def wait_for_death(process: subprocess.Popen[str], worker: int) -> list[str]:
         if isinstance(event, events.StepFailed) or (isinstance(event, events.Log) and "died" in event.message):
             return lines
     raise AssertionError(f"nobody missed the worker {worker}")
-
-
-def test_a_busy_workspace_is_refused(tmp_path: Path) -> None:
-    process = start(tmp_path, "--stages", "extract,saliency", "--rise-masks", "100000")
-    try:
-        wait_for(process, events.StepProgress, "saliency")
-        second = run_command(["--batch", *QUICK, "--workspace", tmp_path / "ws"], tmp_path)
-        assert second.code == 4
-        assert "under way" in second.stderr
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arguments(folder: Path) -> list[str]:
     places = ["--workspace", str(folder / "ws"), "--out", str(folder / "out")]
-    return ["--batch", *QUICK, *places, "--stages", STAGES, "--rise-masks", "96", "--protocol", "paper", "--json"]
+    return ["--batch", *QUICK, *places, "--stages", STAGES, "--rise-masks", "32", "--protocol", "paper", "--json"]
 
 
 @pytest.fixture(scope="module")

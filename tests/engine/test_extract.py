@@ -18,6 +18,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine import extract, extract_blocks, extract_shards
+from medvlm_tui.engine.encoders.load_report import LoadReport
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.steps import Job, StepContext
@@ -33,6 +34,7 @@ class StubEncoder:
 
     spec, feature, device, parameters = MODEL, "mean", "cpu", 0
     framing = SIZE
+    report = LoadReport({"a", "b", "text"}, {"a", "b"}, ["head"])
 
     def __init__(self):
         self.batches = []
@@ -101,6 +103,7 @@ def test_a_table_in_the_datasets_order_with_provenance(tmp_path, encoder):
     assert events[-1].summary["rows"] == 11
     assert events[-1].summary["dim"] == 3
     assert {"versions", "device", "precision", "batch_size", "images_per_second", "threads"} <= set(table.provenance)
+    assert table.provenance["tensors"] == {"used": 2, "skipped": 1, "absent": 1}
     progress = [e for e in events if isinstance(e, StepProgress)]
     assert progress[0].done == 0
     assert 0 < progress[-1].waiting <= 1
@@ -227,6 +230,17 @@ def test_out_of_memory_halves_the_batch_and_changes_no_feature(tmp_path, encoder
     assert max(encoder.batches) == 2
     assert table.provenance["batch_size"] == 2
     assert table.provenance["peak_memory_bytes"] > 1 << 20
+
+
+def test_a_table_of_stored_rows_says_what_their_encoder_was_made_of(tmp_path, encoder):
+    dataset = dataset_of(tmp_path / "d", range(4))
+    with Store(tmp_path / "store") as store:
+        job = job_of(dataset)
+        run(job, store)
+        again = replace(job, step=replace(job.step, key="another-view"))
+        run(again, store)
+        assert sum(encoder.batches) == 4
+        assert store.tables.read("another-view").provenance["tensors"] == encoder.report.record()
 
 
 def test_rows_of_another_encoder_are_not_taken(tmp_path, encoder):

@@ -41,7 +41,7 @@ def seen(app: MedvlmApp) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
-async def until(pilot: Pilot[int], text: str, tries: int = 60) -> str:
+async def until(pilot: Pilot[int], text: str, tries: int = 500) -> str:
     """Wait until the screen says `text`; returns the screen."""
     for _ in range(tries):
         await pilot.pause(0.02)

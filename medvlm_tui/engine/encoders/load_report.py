@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(slots=True)
@@ -24,7 +23,7 @@ class LoadReport:
         """What the checkpoint holds and the network does not: text towers, language models, optimisers."""
         return self.held - self.used
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, int]:
         """Return the counts, for a record of where features come from."""
         return {"used": len(self.used), "skipped": len(self.skipped), "absent": len(self.absent)}
 

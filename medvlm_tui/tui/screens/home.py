@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.records import Cell, DatasetRow, ModelRow
-from medvlm_tui.tui.screens.base import PlaceScreen
+from medvlm_tui.tui.screens.filtered import FilteredScreen
 from medvlm_tui.tui.selection import PHANTOM
 from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets import catalog
@@ -37,7 +37,7 @@ _WELCOME = (
 )
 
 
-class HomeScreen(PlaceScreen):
+class HomeScreen(FilteredScreen):
     """Where one chooses."""
 
     place = "home"
@@ -59,7 +59,6 @@ class HomeScreen(PlaceScreen):
         # The classes of an empty workspace from the first frame on: nothing jumps when the survey comes.
         super().__init__(classes="-matrix -new")
         self.pane = "matrix"
-        self.filter_text = ""
 
     def body(self) -> ComposeResult:
         """Panels at the left, matrix or welcome in the middle, detail at the right or below."""
@@ -315,27 +314,9 @@ class HomeScreen(PlaceScreen):
 
         self.app.push_screen(MissingScreen(self.medvlm.board))
 
-    # -- filter ------------------------------------------------------------------------------------
-
-    async def action_filter(self) -> None:
-        """Type what to look for."""
-        await self.query_one(FilterLine).open()
-
-    @on(FilterLine.Changed)
-    def _filtered(self, event: FilterLine.Changed) -> None:
-        self.filter_text = event.text
-        self.show()
-
-    @on(FilterLine.Kept)
-    def _filter_kept(self) -> None:
+    def focus_filtered(self) -> None:
+        """The filter narrows the pane that is shown."""
         self._show_pane(self.pane)
-
-    def action_clear_filter(self) -> None:
-        """Show everything again."""
-        self.query_one(FilterLine).clear()
-        self.filter_text = ""
-        self._show_pane(self.pane)
-        self.show()
 
 
 def _welcome_rows(surveyed: bool) -> list[Row]:

@@ -15,7 +15,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.score_data import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
-from medvlm_tui.tui.screens.base import PlaceScreen
+from medvlm_tui.tui.screens.filtered import FilteredScreen
 from medvlm_tui.tui.states import GREY
 from medvlm_tui.tui.widgets import scoretable
 from medvlm_tui.tui.widgets.celldetail import behind
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from medvlm_tui.report.verdicts import Verdicts
 
 
-class ScoresScreen(PlaceScreen):
+class ScoresScreen(FilteredScreen):
     """The results as numbers."""
 
     place = "scores"
@@ -49,7 +49,6 @@ class ScoresScreen(PlaceScreen):
     def __init__(self) -> None:
         super().__init__()
         self.sort, self.metric, self.protocol, self.view = "catalog", "accuracy", "paper", "score"
-        self.filter_text = ""
         self.table = ScoreTable({})
         self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
         self._read_pairs: set[str] = set()
@@ -216,30 +215,16 @@ class ScoresScreen(PlaceScreen):
             return
         self.medvlm.tell(f"results.csv, published.csv, table.tex, table.md and figures: {folder}")
 
-    # -- filter ------------------------------------------------------------------------------------
-
-    async def action_filter(self) -> None:
-        """Type what to look for."""
-        await self.query_one(FilterLine).open()
-
-    @on(FilterLine.Changed)
-    def _filtered(self, event: FilterLine.Changed) -> None:
-        self.filter_text = event.text
-        self.show()
-
-    @on(FilterLine.Kept)
-    def _filter_kept(self) -> None:
+    def focus_filtered(self) -> None:
+        """The filter narrows the table."""
         self.set_focus(self.query_one("#scores"))
 
     async def action_leave(self) -> None:
         """Clear the filter, or go back where there is none."""
-        if not self.filter_text and not self.query_one(FilterLine).display:
+        if self.filter_text or self.query_one(FilterLine).display:
+            self.action_clear_filter()
+        else:
             await self.medvlm.action_back()
-            return
-        self.query_one(FilterLine).clear()
-        self.filter_text = ""
-        self.set_focus(self.query_one("#scores"))
-        self.show()
 
 
 def _next(names: list[str], current: str) -> str:
