@@ -181,7 +181,8 @@ class Survey(Event):
     `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, synthetic,
     warnings. `cells`: model, dataset, state (one of STATES), and where a result exists accuracy, std (fractions),
     t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has
-    key and numbers of every protocol with a result, with every metric's [mean, std]; `pairs` and `rankings` list the
+    key and numbers of every protocol with a result, every metric's [mean, std], and `statistics`, the key of its
+    intervals; `pairs` and `rankings` list the
     keys of comparisons with other models.
     """
 

@@ -23,7 +23,7 @@ GATHERING: Mapping[str, tuple[str, int]] = {
     "similarity": ("tables", 2),
 }
 # Protocols with one classifier a fold and a final one, which predict the same held-out images for every model.
-COMPARED = frozenset(LINEAR_PROTOCOLS)
+COMPARED = frozenset((*LINEAR_PROTOCOLS, "knn"))
 # A comparison of one cell says nothing.
 _FEWEST = 2
 

@@ -18,7 +18,7 @@ from medvlm_tui.engine.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.summaries import probe_scores
 
-_ALL_STAGES = ("extract", "probe", "project", "separability", "saliency", "bias")
+_ALL_STAGES = ("extract", "probe", "project", "statistics", "separability", "saliency", "bias")
 # A result's kind -> the name of its key in a cell of `Survey`.
 _KEY_NAMES: Mapping[str, str] = {
     "extract": "table",
@@ -112,9 +112,10 @@ def _cell(
     if model.problem is not None:
         return {**cell, "state": "weights_missing"}
     probes: dict[str, str] = {}
+    intervals: dict[str, str] = {}
     for step in steps:
-        if step.have and step.kind == "probe":
-            probes[str(step.params["protocol"])] = step.key
+        if step.have and step.kind in ("probe", "statistics"):
+            (probes if step.kind == "probe" else intervals)[str(step.params["protocol"])] = step.key
         elif step.have:
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
     for kind in ("project", "grid", "similarity", "saliency", "bias"):
@@ -125,7 +126,10 @@ def _cell(
     if maps:
         cell["maps"] = maps
     cell |= _comparisons(store, latest, cell.get("table", ""))
-    cell["probes"] = {protocol: probe_scores(store, key) for protocol, key in probes.items()}
+    cell["probes"] = {
+        protocol: {**probe_scores(store, key), "statistics": intervals.get(protocol, "")}
+        for protocol, key in probes.items()
+    }
     if first in probes:
         numbers = cell["probes"][first]
         cell |= {"state": "done", "probe": probes[first]}

@@ -72,6 +72,8 @@ class Reading:
     """What the tuned grid would choose where the paper's is saturated."""
     n: int = 0
     """Images with features."""
+    statistics: str = ""
+    """Key of its intervals in the store, empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,8 @@ def reading(key: str, numbers: Record) -> Reading:
         if (value := number(mean)) is not None:
             metrics[str(name)] = (value, number(spread))
     saturated, n = bool(numbers.get("saturated")), int(numbers.get("n") or 0)
-    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, number(numbers.get("tuned_t")), n)
+    tuned_t, statistics = number(numbers.get("tuned_t")), str(numbers.get("statistics") or "")
+    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, tuned_t, n, statistics)
 
 
 def number(value: object) -> float | None:

@@ -41,7 +41,7 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
         probe = probe_of(cell, protocol)
         result = await app.results.result(probe.key) if probe is not None and probe.key else None
         if probe is not None and result is not None:
-            statistics = await app.results.result(cell.keys.get("statistics", ""))
+            statistics = await app.results.result(probe.statistics)
             cells.append(
                 report_cell(app.board, cell.model, cell.dataset, cell.keys.get("table", ""), result, statistics)
             )

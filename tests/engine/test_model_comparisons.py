@@ -199,3 +199,12 @@ def test_membership_may_depend_on_the_dataset():
     assert found.difference == pytest.approx(0.4)
     assert (found.inside, found.outside, found.datasets, found.permutations) == (2, 3, 2, 6)
     assert found.p_value == pytest.approx(1 / 6)
+
+
+def test_nearest_neighbours_are_compared_as_the_linear_protocols_are(tmp_path):
+    context, jobs = probes(tmp_path, MODELS[:2], ("one",), lambda m: (4.5, 0.2)[m], protocol="knn")
+    [job] = comparisons(jobs, context.store)
+    record, _ = done(job, context)
+    assert job.step.id == "pairs:*:one:knn"
+    assert record["pairs"][0]["mcnemar"]["holm"] < record["alpha"]
+    context.store.close()

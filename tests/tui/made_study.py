@@ -49,7 +49,8 @@ def survey() -> events.Survey:
     cells = []
     for (model, dataset), mean in SCORES.items():
         n = 600 if dataset == "brain_mr" else 780
-        probes = {"paper": reading(KEYS["probe"], mean, n), "grouped": reading(KEYS["probe"], mean - 0.04, n)}
+        paper = {**reading(KEYS["probe"], mean, n), "statistics": "intervals"}
+        probes = {"paper": paper, "grouped": reading(KEYS["probe"], mean - 0.04, n)}
         cells.append({
             "model": model, "dataset": dataset, "state": "done", "table": KEYS["extract"], "probe": KEYS["probe"],
             "accuracy": mean, "std": 0.011, "macro_f1": mean - 0.01, "t": 1.0, "saturated": True, "probes": probes,
@@ -62,6 +63,8 @@ def fill(workspace: Path) -> None:
     """Store the probe behind every cell, and the comparisons: CLIP is not told apart from MedSigLIP on Brain MR."""
     fill_store(workspace)
     with Store(workspace / "store") as store:
+        made = {"resamples": 2000, "confidence": 0.95, "seed": 0}
+        store.put_result("intervals", {}, {"intervals": {"accuracy": [0.5, 0.75]}, **made})
         for dataset, p in (("brain_mr", 0.4), ("breast_us", 0.01)):
             pairs = [
                 {"a": a, "b": b, "mcnemar": {"holm": holm}, "differences": {"macro_f1": {"holm": 0.001}}}

@@ -149,6 +149,22 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
     assert {row["model"] for row in rows} == {"medsiglip", "clip_b16", "mine"}
     assert "Mine \\[/\\]" in (folder / "table.md").read_text()
     assert "\\begin{table}" in (folder / "table.tex").read_text()
+    bounds = {(row["ci_low"], row["ci_high"]) for row in rows if row["metric"] == "accuracy"}
+    assert bounds == {("0.5", "0.75")}
+
+
+async def test_export_of_a_protocol_without_intervals_leaves_them_empty(app: MedvlmApp, tmp_path: Path) -> None:
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("t")
+        await until(pilot, "90.0±1.1")
+        await pilot.press("x")
+        await until(pilot, "results.csv, published.csv", tries=600)
+    [folder] = (tmp_path / "exports").iterdir()
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+    assert {(row["ci_low"], row["ci_high"]) for row in rows} == {("", "")}
 
 
 def test_equal_scores_share_a_rank_and_a_hole_has_none() -> None:
