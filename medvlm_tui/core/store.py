@@ -125,6 +125,11 @@ class Store:
         arrays, record = packing.unpack(data)
         return StoredResult(key, arrays, record)
 
+    def record(self, key: str) -> dict[str, Any] | None:
+        """Return the record of a result without its arrays, None when it is absent or was damaged."""
+        data = self._intact(f"result/{key}")
+        return None if data is None else packing.record_of(data)
+
     # -- feature blocks ----------------------------------------------------------------------------
 
     def put_block(self, encoder: EncoderKey, digests: list[str], rows: NDArray[np.float32]) -> str:

@@ -60,9 +60,13 @@ def map_data(key: str, found: StoredResult, table: FeatureTable) -> MapData:
     record = found.record
     known = {name: score for name, score in record.get("scores", {}).items() if isinstance(score, float)}
     return MapData(
-        key, found.arrays["xy"], codes, tuple(map(clean, names)), ids, rows,
-        int(record["n_neighbors"]), float(record["min_dist"]), known, facts(record),
+        key, found.arrays["xy"], codes, tuple(map(clean, names)), ids, rows, *settings(record), known, facts(record),
     )  # fmt: skip
+
+
+def settings(record: Mapping[str, Any]) -> tuple[int, float]:
+    """Return n_neighbors and min_dist of a map's record."""
+    return int(record["n_neighbors"]), float(record["min_dist"])
 
 
 def aligned(data: MapData, grid: StoredResult | None) -> MapData:

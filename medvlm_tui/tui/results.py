@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from medvlm_tui.errors import MedvlmError
 
@@ -35,6 +35,10 @@ class Results:
     async def result(self, key: str) -> StoredResult | None:
         """Return a result, None when it is not there; raises StoreError."""
         return await self._read(self._results, key, lambda store: store.result(key))
+
+    async def record(self, key: str) -> Mapping[str, Any] | None:
+        """Return only the record of a result, None when it is not there; raises StoreError."""
+        return await self._read({}, key, lambda store: store.record(key))
 
     async def changing(self, key: str) -> StoredResult | None:
         """Return what lies under a key whose result is replaced as it grows; raises StoreError."""

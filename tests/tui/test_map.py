@@ -170,6 +170,26 @@ async def test_the_grid_shows_every_map_and_opens_one(make_map, size) -> None:
         assert app.screen is screen
 
 
+async def test_the_map_beside_has_the_settings_of_the_first_and_no_other_is_read(make_map, tmp_path: Path) -> None:
+    app = make_map()
+    with Store(tmp_path / "ws" / "store") as store:
+        last = store.result("map-o")
+        for name, change in (("map-p", {"n_neighbors": 3}), ("map-q", {"min_dist": 0.7})):
+            store.put_result(name, last.arrays, {**last.record, **change})
+        store.put_result("map-r", last.arrays, last.record)
+    said = two_models()
+    beside = {"project": "map-p", "maps": ["map-r", "map-q", "map-p"]}
+    mine = [{**c, **beside} if c["model"] == OTHER and c["dataset"] == DATASET else c for c in said.cells]
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        app.client.say(replace(said, cells=tuple(mine)))
+        await pilot.pause(0.05)
+        await pilot.press("b")
+        await until(pilot, "Procrustes disparity")
+        assert screen.plots[1].data.key == "map-r"
+        assert {"map-r"} == {key for key in app.results._results if key in ("map-o", "map-p", "map-q", "map-r")}
+
+
 async def test_two_models_share_the_image_and_an_orientation(make_map) -> None:
     app = make_map()
     async with app.run_test(size=(160, 48)) as pilot:

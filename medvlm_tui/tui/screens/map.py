@@ -18,7 +18,16 @@ from textual.widgets import Static
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
-from medvlm_tui.tui.map_data import MapData, aligned, map_data, neighbours, prediction, similarity_words, turned_onto
+from medvlm_tui.tui.map_data import (
+    MapData,
+    aligned,
+    map_data,
+    neighbours,
+    prediction,
+    settings,
+    similarity_words,
+    turned_onto,
+)
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.imagepane import ImageFacts, ImagePane
@@ -248,12 +257,11 @@ class MapScreen(WalkScreen):
         if not self.other or points is None:
             return
         cell = self.medvlm.board.cell(self.other, self.cell.dataset)
-        found = [one for key in _keys(cell) if (one := await self._map(cell, key)) is not None]
-        alike = [one for one in found if (one.n_neighbors, one.min_dist) == (points.n_neighbors, points.min_dist)]
-        if not found:
+        found = await self._map(cell, await self._alike(cell, points))
+        if found is None:
             self.other = ""
             return
-        shown, apart = turned_onto(points, (alike or found)[-1])
+        shown, apart = turned_onto(points, found)
         beside = self.query_one("#plot-beside", MapPlot)
         beside.focus_class, beside.named = plot.focus_class, plot.named
         beside.set_title(self.medvlm.board.model_name(self.other), shown.facts)
@@ -265,6 +273,15 @@ class MapScreen(WalkScreen):
         maps = "too few common images to compare" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
         words = "   ".join(part for part in (measured, maps) if part)
         self.query_one("#between", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
+
+    async def _alike(self, cell: Cell, points: MapData) -> str:
+        """Return the key of a cell's map with the settings of `points`, else of the one shown without choosing."""
+        shown = cell.keys.get("project", "")
+        for key in dict.fromkeys((shown, *reversed(cell.maps))):
+            record = await self.medvlm.results.record(key)
+            if record is not None and settings(record) == (points.n_neighbors, points.min_dist):
+                return key
+        return shown
 
     # -- the image under the cursor ----------------------------------------------------------------
 
@@ -302,9 +319,3 @@ class MapScreen(WalkScreen):
             predicted=None if probe is None else prediction(probe, row),
             neighbours=near,
         )
-
-
-def _keys(cell: Cell) -> tuple[str, ...]:
-    """Return the keys of a cell's maps, the one that is shown without choosing last."""
-    shown = cell.keys.get("project", "")
-    return (*(key for key in cell.maps if key != shown), *([shown] if shown else []))
