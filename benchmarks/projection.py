@@ -135,12 +135,14 @@ def main():
     compared = more_fits(features, fits, options.fits, until)
     print(f"trustworthiness compared in {len(compared)} of the {len(cells)} cells fitted afresh", flush=True)
     lost = losses(features, maps, compared)
-    report(fresh / seconds, statistics.mean(lost), max(lost))
+    report(fresh / seconds, lost)
 
 
-def report(speedup, loss_mean, loss_max):
-    """Print the figures as the last line."""
-    values = dict(zip(TARGETS, (speedup, loss_mean, loss_max), strict=True))
+def report(speedup, lost):
+    """Print the figures as the last line; without a cell that was compared there is no loss to tell."""
+    values = {"grid_speedup": speedup}
+    if lost:
+        values |= {"trustworthiness_loss_mean": statistics.mean(lost), "trustworthiness_loss_max": max(lost)}
     figures = {
         name: {
             "value": round(value, 5),

@@ -28,6 +28,8 @@ class FeatureRanks:
     near: Neighbours
     """At least as many neighbours as the scores use, or all rows."""
     _kept: Ranks | None = None
+    _silhouette: tuple[Ints, float | None] | None = None
+    """Classes and what they gave, as all maps of a grid show the same ones."""
 
     def blocks(self) -> Iterator[tuple[int, Ranks]]:
         """Yield (first row, (rows, n) rank of each row as a neighbour; 0 is the row itself)."""
@@ -38,6 +40,12 @@ class FeatureRanks:
             return
         for start in range(0, len(self._kept), BLOCK_ROWS):
             yield start, self._kept[start : start + BLOCK_ROWS]
+
+    def silhouette(self, codes: Ints) -> float | None:
+        """Return `cosine_silhouette` of classes (n,), kept for the next map."""
+        if self._silhouette is None or not np.array_equal(self._silhouette[0], codes):
+            self._silhouette = (codes, cosine_silhouette(self.units, codes))
+        return self._silhouette[1]
 
     def _made(self) -> Iterator[tuple[int, Ranks]]:
         for start, block in distance_blocks(self.units):
@@ -58,7 +66,7 @@ def map_scores(features: FeatureRanks, xy: Floats, codes: Ints) -> dict[str, flo
         "continuity": None if near is None else continuity(features.near, xy, near.shape[1]),
         "knn_purity": float((codes[near] == codes[:, None]).mean()) if near is not None and several else None,
         "silhouette": euclidean_silhouette(xy, codes),
-        "silhouette_features": cosine_silhouette(features.units, codes),
+        "silhouette_features": features.silhouette(codes),
     }
 
 
@@ -83,9 +91,10 @@ def continuity(near: Neighbours, xy: Floats, k: int) -> float | None:
     if 2 * k >= n:
         return None
     penalty = 0
+    wide = xy.astype(np.float64)
     for start in range(0, n, BLOCK_ROWS):
-        rank = _ranks(cdist(xy[start : start + BLOCK_ROWS], xy).astype(np.float32), start)
-        excess = np.take_along_axis(rank, near.indices[start : start + len(rank), 1 : k + 1], axis=1) - k
+        distances = cdist(wide[start : start + BLOCK_ROWS], wide).astype(np.float32)
+        excess = _ranks_of(near.indices[start : start + len(distances), 1 : k + 1], distances, start) - k
         penalty += int(excess[excess > 0].sum())
     return _faithfulness(penalty, n, k)
 
@@ -140,6 +149,22 @@ def _ranks(distances: Floats, start: int) -> Ranks:
     nearest = np.argsort(distances, axis=1, kind="stable")
     np.put_along_axis(rank, nearest, np.arange(distances.shape[1], dtype=np.int32)[None], axis=1)
     return rank
+
+
+def _ranks_of(columns: NDArray[np.int32], distances: Floats, start: int) -> Ints:
+    """Return the ranks (rows, k) that `_ranks` gives to `columns` (rows, k) of each row, in a quarter of its time.
+
+    A distance that is not negative and its column are ordered as one integer: numpy sorts those, not indices, with
+    the CPU's vector instructions.
+    """
+    order = distances.view(np.int32).astype(np.int64)
+    order <<= 32
+    order |= np.arange(distances.shape[1])
+    rows = np.arange(len(distances))
+    order[rows, start + rows] = -1
+    wanted = np.take_along_axis(order, columns, axis=1)
+    order.sort(axis=1)
+    return np.stack([np.searchsorted(ascending, keys) for ascending, keys in zip(order, wanted, strict=True)])
 
 
 def _faithfulness(penalty: int, n: int, k: int) -> float:

@@ -99,7 +99,9 @@ def _grid(job: Job, context: StepContext, steps: Mapping[str, Step]) -> Grid:
     rows = stratified_subsample(codes, params.max_points, params.seed)
     units = unit_rows(table.matrix[rows])
     device = choose(job.request.device).device
-    _Open.grid = open_grid(identity, len(codes), units, rows, codes[rows], lacking, context.check, device)
+    _Open.grid = open_grid(
+        identity, len(codes), units, rows, codes[rows], lacking, context.check, device, job.request.workers
+    )
     return _Open.grid
 
 

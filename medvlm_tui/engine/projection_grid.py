@@ -59,12 +59,13 @@ class Grid:
         `cells` are those still lacking. With several, processes work on them side by side, and go on with what
         they have while the caller stores and asks for the next; a cell alone is laid out here.
         """
-        if self._pool is None and (len(cells) < 2 or len(self.rows) < PARALLEL_POINTS):
+        self._pool = self._pool or _pool_for(len(cells), len(self.rows), workers)
+        if self._pool is None:
             begun = time.monotonic()
             layout = self._alone(cells[wanted])
             yield Finished(wanted, replace(layout, seconds=time.monotonic() - begun))
             return
-        pool = self._pool = self._pool or LayoutPool(min(workers or _cpus(), len(cells)))
+        pool = self._pool
         if wanted not in self._open:
             self._given.discard(wanted)
         lacking = [cell for cell in (wanted, *cells) if cell not in self._given]
@@ -116,10 +117,26 @@ def open_grid(
     params: Sequence[ProjectionParams],
     check: Check,
     device: str = "cpu",
+    workers: int = 0,
 ) -> Grid:
-    """Return the grid of unit rows (m, d) with the neighbours that the cells in `params` need, found once."""
-    near = cosine_neighbours(units, neighbours_needed(params, len(rows)), check, device)
-    return Grid(identity, n, rows, codes, FeatureRanks(units, near))
+    """Return the grid of unit rows (m, d) with the neighbours that the cells in `params` need, found once.
+
+    Its processes start meanwhile; `check` may raise, and none is left then.
+    """
+    pool = _pool_for(len(params), len(rows), workers)
+    try:
+        near = cosine_neighbours(units, neighbours_needed(params, len(rows)), check, device)
+    except BaseException:
+        if pool is not None:
+            pool.close()
+        raise
+    return Grid(identity, n, rows, codes, FeatureRanks(units, near), _pool=pool)
+
+
+def _pool_for(cells: int, points: int, workers: int) -> LayoutPool | None:
+    """Return processes for several cells, None where a process would cost more than it does."""
+    several = cells > 1 and points >= PARALLEL_POINTS
+    return LayoutPool(min(workers or _cpus(), cells)) if several else None
 
 
 def neighbours_needed(params: Sequence[ProjectionParams], m: int) -> int:

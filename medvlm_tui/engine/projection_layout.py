@@ -6,6 +6,7 @@ its row, its min_dist and the seed alone, so that it has the same bytes whicheve
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import ArpackError
+from tqdm import tqdm
 from umap.spectral import spectral_layout
 from umap.umap_ import find_ab_params, fuzzy_simplicial_set, noisy_scale_coords, simplicial_set_embedding
 
 from medvlm_tui.engine.neighbours import Floats, Neighbours
 
 SPREAD = 1.0
-# umap-learn takes 500 up to 10,000 points. On 2,870 x 1,280 features 300 lose less trustworthiness than another
-# seed does (docs/projection.md) for three fifths of the time.
-EPOCHS_SMALL, EPOCHS_LARGE = 300, 200
-_SMALL = 10_000
+# umap-learn takes 500 up to 10,000 points and 200 above. From 1,000 points on, 200 lose no more trustworthiness than
+# another seed does (docs/projection.md) for two fifths of the time; below, time is no matter.
+EPOCHS_SMALL, EPOCHS_LARGE = 500, 200
+_SMALL = 1_000
+# tqdm's own lock, which umap-learn's layout takes, has a semaphore that a process leaves behind when it is killed.
+tqdm.set_lock(threading.RLock())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+import numpy as np
+
 from medvlm_tui.engine.projection_layout import Layout, Row, lay_out_cell
 from medvlm_tui.errors import MedvlmError
 
@@ -52,12 +54,13 @@ class _Hand:
 class LayoutPool:
     """Lays out tasks in the order they come; a process that dies costs the cell it was at, and is replaced.
 
-    The processes are spawned, not forked: the caller has threads of torch and of BLAS.
+    The processes are spawned, not forked: the caller has threads of torch and of BLAS. They start with the pool, so
+    that umap-learn is imported and compiled in them while the caller makes their first row.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._hands: list[_Hand] = []
+        self._hands = [_start() for _ in range(size)]
         self._waiting: deque[Task] = deque()
 
     def submit(self, task: Task) -> None:
@@ -132,6 +135,7 @@ def _serve(connection: Connection) -> None:
     """Lay out cells until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    _compile()
     row: Row | None = None
     while True:
         try:
@@ -141,6 +145,13 @@ def _serve(connection: Connection) -> None:
             connection.send(_attempt(row, min_dist, seed))
         except (EOFError, OSError):
             return
+
+
+def _compile() -> None:
+    """Lay out three points, as umap-learn's layout is compiled by its first call; a failure shows in the first cell."""
+    ring = np.arange(3, dtype=np.int32)
+    start = np.array([[0, 0], [10, 0], [0, 10]], dtype=np.float32)
+    _attempt(Row(2, ring, np.roll(ring, 1), np.ones(3, dtype=np.float32), start, epochs=11), 0.1, 0)
 
 
 def _attempt(row: Row, min_dist: float, seed: int) -> Layout | MedvlmError:

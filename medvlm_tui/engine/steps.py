@@ -39,7 +39,7 @@ STEP_MODULES: Mapping[str, str] = {
 STEP_VERSIONS: Mapping[str, int] = {
     "extract": 1,
     "probe": 2,
-    "project": 2,
+    "project": 3,
     "grid": 2,
     "separability": 1,
     "similarity": 1,
