@@ -172,7 +172,7 @@ async def test_the_grid_shows_every_map_and_opens_one(make_map, size) -> None:
 
 async def test_the_map_beside_has_the_settings_of_the_first_and_no_other_is_read(make_map, tmp_path: Path) -> None:
     app = make_map()
-    with Store(tmp_path / "ws" / "store") as store:
+    with Store(tmp_path / "store") as store:
         last = store.result("map-o")
         for name, change in (("map-p", {"n_neighbors": 3}), ("map-q", {"min_dist": 0.7})):
             store.put_result(name, last.arrays, {**last.record, **change})
