@@ -82,20 +82,18 @@ def series(job: Job, context: StepContext, params: SaliencyParams, until: float)
     images.masking.pixels, images.masking.hidden = images.masking.pixels[keep], images.masking.hidden[keep]
     images = replace(images, samples=images.samples[keep], scores=images.scores[keep], maps_of=images.maps_of[keep])
     stored = stored_scores(job, context, params, images)
-    parts = []
+    parts, shape = [], (IMAGES, CHUNK, len(images.classes))
     for chunk in range(params.masks // CHUNK):
-        shape = (IMAGES, CHUNK, len(images.classes))
-        part = stored.get(chunk, shape)
-        if part is None and time.monotonic() < until:
-            begun = time.monotonic()
-            for _ in score_chunk(images.masking, chunk, shape, stored, context.check):
-                pass
-            part = stored.get(chunk, shape)
-            rate = IMAGES * CHUNK / (time.monotonic() - begun)
-            print(f"{job.step.dataset} {params.estimator} seed {params.seed} range {chunk}: {rate:.1f}/s", flush=True)
-        if part is None:
+        known = [stored.get(image, chunk, shape[1:]) for image in range(IMAGES)]
+        if any(part is None for part in known) and time.monotonic() >= until:
             break
-        parts.append(part)
+        begun = time.monotonic()
+        for part in score_chunk(images.masking, chunk, shape, stored, context.check):
+            scored = part
+        parts.append(scored.scores)
+        if scored.fresh:
+            rate = scored.fresh / (time.monotonic() - begun)
+            print(f"{job.step.dataset} {params.estimator} seed {params.seed} range {chunk}: {rate:.1f}/s", flush=True)
     scores = np.concatenate(parts, axis=1) if parts else np.empty((IMAGES, 0, len(images.classes)))
     return [Series(images.masking.stream, scores[i], images.maps_of[i][0]) for i in range(IMAGES)]
 

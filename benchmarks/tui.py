@@ -10,6 +10,7 @@ run does.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ import pty
 import select
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import termios
@@ -203,10 +205,33 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
 
 def _screens(workspace: Path, busy: bool) -> None:
     """Show the screens over an engine that has surveyed a whole study, and runs when it is busy."""
-    from medvlm_tui.service.client import EngineClient
+    from medvlm_tui.core.events import from_record
     from medvlm_tui.tui.app import MedvlmApp
 
-    MedvlmApp(workspace, EngineClient(workspace, [sys.executable, __file__, "--busy" if busy else "--engine"])).run()
+    class PipeClient:
+        """Stands for the engine's door: events are the lines of a process that only tells."""
+
+        log_path = workspace / "engine.log"
+        _process: asyncio.subprocess.Process
+
+        async def start(self):
+            command = (sys.executable, __file__, "--busy" if busy else "--engine")
+            pipe = subprocess.PIPE
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=1 << 24)
+            await self.send({"cmd": "watch"})
+
+        async def send(self, command):
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+        async def events(self):
+            while line := await self._process.stdout.readline():
+                yield from_record(json.loads(line))
+
+        async def leave(self):
+            self._process.kill()
+            await self._process.wait()
+
+    MedvlmApp(workspace, PipeClient()).run()
 
 
 def _engine(busy: bool) -> None:
