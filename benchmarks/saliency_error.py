@@ -84,8 +84,7 @@ def series(job: Job, context: StepContext, params: SaliencyParams, until: float)
     stored = stored_scores(job, context, params, images)
     parts, shape = [], (IMAGES, CHUNK, len(images.classes))
     for chunk in range(params.masks // CHUNK):
-        known = [stored.get(image, chunk, shape[1:]) for image in range(IMAGES)]
-        if any(part is None for part in known) and time.monotonic() >= until:
+        if time.monotonic() >= until and any(stored.get(i, chunk, shape[1:]) is None for i in range(IMAGES)):
             break
         begun = time.monotonic()
         for part in score_chunk(images.masking, chunk, shape, stored, context.check):
