@@ -199,7 +199,8 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
             "project", {"xy": rng.normal(size=(points, 2)).astype(np.float32), "rows": np.arange(points)}, projection
         )
         images = rng.integers(0, 255, (8, SIDE, SIDE, 3), dtype=np.uint8)
-        record = {"items": items, "masks": 512, "cells": 7, "probability": 0.5, "seed": 0, "baseline": "mean"}
+        record = {"items": items, "masks": 512, "masks_asked": 512, "cells": 7, "probability": 0.5, "seed": 0}
+        record |= {"baseline": "mean", "estimator": "plain"}
         store.put_result("saliency", {"images": images, "maps": rng.random((8, SIDE, SIDE)).astype(np.float32)}, record)
 
 
