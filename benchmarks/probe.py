@@ -2,7 +2,7 @@
 
 Two made problems: brain-like (2,296 x 1,280, four classes, separable, as Brain MR's features are) and hicervix-like
 (28,160 x 768, so 22,528 in training, 26 classes that overlap: accuracy near 0.6). Both sides have every core: ours
-through BLAS, scikit-learn by the better of one fit after the other and joblib over the folds.
+by threads that share the classes, scikit-learn by the better of one fit after the other and joblib over the folds.
 
 What is measured in full: all of ours (brain-like as the median of three rounds). What is scaled, as printed: all of
 scikit-learn's, from one fold of five one after the other and from as many folds as there are cores side by side, with
@@ -40,6 +40,7 @@ from medvlm_tui.engine import svm
 from medvlm_tui.engine.classifier import Scaler
 from medvlm_tui.engine.crossvalidation import costs
 
+PROBLEMS = ("brain_like", "hicervix_like")
 FOLDS = 5
 JOBS = os.cpu_count() or 1
 SCALED_CLASSES = (0, 5, 20)
@@ -239,10 +240,11 @@ def main():
     """Run both problems and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small problems, one round")
+    parser.add_argument("--problem", choices=PROBLEMS, help="one of the two (default: both)")
     parser.add_argument("--ours", action="store_true", help="our side only: no speed-ups")
     options = parser.parse_args()
     quick, values, gaps = options.quick, {}, []
-    for name in ("brain_like", "hicervix_like"):
+    for name in [options.problem] if options.problem else PROBLEMS:
         x, codes, k = problem(name, quick)
         folds = folds_of(x, codes)
         print(name, "a fold", folds[0].x.shape, f"{JOBS} cores", flush=True)

@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
+
+from medvlm_tui.engine import lapack
+from medvlm_tui.engine.lanes import Lanes
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,46 +21,73 @@ Mask = NDArray[np.bool_]
 # The whole Gram matrix is kept while it is at most this much larger than the features: every Newton step then
 # takes its rows and columns from it. docs/solver.md has the measurements.
 GRAM_RATIO = 1.6
-# Rows copied at a time: 2048 x 4096 doubles = 67 MB.
-CHUNK_ROWS = 2048
+# Rows, or columns of a square matrix, that one thread takes at a time: 1024 x 4096 doubles = 34 MB.
+BLOCK_ROWS = 1024
+BLOCK_COLUMNS = 128
 LINE_STEPS = 60
 
 
-class Rows:
-    """The features with the intercept's constant 1 as last column, and what all problems on them share."""
+def with_constant(features: Floats) -> Floats:
+    """Return the features with the intercept's constant 1 as last column."""
+    x = np.empty((len(features), features.shape[1] + 1))
+    x[:, :-1] = features
+    x[:, -1] = 1.0
+    return x
 
-    def __init__(self, features: Floats) -> None:
-        self.x = np.empty((len(features), features.shape[1] + 1))
-        self.x[:, :-1] = features
-        self.x[:, -1] = 1.0
+
+class Rows:
+    """The features with their constant column, and what all problems on them share.
+
+    Sums over rows are made block by block and added in order, so that they do not depend on the number of lanes.
+    """
+
+    def __init__(self, features: Floats, lanes: Lanes) -> None:
+        self.x = with_constant(features)
         self.count, self.dim = self.x.shape
+        self.lanes = lanes
+        self.blocks = _blocks(self.count, BLOCK_ROWS)
         self.has_gram = self.count <= GRAM_RATIO * self.dim
+
+    def values(self, weights: Floats) -> Floats:
+        """Return the decision values (k, N) of (k, d + 1) weights."""
+        found = np.empty((len(weights), self.count))
+
+        def fill(block: slice) -> None:
+            np.matmul(weights, self.x[block].T, out=found[:, block])
+
+        self.lanes.map(fill, self.blocks)
+        return found
 
     @cached_property
     def total_moments(self) -> Floats:
-        """X'X (lower triangle)."""
-        return add_moments(np.zeros((self.dim, self.dim), order="F"), self.x, np.arange(self.count), 1.0)
+        """X'X (lower triangle, Fortran order)."""
+        moments = np.zeros((self.dim, self.dim), order="F")
 
-    def some(self, rows: NDArray[np.intp]) -> Floats:
-        """Return some rows, ascending; all of them without a copy."""
-        return self.x if len(rows) == self.count else self.x[rows]
+        def fill(block: slice) -> None:
+            moments[block.start :, block] = self.x[:, block.start :].T @ self.x[:, block]
 
-    def gram(self, rows: NDArray[np.intp]) -> Floats:
-        """Return the Gram matrix of some rows, which is the caller's, in LAPACK's order: it is symmetric."""
-        if self.has_gram:
-            return self._whole_gram[np.ix_(rows, rows)].T
-        part = self.some(rows)
-        product: Floats = part @ part.T
-        return product.T
+        self.lanes.map(fill, _blocks(self.dim, BLOCK_COLUMNS))
+        return moments
 
     @cached_property
-    def _whole_gram(self) -> Floats:
-        product: Floats = self.x @ self.x.T
-        return product
+    def whole_gram(self) -> Floats:
+        """XX', kept."""
+        return self.gram()
+
+    def gram(self) -> Floats:
+        """Return XX', which is the caller's."""
+        gram = np.empty((self.count, self.count))
+
+        def fill(block: slice) -> None:
+            gram[block, : block.stop] = self.x[block] @ self.x[: block.stop].T
+            gram[: block.start, block] = gram[block, : block.start].T
+
+        self.lanes.map(fill, _blocks(self.count, BLOCK_COLUMNS))
+        return gram
 
 
 class Curvature:
-    """Solves with the Hessians of several problems on the same rows.
+    """Solves with the Hessians of several problems on the same rows, one problem a lane.
 
     Each problem keeps its X_A' X_A and changes it by the rows that entered or left A: a few hundred of N from one
     step to the next. Subtracting rows again costs digits, which the next step's exact gradient makes good.
@@ -68,30 +96,53 @@ class Curvature:
     def __init__(self, rows: Rows, problems: int) -> None:
         self._rows = rows
         self._moments: list[tuple[Mask, Floats] | None] = [None] * problems
-        # All problems begin with every row active, so that the first factor serves them all.
-        self._last: tuple[Mask, float, tuple[Floats, bool]] | None = None
 
-    def solve(self, problem: int, active: Mask, cost: float, gradient: Floats) -> Floats:
-        """Return (I + 2C X_A' X_A)^-1 gradient."""
-        index = np.flatnonzero(active)
-        on_gram_side = self._rows.has_gram or len(index) < self._rows.dim
-        factor = self._known_factor(active, cost)
-        if factor is None:
-            matrix = self._rows.gram(index) if on_gram_side else self._active_moments(problem, active).copy(order="F")
-            matrix[np.diag_indices_from(matrix)] += 1.0 / (2.0 * cost)
-            factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-            self._last = (active.copy(), cost, factor)
-        if not on_gram_side:
-            outer: Floats = cho_solve(factor, gradient, check_finite=False) / (2.0 * cost)
-            return outer
-        part = self._rows.some(index)
-        inner: Floats = gradient - cho_solve(factor, part @ gradient, check_finite=False) @ part
-        return inner
+    def solve(self, problems: NDArray[np.int64], active: Mask, cost: float, gradients: Floats) -> Floats:
+        """Return (I + 2C X_A' X_A)^-1 gradient of some problems, with their active rows (n, N)."""
+        self._prepare(active)
+        # All problems begin with every row active, so that one factor serves them all.
+        shared = self._factor(int(problems[0]), active[0], cost) if active.all() else None
 
-    def _known_factor(self, active: Mask, cost: float) -> tuple[Floats, bool] | None:
-        if self._last is not None and self._last[1] == cost and np.array_equal(self._last[0], active):
-            return self._last[2]
-        return None
+        def one(i: int) -> Floats:
+            factor = self._factor(int(problems[i]), active[i], cost) if shared is None else shared
+            return self._solve(factor, active[i], cost, gradients[i])
+
+        return np.stack(self._rows.lanes.map(one, range(len(problems))))
+
+    def _prepare(self, active: Mask) -> None:
+        """Compute what all problems share, while the lanes are free for it."""
+        if self._rows.has_gram:
+            if not active.all():
+                _ = self._rows.whole_gram
+        elif (2 * active.sum(axis=1) > self._rows.count).any():
+            _ = self._rows.total_moments
+
+    def _on_gram_side(self, active: Mask) -> bool:
+        return self._rows.has_gram or bool(active.sum() < self._rows.dim)
+
+    def _factor(self, problem: int, active: Mask, cost: float) -> Floats:
+        if self._rows.has_gram and active.all():
+            matrix = self._rows.gram().T  # factorised in its place: with one that is kept there would be two
+        elif self._rows.has_gram:
+            index = np.flatnonzero(active)
+            matrix = self._rows.whole_gram[np.ix_(index, index)].T
+        elif self._on_gram_side(active):
+            part = self._rows.x[active]
+            matrix = (part @ part.T).T
+        else:
+            matrix = self._active_moments(problem, active).copy(order="F")
+        matrix[np.diag_indices_from(matrix)] += 1.0 / (2.0 * cost)
+        return lapack.factorise(matrix)
+
+    def _solve(self, factor: Floats, active: Mask, cost: float, gradient: Floats) -> Floats:
+        if not self._on_gram_side(active):
+            return lapack.solve(factor, gradient) / (2.0 * cost)
+        if not self._rows.has_gram:
+            part = self._rows.x[active]
+            return gradient - lapack.solve(factor, part @ gradient) @ part
+        inner = np.zeros(self._rows.count)
+        inner[active] = lapack.solve(factor, (self._rows.x @ gradient)[active])
+        return gradient - inner @ self._rows.x
 
     def _active_moments(self, problem: int, active: Mask) -> Floats:
         """Return X_A' X_A (lower triangle) by the cheapest of three ways: changed rows, active rows, the others."""
@@ -112,12 +163,14 @@ class Curvature:
         return moments
 
 
-def add_moments(moments: Floats, x: Floats, rows: NDArray[np.intp], sign: float) -> Floats:
-    """Add sign X'X of some rows to a lower triangle (Fortran order) in place, and return it."""
-    for start in range(0, len(rows), CHUNK_ROWS):
-        part = x[rows[start : start + CHUNK_ROWS]]
-        dsyrk(sign, part.T, beta=1.0, c=moments, overwrite_c=1, lower=1)
-    return moments
+def add_moments(moments: Floats, x: Floats, rows: NDArray[np.intp], sign: float) -> None:
+    """Add sign X'X of some rows to a lower triangle (Fortran order)."""
+    for block in _blocks(len(rows), BLOCK_ROWS):
+        lapack.add_products(sign, x[rows[block]], moments)
+
+
+def _blocks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def line_minimum(slack: Floats, change: Floats, slope: float, square: float, cost: float) -> float:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.newton import Curvature, Rows, line_minimum
+from medvlm_tui.engine.lanes import lanes
+from medvlm_tui.engine.newton import Curvature, Rows, line_minimum, with_constant
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,6 +30,8 @@ TOLERANCE = 1e-10
 # What `converged` promises; between the two lies what rounding allows.
 PROMISE = 1e-6
 MAX_STEPS = 200
+# Features times classes below which threads cost more than they save.
+ONE_LANE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,22 @@ def solve_path(
     """
     if len(np.unique(codes)) < 2:
         raise ValueError("an SVM needs at least two classes")
-    rows = Rows(features)
-    weights = np.zeros((len(costs), n_classes, rows.dim))
+    shape = (len(costs), n_classes)
+    weights = np.zeros((*shape, features.shape[1] + 1))
+    objective, gradient_norm = np.zeros(shape), np.zeros(shape)
     order = np.argsort(costs, kind="stable")
     first = None if start is None else np.column_stack(start)
-    for group in _groups(rows, n_classes):
-        problems = _Problems(rows, codes, group, None if first is None else first[group])
-        for index in order:
-            weights[index, group] = problems.minimise(costs[index], check)
+    small = features.size * n_classes < ONE_LANE
+    with lanes(1 if small else n_classes) as shared:
+        rows = Rows(features, shared)
+        for group in _groups(rows, n_classes):
+            problems = _Problems(rows, codes, group, None if first is None else first[group])
+            for index in order:
+                weights[index, group] = problems.minimise(costs[index], check)
+                objective[index, group], gradient_norm[index, group] = problems.certificate(costs[index])
     if n_classes == 2:
         weights[:, 0] = -weights[:, 1]
-    objective, gradient_norm = np.zeros((2, len(costs), n_classes))
-    for index, cost in enumerate(costs):
-        objective[index], gradient_norm[index] = _certificate(rows.x, codes, weights[index], cost)
+        objective[:, 0], gradient_norm[:, 0] = objective[:, 1], gradient_norm[:, 1]
     converged = np.all(0.5 * gradient_norm**2 <= PROMISE * objective, axis=1)
     return SvmPath(weights[..., :-1], weights[..., -1], objective, gradient_norm, converged)
 
@@ -89,10 +95,7 @@ def decision_values(features: Floats, coef: Floats, intercept: Floats) -> Floats
 
 def certificate(features: Floats, codes: Ints, coef: Floats, intercept: Floats, cost: float) -> tuple[Floats, Floats]:
     """Return the objective (k,) and the gradient norm (k,) of each class's problem at a solution."""
-    return _certificate(Rows(features).x, codes, np.column_stack([coef, intercept]), cost)
-
-
-def _certificate(x: Floats, codes: Ints, weights: Floats, cost: float) -> tuple[Floats, Floats]:
+    x, weights = with_constant(features), np.column_stack([coef, intercept])
     signs = np.where(codes[:, None] == np.arange(len(weights)), 1.0, -1.0)
     slack = np.maximum(0.0, 1.0 - signs * (x @ weights.T))
     objective = 0.5 * (weights**2).sum(axis=1) + cost * (slack**2).sum(axis=0)
@@ -115,7 +118,7 @@ class _Problems:
         self._signs = np.where(codes[None] == classes[:, None], 1.0, -1.0)
         self._curvature = Curvature(rows, len(classes))
         self._weights = np.zeros((len(classes), rows.dim)) if start is None else start.copy()
-        self._values = self._weights @ rows.x.T
+        self._values = rows.values(self._weights)
 
     def minimise(self, cost: float, check: Callable[[], None] | None) -> Floats:
         """Return the weights (classes, d + 1) that minimise P at this C, starting from the last ones."""
@@ -123,8 +126,8 @@ class _Problems:
         for _ in range(MAX_STEPS):
             if check is not None:
                 check()
-            slack = 1.0 - self._signs[live] * self._values[live]
-            gradient, short = self._gradient(live, slack, cost)
+            slack, gradient, objective = self._gradient(live, cost)
+            short = _gap(gradient) > TOLERANCE * objective
             live, slack, gradient = live[short], slack[short], gradient[short]
             if not len(live):
                 break
@@ -132,23 +135,45 @@ class _Problems:
             live = live[moved]
         return self._weights.copy()
 
-    def _gradient(self, live: Ints, slack: Floats, cost: float) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return the gradients and which problems are still short of the tolerance."""
-        hinge = np.maximum(slack, 0.0)
-        gradient = self._weights[live] - 2.0 * cost * (self._signs[live] * hinge) @ self._rows.x
-        objective = 0.5 * (self._weights[live] ** 2).sum(axis=1) + cost * (hinge**2).sum(axis=1)
-        return gradient, 0.5 * (gradient**2).sum(axis=1) > TOLERANCE * objective
+    def certificate(self, cost: float) -> tuple[Floats, Floats]:
+        """Return the objective and the gradient norm of each class, from decision values computed anew."""
+        self._values = self._rows.values(self._weights)
+        _, gradient, objective = self._gradient(np.arange(len(self._weights)), cost)
+        return objective, np.sqrt(2.0 * _gap(gradient))
+
+    def _gradient(self, live: Ints, cost: float) -> tuple[Floats, Floats, Floats]:
+        """Return slack (n, N), gradients (n, d + 1) and objectives (n,) of some problems."""
+        slack = np.empty((len(live), self._rows.count))
+
+        def of_block(block: slice) -> tuple[Floats, Floats]:
+            signs = self._signs[live, block]
+            slack[:, block] = 1.0 - signs * self._values[live, block]
+            hinge = np.maximum(slack[:, block], 0.0)
+            return (signs * hinge) @ self._rows.x[block], (hinge**2).sum(axis=1)
+
+        parts = self._rows.lanes.map(of_block, self._rows.blocks)
+        weights = self._weights[live]
+        gradient = weights - 2.0 * cost * sum(pull for pull, _ in parts)
+        objective = 0.5 * (weights**2).sum(axis=1) + cost * sum(loss for _, loss in parts)
+        return slack, gradient, objective
 
     def _step(self, live: Ints, slack: Floats, gradient: Floats, cost: float) -> NDArray[np.bool_]:
         """Take one Newton step in each live problem; return which of them moved by more than rounding."""
-        solve = self._curvature.solve
-        step = np.stack([-solve(p, s > 0, cost, g) for p, s, g in zip(live, slack, gradient, strict=True)])
-        change = step @ self._rows.x.T
-        moved = np.zeros(len(live), dtype=bool)
-        for i, problem in enumerate(live):
-            w, p = self._weights[problem], step[i]
+        step = -self._curvature.solve(live, slack > 0.0, cost, gradient)
+        change = self._rows.values(step)
+
+        def search(i: int) -> bool:
+            problem, w, p = live[i], self._weights[live[i]], step[i]
             size = line_minimum(slack[i], self._signs[problem] * change[i], float(w @ p), float(p @ p), cost)
-            moved[i] = size * np.abs(p).max() > 1e-15 * np.abs(w).max()
+            moved = size * np.abs(p).max() > 1e-15 * np.abs(w).max()
             w += size * p
             self._values[problem] += size * change[i]
-        return moved
+            return bool(moved)
+
+        return np.array(self._rows.lanes.map(search, range(len(live))))
+
+
+def _gap(gradient: Floats) -> Floats:
+    """Return the duality gap at a point of each gradient."""
+    gap: Floats = 0.5 * (gradient**2).sum(axis=1)
+    return gap
