@@ -7,6 +7,7 @@ or blocks of rows meet a few times a step instead, and sleep while they wait.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,15 +20,30 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
+class _Place(threading.local):
+    """Where this thread is: within a lane, or not."""
+
+    in_lane = False
+
+    def enter(self) -> None:
+        self.in_lane = True
+
+
+_place = _Place()
+
+
 class Lanes:
-    """Threads that share a loop; with one there is no thread but the caller's."""
+    """Threads that share a loop; with one there is no thread but the caller's.
+
+    A loop within a loop is the lane's own: lanes that waited for a free one would wait for each other.
+    """
 
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self._pool = pool
 
     def map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> list[Found]:
         """Return the function's values in the items' order; what it raises is raised here."""
-        if self._pool is None:
+        if self._pool is None or _place.in_lane:
             return [function(item) for item in items]
         return list(self._pool.map(function, items))
 
@@ -40,7 +56,7 @@ def lanes(most: int) -> Iterator[Lanes]:
         if count <= 1:
             yield Lanes(None)
             return
-        with ThreadPoolExecutor(count, thread_name_prefix="lane") as pool:
+        with ThreadPoolExecutor(count, thread_name_prefix="lane", initializer=_place.enter) as pool:
             yield Lanes(pool)
 
 

@@ -72,10 +72,17 @@ class Rows:
     @cached_property
     def whole_gram(self) -> Floats:
         """XX', kept."""
-        return self.gram()
+        return self._gram()
 
-    def gram(self) -> Floats:
-        """Return XX', which is the caller's."""
+    def gram_of(self, active: Mask) -> Floats:
+        """Return XX' of some rows, which is the caller's; one of all rows that is not kept yet is made for it."""
+        if active.all() and "whole_gram" not in vars(self):
+            return self._gram()
+        index = np.flatnonzero(active)
+        part: Floats = self.whole_gram[np.ix_(index, index)]
+        return part
+
+    def _gram(self) -> Floats:
         gram = np.empty((self.count, self.count))
 
         def fill(block: slice) -> None:
@@ -121,11 +128,8 @@ class Curvature:
         return self._rows.has_gram or bool(active.sum() < self._rows.dim)
 
     def _factor(self, problem: int, active: Mask, cost: float) -> Floats:
-        if self._rows.has_gram and active.all():
-            matrix = self._rows.gram().T  # factorised in its place: with one that is kept there would be two
-        elif self._rows.has_gram:
-            index = np.flatnonzero(active)
-            matrix = self._rows.whole_gram[np.ix_(index, index)].T
+        if self._rows.has_gram:
+            matrix = self._rows.gram_of(active).T
         elif self._on_gram_side(active):
             part = self._rows.x[active]
             matrix = (part @ part.T).T

@@ -1,5 +1,8 @@
 """The solver's threads and the LAPACK routines that they call."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from svm_problems import solved
@@ -62,3 +65,30 @@ def test_what_is_not_positive_definite_or_not_in_order_is_refused():
         lapack.factorise(np.arange(4.0).reshape(2, 2))
     with pytest.raises(ValueError, match="C order"):
         lapack.add_products(1.0, np.ones((3, 2), order="F"), np.zeros((2, 2), order="F"))
+
+
+def test_lanes_within_a_lane_end():
+    # In a process of its own: threads that wait for each other could not be ended here.
+    script = """
+import numpy as np
+from medvlm_tui.engine import lanes
+lanes.blas_threads = lambda: 2
+with lanes.lanes(2) as shared:
+    print(shared.map(lambda i: shared.map(lambda j: i + j, range(3)), range(4)))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]"
+
+
+def test_a_class_that_begins_with_every_row_active_beside_others_that_do_not():
+    script = """
+import numpy as np
+from medvlm_tui.engine import lanes, svm
+lanes.blas_threads, svm.ONE_LANE = lambda: 2, 0
+rng = np.random.default_rng(0)
+features, codes = rng.normal(size=(60, 80)), np.arange(60) % 4
+start = (np.zeros((4, 80)), np.array([0.0, 0.0, -50.0, -50.0]))
+print(svm.solve_path(features, codes, 4, [0.1, 1.0], start=start).converged.all())
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "True"
