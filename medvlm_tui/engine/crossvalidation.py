@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medvlm_tui.core.params import PAPER_T_GRID
 from medvlm_tui.engine import metrics, svm
 from medvlm_tui.engine.classifier import Classifier, Scaler
+from medvlm_tui.engine.solver import Solver
 from medvlm_tui.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -72,17 +73,17 @@ def fit_fold(
     train: Ints,
     validation: Ints,
     grid: Sequence[float],
-    check: Callable[[], None],
+    solver: Solver,
     like: FoldFit | None = None,
 ) -> FoldFit:
-    """Fit on the rows `train` and score the rows `validation`; `check` is called between steps and may raise.
+    """Fit on the rows `train` and score the rows `validation`.
 
     `like` is a fold fitted before, whose solution for the smallest t saves a third of the steps.
     """
     scaler = Scaler.fit(problem.features[train].astype(np.float64))
     x, codes = scaler.apply(problem.features[train]), problem.codes[train]
     start = None if like is None else (like.path.coef[0], like.path.intercept[0])
-    path = svm.solve_path(x, codes, problem.n_classes, costs(grid, x.shape[1], len(train)), check, start)
+    path = solver.path(x, codes, problem.n_classes, costs(grid, x.shape[1], len(train)), start)
     wrong = [(_predict(x, path, i) != codes).mean() for i in range(len(grid))]
     held = scaler.apply(problem.features[validation])
     scores = np.stack([svm.decision_values(held, path.coef[i], path.intercept[i]) for i in range(len(grid))])

@@ -12,7 +12,7 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.params import DRAWS, SHOTS
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine import crossvalidation as cv
-from medvlm_tui.engine import metrics, svm
+from medvlm_tui.engine import metrics
 from medvlm_tui.engine.classifier import Classifier, Scaler
 from medvlm_tui.engine.probing import NO_GRID, Floats, Ints, Measured, Scores, Task, split_arrays, spreads
 
@@ -68,7 +68,7 @@ def _scores(task: Task, rows: Ints) -> Floats:
     scaler = Scaler.fit(task.problem.features[rows].astype(np.float64))
     x, codes = scaler.apply(task.problem.features[rows]), task.problem.codes[rows]
     cost = cv.costs([T], x.shape[1], len(rows))
-    path = svm.solve_path(x, codes, task.problem.n_classes, cost, task.check)
+    path = task.solver.path(x, codes, task.problem.n_classes, cost)
     return Classifier(scaler, path.coef[0], path.intercept[0]).scores(task.problem.features[task.division.hold_out])
 
 

@@ -78,7 +78,7 @@ def votes(
 def _votes(task: Task, queries: Ints, known: Ints, counts: Sequence[int]) -> Floats:
     features, codes = task.problem.features, task.problem.codes
     rows = (unit_rows(features[queries]), unit_rows(features[known]))
-    return votes(*rows, codes[known], task.problem.n_classes, counts, task.check)
+    return votes(*rows, codes[known], task.problem.n_classes, counts, task.solver.check)
 
 
 def _measured(

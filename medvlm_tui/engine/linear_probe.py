@@ -75,7 +75,7 @@ def _fit(task: Task) -> Generator[Event, None, Fitted]:
     for fold in range(task.params.split.folds):
         yield StepProgress(task.step_id, fold, total, unit="folds")
         rows = (task.division.training(fold), task.division.validation(fold))
-        folds.append(cv.fit_fold(task.problem, *rows, grid, task.check, folds[-1] if folds else None))
+        folds.append(cv.fit_fold(task.problem, *rows, grid, task.solver, folds[-1] if folds else None))
     yield StepProgress(task.step_id, total - 1, total, unit="folds")
     chosen = cv.choose_t(np.stack([fold.validation_macro_f1 for fold in folds], axis=1))
     final, converged = _final(task, grid[chosen], folds[-1].path, chosen)
@@ -91,7 +91,7 @@ def _tuned(task: Task, folds: list[cv.FoldFit]) -> tuple[float, float] | None:
     scores = []
     for number, fold in enumerate(folds):
         rows = (task.division.training(number), task.division.validation(number))
-        soft = cv.fit_fold(task.problem, *rows, cv.SOFT_T_GRID, task.check)
+        soft = cv.fit_fold(task.problem, *rows, cv.SOFT_T_GRID, task.solver)
         scores.append(np.concatenate([soft.validation_macro_f1, fold.validation_macro_f1]))
     table = np.stack(scores, axis=1)
     best = cv.choose_t(table)
@@ -104,7 +104,7 @@ def _final(task: Task, t: float, like: svm.SvmPath, chosen: int) -> tuple[Classi
     scaler = Scaler.fit(task.problem.features[rows].astype(np.float64))
     x, codes = scaler.apply(task.problem.features[rows]), task.problem.codes[rows]
     start = (like.coef[chosen], like.intercept[chosen])
-    path = svm.solve_path(x, codes, task.problem.n_classes, cv.costs([t], x.shape[1], len(rows)), task.check, start)
+    path = task.solver.path(x, codes, task.problem.n_classes, cv.costs([t], x.shape[1], len(rows)), start)
     return Classifier(scaler, path.coef[0], path.intercept[0]), bool(path.converged[0])
 
 

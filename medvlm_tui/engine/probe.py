@@ -13,9 +13,10 @@ from medvlm_tui.core.events import Event, Log, ResultReady
 from medvlm_tui.core.params import LINEAR_PROTOCOLS, ProbeParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.engine import crossvalidation as cv
-from medvlm_tui.engine import few_shot, knn, linear_probe, summaries
+from medvlm_tui.engine import devices, few_shot, knn, linear_probe, summaries
 from medvlm_tui.engine.division import divide, short_folds
 from medvlm_tui.engine.probing import Measure, Task
+from medvlm_tui.engine.solver import Solver
 from medvlm_tui.engine.step_inputs import Labelled, feature_table, probe_params
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
@@ -42,8 +43,11 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {note}")
     division = yield from divide(table, params, job, context)
     positive = _positive(labelled.classes, job.dataset.spec.positive)
-    task = Task(problem, division.rows, params, positive, labelled.classes, job.step.id, context.check)
+    solver = Solver(context.check, devices.choose(job.request.device).device)
+    task = Task(problem, division.rows, params, positive, labelled.classes, job.step.id, solver)
     measured = yield from _MEASURES[params.protocol](task)
+    if solver.note:
+        yield Log("warning", f"{job.step.model} on {job.step.dataset}: {solver.note}")
     record = {
         **_description(table, job, params, labelled.classes, positive),
         **division.record(),
@@ -55,8 +59,10 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
             *noted,
             *short_folds(division.rows, labelled.codes, labelled.classes),
             *measured.warnings,
+            *filter(None, [solver.note]),
         ],
-        "versions": versions("numpy", "scipy", "scikit-learn"),
+        "solved_on": sorted(solver.used),
+        "versions": versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
         "seconds": time.monotonic() - begun,
     }
     groups = {} if division.groups is None else {"group": division.groups}

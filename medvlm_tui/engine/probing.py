@@ -15,6 +15,7 @@ from medvlm_tui.engine import metrics
 from medvlm_tui.engine.calibration import Platt
 from medvlm_tui.engine.crossvalidation import Problem
 from medvlm_tui.engine.datasets.splits import Split
+from medvlm_tui.engine.solver import Solver
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,8 +34,7 @@ class Task:
     classes: tuple[str, ...]
     step_id: str
     """For progress events."""
-    check: Callable[[], None]
-    """Called between fits; may raise Cancelled."""
+    solver: Solver
 
     @property
     def truth(self) -> Ints:

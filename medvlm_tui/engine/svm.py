@@ -65,8 +65,7 @@ def solve_path(
     called between steps and may raise. `start` is the (k, d) weights and (k,) intercepts of a similar problem,
     such as another fold's; it changes the time, not the solution.
     """
-    if len(np.unique(codes)) < 2:
-        raise ValueError("an SVM needs at least two classes")
+    classes = problems_of(codes, n_classes)
     shape = (len(costs), n_classes)
     weights = np.zeros((*shape, features.shape[1] + 1))
     objective, gradient_norm = np.zeros(shape), np.zeros(shape)
@@ -75,12 +74,24 @@ def solve_path(
     small = features.size * n_classes < ONE_LANE
     with lanes(1 if small else n_classes) as shared:
         rows = Rows(features, shared)
-        for group in _groups(rows, n_classes):
+        for group in _groups(rows, classes):
             problems = _Problems(rows, codes, group, None if first is None else first[group])
             for index in order:
                 weights[index, group] = problems.minimise(costs[index], check)
                 objective[index, group], gradient_norm[index, group] = problems.certificate(costs[index])
-    if n_classes == 2:
+    return path_of(weights, objective, gradient_norm)
+
+
+def problems_of(codes: Ints, n_classes: int) -> Ints:
+    """Return the classes whose problems are solved: of two the second alone, the first being its mirror image."""
+    if len(np.unique(codes)) < 2:
+        raise ValueError("an SVM needs at least two classes")
+    return np.array([1]) if n_classes == 2 else np.arange(n_classes)
+
+
+def path_of(weights: Floats, objective: Floats, gradient_norm: Floats) -> SvmPath:
+    """Return the solutions of weights (T, k, d + 1) with their certificates (T, k), as far as `problems_of` solved."""
+    if weights.shape[1] == 2:
         weights[:, 0] = -weights[:, 1]
         objective[:, 0], gradient_norm[:, 0] = objective[:, 1], gradient_norm[:, 1]
     converged = np.all(0.5 * gradient_norm**2 <= PROMISE * objective, axis=1)
@@ -103,9 +114,8 @@ def certificate(features: Floats, codes: Ints, coef: Floats, intercept: Floats, 
     return objective, np.sqrt((gradient**2).sum(axis=1))
 
 
-def _groups(rows: Rows, n_classes: int) -> list[Ints]:
+def _groups(rows: Rows, classes: Ints) -> list[Ints]:
     """Return the classes in groups whose second moments together are no larger than the features."""
-    classes = np.array([1]) if n_classes == 2 else np.arange(n_classes)
     size = len(classes) if rows.has_gram else max(1, rows.count // rows.dim)
     return [classes[i : i + size] for i in range(0, len(classes), size)]
 

@@ -14,6 +14,7 @@ from sklearn.svm import LinearSVC
 from medvlm_tui.core.events import Log, StepProgress
 from medvlm_tui.core.params import PAPER_T_GRID, ProbeParams, SplitParams
 from medvlm_tui.engine import crossvalidation as cv
+from medvlm_tui.engine import devices, solver, svm_torch
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 CODES = {"a": 0, "b": 1, "c": 2}
@@ -184,6 +185,22 @@ def test_constant_columns_are_reported_before_the_svm_runs(overlapping):
     assert said
     assert said[0] < fits[0]
     assert any("1 of 8 features" in warning for warning in record["warnings"])
+
+
+def test_the_device_that_solved_is_in_the_record(overlapping, monkeypatch):
+    bench, _, _ = overlapping
+    record, arrays, _ = bench.run("probe", ProbeParams())
+    assert record["solved_on"] == ["cpu"]
+    assert "torch" not in record["versions"]
+    on_torch = svm_torch.solve_path
+    monkeypatch.setattr(svm_torch, "solve_path", lambda *given: on_torch(*given[:-1], "cpu"))
+    monkeypatch.setattr(solver, "WORTH_A_GPU", 0)
+    monkeypatch.setattr(devices, "choose", lambda _: devices.Device("cuda:0", "made", "fp32"))
+    again, others, _ = bench.run("probe", ProbeParams())
+    assert again["solved_on"] == ["cuda:0"]
+    assert "torch" in again["versions"]
+    assert again["metrics"]["accuracy"] == record["metrics"]["accuracy"]
+    np.testing.assert_allclose(others["scores_test"], arrays["scores_test"], atol=1e-4)
 
 
 def test_cancel_stops_between_fits(tmp_path):
