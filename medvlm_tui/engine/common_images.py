@@ -25,8 +25,8 @@ class Predicted:
     model: str
     folds: Ints
     """(F, n)"""
-    final: Ints
-    """(n,)"""
+    final: Ints | None
+    """(n,); None under `few_shot`, which fits no final classifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def _renumbered(probe: StoredResult, classes: Sequence[str]) -> Ints:
 
 def _predicted(model: str, probe: StoredResult, rows: Ints, classes: Sequence[str]) -> Predicted:
     number = _renumbered(probe, classes)
+    final = probe.arrays.get("final_predicted")
     return Predicted(
-        model, number[probe.arrays["predicted_test"][:, rows]], number[probe.arrays["final_predicted"][rows]]
+        model, number[probe.arrays["predicted_test"][:, rows]], None if final is None else number[final[rows]]
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import LINEAR_PROTOCOLS, ComparisonParams
+from medvlm_tui.core.params import ComparisonParams
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
@@ -22,8 +22,6 @@ GATHERING: Mapping[str, tuple[str, int]] = {
     "grid": ("maps", 1),
     "similarity": ("tables", 2),
 }
-# Protocols with one classifier a fold and a final one, which predict the same held-out images for every model.
-COMPARED = frozenset((*LINEAR_PROTOCOLS, "knn"))
 # A comparison of one cell says nothing.
 _FEWEST = 2
 
@@ -82,9 +80,9 @@ def without(step: Step, missed: Collection[str]) -> Step:
 
 def comparisons(probes: Iterable[Job], store: Store) -> Iterator[Job]:
     """Yield the jobs that compare models: on each dataset, then over all of them, for each protocol apart."""
-    compared = [job for job in probes if job.step.kind == "probe" and job.step.params["protocol"] in COMPARED]
-    for protocol in dict.fromkeys(job.step.params["protocol"] for job in compared):
-        same = [job for job in compared if job.step.params["protocol"] == protocol]
+    done = [job for job in probes if job.step.kind == "probe"]
+    for protocol in dict.fromkeys(job.step.params["protocol"] for job in done):
+        same = [job for job in done if job.step.params["protocol"] == protocol]
         for dataset in dict.fromkeys(job.step.dataset for job in same):
             here = [job for job in same if job.step.dataset == dataset]
             if len(here) >= _FEWEST:

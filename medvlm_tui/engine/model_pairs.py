@@ -1,8 +1,8 @@
 """Every two models on one dataset, and its groups of models: which differences are more than chance.
 
-McNemar's test asks the final classifiers, of which there is one a model; the paired bootstrap asks the printed
-scores, the mean over the folds' classifiers. Each family of p-values is all pairs of models of the dataset, adjusted
-by Holm.
+McNemar's test asks the final classifiers, of which there is one a model (none under `few_shot`); the paired bootstrap
+asks the printed scores, the mean over the folds' classifiers. Each family of p-values is all pairs of models of the
+dataset, adjusted by Holm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from medvlm_tui.engine.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparisons import Difference, McNemar, holm, mcnemar, paired_difference
 from medvlm_tui.engine.gathering import CellInput
 from medvlm_tui.engine.group_records import group_records
-from medvlm_tui.engine.statistics import CHUNK, resample_weights
+from medvlm_tui.engine.statistics import CHUNK, fold_shares, mean_over_folds, resample_weights
 from medvlm_tui.engine.step_inputs import params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
@@ -39,7 +39,7 @@ class Pair:
 
     a: str
     b: str
-    mcnemar: McNemar
+    mcnemar: McNemar | None
     differences: Mapping[str, Difference]
     """Metric -> a's score less b's."""
 
@@ -70,18 +70,20 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
 
 
-def scores_of(images: CommonImages, model: Predicted, weights: Floats) -> dict[str, Floats]:
+def scores_of(
+    images: CommonImages, model: Predicted, weights: Floats, shares: Floats | None = None
+) -> dict[str, Floats]:
     """Return metric -> (resamples,) means over the folds, each image counted as often as `weights` (resamples, n)."""
     k = len(images.classes)
     cell = images.codes * k + model.folds
-    totals: dict[str, Floats] = {}
+    found: dict[str, list[Floats]] = {}
     for fold in cell:
         hit = np.zeros((len(fold), k * k))
         hit[np.arange(len(fold)), fold] = 1
         counts = (weights @ hit).reshape(len(weights), k, k)
         for name, score in metrics.from_confusion(images.positive).items():
-            totals[name] = totals.get(name, 0.0) + score(counts) / len(cell)
-    return totals
+            found.setdefault(name, []).append(score(counts))
+    return {name: mean_over_folds(np.array(values), shares) for name, values in found.items()}
 
 
 def _draws(
@@ -93,9 +95,11 @@ def _draws(
     for start in range(0, params.resamples, CHUNK):
         yield StepProgress(job.step.id, start, params.resamples, unit="resamples")
         weights = resample_weights(images.codes, min(CHUNK, params.resamples - start), rng, images.groups)
+        # The draws of training images are every model's: what one resample leaves out, it leaves out for all.
+        shares = fold_shares(job.step.params["protocol"], len(weights), len(images.models[0].folds), rng)
         for model, found in zip(images.models, parts, strict=True):
             context.check()
-            found.append(scores_of(images, model, weights))
+            found.append(scores_of(images, model, weights, shares))
     return [{name: np.concatenate([part[name] for part in found]) for name in found[0]} for found in parts]
 
 
@@ -109,19 +113,22 @@ def _pair(
         )
         for name in draws[a]
     }
-    test = mcnemar(first.final == images.codes, second.final == images.codes)
+    test = None
+    if first.final is not None and second.final is not None:
+        test = mcnemar(first.final == images.codes, second.final == images.codes)
     return Pair(first.model, second.model, test, differences)
 
 
 def _records(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """Return the pairs as records, with the p-values of each family adjusted."""
-    adjusted = holm([pair.mcnemar.mid_p for pair in pairs])
+    tests = [pair.mcnemar for pair in pairs if pair.mcnemar is not None]
+    adjusted = holm([test.mid_p for test in tests])
     by_metric = {name: holm([pair.differences[name].p_value for pair in pairs]) for name in pairs[0].differences}
     return [
         {
             "a": pair.a,
             "b": pair.b,
-            "mcnemar": {**asdict(pair.mcnemar), "holm": adjusted[i]},
+            "mcnemar": None if pair.mcnemar is None else {**asdict(pair.mcnemar), "holm": adjusted[i]},
             "differences": {name: {**asdict(d), "holm": by_metric[name][i]} for name, d in pair.differences.items()},
         }
         for i, pair in enumerate(pairs)

@@ -1,6 +1,7 @@
 """How sure a score is: the stratified bootstrap interval of the mean over the folds, on the hold-out.
 
-Under `grouped` whole groups are drawn, since images of one group are no independent evidence.
+Under `grouped` whole groups are drawn, since images of one group are no independent evidence. Under `few_shot` the
+draws of training images are drawn again too: they differ by more than the folds of one training set do.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         context.check()
         yield StepProgress(job.step.id, start, params.resamples, unit="resamples")
         weights = resample_weights(codes, min(CHUNK, params.resamples - start), rng, groups)
-        for name, values in resampled_metrics(codes, weights, probe.arrays["scores_test"], _positive(probe)).items():
+        scores = probe.arrays["scores_test"]
+        shares = fold_shares(probe.record["protocol"], len(weights), len(scores), rng)
+        for name, values in resampled_metrics(codes, weights, scores, _positive(probe), shares).items():
             draws.setdefault(name, []).append(values)
     record = {
         "intervals": {name: interval(np.concatenate(values), params.confidence) for name, values in draws.items()},
@@ -79,6 +82,19 @@ def resample_weights(codes: Ints, resamples: int, rng: np.random.Generator, grou
     return weights
 
 
+def fold_shares(protocol: str, resamples: int, folds: int, rng: np.random.Generator) -> Floats | None:
+    """Return the share (resamples, F) of each draw of training images in a resample; None: each counts the same."""
+    if protocol != "few_shot":
+        return None
+    return rng.multinomial(folds, np.full(folds, 1 / folds), size=resamples) / folds
+
+
+def mean_over_folds(values: Floats, shares: Floats | None) -> Floats:
+    """Return the means (resamples,) of (F, resamples) values."""
+    means: Floats = values.mean(axis=0) if shares is None else (values * shares.T).sum(axis=0)
+    return means
+
+
 def _strata(codes: Ints, members: Ints) -> Ints:
     """Return the most frequent class (G,) of each group; a class with one group only joins the largest stratum.
 
@@ -91,14 +107,17 @@ def _strata(codes: Ints, members: Ints) -> Ints:
     return np.where(sizes[strata] == 1, int(sizes.argmax()), strata)
 
 
-def resampled_metrics(codes: Ints, weights: Floats, scores: Floats, positive: int | None) -> dict[str, Floats]:
+def resampled_metrics(
+    codes: Ints, weights: Floats, scores: Floats, positive: int | None, shares: Floats | None = None
+) -> dict[str, Floats]:
     """Return the mean over the folds of each metric, (resamples,), of decision values (F, n, k)."""
     folds, _, n_classes = scores.shape
     matrices = np.stack([_confusions(codes, weights, fold.argmax(axis=1), n_classes) for fold in scores])
-    values = {name: f(matrices).mean(axis=0) for name, f in metrics.from_confusion(positive).items()}
+    found = metrics.from_confusion(positive).items()
+    values = {name: mean_over_folds(score(matrices), shares) for name, score in found}
     areas = [area for area in (_mean_area(codes, weights, fold) for fold in scores) if area is not None]
     if len(areas) == folds:
-        values["auroc"] = np.mean(areas, axis=0)
+        values["auroc"] = mean_over_folds(np.array(areas), shares)
     return values
 
 

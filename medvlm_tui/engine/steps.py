@@ -46,7 +46,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "saliency": 1,
     "bias": 1,
     "bias_groups": 1,
-    "statistics": 2,
+    "statistics": 3,
     "pairs": 1,
     "ranking": 1,
     "check": 1,

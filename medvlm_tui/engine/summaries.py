@@ -68,7 +68,8 @@ def of_record(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "statistics":
         return {"accuracy": record["intervals"].get("accuracy")}
     if kind == "pairs":
-        apart = sum(pair["mcnemar"]["holm"] < record["alpha"] for pair in record["pairs"])
+        tests = [pair["mcnemar"] or pair["differences"]["accuracy"] for pair in record["pairs"]]
+        apart = sum(test["holm"] < record["alpha"] for test in tests)
         return {"pairs": len(record["pairs"]), "told_apart": apart}
     if kind == "ranking":
         ranks = record["rankings"]["accuracy"]["ranks"]

@@ -57,10 +57,11 @@ def _intervals(cell: Cell) -> Iterator[Row]:
 def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
     record, test = compared.record, pair["mcnemar"]
     ids = (pair["a"], pair["b"], compared.dataset, compared.view, compared.protocol)
-    gain = test["only_first"] - test["only_second"]
-    yield (
-        "mcnemar", *ids, "accuracy", gain, None, None, test["mid_p"], test["holm"], record["n"], None, None, None,
-    )  # fmt: skip
+    if test is not None:
+        gain = test["only_first"] - test["only_second"]
+        yield (
+            "mcnemar", *ids, "accuracy", gain, None, None, test["mid_p"], test["holm"], record["n"], None, None, None,
+        )  # fmt: skip
     made = (record["resamples"], record["confidence"], record["seed"])
     for metric, found in pair["differences"].items():
         yield (

@@ -60,9 +60,14 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
     lines = []
     known = [verdict for verdict in verdicts.values() if verdict is not None]
     if any(score.tied for score in _all_scores(entries)):
+        tests = (
+            "by the paired bootstrap of images and draws"
+            if known[0].protocol == "few_shot"
+            else "accuracy by McNemar's mid-p test of the final classifiers, F1 by the paired bootstrap"
+        )
         lines.append(
-            "=: not told apart from the best (accuracy by McNemar's mid-p test of the final classifiers, F1 by the "
-            f"paired bootstrap; Holm over all pairs of models of the dataset, level {known[0].alpha:g})."
+            f"=: not told apart from the best ({tests}; Holm over all pairs of models of the dataset, level "
+            f"{known[0].alpha:g})."
         )
     lacking = [dataset for dataset, verdict in verdicts.items() if verdict is None and _several(cells, dataset)]
     if lacking:

@@ -27,12 +27,13 @@ class Verdicts:
     def p_value(self, one: str, other: str, metric: str) -> float | None:
         """Return the p-value, adjusted over all pairs, that two models differ; None for an unknown pair or metric.
 
-        Accuracy is decided by McNemar's test, every other metric by the paired bootstrap.
+        Accuracy is decided by McNemar's test where there are final classifiers, all else by the paired bootstrap.
         """
         pair = self.pairs.get(frozenset((one, other)))
         if pair is None:
             return None
-        found = pair["mcnemar"] if metric == "accuracy" else pair["differences"].get(metric)
+        test = pair["mcnemar"] if metric == "accuracy" else None
+        found = test or pair["differences"].get(metric)
         return None if found is None else float(found["holm"])
 
     def tied(self, one: str, other: str, metric: str) -> bool:

@@ -22,6 +22,7 @@ from medvlm_tui.engine.gathering import comparisons, tables_of, without
 from medvlm_tui.engine.group_tests import group_test
 from medvlm_tui.engine.model_ranking import ranking_record
 from medvlm_tui.engine.rankings import rank_models, rank_pairs
+from medvlm_tui.engine.statistics import fold_shares, resample_weights, resampled_metrics
 from medvlm_tui.errors import MedvlmError
 
 MODELS = tuple(load_models()[name] for name in ("biomedclip", "conch", "clip_b16", "vgg16"))
@@ -208,3 +209,31 @@ def test_nearest_neighbours_are_compared_as_the_linear_protocols_are(tmp_path):
     assert job.step.id == "pairs:*:one:knn"
     assert record["pairs"][0]["mcnemar"]["holm"] < record["alpha"]
     context.store.close()
+
+
+def test_few_shots_are_compared_by_draws_of_images_and_of_training_sets(tmp_path):
+    context, jobs = probes(tmp_path, MODELS[:2], ("one", "two"), lambda m: (4.5, 0.2)[m], protocol="few_shot")
+    found = {job.step.id: done(job, context)[0] for job in comparisons(jobs, context.store)}
+    assert list(found) == ["pairs:*:one:few_shot", "pairs:*:two:few_shot", "ranking:*:*:few_shot"]
+    [pair] = found["pairs:*:one:few_shot"]["pairs"]
+    assert pair["mcnemar"] is None
+    means = [context.store.result(f"probe-{m}-0-few_shot").record["metrics"]["accuracy"]["mean"] for m in (0, 1)]
+    accuracy = pair["differences"]["accuracy"]
+    assert accuracy["value"] == pytest.approx(means[0] - means[1])
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert accuracy["holm"] < found["pairs:*:one:few_shot"]["alpha"]
+    context.store.close()
+
+
+def test_ten_draws_that_disagree_widen_the_interval():
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0, 1], 100)
+    right = np.linspace(0.55, 0.95, 10)[:, None] > rng.random(200)
+    scores = np.eye(2)[np.where(right, codes, 1 - codes)]
+    weights = resample_weights(codes, 4000, rng)
+    shares = fold_shares("few_shot", 4000, 10, rng)
+    assert fold_shares("paper", 4000, 10, rng) is None
+    plain, drawn = (resampled_metrics(codes, weights, scores, 1, s)["accuracy"] for s in (None, shares))
+    spread = right.mean(axis=1).std() / np.sqrt(10)
+    assert drawn.std() == pytest.approx(np.hypot(plain.std(), spread), rel=0.05)
+    assert drawn.mean() == pytest.approx(right.mean(), abs=0.005)

@@ -107,6 +107,16 @@ def test_accuracy_is_decided_by_mcnemar_and_f1_by_the_bootstrap() -> None:
     assert not known.tied("a", "a", "accuracy")
 
 
+def test_without_final_classifiers_the_bootstrap_decides_accuracy_and_the_table_says_so(cell: Cell) -> None:
+    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}, "macro_f1": {"holm": 0.01}}}
+    known = Verdicts.of({"protocol": "few_shot", "alpha": 0.05, "n": 9, "pairs": [pair]})
+    assert (known.tied("a", "b", "accuracy"), known.tied("a", "b", "macro_f1")) == (True, False)
+    cells = [replace(scored(cell, name, mean), protocol="few_shot") for name, mean in (("a", 0.9), ("b", 0.8))]
+    made = score_tables(cells, {("brain_mr", "few_shot"): known})[0]
+    assert any("by the paired bootstrap of images and draws" in note for note in made.notes)
+    assert not any("McNemar" in note for note in made.notes)
+
+
 def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:
     assert cell.model.published == "biomedclip"
     made = score_tables([scored(cell, "biomedclip", 0.90)], {})[0]
