@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +19,9 @@ from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.summaries import probe_scores
 
 _ALL_STAGES = ("extract", "probe", "project", "statistics", "separability", "saliency", "bias")
-# A result's kind -> the name of its key in a cell of `Survey`.
+# A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
 _KEY_NAMES: Mapping[str, str] = {
     "extract": "table",
-    "probe": "probe",
     "project": "project",
     "grid": "grid",
     "separability": "separability",
@@ -111,17 +110,15 @@ def _cell(
         return {**cell, "state": "data_missing"}
     if model.problem is not None:
         return {**cell, "state": "weights_missing"}
-    probes: dict[str, str] = {}
-    intervals: dict[str, str] = {}
-    for step in steps:
-        if step.have and step.kind in ("probe", "statistics"):
-            (probes if step.kind == "probe" else intervals)[str(step.params["protocol"])] = step.key
-        elif step.have:
+    made = [step for step in steps if step.have]
+    probes, intervals = _by_protocol(made, "probe"), _by_protocol(made, "statistics")
+    for step in made:
+        if step.kind in _KEY_NAMES:
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
     for kind in ("project", "grid", "similarity", "saliency", "bias"):
-        made = latest.of(kind, cell.get("table", ""))
-        if kind not in cell and made is not None and store.has_result(made):
-            cell[kind] = made
+        key = latest.of(kind, cell.get("table", ""))
+        if kind not in cell and key is not None and store.has_result(key):
+            cell[kind] = key
     maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
     if maps:
         cell["maps"] = maps
@@ -135,6 +132,10 @@ def _cell(
         cell |= {"state": "done", "probe": probes[first]}
         cell |= {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}
     return cell
+
+
+def _by_protocol(steps: Iterable[Step], kind: str) -> dict[str, str]:
+    return {str(step.params["protocol"]): step.key for step in steps if step.kind == kind}
 
 
 def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core import events
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.service.inline import Engine
 
 from .conftest import QUICK, Outcome, run_command
 
@@ -116,6 +119,23 @@ def test_another_seed_reuses_the_features_only(first: Outcome, folder: Path, arg
     assert again.code == 0, again.stderr
     by_kind = {event.kind: event.cached for event in again.of(events.ResultReady)}
     assert by_kind == {"extract": True, "probe": False}
+
+
+def test_the_home_screen_finds_the_study_again(first: Outcome, folder: Path) -> None:
+    engine = Engine(Workspace(folder / "ws"))
+    try:
+        shown = engine.survey(RunRequest(phantom_per_class=20, device="cpu"))
+        [cell] = [c for c in shown.cells if (c["model"], c["dataset"]) == ("efficientnet_lite0", "phantom")]
+        intervals = engine.store.result(cell["probes"]["paper"]["statistics"])
+    finally:
+        engine.close()
+    keys = {event.kind: event.key for event in first.of(events.ResultReady)}
+    assert cell["state"] == "done"
+    assert (cell["table"], cell["probe"], cell["saliency"]) == (keys["extract"], keys["probe"], keys["saliency"])
+    assert cell["probes"].keys() == {"paper"}
+    assert intervals is not None
+    low, high = intervals.record["intervals"]["accuracy"]
+    assert low <= cell["accuracy"] <= high
 
 
 def test_a_dry_run_says_what_is_had_and_runs_nothing(first: Outcome, folder: Path, arguments: list[str]) -> None:
