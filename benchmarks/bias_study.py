@@ -1,9 +1,11 @@
-"""Lesions and words on the phantom, real weights, five seeds: `python benchmarks/bias_study.py FOLDER [--seeds 0,1]`.
+"""Lesions and words on the phantom, real weights, five seeds: `python benchmarks/bias_study.py FOLDER [--study large]`.
 
 Without correlation between words and classes: does the map's mass lie inside the lesion? With words that follow the
 class in training: does the mass move into the word's box, and does accuracy collapse when the words are reversed?
 What is made, and what counts as yes, stands in this file and was fixed before the first run; docs/bias.md has what
-came out. Everything is an ordinary run below FOLDER: a stopped study goes on where it was.
+came out. The large study came after the small one, whose maps were too noisy to tell whether the mass moves: more
+images, more masks, larger words, and the same thresholds, fixed before its first run too. Everything is an ordinary
+run below FOLDER: a stopped study goes on where it was.
 """
 
 from __future__ import annotations
@@ -27,13 +29,21 @@ from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.saliency_quality import boxes_mask, interval, mass_inside
 
 SEEDS = (0, 1, 2, 3, 4)
-LESION_IMAGES = 2  # correctly classified hold-out images of each class with a lesion, the first by name
 LESION_CLASSES = ("smooth", "spiculated")
-REQUEST = RunRequest(
+SMALL = RunRequest(
     ("efficientnet_lite0",), ("phantom",), stages=("extract", "probe"), phantom_per_class=40, device="cpu",
     rise_masks=128, rise_estimator="reduced", bias_words=("BREAST", "AXILLA", "LEFT"), bias_controls=(),
     bias_train=20, bias_test=8, bias_masks=128, bias_images=1,
 )  # fmt: skip
+STUDIES = {
+    "small": SMALL,
+    "large": replace(
+        SMALL, phantom_per_class=90, rise_masks=512, bias_size=0.12, bias_train=60, bias_test=18, bias_masks=512,
+        bias_images=2,
+    ),
+}  # fmt: skip
+# Correctly classified hold-out images of each class with a lesion, the first by name.
+LESION_IMAGES = {"small": 2, "large": 4}
 # What counts as yes. Gains are differences an image; their 95 % bootstrap interval is over the images of all seeds.
 LESION_SEEDS_ABOVE_CHANCE = 4  # of five: seeds whose mean mass inside the lesion exceeds the lesion's area
 COLLAPSE = 0.30  # accuracy lost from matching to reversed words at full correlation, in every seed
@@ -63,6 +73,7 @@ def line(folder: Path, request: RunRequest, stages: str, images: str) -> list[st
         "--rise-images", images, "--bias-words", ",".join(request.bias_words), "--bias-controls", "",
         "--bias-train", str(request.bias_train), "--bias-test", str(request.bias_test),
         "--bias-masks", str(request.bias_masks), "--bias-images", str(request.bias_images),
+        "--bias-size", str(request.bias_size),
     ]  # fmt: skip
 
 
@@ -79,24 +90,24 @@ def results(folder: Path, request: RunRequest) -> dict[str, tuple[Step, StoredRe
     return named
 
 
-def chosen_images(probe: StoredResult) -> list[str]:
-    """Return the lesion images to explain: correctly classified, the first of each class by name."""
+def chosen_images(probe: StoredResult, most: int) -> list[str]:
+    """Return the lesion images to explain: correctly classified, the first `most` of each class by name."""
     classes, arrays = probe.record["classes"], probe.arrays
     rows = arrays["hold_out"]
     right = rows[arrays["final_predicted"] == arrays["labels"][rows]]
     chosen: list[str] = []
     for name in LESION_CLASSES:
         of_class = sorted(probe.record["ids"][row] for row in right if classes[arrays["labels"][row]] == name)
-        chosen += of_class[:LESION_IMAGES]
+        chosen += of_class[:most]
     return chosen
 
 
-def study(folder: Path, seeds: Sequence[int]) -> Iterator[Outcome]:
+def study(folder: Path, name: str, seeds: Sequence[int]) -> Iterator[Outcome]:
     """Yield each seed's outcome."""
     for seed in seeds:
-        request = replace(REQUEST, seed=seed)
+        request = replace(STUDIES[name], seed=seed)
         subprocess.run(line(folder, request, "extract,probe", "1"), check=True)
-        images = chosen_images(results(folder, request)["probe"][1])
+        images = chosen_images(results(folder, request)["probe"][1], LESION_IMAGES[name])
         subprocess.run(line(folder, request, "saliency,bias", ",".join(images)), check=True)
         request = replace(request, stages=("extract", "probe", "saliency", "bias"), rise_images=",".join(images))
         yield outcome(seed, results(folder, request))
@@ -140,10 +151,11 @@ def main() -> None:
     """Run the seeds and print what came out as JSON."""
     options = argparse.ArgumentParser()
     options.add_argument("folder", type=Path)
+    options.add_argument("--study", choices=STUDIES, default="small")
     options.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     chosen = options.parse_args()
     found = []
-    for one in study(chosen.folder.absolute(), [int(seed) for seed in chosen.seeds.split(",")]):
+    for one in study(chosen.folder.absolute(), chosen.study, [int(seed) for seed in chosen.seeds.split(",")]):
         found.append(one)
         print(one, flush=True)
     print(json.dumps(verdict(found)))
