@@ -1,0 +1,103 @@
+"""Does the map lie in the lesion, on every BUSI image with one: `python benchmarks/busi_lesions.py FOLDER --busi DIR`.
+
+Only held-out images are explained, so hold-outs of 40 % are drawn, seed after seed, until each image with a lesion has
+been held out; it is explained once, under the first such seed, by the classifier of that seed (efficientnet_lite0,
+1,024 reduced masks, the predicted class). Everything is an ordinary run below FOLDER: a stopped study goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bias_study import results
+
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.store import StoredResult
+from medvlm_tui.engine.saliency_quality import interval
+
+LESION_CLASSES = ("benign", "malignant")
+MOST_SEEDS = 40
+REQUEST = RunRequest(
+    ("efficientnet_lite0",), ("busi",), stages=("extract", "probe"), device="cpu", hold_out=0.4,
+    rise_masks=1024, rise_estimator="reduced",
+)  # fmt: skip
+
+
+def run(folder: Path, request: RunRequest) -> dict[str, StoredResult]:
+    """Do a request through the front door; return kind -> result."""
+    line = [
+        sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", *request.models,
+        "--datasets", *request.datasets, "--data", f"busi={request.data['busi']}", "--device", request.device,
+        "--seed", str(request.seed), "--hold-out", str(request.hold_out), "--stages", ",".join(request.stages),
+        "--rise-masks", str(request.rise_masks), "--rise-estimator", request.rise_estimator,
+        "--rise-images", request.rise_images,
+    ]  # fmt: skip
+    subprocess.run(line, check=True)
+    return {kind: result for kind, (_, result) in results(folder, request).items()}
+
+
+def lesions(probe: StoredResult, rows: Sequence[int]) -> set[str]:
+    """Return those of a probe's images that have a lesion."""
+    classes, labels = probe.record["classes"], probe.arrays["labels"]
+    return {probe.record["ids"][row] for row in rows if classes[labels[row]] in LESION_CLASSES}
+
+
+def explained(folder: Path, base: RunRequest) -> Iterator[Mapping[str, Any]]:
+    """Yield every image's item of the saliency record, with the seed that held it out."""
+    done: set[str] = set()
+    for seed in range(MOST_SEEDS):
+        request = replace(base, seed=seed)
+        probe = run(folder, request)["probe"]
+        everything = lesions(probe, range(len(probe.record["ids"])))
+        now = lesions(probe, probe.arrays["hold_out"]) - done
+        done |= now
+        if now:
+            chosen = replace(request, stages=(*request.stages, "saliency"), rise_images=",".join(sorted(now)))
+            yield from ({**item, "seed": seed} for item in run(folder, chosen)["saliency"].record["items"])
+        if done == everything:
+            return
+
+
+def summary(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means over images with their intervals."""
+    quality = [item["quality"] for item in items]
+    values = {
+        "pointing": [float(q["pointing"]) for q in quality],
+        "mass_lesion": [q["mass_lesion"] for q in quality],
+        "area_lesion": [q["area_lesion"] for q in quality],
+        "mass_less_area": [q["mass_lesion"] - q["area_lesion"] for q in quality],
+    }
+    return {name: interval(np.array(found)) for name, found in values.items()}
+
+
+def main() -> None:
+    """Explain all images; print one line of JSON an image, and the means: all, each class, right ones, wrong ones."""
+    options = argparse.ArgumentParser()
+    options.add_argument("folder", type=Path)
+    options.add_argument("--busi", required=True, help="BUSI's folder")
+    chosen = options.parse_args()
+    items = []
+    for item in explained(chosen.folder.absolute(), replace(REQUEST, data={"busi": chosen.busi})):
+        items.append(item)
+        names = ("seed", "image", "label", "predicted", "relative_error")
+        print(json.dumps({**{name: item[name] for name in names}, **item["quality"]}), flush=True)
+    parts = {
+        "all": items,
+        **{name: [i for i in items if i["label"] == name] for name in LESION_CLASSES},
+        "right": [i for i in items if i["label"] == i["predicted"]],
+        "wrong": [i for i in items if i["label"] != i["predicted"]],
+    }
+    print(json.dumps({name: summary(part) for name, part in parts.items() if part}))
+
+
+if __name__ == "__main__":
+    main()
