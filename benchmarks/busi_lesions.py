@@ -27,7 +27,7 @@ from medvlm_tui.engine.saliency_quality import interval
 LESION_CLASSES = ("benign", "malignant")
 MOST_SEEDS = 40
 REQUEST = RunRequest(
-    ("efficientnet_lite0",), ("busi",), stages=("extract", "probe"), device="cpu", hold_out=0.4,
+    ("efficientnet_lite0",), ("breast_us",), stages=("extract", "probe"), device="cpu", hold_out=0.4,
     rise_masks=1024, rise_estimator="reduced",
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ def run(folder: Path, request: RunRequest) -> dict[str, StoredResult]:
     """Do a request through the front door; return kind -> result."""
     line = [
         sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", *request.models,
-        "--datasets", *request.datasets, "--data", f"busi={request.data['busi']}", "--device", request.device,
+        "--datasets", *request.datasets, "--data", f"breast_us={request.data['breast_us']}", "--device", request.device,
         "--seed", str(request.seed), "--hold-out", str(request.hold_out), "--stages", ",".join(request.stages),
         "--rise-masks", str(request.rise_masks), "--rise-estimator", request.rise_estimator,
         "--rise-images", request.rise_images,
@@ -86,7 +86,7 @@ def main() -> None:
     options.add_argument("--busi", required=True, help="BUSI's folder")
     chosen = options.parse_args()
     items = []
-    for item in explained(chosen.folder.absolute(), replace(REQUEST, data={"busi": chosen.busi})):
+    for item in explained(chosen.folder.absolute(), replace(REQUEST, data={"breast_us": chosen.busi})):
         items.append(item)
         names = ("seed", "image", "label", "predicted", "relative_error")
         print(json.dumps({**{name: item[name] for name in names}, **item["quality"]}), flush=True)
