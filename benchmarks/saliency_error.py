@@ -75,12 +75,14 @@ def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]
                 yield job, StepContext(store, lambda: False)
 
 
+def drawn_images(job: Job, context: StepContext) -> tuple[str, ...]:
+    """Return the images to explain, drawn with one seed: each series of masks has a seed of its own."""
+    return tuple(sample.id for sample in prepare(job, context, PLAIN).samples[:IMAGES])
+
+
 def series(job: Job, context: StepContext, params: SaliencyParams, until: float) -> list[Series]:
     """Score what is missing until the clock says `until`; return what there is of each image."""
     images = prepare(job, context, params)
-    keep = slice(0, IMAGES)
-    images.masking.pixels, images.masking.hidden = images.masking.pixels[keep], images.masking.hidden[keep]
-    images = replace(images, samples=images.samples[keep], scores=images.scores[keep], maps_of=images.maps_of[keep])
     stored = stored_scores(job, context, params, images)
     parts, shape = [], (IMAGES, CHUNK, len(images.classes))
     for chunk in range(params.masks // CHUNK):
@@ -115,7 +117,9 @@ def equal_error(
     """Return the share of masks, the errors behind it, and how many masks the reference has, of those asked for."""
     table, reference_masks, reference = [], [], replace(REFERENCE, masks=asked)
     for job, context in jobs(folder, request_of(brain)):
-        sets = [series(job, context, params, until) for params in (PLAIN, REDUCED, reference)]
+        images = drawn_images(job, context)
+        asked_for = [replace(params, images=images) for params in (PLAIN, REDUCED, reference)]
+        sets = [series(job, context, params, until) for params in asked_for]
         for plain, reduced, independent in zip(*sets, strict=True):
             reference_masks.append(len(independent.scores))
             if len(plain.scores) == PLAIN.masks and len(independent.scores) >= PLAIN.masks:
