@@ -200,6 +200,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_twice_is_a_failed_step_and_the_rest_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, "--stages", "extract,saliency,report", "--rise-masks", "100000")
     lines = []

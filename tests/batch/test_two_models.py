@@ -16,6 +16,7 @@ from medvlm_tui.report.map_drawing import MICROBES
 
 from .conftest import run_command
 
+pytestmark = pytest.mark.slow
 PER_CLASS = 6
 OWN = """
 [models.small_net]

@@ -49,7 +49,13 @@ def test_an_encoder_that_does_not_read_is_not(run_lab):
     assert found["accuracy_reversed", "1"]["value"] == pytest.approx(found["accuracy_matching", "1"]["value"])
 
 
-@pytest.mark.parametrize("share", [0.15, 0.6, 0.97], ids=["features", "maps", "the last map"])
+KILLED_AT = {"features": 0.15, "maps": 0.6, "the last map": 0.97}
+
+
+@pytest.mark.parametrize(
+    "share",
+    [pytest.param(at, id=where, marks=[pytest.mark.slow] * (where != "maps")) for where, at in KILLED_AT.items()],
+)
 def test_a_killed_lab_goes_on_from_what_it_kept(tmp_path, monkeypatch, share):
     encoder = StubEncoder(True)
     monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)

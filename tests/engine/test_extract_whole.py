@@ -285,6 +285,7 @@ def test_cancel_is_heard_while_images_are_decoded(dataset, weights, tmp_path) ->
         run(job_of(dataset, weights), tmp_path / "store", cancelled=lambda: True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_worker_that_dies_is_started_again_once_and_then_the_step_fails(dataset, weights, tmp_path) -> None:
     worker = Worker(tmp_path / "store", tmp_path / "worker.log")
@@ -317,6 +318,7 @@ def test_a_worker_that_dies_is_started_again_once_and_then_the_step_fails(datase
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_no_process_stays_when_the_one_that_keeps_the_plan_is_killed_in_a_step(dataset, weights, tmp_path) -> None:
     received, said = os.pipe()

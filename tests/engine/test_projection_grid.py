@@ -131,6 +131,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_process_dies_with_its_parent_in_the_middle_of_a_layout(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
