@@ -152,6 +152,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         type(error).__name__ == "OutOfMemoryError"
         or "out of memory" in str(error).lower()
         or "can't allocate memory" in str(error)
+        or "_ALLOC_FAILED" in str(error)  # of cuBLAS and cuSOLVER
     )
 
 

@@ -49,7 +49,12 @@ def test_default_batch_sizes_shrink_with_the_image():
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("HIP out of memory. Tried to allocate")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("HIP out of memory. Tried to allocate"),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`"),
+    ],
 )
 def test_back_off_keeps_order_and_remembers_the_size(error):
     released = []
