@@ -24,6 +24,8 @@ TENSOR = "features"
 DAMAGED = ".damaged"
 """Suffix under which a damaged file is kept until a scrub removes it."""
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# safetensors writes beside its target and renames, so that a kill leaves its own temporary file behind.
+_SAFETENSORS_TEMPORARY = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
 
 class SealedTables:
@@ -123,7 +125,7 @@ class SealedTables:
     def damages(self) -> Iterator[Damage]:
         """Read every byte of every table and say what is not as sealed."""
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
-            if path.name.endswith((TEMPORARY, DAMAGED)):
+            if _is_leftover(path.name):
                 continue
             if path.suffix not in (".json", ".safetensors") or not _KEY.fullmatch(path.stem):
                 yield Damage(f"sealed/{path.name}", "a file that the store never writes")
@@ -152,7 +154,7 @@ class SealedTables:
         return sorted(
             path
             for path in self._folder.iterdir()
-            if path.name.endswith((TEMPORARY, DAMAGED))
+            if _is_leftover(path.name)
             or (path.suffix == ".safetensors" and not self.manifest_path(path.stem).exists())
         )
 
@@ -218,3 +220,8 @@ def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.floa
     if header[TENSOR]["dtype"] != "F32" or end - begin != 4 * int(np.prod(shape)):
         raise CorruptEntryError(f"{path.name} is not the tensor its manifest describes")
     return np.memmap(path, dtype=np.float32, mode="r", offset=8 + length + begin, shape=shape)
+
+
+def _is_leftover(name: str) -> bool:
+    """Say whether a file is half written or set aside: no table, and no damage either."""
+    return name.endswith((TEMPORARY, DAMAGED)) or _SAFETENSORS_TEMPORARY.fullmatch(name) is not None
