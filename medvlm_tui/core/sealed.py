@@ -154,8 +154,7 @@ class SealedTables:
         return sorted(
             path
             for path in self._folder.iterdir()
-            if _is_leftover(path.name)
-            or (path.suffix == ".safetensors" and not self.manifest_path(path.stem).exists())
+            if _is_leftover(path.name) or (path.suffix == ".safetensors" and not self.manifest_path(path.stem).exists())
         )
 
     def tensor_path(self, key: str) -> Path:
