@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.text_boxes import blank, find_text, inpaint, mask_border
@@ -57,3 +58,19 @@ def test_border_is_black_and_the_middle_kept():
     assert not masked[:24].any()
     assert not masked[:, -32:].any()
     np.testing.assert_array_equal(masked[24:-24, 32:-32], np.asarray(image)[24:-24, 32:-32])
+
+
+@pytest.mark.parametrize("box", [(20, 25, 40, 33), (0, 0, 12, 8), (50, 40, 64, 48)])
+def test_inpainting_is_the_relaxation_of_the_whole_picture(box):
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64), dtype=np.uint8)
+    hole = np.zeros(pixels.shape, dtype=bool)
+    margin = 2  # of a box, for what blurs around the letters
+    hole[max(box[1] - margin, 0) : box[3] + margin, max(box[0] - margin, 0) : box[2] + margin] = True
+    near = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    wanted = pixels[near[0], near[1]].astype(np.float64)
+    for _ in range(200):
+        edge = np.pad(wanted, 1, mode="edge")
+        mean = (edge[:-2, 1:-1] + edge[2:, 1:-1] + edge[1:-1, :-2] + edge[1:-1, 2:]) / 4
+        wanted[hole] = mean[hole]
+    filled = np.array(inpaint(Image.fromarray(pixels), [box]))[..., 0]
+    np.testing.assert_allclose(filled, wanted, atol=0.5 + 1e-6)
