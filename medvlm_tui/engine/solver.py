@@ -42,6 +42,8 @@ class Solver:
         """Solve as `svm.solve_path` does."""
         if self.device != "cpu" and features.size * n_classes >= WORTH_A_GPU:
             # torch is seconds to import, and no part of a probe on the CPU.
+            import torch
+
             from medvlm_tui.engine import svm_torch
 
             try:
@@ -53,5 +55,7 @@ class Solver:
             else:
                 self.used.add(self.device)
                 return found
+            finally:
+                torch.cuda.empty_cache()  # other processes want the GPU too
         self.used.add("cpu")
         return svm.solve_path(features, codes, n_classes, costs, self.check, start)

@@ -26,22 +26,6 @@ def solve_path(
     device: str,
 ) -> SvmPath:
     """Solve as `svm.solve_path` does; raises torch.OutOfMemoryError when the device's memory is too small."""
-    try:
-        return _solve_path(features, codes, n_classes, costs, check, start, torch.device(device))
-    finally:
-        if device.startswith("cuda"):
-            torch.cuda.empty_cache()  # other processes want the GPU too
-
-
-def _solve_path(
-    features: Floats,
-    codes: Ints,
-    n_classes: int,
-    costs: Sequence[float],
-    check: Callable[[], None],
-    start: tuple[Floats, Floats] | None,
-    device: torch.device,
-) -> SvmPath:
     classes = problems_of(codes, n_classes)
     weights = np.zeros((len(costs), n_classes, features.shape[1] + 1))
     objective, gradient_norm = np.zeros((2, len(costs), n_classes))
@@ -57,7 +41,7 @@ def _solve_path(
 class _Problems:
     """The problems of all classes on one device."""
 
-    def __init__(self, features: Floats, signs: Floats, start: Floats | None, device: torch.device) -> None:
+    def __init__(self, features: Floats, signs: Floats, start: Floats | None, device: str) -> None:
         self._x = torch.ones((len(features), features.shape[1] + 1), dtype=torch.float64, device=device)
         self._x[:, :-1] = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64))
         self._signs = torch.from_numpy(signs).to(device)

@@ -121,7 +121,7 @@ def inpaint(image: Image.Image, boxes: Iterable[Box]) -> Image.Image:
     filled[hole] = filled[near[0][hole], near[1][hole]]
     kernel = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]]) / 4.0
     # A pixel reads its four neighbours only: what lies further off than the hole's own ring takes no part.
-    [part] = ndimage.find_objects(ndimage.binary_dilation(hole, iterations=1).astype(np.uint8))
+    [part] = ndimage.find_objects(ndimage.binary_dilation(hole).astype(np.uint8))
     inside, moving = hole[part], filled[part]
     for _ in range(200):
         for channel in range(3):

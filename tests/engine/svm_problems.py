@@ -166,3 +166,15 @@ def gap(x, y, coef, intercept, cost):
     pulled = z.T @ (alpha * y)
     dual = alpha.sum() - 0.5 * pulled @ pulled - alpha @ alpha / (4 * cost)
     return (primal - dual) / primal, primal
+
+
+def check_optimum(x, codes, costs, path):
+    """Hold a solution to a duality gap that is computed here, and its certificate to that gap."""
+    assert path.converged.all()
+    for i, cost in enumerate(costs):
+        for c in range(path.coef.shape[1]):
+            y = np.where(codes == c, 1.0, -1.0)
+            found, primal = gap(x, y, path.coef[i, c], path.intercept[i, c], cost)
+            assert -1e-9 < found < 1e-6, (GRID[i], c)
+            assert path.objective[i, c] == pytest.approx(primal, rel=1e-9)
+            assert 0.5 * path.gradient_norm[i, c] ** 2 / primal == pytest.approx(found, abs=1e-7)

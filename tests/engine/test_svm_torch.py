@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from svm_problems import GRID, PROBLEMS, REAL, gap, solved
+from svm_problems import PROBLEMS, REAL, check_optimum, solved
 
 from medvlm_tui.engine import solver, svm, svm_torch
 from medvlm_tui.engine.newton import line_minimum
@@ -20,14 +20,9 @@ def on_torch(x, codes, costs, start=None, check=lambda: None):
 def test_the_same_optimum(name):
     x, codes, costs, path = solved(name)
     found = on_torch(x, codes, costs)
-    assert found.converged.all()
+    check_optimum(x, codes, costs, found)
     np.testing.assert_allclose(found.objective, path.objective, rtol=2e-6)
-    for i, cost in enumerate(costs):
-        for c in range(found.coef.shape[1]):
-            y = np.where(codes == c, 1.0, -1.0)
-            rest, primal = gap(x, y, found.coef[i, c], found.intercept[i, c], cost)
-            assert -1e-9 < rest < 1e-6, (GRID[i], c)
-            assert found.objective[i, c] == pytest.approx(primal, rel=1e-9)
+    for i in range(len(costs)):
         ours, theirs = (svm.decision_values(x, p.coef[i], p.intercept[i]) for p in (path, found))
         ordered = np.sort(ours, axis=1)
         clear = ordered[:, -1] - ordered[:, -2] > 1e-5
