@@ -12,20 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import run
 
+from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store import Store, StoredResult
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.core.store import StoredResult
 from medvlm_tui.engine.saliency_quality import boxes_mask, interval, mass_inside
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -64,32 +61,6 @@ class Outcome:
     removal_mass: Mapping[str, float]
 
 
-def line(folder: Path, request: RunRequest, stages: str, images: str) -> list[str]:
-    """Return the command of one run of the study."""
-    return [
-        sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", "efficientnet_lite0",
-        "--datasets", "phantom", "--phantom-per-class", str(request.phantom_per_class), "--seed", str(request.seed),
-        "--device", "cpu", "--stages", stages, "--rise-masks", str(request.rise_masks), "--rise-estimator", "reduced",
-        "--rise-images", images, "--bias-words", ",".join(request.bias_words), "--bias-controls", "",
-        "--bias-train", str(request.bias_train), "--bias-test", str(request.bias_test),
-        "--bias-masks", str(request.bias_masks), "--bias-images", str(request.bias_images),
-        "--bias-size", str(request.bias_size),
-    ]  # fmt: skip
-
-
-def results(folder: Path, request: RunRequest) -> dict[str, tuple[Step, StoredResult]]:
-    """Return kind -> (step, result) of what the store has for a request."""
-    workspace = Workspace(folder)
-    with Store(workspace.store, read_only=True) as store:
-        plan = lay_out(request, workspace, store, "").plan
-        found = {step.kind: (step, store.result(step.key)) for step in plan.steps if step.kind != "extract"}
-        table = store.tables.read(next(step.key for step in plan.steps if step.kind == "extract"))
-    named = {kind: (step, result) for kind, (step, result) in found.items() if result is not None}
-    if "probe" in named and table is not None:
-        named["probe"][1].record["ids"] = list(table.ids)
-    return named
-
-
 def chosen_images(probe: StoredResult, most: int) -> list[str]:
     """Return the lesion images to explain: correctly classified, the first `most` of each class by name."""
     classes, arrays = probe.record["classes"], probe.arrays
@@ -106,16 +77,14 @@ def study(folder: Path, name: str, seeds: Sequence[int]) -> Iterator[Outcome]:
     """Yield each seed's outcome."""
     for seed in seeds:
         request = replace(STUDIES[name], seed=seed)
-        subprocess.run(line(folder, request, "extract,probe", "1"), check=True)
-        images = chosen_images(results(folder, request)["probe"][1], LESION_IMAGES[name])
-        subprocess.run(line(folder, request, "saliency,bias", ",".join(images)), check=True)
-        request = replace(request, stages=("extract", "probe", "saliency", "bias"), rise_images=",".join(images))
-        yield outcome(seed, results(folder, request))
+        images = chosen_images(run(folder, request)["probe"], LESION_IMAGES[name])
+        request = replace(request, stages=(*request.stages, "saliency", "bias"), rise_images=join_list(images))
+        yield outcome(seed, run(folder, request))
 
 
-def outcome(seed: int, found: Mapping[str, tuple[Step, StoredResult]]) -> Outcome:
+def outcome(seed: int, found: Mapping[str, StoredResult]) -> Outcome:
     """Read one seed's numbers from its results."""
-    probe, saliency, bias = (found[kind][1] for kind in ("probe", "saliency", "bias"))
+    probe, saliency, bias = (found[kind] for kind in ("probe", "saliency", "bias"))
     lesions = [(i["quality"]["mass_lesion"], i["quality"]["area_lesion"]) for i in saliency.record["items"]]
     words = []
     for maps, box in zip(bias.arrays["maps"], bias.arrays["map_boxes"], strict=True):

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bias_study import results
+from runs import run
 
+from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import StoredResult
 from medvlm_tui.engine.saliency_quality import interval
@@ -30,19 +29,6 @@ REQUEST = RunRequest(
     ("efficientnet_lite0",), ("breast_us",), stages=("extract", "probe"), device="cpu", hold_out=0.4,
     rise_masks=1024, rise_estimator="reduced",
 )  # fmt: skip
-
-
-def run(folder: Path, request: RunRequest) -> dict[str, StoredResult]:
-    """Do a request through the front door; return kind -> result."""
-    line = [
-        sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", *request.models,
-        "--datasets", *request.datasets, "--data", f"breast_us={request.data['breast_us']}", "--device", request.device,
-        "--seed", str(request.seed), "--hold-out", str(request.hold_out), "--stages", ",".join(request.stages),
-        "--rise-masks", str(request.rise_masks), "--rise-estimator", request.rise_estimator,
-        "--rise-images", request.rise_images,
-    ]  # fmt: skip
-    subprocess.run(line, check=True)
-    return {kind: result for kind, (_, result) in results(folder, request).items()}
 
 
 def lesions(probe: StoredResult, rows: Sequence[int]) -> set[str]:
@@ -61,7 +47,7 @@ def explained(folder: Path, base: RunRequest) -> Iterator[Mapping[str, Any]]:
         now = lesions(probe, probe.arrays["hold_out"]) - done
         done |= now
         if now:
-            chosen = replace(request, stages=(*request.stages, "saliency"), rise_images=",".join(sorted(now)))
+            chosen = replace(request, stages=(*request.stages, "saliency"), rise_images=join_list(sorted(now)))
             yield from ({**item, "seed": seed} for item in run(folder, chosen)["saliency"].record["items"])
         if done == everything:
             return

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from runs import do
 
 from medvlm_tui.core.params import RunRequest, SaliencyParams
 from medvlm_tui.core.store import Store
@@ -62,10 +61,7 @@ def request_of(brain: str) -> RunRequest:
 def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]:
     """Yield the saliency job of each dataset, after its features and probe were made."""
     if not (folder / "ready").exists():
-        line = [sys.executable, "-m", "medvlm_tui", "--workspace", str(folder), "--batch", "--models", MODEL]
-        line += ["--datasets", ",".join(DATASETS), "--data", f"brain_mr={request.data['brain_mr']}"]
-        line += ["--phantom-per-class", str(request.phantom_per_class), "--stages", "extract,probe", "--device", "cpu"]
-        subprocess.run(line, check=True)
+        do(folder, replace(request, stages=("extract", "probe")))
         (folder / "ready").touch()
     workspace = Workspace(folder)
     with Store(workspace.store) as store:

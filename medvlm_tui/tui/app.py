@@ -204,7 +204,7 @@ class MedvlmApp(App[int]):
 
     def action_copy_command(self) -> None:
         """Copy the command line that does what was last run or is chosen."""
-        from medvlm_tui.tui.command_line import command_line
+        from medvlm_tui.core.command_line import command_line
 
         request = self.board.request or run_request(
             self.request, tuple(sorted(self.selection.run_models())), tuple(sorted(self.selection.run_datasets()))

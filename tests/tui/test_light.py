@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.tui.command_line import command_line
 from medvlm_tui.tui.selection import Selection, run_request
 from medvlm_tui.tui.widgets.matrix import two_lines
 from medvlm_tui.tui.widgets.meter import clock, sparkline
@@ -117,27 +116,6 @@ def test_a_run_of_the_screens_has_every_stage_and_few_masks() -> None:
     assert request.stages == ("extract", "probe", "project", "saliency", "statistics", "report")
     assert request.rise_masks == 64
     assert request.seed == 4
-
-
-def test_the_command_line_is_the_parsers_own(tmp_path: Path) -> None:
-    import shlex
-
-    from medvlm_tui.cli import batch_parser
-
-    request = RunRequest(
-        models=("a", "b"),
-        datasets=("x y",),
-        data={"x y": "/p q"},
-        stages=("extract",),
-        seed=5,
-        umap_neighbors=(5, 15),
-        strict=True,
-    )
-    words = shlex.split(command_line(request, tmp_path))
-    options = batch_parser().parse_args(words[1:])
-    assert options.seed == 5
-    assert options.strict is True
-    assert words[0] == "medvlm-tui"
 
 
 def test_marking_a_cell_marks_both_sides() -> None:

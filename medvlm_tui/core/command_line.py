@@ -1,4 +1,4 @@
-"""The `--batch` line that does what a screen shows."""
+"""The `--batch` line of a request: what a screen copies, and how a study starts its runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from pathlib import Path
 from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
 
-# Fields whose flag is not simply their name with hyphens, or that take no flag of their own.
-_NAMED = {"models", "datasets", "stages", "data", "weights", "protocols", "demo", "phantom_per_class"}
+# Fields whose flag is not simply their name with hyphens; what --demo stands for is in the other fields.
+_NAMED = {"models", "datasets", "stages", "data", "weights", "protocols", "demo"}
 
 
 def command_line(request: RunRequest, workspace: Path) -> str:
-    """Return one shell line, safe to paste whatever names it holds; options at their defaults are left out."""
-    words = ["medvlm-tui", "--batch", "--workspace", str(workspace)]
+    """Return one shell line, safe to paste whatever names it holds."""
+    return shlex.join(["medvlm-tui", *batch_options(request, workspace)])
+
+
+def batch_options(request: RunRequest, workspace: Path) -> list[str]:
+    """Return the words after the program's name; options at their defaults are left out."""
+    words = ["--batch", "--workspace", str(workspace)]
     for name, value in (("models", request.models), ("datasets", request.datasets), ("stages", request.stages)):
         if value:
             words += [f"--{name}", join_list(value)]
@@ -23,11 +28,10 @@ def command_line(request: RunRequest, workspace: Path) -> str:
     words += [word for item in request.weights.items() for word in ("--weights", "=".join(item))]
     if request.protocols != ("paper",):
         words += [word for protocol in request.protocols for word in ("--protocol", protocol)]
-    words += _options(request)
-    return shlex.join(words)
+    return words + _plain_options(request)
 
 
-def _options(request: RunRequest) -> list[str]:
+def _plain_options(request: RunRequest) -> list[str]:
     """Return the flags of every other field that differs from its default."""
     default = RunRequest()
     words: list[str] = []
