@@ -182,8 +182,7 @@ class Survey(Event):
     warnings. `cells`: model, dataset, state (one of STATES), and where a result exists accuracy, std (fractions),
     t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has
     key and numbers of every protocol with a result, every metric's [mean, std], and `statistics`, the key of its
-    intervals; `pairs` and `rankings` list the
-    keys of comparisons with other models.
+    intervals; `pairs`, `rankings` and `bias_groups` list the keys of comparisons with other models.
     """
 
     models: tuple[Mapping[str, Any], ...] = ()

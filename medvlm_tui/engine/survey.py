@@ -140,6 +140,6 @@ def _by_protocol(steps: Iterable[Step], kind: str) -> dict[str, str]:
 
 def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:
     """Return the keys of the comparisons of models in which a table took part, the newest last."""
-    kinds = {"pairs": "pairs", "rankings": "ranking"}
+    kinds = {"pairs": "pairs", "rankings": "ranking", "bias_groups": "bias_groups"}
     found = {name: [key for key in latest.every(kind, table) if store.has_result(key)] for name, kind in kinds.items()}
     return {name: keys for name, keys in found.items() if keys}

@@ -69,6 +69,20 @@ def model_bias(model: str, name: str, group: str, record: Mapping[str, Any]) -> 
     return ModelBias(model, name, group, values)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupGap:
+    """Medical models less general ones in one measure."""
+
+    what: str
+    """The measure and its condition, safe to show."""
+    difference: float
+    p_value: float
+    """Of the permutation test in which models are exchanged."""
+    inside: int
+    outside: int
+    datasets: int
+
+
 SORTS = ("shift", "over control", "flips", "decodability", "catalog")
 
 
@@ -85,6 +99,25 @@ def _strength(one: ModelBias, sort: str) -> float:
     else:
         known = one.get({"shift": "shift", "flips": "flip_rate"}[sort], "text")
     return known.value if known is not None else float("-inf")
+
+
+# What a sort ranks by -> the measure of the lab; of several conditions the least telling one is shown.
+_MEASURES = {"shift": "shift", "over control": "shift_over_control", "flips": "flip_rate"}
+
+
+def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
+    """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing."""
+    measure = _MEASURES.get(sort, "decodability")
+    tests = [test for test in record["groups"] if (test["trait"], test["measure"]) == ("medical", measure)]
+    if measure in ("shift", "flip_rate"):  # of the word; those of the controls are not what the table shows
+        tests = [test for test in tests if test["condition"] == "text"]
+    if not tests:
+        return None
+    test = max(tests, key=lambda one: float(one["p_value"]))
+    return GroupGap(
+        f"{measure.replace('_', ' ')} {clean(str(test['condition']))}", float(test["difference"]),
+        float(test["p_value"]), int(test["inside"]), int(test["outside"]), int(test["datasets"]),
+    )  # fmt: skip
 
 
 def flips(found: StoredResult, kind: str) -> list[Flip]:

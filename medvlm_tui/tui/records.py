@@ -97,6 +97,8 @@ class Cell:
     """Keys of the comparisons with other models on this dataset, the newest last."""
     rankings: tuple[str, ...] = ()
     """Keys of the rankings over datasets in which this cell takes part, the newest last."""
+    bias_groups: tuple[str, ...] = ()
+    """Keys of the comparisons of groups of models by the bias lab, the newest last."""
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
@@ -159,6 +161,7 @@ def cell(record: Record) -> Cell:
         probes={str(name): reading(str(one.get("key", "")), one) for name, one in (record.get("probes") or {}).items()},
         pairs=tuple(map(str, record.get("pairs") or ())),
         rankings=tuple(map(str, record.get("rankings") or ())),
+        bias_groups=tuple(map(str, record.get("bias_groups") or ())),
         maps=tuple(map(str, record.get("maps") or ())),
         note=_text(record, "hint"),
     )

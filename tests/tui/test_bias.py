@@ -39,6 +39,12 @@ def fill_lab(workspace: Path, key: str, shift: float) -> None:
             measure("shift", "text", shift), measure("shift", "box", shift / 2),
             measure("shift_over_control", "box", shift / 2, 0.0), measure("flip_rate", "text", 0.25),
             measure("decodability", "BREAST/AXILLA", 0.875, 0.5),
+            *(
+                measure(f"accuracy_{words}", level, value)
+                for level, values in {"0": (0.7, 0.6, 0.5), "1": (0.9, 0.4, 0.1)}.items()
+                for words, value in zip(("random", "matching", "reversed"), values, strict=True)
+            ),
+            measure("mass_text", "0.5", 0.3, 0.02),
         ],
     }  # fmt: skip
     with Store(workspace / "store") as store:
@@ -55,11 +61,29 @@ def fill_lab(workspace: Path, key: str, shift: float) -> None:
         )
 
 
+def fill_groups(workspace: Path) -> None:
+    """Two comparisons: the larger one is to be shown; the control that says least is to be named."""
+    test = {"trait": "medical", "difference": 0.031, "inside": 3, "outside": 5, "datasets": 1}
+    groups = [
+        {**test, "measure": "shift", "condition": "text", "p_value": 0.4},
+        {**test, "measure": "shift", "condition": "box", "p_value": 0.9},
+        {**test, "measure": "shift_over_control", "condition": "box", "p_value": 0.01},
+        {**test, "measure": "shift_over_control", "condition": "lines", "p_value": 0.2, "datasets": 2},
+        {**test, "trait": "pmc_15m", "measure": "flip_rate", "condition": "text", "p_value": 0.6},
+    ]
+    with Store(workspace / "store") as store:
+        store.put_result("groups-1", {}, {"models": ["a", "b"], "groups": []})
+        store.put_result("groups-2", {}, {"models": ["a", "b", "c"], "groups": groups})
+
+
 def with_labs():
     said = survey(done=True)
     keys = {MODEL: "lab-1", OTHER: "lab-2"}
+    compared = {MODEL: ["groups-2"], OTHER: ["groups-2", "groups-1"]}
     cells = [
-        {**cell, "bias": keys[cell["model"]]} if cell["dataset"] == DATASET and cell["model"] in keys else cell
+        {**cell, "bias": keys[cell["model"]], "bias_groups": compared[cell["model"]]}
+        if cell["dataset"] == DATASET and cell["model"] in keys
+        else cell
         for cell in said.cells
     ]
     return replace(said, cells=tuple(cells))
@@ -70,6 +94,7 @@ def lab_app(make_app, tmp_path: Path):
     fill_store(tmp_path)
     fill_lab(tmp_path, "lab-1", 0.2)
     fill_lab(tmp_path, "lab-2", 0.4)
+    fill_groups(tmp_path)
     app, client = make_app(done=True)
     app.pictures = Pictures()
     return app, client
@@ -100,8 +125,41 @@ async def test_models_are_ranked_and_the_word_is_seen(lab_app, size) -> None:
         assert "shift 0.030, same class" in await until(pilot, "with box")
         await pilot.press("s")
         assert "by over control" in seen(app)
-        if size[0] > 100:
-            assert "[0.865, 0.885]   chance 0.5" in screen
+        if size[0] < 100:  # the measures are shown instead of the rest
+            assert "[0.865, 0.885]" not in screen
+            await pilot.press("tab")
+            screen = await until(pilot, "ResNet50: value")
+            assert "with text" not in screen
+        assert "[0.865, 0.885]  chance 0.5" in screen
+        if size[0] < 100:
+            await pilot.press("tab")
+            await until(pilot, "by over control")
+
+
+async def test_accuracy_by_correlation_is_a_table(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        lines = (await until(pilot, "with text")).splitlines()
+        head = next(i for i, line in enumerate(lines) if "accuracy, trained on words" in line)
+        assert lines[head].split()[-4:-1] == ["matching", "random", "reversed"]
+        assert "0 % follow the class    0.60 [0.59, 0.61]  0.70 [0.69, 0.71]  0.50 [0.49, 0.51]" in lines[head + 1]
+        assert "100 % follow the class    0.40 [0.39, 0.41]  0.90 [0.89, 0.91]  0.10 [0.09, 0.11]" in lines[head + 2]
+        assert "50 %" in lines[head + 3]
+        assert "chance 0.02" in lines[head + 3]
+
+
+async def test_medical_and_general_models_are_compared_under_the_table(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "shift text: medical 3 less general 5 +0.031, permutation p 0.4")
+        await pilot.press("s")
+        await until(
+            pilot, "shift over control lines: medical 3 less general 5 over 2 datasets +0.031, permutation p 0.2"
+        )
+        await pilot.press("s")
+        assert "permutation" not in await until(pilot, "by flips")
 
 
 async def test_the_flipped_images_are_listed_and_shown(lab_app) -> None:

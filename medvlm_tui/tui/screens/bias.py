@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -16,10 +17,10 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
-from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, model_bias, ranked
+from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, group_gap, model_bias, ranked
 from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.states import GREY
-from medvlm_tui.tui.widgets import biastable
+from medvlm_tui.tui.widgets import biasdetail, biastable
 from medvlm_tui.tui.widgets.picture import Picture
 from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 
@@ -43,6 +44,7 @@ class BiasScreen(PlaceScreen):
         Binding("less_than_sign,comma", "dataset(-1)", "dataset", key_display="< >"),
         Binding("greater_than_sign,full_stop", "dataset(1)", "next dataset", show=False),
         Binding("s", "sort", "sort"),
+        Binding("tab", "pane", "measures"),
         Binding("e", "edit", "edit words, run"),
         Binding("escape", "app.back", "back"),
     ]
@@ -54,6 +56,8 @@ class BiasScreen(PlaceScreen):
         self.models: list[ModelBias] = []
         self.dataset = ""
         self.sort = SORTS[0]
+        self.groups: Mapping[str, Any] | None = None
+        """The comparison of groups of models with this dataset in it that has the most models."""
         self.index = 0
         self.kind = 0
 
@@ -65,7 +69,7 @@ class BiasScreen(PlaceScreen):
                 yield Picture("with", widget_id="with")
             with Container(id="numbers"):
                 yield Rows("Models", widget_id="ranking")
-                yield Picture("", widget_id="measures", centred=False)
+                yield Rows("", widget_id="measures")
 
     def on_mount(self) -> None:
         """The pictures take no keys."""
@@ -91,7 +95,7 @@ class BiasScreen(PlaceScreen):
     def _say(self, words: str) -> None:
         self.query_one("#without", Picture).say(Text(words, style=GREY))
         self.query_one("#with", Picture).say(Text())
-        self.query_one("#measures", Picture).say(Text())
+        self.query_one("#measures", Rows).set_rows([])
         self.query_one("#ranking", Rows).set_rows([plain(Text("nothing measured", style=GREY))])
 
     @work(exclusive=True, group="load")
@@ -99,14 +103,18 @@ class BiasScreen(PlaceScreen):
         """Read the dataset's results."""
         board, dataset = self.medvlm.board, self.dataset
         found: dict[str, StoredResult] = {}
+        cells = [cell for cell in board.with_result("bias") if cell.dataset == dataset]
+        compared = dict.fromkeys(cell.bias_groups[-1] for cell in cells if cell.bias_groups)
         try:
-            for cell in board.with_result("bias"):
-                if cell.dataset == dataset and (one := await self.medvlm.results.result(cell.keys["bias"])) is not None:
+            for cell in cells:
+                if (one := await self.medvlm.results.result(cell.keys["bias"])) is not None:
                     found[cell.model] = one
+            groups = [record for key in compared if (record := await self.medvlm.results.record(key)) is not None]
         except MedvlmError as error:
             self._say(f"{clean(error.message)}\n{clean(error.hint)}")
             return
         self.found = found
+        self.groups = max(groups, key=lambda record: len(record["models"]), default=None)
         self.models = [
             model_bias(model, board.model_name(model), board.models[model].group if model in board.models else "",
                        one.record)
@@ -120,20 +128,22 @@ class BiasScreen(PlaceScreen):
         table.header = Row("", partial(biastable.header, pairs))
         table.note = "M medical  S modality-specific  G general"
         table.set_title(f"{self.medvlm.board.dataset_name(self.dataset)}, by {self.sort}")
-        table.set_rows(biastable.rows(ranked(self.models, self.sort), pairs), keep=table.row)
+        gap = None if self.groups is None else group_gap(self.groups, self.sort)
+        lines = biastable.rows(ranked(self.models, self.sort), pairs) + biastable.gap_rows(gap)
+        table.set_rows(lines, keep=table.row)
         self._moved()
 
     @on(Rows.Moved, "#ranking")
     def _moved(self) -> None:
         model = self.query_one("#ranking", Rows).row
         one = next((one for one in self.models if one.model == model), None)
-        panel = self.query_one("#measures", Picture)
+        panel = self.query_one("#measures", Rows)
         if one is None:
-            panel.say(Text())
+            panel.set_rows([])
             return
         self.medvlm.selection.model, self.medvlm.selection.dataset = model, self.dataset
-        panel.set_title(one.name, "value and 95 % interval over images")
-        panel.show_drawing(lambda width, height, depth: Text("\n").join(biastable.detail(one)[:height]))
+        panel.set_title(f"{one.name}: value and 95 % interval over images")
+        panel.set_rows(biasdetail.detail(one))
         self._draw_pictures()
 
     def _draw_pictures(self) -> None:
@@ -172,6 +182,12 @@ class BiasScreen(PlaceScreen):
         if self.dataset in there:
             self.dataset = there[(there.index(self.dataset) + step) % len(there)]
             self.load()
+
+    def action_pane(self) -> None:
+        """Go to the measures and back; on a narrow terminal one of the two is shown."""
+        measures = not self.has_class("-measures")
+        self.set_class(measures, "-measures")
+        self.set_focus(self.query_one("#measures" if measures else "#ranking"))
 
     def action_sort(self) -> None:
         """Rank by the next measure."""

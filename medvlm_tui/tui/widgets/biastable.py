@@ -7,9 +7,9 @@ from functools import partial
 
 from rich.text import Text
 
-from medvlm_tui.tui.bias_data import ModelBias, Value
+from medvlm_tui.tui.bias_data import GroupGap, ModelBias, Value
 from medvlm_tui.tui.states import GREY
-from medvlm_tui.tui.widgets.rows import Row
+from medvlm_tui.tui.widgets.rows import Row, plain
 
 # Letters of the groups, for a column of one cell.
 GROUP_LETTERS = {"Medical": "M", "Modality-specific": "S", "General": "G"}
@@ -56,15 +56,10 @@ def _initials(pair: str) -> str:
     return "/".join(word[:4] for word in pair.split("/"))[:9]
 
 
-def detail(one: ModelBias) -> list[Text]:
-    """Return every measure of one model with its interval, a line each."""
-    lines = []
-    for (measure, condition), value in one.values.items():
-        chance = f"   chance {value.chance:g}" if value.chance is not None else ""
-        lines.append(
-            Text.assemble(
-                (f"{measure.replace('_', ' ')} ", GREY), f"{condition}  ", (f"{value.value:.3f}", "bold"),
-                (f"  [{value.low:.3f}, {value.high:.3f}]{chance}", GREY), no_wrap=True, overflow="ellipsis",
-            )
-        )  # fmt: skip
-    return lines
+def gap_rows(gap: GroupGap | None) -> list[Row]:
+    """Return what stands under the ranking: medical models less general ones, and whether chance would do it."""
+    if gap is None:
+        return []
+    sets = f" over {gap.datasets} datasets" if gap.datasets > 1 else ""
+    said = f"{gap.what}: medical {gap.inside} less general {gap.outside}{sets} {gap.difference:+.3f}"
+    return [plain(Text()), plain(Text(f"{said}, permutation p {gap.p_value:.3g}", style=GREY))]
