@@ -2,7 +2,7 @@
 
 SciPy's own wrappers hold the lock while they compute, so that the classes of a probe, one a thread, would wait for
 each other. Here the same routines are called through the addresses that `scipy.linalg.cython_blas` and
-`cython_lapack` publish; a ctypes call gives the lock back.
+`cython_lapack` publish; a ctypes call gives the lock back. Matrices may be empty, which LAPACK takes for an error.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def add_products(sign: float, rows: Floats, total: Floats) -> None:
 def factorise(matrix: Floats) -> Floats:
     """Return the Cholesky factor of a positive definite matrix, in its place; LinAlgError where it is not."""
     _check(matrix, matrix.shape[0])
+    if not len(matrix):
+        return matrix
     size, info = ctypes.byref(ctypes.c_int(len(matrix))), ctypes.c_int(0)
     _dpotrf(_LOWER, size, matrix.ctypes.data, size, ctypes.byref(info))
     if info.value:
@@ -58,6 +60,8 @@ def solve(factor: Floats, right: Floats) -> Floats:
     """Return the solution of the factorised system for one right-hand side."""
     _check(factor, len(right))
     found = np.array(right, dtype=np.float64)
+    if not len(found):
+        return found
     size, one, info = ctypes.byref(ctypes.c_int(len(found))), ctypes.c_int(1), ctypes.c_int(0)
     _dpotrs(
         _LOWER,

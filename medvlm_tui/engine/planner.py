@@ -126,6 +126,7 @@ def lay_out(
         layout.add_comparison(dataset)
     if "statistics" in layout.stages:
         layout.add_comparisons()
+    layout.add_bias_comparison()
     if "report" in request.stages:
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
@@ -277,6 +278,9 @@ class _Layout:
         for job in list(comparisons(self.jobs.values(), self.store)):
             self.steps.append(job.step)
             self.jobs[job.step.id] = job
+
+    def add_bias_comparison(self) -> None:
+        """Add the step that compares groups of models by the lab, where several models are in it."""
         labs = bias_comparison(self.jobs.values(), self.store)
         if labs is not None:
             self.steps.append(labs.step)

@@ -1,4 +1,4 @@
-"""Two models on the microbes of a made HiCervix, through the command line: similarity, figures 3 and 4."""
+"""Two models on the microbes of a made HiCervix, through the command line: what compares them, figures 3 and 4."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.report.map_drawing import MICROBES
+from medvlm_tui.service.inline import Engine
+from medvlm_tui.tui.bias_data import group_gap
 
 from .conftest import run_command
 
 pytestmark = pytest.mark.slow
-PER_CLASS = 6
+PER_CLASS = 8
 OWN = """
 [models.small_net]
 name = "Small net"
@@ -33,7 +37,7 @@ licence = "none"
 
 
 def make_hicervix(root: Path) -> None:
-    """Six noisy discs a microbe, of a colour and size of its own, and six normal images that the view leaves out."""
+    """Noisy discs of a colour and size of its own for each microbe, and normal images that the view leaves out."""
     rng, lines = np.random.default_rng(0), ["image_name,class_name,class_id,level_1,level_2,level_3"]
     (root / "train").mkdir(parents=True)
     across, down = np.meshgrid(np.arange(48), np.arange(48))
@@ -65,8 +69,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_command(
         [
             "--batch", "--models", "efficientnet_lite0,small_net", "--datasets", "hicervix",
-            "--data", f"hicervix={folder / 'hicervix'}", "--label", "microbe", "--stages", "project,similarity,report",
-            "--umap-neighbors", "5,10", "--workspace", folder / "ws", "--out", folder / "out",
+            "--data", f"hicervix={folder / 'hicervix'}", "--label", "microbe",
+            "--stages", "project,similarity,bias,report", "--umap-neighbors", "5,10",
+            "--bias-train", "4", "--bias-test", "2", "--bias-controls", "box", "--bias-masks", "0",
+            "--workspace", folder / "ws", "--out", folder / "out",
         ],
         folder,
     )  # fmt: skip
@@ -93,3 +99,28 @@ def test_both_models_are_in_the_figure(out: Path, figure: str) -> None:
     assert {point["model"] for point in points} == {"efficientnet_lite0", "small_net"}
     assert {point["label"] for point in points} == set(MICROBES)
     assert len(points) == 2 * 5 * PER_CLASS
+
+
+def test_medical_and_general_models_are_compared_by_the_lab_and_the_screens_find_it(out: Path) -> None:
+    medical = [row for row in rows(out / "bias_groups.csv") if row["trait"] == "medical"]
+    [shift] = [row for row in medical if (row["measure"], row["condition"]) == ("shift", "text")]
+    of_word = {
+        row["model"]: float(row["value"])
+        for row in rows(out / "bias.csv")
+        if (row["measure"], row["condition"]) == ("shift", "text")
+    }
+    assert of_word.keys() == {"efficientnet_lite0", "small_net"}
+    assert float(shift["difference"]) == pytest.approx(of_word["small_net"] - of_word["efficientnet_lite0"])
+    assert (shift["inside"], shift["outside"], shift["p_value"]) == ("1", "1", "1.0")  # two models decide nothing
+    engine = Engine(Workspace(out.parent / "ws"))
+    try:
+        data = {"hicervix": str(out.parent / "hicervix")}
+        shown = engine.survey(RunRequest(data=data, label="microbe", device="cpu"))
+        keys = {cell["model"]: cell["bias_groups"] for cell in shown.cells if "bias_groups" in cell}
+        [key] = keys["efficientnet_lite0"]  # small_net is known to the run's own settings alone
+        record = engine.store.record(key)
+    finally:
+        engine.close()
+    assert record is not None
+    assert record["models"] == ["efficientnet_lite0", "small_net"]
+    assert group_gap(record, "shift").difference == pytest.approx(float(shift["difference"]))

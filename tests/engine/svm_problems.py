@@ -178,3 +178,8 @@ def check_optimum(x, codes, costs, path):
             assert -1e-9 < found < 1e-6, (GRID[i], c)
             assert path.objective[i, c] == pytest.approx(primal, rel=1e-9)
             assert 0.5 * path.gradient_norm[i, c] ** 2 / primal == pytest.approx(found, abs=1e-7)
+
+
+def beyond_the_margin(path):
+    """A start from which no row of separable classes has slack: the solution far too long."""
+    return 1e4 * path.coef[-1], 1e4 * path.intercept[-1]

@@ -58,6 +58,11 @@ def test_products_factor_and_solution_are_those_of_numpy():
     np.testing.assert_allclose(found, np.linalg.solve(whole, right), atol=1e-12)
 
 
+def test_nothing_is_factorised_and_solved():
+    nothing = np.zeros((0, 0), order="F")
+    assert lapack.solve(lapack.factorise(nothing), np.zeros(0)).shape == (0,)
+
+
 def test_what_is_not_positive_definite_or_not_in_order_is_refused():
     with pytest.raises(np.linalg.LinAlgError, match="row 2"):
         lapack.factorise(np.asfortranarray(np.diag([1.0, -1.0])))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
-from svm_problems import GRID, PROBLEMS, REAL, check_optimum, solved
+from svm_problems import GRID, PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 
 from medvlm_tui.engine import svm
 
@@ -39,6 +39,16 @@ def test_a_start_from_elsewhere_changes_nothing():
     start = (rng.normal(size=path.coef[0].shape), rng.normal(size=path.intercept[0].shape))
     again = svm.solve_path(x, codes, 3, costs, start=start)
     np.testing.assert_allclose(again.coef, path.coef, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["separable", "separable, d below N"])
+def test_a_start_that_leaves_no_row_any_slack(name):
+    x, codes, costs, path = solved(name)
+    start = beyond_the_margin(path)
+    signs = np.where(codes[:, None] == np.arange(len(start[0])), 1.0, -1.0)
+    assert (signs * svm.decision_values(x, *start) > 1.0).all()
+    again = svm.solve_path(x, codes, int(codes.max()) + 1, costs, start=start)
+    check_optimum(x, codes, costs, again)
 
 
 def test_costs_in_any_order():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from svm_problems import PROBLEMS, REAL, check_optimum, solved
+from svm_problems import PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 
 from medvlm_tui.engine import solver, svm, svm_torch
 from medvlm_tui.engine.newton import line_minimum
@@ -42,6 +42,12 @@ def test_a_start_from_elsewhere_changes_nothing_and_costs_come_in_any_order():
     start = (rng.normal(size=path.coef[0].shape), rng.normal(size=path.intercept[0].shape))
     again = on_torch(x, codes, costs[::-1], start)
     np.testing.assert_allclose(again.coef[::-1], path.coef, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["separable", "separable, d below N"])
+def test_a_start_that_leaves_no_row_any_slack(name):
+    x, codes, costs, path = solved(name)
+    check_optimum(x, codes, costs, on_torch(x, codes, costs, beyond_the_margin(path)))
 
 
 def test_line_searches_are_those_of_one_problem():
