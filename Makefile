@@ -31,8 +31,9 @@ demo: $(STAMP)
 	@echo "The files of the demo are in medvlm-demo/. Open the screens on the same results with:"
 	@echo "  $(BIN)/medvlm-tui --workspace medvlm-demo/workspace"
 
+# A file's tests share what they set up; two processes use what one leaves idle, more than four cost memory.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,16 +56,17 @@ async def test_another_user_is_turned_away_even_where_the_modes_let_him_in(
 
 
 def test_a_directory_that_others_can_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loose = tmp_path / "run"
-    loose.mkdir(mode=0o755)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(loose))
-    assert loose not in address.socket_path(tmp_path).parents
-    loose.chmod(0o700)
-    own = address.socket_path(tmp_path)
-    assert own.parent == loose / "medvlm-tui"
-    own.parent.chmod(0o770)
-    with pytest.raises(StoreError, match="only you can enter"):
-        address.socket_path(tmp_path)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has 108 bytes at most
+        loose = Path(short)
+        loose.chmod(0o755)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        assert loose not in address.socket_path(tmp_path).parents
+        loose.chmod(0o700)
+        own = address.socket_path(tmp_path)
+        assert own.parent == loose / "medvlm-tui"
+        own.parent.chmod(0o770)
+        with pytest.raises(StoreError, match="only you can enter"):
+            address.socket_path(tmp_path)
 
 
 def test_a_long_runtime_directory_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
