@@ -175,7 +175,7 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="classes to explain in each image, * for all (the predicted)",
     )
-    parser.add_argument("--rise-fill", choices=FILLS, help="what a masked pixel becomes (mean)")
+    parser.add_argument("--rise-fill", choices=FILLS, help="what a masked pixel becomes, in the lab too (mean)")
     parser.add_argument(
         "--rise-stop-error",
         type=float,

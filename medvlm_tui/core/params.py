@@ -143,6 +143,8 @@ class BiasParams:
     """Reduced masks for each explained image; 0 leaves the maps out."""
     rise_images: int = 2
     """Explained images a class."""
+    rise_fill: Fill = "mean"
+    """What a masked pixel of these images becomes."""
     seed: int = 0
 
 
@@ -270,6 +272,7 @@ class RunRequest:
             test_per_class=self.bias_test,
             rise_masks=self.bias_masks,
             rise_images=self.bias_images,
+            rise_fill=self.rise_fill,
             seed=self.seed,
         )
 

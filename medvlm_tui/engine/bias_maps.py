@@ -21,7 +21,7 @@ from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.overlay import draw_overlay
 from medvlm_tui.engine.rise import estimate
 from medvlm_tui.engine.saliency_quality import boxes_mask, mass_inside
-from medvlm_tui.engine.saliency_scores import Masking
+from medvlm_tui.engine.saliency_scores import Masking, hidden_pixels
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +129,8 @@ def _maps(
     moved = pixels[None].to(lab.encoder.device)
     both = Stack(models)
     stream = MaskStream(7, 0.5, lab.params.seed, pixels.shape[-2], pixels.shape[-1], paired=True)
-    masking = Masking(lab.encoder, both, stream, moved, torch.zeros_like(moved), lab.batch_size)
+    hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
+    masking = Masking(lab.encoder, both, stream, moved, hidden, lab.batch_size)
     scores = yield from _scores(lab, name, masking)
     whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)
     predicted = [int(whole[m * k : (m + 1) * k].argmax()) for m in range(len(models))]

@@ -84,8 +84,13 @@ def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRe
                 axes.add_patch(box)
                 bare(axes)
                 axes.set_title(name, fontsize=6.5)
-        _title(figure, model, dataset, f"{record['rise_masks']} reduced masks; the box is the word")
+        _title(figure, model, dataset, _how(record))
         save_png(figure, path, _parameters(model, dataset, record))
+
+
+def _how(record: Mapping[str, Any]) -> str:
+    fill = record.get("rise_fill", "mean")
+    return f"{record['rise_masks']} reduced masks, hidden pixels: {fill}; the box is the word"
 
 
 def draw_models(
@@ -152,6 +157,7 @@ def _parameters(model: ModelSpec, dataset: Dataset, record: Mapping[str, Any]) -
         "n_train",
         "n_test",
         "rise_masks",
+        "rise_fill",
         "seed",
         "versions",
     )
