@@ -1,4 +1,4 @@
-"""Sampling error of both estimators on real scores: `python benchmarks/saliency_error.py FOLDER --brain DIR`.
+"""Sampling error of both estimators on real scores: `python benchmarks/saliency_error.py FOLDER --brain DIR [--fill]`.
 
 How many masks of the reduced estimator give the error of the plain one at 4,096, against an independent reference of
 16,384 masks in pairs, on three phantoms and three Brain MR images (efficientnet_lite0, scaler and SVM as a run fits
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from runs import do
 
-from medvlm_tui.core.params import RunRequest, SaliencyParams
+from medvlm_tui.core.params import FILLS, Fill, RunRequest, SaliencyParams
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.heap import keep_freed_memory
@@ -108,13 +108,15 @@ def errors(plain: Series, reduced: Series, reference: Series) -> dict[int, float
 
 
 def equal_error(
-    folder: Path, brain: str, until: float = float("inf"), asked: int = REFERENCE.masks
+    folder: Path, brain: str, until: float = float("inf"), asked: int = REFERENCE.masks, fill: Fill = "mean"
 ) -> dict[str, object]:
     """Return the share of masks, the errors behind it, and how many masks the reference has, of those asked for."""
-    table, reference_masks, reference = [], [], replace(REFERENCE, masks=asked)
+    table, reference_masks = [], []
+    plain_asked, reduced_asked, reference = (replace(p, fill=fill) for p in (PLAIN, REDUCED, REFERENCE))
+    reference = replace(reference, masks=asked)
     for job, context in jobs(folder, request_of(brain)):
         images = drawn_images(job, context)
-        asked_for = [replace(params, images=images) for params in (PLAIN, REDUCED, reference)]
+        asked_for = [replace(params, images=images) for params in (plain_asked, reduced_asked, reference)]
         sets = [series(job, context, params, until) for params in asked_for]
         for plain, reduced, independent in zip(*sets, strict=True):
             reference_masks.append(len(independent.scores))
@@ -129,7 +131,7 @@ def equal_error(
         "reference_masks": min(reference_masks, default=0),
         "error_over_plain_mean": mean,
         "error_over_plain": table,
-        "parameters": {"plain": asdict(PLAIN), "reduced": asdict(REDUCED), "reference": asdict(reference)},
+        "parameters": {"plain": asdict(plain_asked), "reduced": asdict(reduced_asked), "reference": asdict(reference)},
     }
 
 
@@ -138,12 +140,14 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("folder", type=Path)
     options.add_argument("--brain", required=True, help="Brain MR's folder")
+    options.add_argument("--fill", choices=FILLS, default="mean", help="what a masked pixel becomes")
     options.add_argument("--seconds", type=float, default=float("inf"))
     chosen = options.parse_args()
     keep_freed_memory()
     until = time.monotonic() + chosen.seconds
     for asked in (PLAIN.masks, 2 * PLAIN.masks, REFERENCE.masks):
-        print(json.dumps(equal_error(chosen.folder.absolute(), chosen.brain, until, asked)), flush=True)
+        known = equal_error(chosen.folder.absolute(), chosen.brain, until, asked, chosen.fill)
+        print(json.dumps(known), flush=True)
 
 
 if __name__ == "__main__":

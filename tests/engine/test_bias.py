@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_an_encoder_that_does_not_read_is_not(run_lab):
         assert found["flip_rate", kind]["value"] == 0
     assert found["decodability", "IIII/MMMM"]["value"] <= 0.6
     assert found["accuracy_reversed", "1"]["value"] == pytest.approx(found["accuracy_matching", "1"]["value"])
+
+
+def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
+    encoder, maps = StubEncoder(True), {}
+    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2)
+    for fill in ("mean", "black"):
+        record, arrays, _ = bench_of(tmp_path, fill, encoder).run("bias", replace(small, rise_fill=fill))
+        assert record["rise_fill"] == fill
+        maps[fill] = arrays["maps"]
+    assert maps["mean"].shape == maps["black"].shape
+    assert np.abs(maps["mean"] - maps["black"]).max() > 0.01
 
 
 KILLED_AT = {"features": 0.15, "maps": 0.6, "the last map": 0.97}
