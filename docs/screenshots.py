@@ -15,7 +15,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
 
 ASSETS = Path(__file__).parents[1] / "assets"
-PLACES = {"map": "f5", "saliency": "f6"}
+PLACES = {"map": ("f5",), "saliency": ("f6",), "bias": ("f7", "z")}
 SIZE = (120, 34)
 
 
@@ -33,9 +33,10 @@ async def draw(workspace: Path) -> None:
     app = MedvlmApp(workspace, request=RunRequest(offline=True))
     async with app.run_test(size=SIZE) as pilot:
         await shown(pilot)
-        for name, key in PLACES.items():
-            await pilot.press(key)
-            await pilot.pause(2.0)
+        for name, keys in PLACES.items():
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause(2.0)
             (ASSETS / f"{name}.svg").write_text(app.export_screenshot(title="medvlm-tui", simplify=True))
 
 

@@ -55,7 +55,7 @@ def fill_lab(workspace: Path, key: str, shift: float) -> None:
                 "scores": scores,
                 "labels": np.array([0, 1, 2, 0], np.int16),
                 "pictures": rng.integers(0, 255, (2, 3, 32, 32, 3), dtype=np.uint8),
-                "boxes": np.zeros((2, 4), np.int32),
+                "boxes": np.array([[2, 20, 20, 28], [4, 4, 12, 9]], np.int32),
             },
             record,
         )
@@ -123,7 +123,9 @@ async def test_models_are_ranked_and_the_word_is_seen(lab_app, size) -> None:
         assert "the class flips" in await until(pilot, "image 2 of 2")
         await pilot.press("o")
         assert "shift 0.030, same class" in await until(pilot, "with box")
-        await pilot.press("s")
+        await pilot.press("z")
+        assert app.screen.zoomed
+        await pilot.press("z", "s")
         assert "by over control" in seen(app)
         if size[0] < 100:  # the measures are shown instead of the rest
             assert "[0.865, 0.885]" not in screen

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from medvlm_tui.render.boxed import closer, framed
 from medvlm_tui.render.heat import colour_bar, heat, overlay
-from medvlm_tui.render.pixels import fit, resized
+from medvlm_tui.render.pixels import fit, half_blocks, resized
 from medvlm_tui.render.thumbnail import small, thumbnail
 
 LOW, HIGH = "#440154", "#fde725"
@@ -83,3 +84,24 @@ def test_a_bar_names_its_ends() -> None:
 def test_nothing_to_show_is_empty() -> None:
     assert thumbnail(np.zeros((0, 5), dtype=np.uint8), 5, 5).plain == ""
     assert heat(np.zeros((5, 5)), 0, 5).plain == ""
+
+
+def test_a_frame_stands_just_outside_the_box() -> None:
+    expected = np.zeros((8, 8, 3), dtype=np.uint8)
+    expected[1:6, 1:6] = (230, 159, 0)
+    expected[2:5, 2:5] = 0
+    image = np.zeros((16, 16, 3), dtype=np.uint8)
+    assert framed(image, (4, 4, 10, 10), 8, 4) == half_blocks(expected)
+    assert not image.any()
+
+
+def test_a_frame_of_a_box_at_the_edge_stays_inside() -> None:
+    expected = np.full((4, 4, 3), (230, 159, 0), dtype=np.uint8)
+    expected[1:3, 1:3] = 0
+    assert framed(np.zeros((4, 4, 3), dtype=np.uint8), (0, 0, 4, 4), 4, 2) == half_blocks(expected)
+
+
+def test_a_box_is_shown_larger_with_a_little_around_it() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)
+    assert closer(image, (10, 60, 40, 69), 40, 20) == thumbnail(image[57:72, 7:43], 40, 20)
+    assert closer(image, (0, 81, 30, 90), 40, 20) == thumbnail(image[78:90, 0:33], 40, 20)

@@ -16,7 +16,7 @@ from textual.containers import Container
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.render.boxed import closer, framed
 from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, group_gap, model_bias, ranked
 from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.states import GREY
@@ -41,6 +41,7 @@ class BiasScreen(PlaceScreen):
         Binding("left_square_bracket,left", "image(-1)", "image", key_display="[ ]"),
         Binding("right_square_bracket,right", "image(1)", "next image", show=False),
         Binding("o", "overlay", "overlay"),
+        Binding("z", "zoom", "zoom"),
         Binding("less_than_sign,comma", "dataset(-1)", "dataset", key_display="< >"),
         Binding("greater_than_sign,full_stop", "dataset(1)", "next dataset", show=False),
         Binding("s", "sort", "sort"),
@@ -60,6 +61,7 @@ class BiasScreen(PlaceScreen):
         """The comparison of groups of models with this dataset in it that has the most models."""
         self.index = 0
         self.kind = 0
+        self.zoomed = False
 
     def body(self) -> ComposeResult:
         """Pictures left, numbers right."""
@@ -157,8 +159,11 @@ class BiasScreen(PlaceScreen):
         flipped = position in record["flipped"][record["kinds"][self.kind]]
         shift = float(found.arrays["shifts"][self.kind, position])
         kind, image = clean(str(record["kinds"][self.kind])), clean(str(record["images"][position]))
+        left, top, right, bottom = (int(edge) for edge in found.arrays["boxes"][self.index])
+        draw = closer if self.zoomed else framed
         for name, row in (("#without", 0), ("#with", 1 + self.kind)):
-            self.query_one(name, Picture).show_drawing(partial(thumbnail, pictures[self.index, row]))
+            drawing = partial(draw, pictures[self.index, row], (left, top, right, bottom))
+            self.query_one(name, Picture).show_drawing(drawing)
         count = f"image {self.index + 1} of {len(pictures)}"
         self.query_one("#without", Picture).set_title(count, image)
         says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"
@@ -174,6 +179,11 @@ class BiasScreen(PlaceScreen):
     def action_overlay(self) -> None:
         """Show the next overlay: the word, then each control of the same ink."""
         self.kind += 1
+        self._draw_pictures()
+
+    def action_zoom(self) -> None:
+        """Show the overlay's place alone, or the whole images with a frame around it."""
+        self.zoomed = not self.zoomed
         self._draw_pictures()
 
     def action_dataset(self, step: int) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from medvlm_tui.tui.bias_data import ModelBias, Value
 from medvlm_tui.tui.states import GREY
-from medvlm_tui.tui.widgets.rows import Row, plain
+from medvlm_tui.tui.widgets.rows import Row
 
 _SCORED = ("accuracy_matching", "accuracy_random", "accuracy_reversed")
 """Hold-out images whose words match their class, are drawn at random, are the next class's."""
@@ -25,22 +25,28 @@ def detail(one: ModelBias) -> list[Row]:
     rows: list[Row] = []
     for measure, values in by_measure.items():
         if measure not in _SCORED:
-            rows += [plain(line) for line in _measure(measure, values)]
+            rows += _measure(measure, values)
         elif measure == next(name for name in by_measure if name in _SCORED):
             rows += _correlation({name: by_measure[name] for name in _SCORED if name in by_measure})
     return rows
 
 
-def _measure(measure: str, values: Mapping[str, Value]) -> Iterator[Text]:
+def _measure(measure: str, values: Mapping[str, Value]) -> Iterator[Row]:
     for index, (condition, value) in enumerate(values.items()):
         name = "" if index else measure.replace("_", " ")
         said = _percent(condition) if measure == "mass_text" else condition
-        chance = "" if value.chance is None else f"  chance {value.chance:.2g}"
-        interval = f"[{value.low:.3f}, {value.high:.3f}]"
-        yield Text.assemble(
-            (f"{name:<{_MEASURE}}", GREY), _cut(said, _CONDITION), (f"{value.value:>{_NUMBER}.3f}", "bold"),
-            (f"{interval:>{_INTERVAL}}{chance}", GREY),
-        )  # fmt: skip
+        yield Row("", partial(_value, name, said, value))
+
+
+def _value(name: str, condition: str, value: Value, width: int) -> Text:
+    """Return one line; chance only where there is room for it."""
+    interval = f"[{value.low:.3f}, {value.high:.3f}]"
+    line = Text.assemble(
+        (f"{name:<{_MEASURE}}", GREY), _cut(condition, _CONDITION), (f"{value.value:>{_NUMBER}.3f}", "bold"),
+        (f"{interval:>{_INTERVAL}}", GREY),
+    )  # fmt: skip
+    chance = "" if value.chance is None else f"  chance {value.chance:.2g}"
+    return line.append(chance, GREY) if line.cell_len + len(chance) <= width else line
 
 
 def _correlation(scores: Mapping[str, Mapping[str, Value]]) -> list[Row]:
