@@ -112,12 +112,14 @@ def equal_error(
 ) -> dict[str, object]:
     """Return the share of masks, the errors behind it, and how many masks the reference has, of those asked for."""
     table, reference_masks = [], []
-    plain_asked, reduced_asked, reference = (replace(p, fill=fill) for p in (PLAIN, REDUCED, REFERENCE))
-    reference = replace(reference, masks=asked)
+    parameters = {
+        "plain": replace(PLAIN, fill=fill),
+        "reduced": replace(REDUCED, fill=fill),
+        "reference": replace(REFERENCE, fill=fill, masks=asked),
+    }
     for job, context in jobs(folder, request_of(brain)):
         images = drawn_images(job, context)
-        asked_for = [replace(params, images=images) for params in (plain_asked, reduced_asked, reference)]
-        sets = [series(job, context, params, until) for params in asked_for]
+        sets = [series(job, context, replace(params, images=images), until) for params in parameters.values()]
         for plain, reduced, independent in zip(*sets, strict=True):
             reference_masks.append(len(independent.scores))
             if len(plain.scores) == PLAIN.masks and len(independent.scores) >= PLAIN.masks:
@@ -131,7 +133,7 @@ def equal_error(
         "reference_masks": min(reference_masks, default=0),
         "error_over_plain_mean": mean,
         "error_over_plain": table,
-        "parameters": {"plain": asdict(plain_asked), "reduced": asdict(reduced_asked), "reference": asdict(reference)},
+        "parameters": {name: asdict(params) for name, params in parameters.items()},
     }
 
 

@@ -217,8 +217,7 @@ class _Layout:
             have = key in self.store.tables if kind == "extract" else self.store.has_result(key)
             images = len(dataset.samples) if kind == "extract" and not have else 0
             step = Step(step_id, kind, model.spec.id, dataset.spec.id, params, key, needs, have, images)
-            self.steps.append(step)
-            self.jobs[step_id] = Job(step, self.request, dataset, model.spec, model.weights, encoder, dict(inputs))
+            self._add_job(Job(step, self.request, dataset, model.spec, model.weights, encoder, dict(inputs)))
             return key
 
         if "extract" in self.stages:
@@ -276,15 +275,17 @@ class _Layout:
     def add_comparisons(self) -> None:
         """Add the steps that read the probes of several models."""
         for job in list(comparisons(self.jobs.values(), self.store)):
-            self.steps.append(job.step)
-            self.jobs[job.step.id] = job
+            self._add_job(job)
 
     def add_bias_comparison(self) -> None:
         """Add the step that compares groups of models by the lab, where several models are in it."""
         labs = bias_comparison(self.jobs.values(), self.store)
         if labs is not None:
-            self.steps.append(labs.step)
-            self.jobs[labs.step.id] = labs
+            self._add_job(labs)
+
+    def _add_job(self, job: Job) -> None:
+        self.steps.append(job.step)
+        self.jobs[job.step.id] = job
 
     def _groupings(self, dataset: Dataset) -> list[tuple[str, Mapping[str, str]]]:
         """Return the tags whose separability is measured with their values; "" stands for the classes."""
@@ -307,8 +308,7 @@ class _Layout:
         params = {**asdict(SimilarityParams(seed=self.request.seed)), "tables": compared}
         key, needs = gathered_key("similarity", params), tuple(step.id for step in tables)
         step = Step(f"similarity:*:{name}", "similarity", "", name, params, key, needs, self.store.has_result(key))
-        self.steps.append(step)
-        self.jobs[step.id] = replace(self.jobs[needs[0]], step=step, inputs={})
+        self._add_job(replace(self.jobs[needs[0]], step=step, inputs={}))
 
     def add_report(self) -> None:
         """Add the last step: tables and figures of everything above."""

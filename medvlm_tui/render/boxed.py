@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
@@ -10,7 +12,7 @@ from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.pixels import half_blocks
 from medvlm_tui.render.thumbnail import small, thumbnail
 
-Box = tuple[int, int, int, int]
+Box = Sequence[int]
 """Left, top, right, bottom in the image's pixels, the last two excluded."""
 _FRAME = (230, 159, 0)
 

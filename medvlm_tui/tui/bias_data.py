@@ -84,6 +84,8 @@ class GroupGap:
 
 
 SORTS = ("shift", "over control", "flips", "decodability", "catalog")
+# What a sort ranks by -> the measure of the lab.
+_MEASURES = {"shift": "shift", "over control": "shift_over_control", "flips": "flip_rate"}
 
 
 def ranked(found: Sequence[ModelBias], sort: str) -> list[ModelBias]:
@@ -97,16 +99,15 @@ def _strength(one: ModelBias, sort: str) -> float:
     elif sort == "decodability":
         known = max((value for _, value in one.decodability), key=lambda value: value.value, default=None)
     else:
-        known = one.get({"shift": "shift", "flips": "flip_rate"}[sort], "text")
+        known = one.get(_MEASURES[sort], "text")
     return known.value if known is not None else float("-inf")
 
 
-# What a sort ranks by -> the measure of the lab; of several conditions the least telling one is shown.
-_MEASURES = {"shift": "shift", "over control": "shift_over_control", "flips": "flip_rate"}
-
-
 def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
-    """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing."""
+    """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing.
+
+    Of several conditions it is the least telling one. By catalog, where no measure ranks, it is decodability.
+    """
     measure = _MEASURES.get(sort, "decodability")
     tests = [test for test in record["groups"] if (test["trait"], test["measure"]) == ("medical", measure)]
     if measure in ("shift", "flip_rate"):  # of the word; those of the controls are not what the table shows

@@ -53,6 +53,7 @@ def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, n
         "levels": list(LEVELS), "kinds": list(KINDS), "classes": list(classes), "images": [f"i{n}" for n in range(6)],
         "shown": [0, 3], "measures": measures, "map_levels": list(LEVELS), "n_train": 12, "n_test": 6,
         "rise_masks": 256,
+        "rise_fill": "mean",
         "map_items": [{"image": f"i{n}", "label": classes[0], "word": "LEFT", "predicted": said} for n in range(2)],
         "texts": [
             {"image": "=i0", "boxes": [[0, 0, 5, 5]], "words": ["AXILLA"], "by": "read"},

@@ -84,13 +84,9 @@ def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRe
                 axes.add_patch(box)
                 bare(axes)
                 axes.set_title(name, fontsize=6.5)
-        _title(figure, model, dataset, _how(record))
+        how = f"{record['rise_masks']} reduced masks, hidden pixels: {record['rise_fill']}"
+        _title(figure, model, dataset, f"{how}; the box is the word")
         save_png(figure, path, _parameters(model, dataset, record))
-
-
-def _how(record: Mapping[str, Any]) -> str:
-    fill = record.get("rise_fill", "mean")
-    return f"{record['rise_masks']} reduced masks, hidden pixels: {fill}; the box is the word"
 
 
 def draw_models(

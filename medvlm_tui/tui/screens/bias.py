@@ -159,11 +159,10 @@ class BiasScreen(PlaceScreen):
         flipped = position in record["flipped"][record["kinds"][self.kind]]
         shift = float(found.arrays["shifts"][self.kind, position])
         kind, image = clean(str(record["kinds"][self.kind])), clean(str(record["images"][position]))
-        left, top, right, bottom = (int(edge) for edge in found.arrays["boxes"][self.index])
+        box = found.arrays["boxes"][self.index].tolist()
         draw = closer if self.zoomed else framed
         for name, row in (("#without", 0), ("#with", 1 + self.kind)):
-            drawing = partial(draw, pictures[self.index, row], (left, top, right, bottom))
-            self.query_one(name, Picture).show_drawing(drawing)
+            self.query_one(name, Picture).show_drawing(partial(draw, pictures[self.index, row], box))
         count = f"image {self.index + 1} of {len(pictures)}"
         self.query_one("#without", Picture).set_title(count, image)
         says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"

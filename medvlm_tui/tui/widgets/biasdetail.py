@@ -9,6 +9,7 @@ from rich.text import Text
 
 from medvlm_tui.tui.bias_data import ModelBias, Value
 from medvlm_tui.tui.states import GREY
+from medvlm_tui.tui.widgets.biastable import number
 from medvlm_tui.tui.widgets.rows import Row
 
 _SCORED = ("accuracy_matching", "accuracy_random", "accuracy_reversed")
@@ -67,17 +68,13 @@ def _names(first: str, names: Sequence[str], width: int) -> Text:
 
 def _scores(first: str, values: Sequence[Value | None], width: int) -> Text:
     column = _column(len(values), width)
-    form = _short if column == _SCORE_AND_INTERVAL else _number
+    form = _short if column == _SCORE_AND_INTERVAL else number
     return Text.assemble((f"{first:<{_LEVEL}}", GREY), *(f"{form(value):<{column}}" for value in values))
 
 
 def _column(columns: int, width: int) -> int:
     """Return the width of a column of scores: with their intervals where there is room."""
     return _SCORE_AND_INTERVAL if width >= _LEVEL + columns * _SCORE_AND_INTERVAL else _SCORE
-
-
-def _number(value: Value | None) -> str:
-    return "" if value is None else f"{value.value:.3f}"
 
 
 def _short(value: Value | None) -> str:

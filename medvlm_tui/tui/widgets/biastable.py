@@ -31,10 +31,10 @@ def _line(one: ModelBias, pairs: Sequence[str], width: int) -> Text:
     read = dict(one.decodability)
     flips = one.get("flip_rate", "text")
     cells = [
-        _number(one.get("shift", "text")),
-        _number(one.over_control, "+.3f"),
+        number(one.get("shift", "text")),
+        number(one.over_control, "+.3f"),
         "" if flips is None else f"{100 * flips.value:.0f}",
-        *(_number(read.get(pair), ".2f") for pair in pairs),
+        *(number(read.get(pair), ".2f") for pair in pairs),
     ]
     name = Text.assemble((f"{GROUP_LETTERS.get(one.group, ' ')} ", GREY), one.name)
     return _columns(name, cells, width, "")
@@ -47,7 +47,8 @@ def _columns(name: Text, cells: Sequence[str], width: int, style: str) -> Text:
     return Text.assemble((name.plain, style) if style else name, (numbers, style))
 
 
-def _number(value: Value | None, form: str = ".3f") -> str:
+def number(value: Value | None, form: str = ".3f") -> str:
+    """Return a measure without its interval, nothing for what was not measured."""
     return "" if value is None else format(value.value, form)
 
 
