@@ -73,7 +73,8 @@ def _exact(ranks: Floats) -> float:
     doubled = np.round(2 * ranks).astype(np.int64)
     observed = int((doubled.sum(axis=0) ** 2).sum())
     # By symmetry the sums may be kept sorted, and the first data set in one order.
-    sums, share = np.sort(doubled[:1], axis=1), np.ones(1)
+    sums: Ints = np.sort(doubled[:1], axis=1)
+    share: Floats = np.ones(1)
     for row in doubled[1:]:
         orders = np.array(list(permutations(row.tolist())), dtype=np.int64)
         every = np.sort((sums[:, None, :] + orders[None]).reshape(-1, doubled.shape[1]), axis=1)
