@@ -80,5 +80,5 @@ def _exact(ranks: Floats) -> float:
         every = np.sort((sums[:, None, :] + orders[None]).reshape(-1, doubled.shape[1]), axis=1)
         weight = np.repeat(share / len(orders), len(orders))
         sums, place = np.unique(every, axis=0, return_inverse=True)
-        share = np.bincount(place.ravel(), weights=weight)
+        share = np.asarray(np.bincount(place.ravel(), weights=weight), dtype=np.float64)
     return float(min(1.0, share[(sums**2).sum(axis=1) >= observed].sum()))
