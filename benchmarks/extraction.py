@@ -42,6 +42,7 @@ from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.images import loading
+from medvlm_tui.engine.images.decoders import decoders, end_decoders
 from medvlm_tui.engine.steps import Job, StepContext
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -95,7 +96,7 @@ class Bench:
         samples = self.dataset.samples
         workers = loading.default_workers(self.machine.device, samples)
         slots = self.batch + loading.ahead_of(self.machine.device, self.batch)
-        with loading.decoders(workers, slots, 224) as pool:
+        with decoders(workers, slots, 224) as pool:
             began = time.perf_counter()
             submitted = 0
             for _ in samples:
@@ -180,7 +181,7 @@ def main() -> None:
                 f"{name}, {machine.name}, {machine.precision}, batch {bench.batch}, {len(some.samples)} images: {shown}"
             )
             figures[f"path_over_limit_{name}"] = {"value": found["ratio"], "target": 0.9, "better": "higher"}
-            loading.end_decoders()
+            end_decoders()
     cpus = os.cpu_count()
     machine_record = {
         "cpus": cpus, "platform": platform.platform(), "python": platform.python_version(), "device": machine.name,

@@ -13,6 +13,7 @@ from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import one_level_note
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.planner import Prepared, prepare
 from medvlm_tui.engine.steps import CheckJob
@@ -76,6 +77,8 @@ def lines(report: Record) -> Iterator[str]:
     yield from (f"  {difference}" for difference in report["differences"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
+    if flat := report.get("flat"):
+        yield one_level_note(flat, report["images"], report["window"])
     yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
     yield from _duplicates("near duplicates (perceptual hash)", report["near"])
     if report["features_of"]:

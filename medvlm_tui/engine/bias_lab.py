@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
+from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.step_inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.steps import Job, StepContext
@@ -60,7 +62,7 @@ class Lab:
 
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
-        return read_sample(sample, self.job.request.window)
+        return whole_image(sample, partial(read_sample, window=self.job.request.window), self.context.check)
 
     def encode(self, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Features]:
         """Yield progress; return the features (n, d) of the rows' images as `draw` makes them.

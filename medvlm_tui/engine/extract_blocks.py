@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.core.windows import one_level_note
 from medvlm_tui.engine import batch_sizes, devices
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
 from medvlm_tui.engine.images import loading
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.loading import Batch
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.errors import MedvlmError
@@ -109,6 +111,8 @@ class Extraction:
     """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
     rate: float = 0.0
     """Images a second once the encoder was loaded."""
+    flat: list[str] = field(default_factory=list)
+    """Ids of images that came out in one grey level."""
 
 
 def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
@@ -127,7 +131,7 @@ def extract(work: Extraction) -> Iterator[Event]:
     size_px = work.job.model.preprocess.size_px
     asked = work.job.request.batch_size or batch_sizes.LARGEST
     largest = min(asked, BLOCK_IMAGES, loading.largest_batch(device, size_px))
-    with loading.decoders(work.workers, largest + loading.ahead_of(device, largest), size_px) as pool:
+    with decoders(work.workers, largest + loading.ahead_of(device, largest), size_px) as pool:
         # The decoders start while the model loads.
         encoder = load_encoder(
             work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
@@ -141,6 +145,8 @@ def extract(work: Extraction) -> Iterator[Event]:
         began = time.monotonic()
         yield from _blocks(work, encoder, pool)
     work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
+    if work.flat:
+        yield Log("warning", one_level_note(work.flat, len(work.todo), work.job.request.window), work.job.step.id)
 
 
 def device_status(work: Extraction) -> DeviceStatus:
@@ -178,6 +184,7 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
     for batch in work.progress.timed(source):
         work.context.check()
         yield from (Log("warning", note, step) for note in batch.notes)
+        work.flat += batch.flat
         for sample, error in batch.failed:
             work.failed[sample.digest] = error.message
             yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)

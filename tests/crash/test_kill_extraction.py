@@ -15,7 +15,7 @@ from medvlm_tui.core.events import BlockStored, ResultReady
 from medvlm_tui.core.store import Store
 from medvlm_tui.engine import extract, extract_blocks
 from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.images.loading import end_decoders
+from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.steps import Job, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child

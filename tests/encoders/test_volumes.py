@@ -16,7 +16,8 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.engine.encode import encode_files
 from medvlm_tui.engine.encoders import ct_clip, merlin
 from medvlm_tui.engine.encoders.volumes import VolumeEncoder
-from medvlm_tui.engine.images.volume import prepare, read_volume
+from medvlm_tui.engine.images.volume import prepare
+from medvlm_tui.engine.images.volume_file import read_volume
 from medvlm_tui.engine.inputs import find_models
 from medvlm_tui.errors import ImageError, UsageError
 

@@ -21,7 +21,7 @@ from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder
 from medvlm_tui.engine.extract import pending
 from medvlm_tui.engine.images import loading
-from medvlm_tui.engine.images.loading import end_decoders
+from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.steps import StepContext
 from medvlm_tui.engine.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError

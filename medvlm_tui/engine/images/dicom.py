@@ -5,8 +5,6 @@ Messages carry file names and the standard's terms only: values of a file's tags
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +30,6 @@ _AGAIN = "get the file again, or convert it to PNG yourself"
 _COLOUR_SPACES = ("RGB", "YBR_FULL", "YBR_FULL_422")
 # What JPEG 2000 does inside; its decoder gives RGB back.
 _JPEG_2000_SPACES = ("YBR_ICT", "YBR_RCT")
-
-# pydicom tells standard error about every oddity of a file, tag values included; what matters is an ImageError here.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", module="pydicom")
 
 
 def read_dicom(path: Path, window: Window = FROM_FILE, frame: int | None = None) -> Image.Image:
