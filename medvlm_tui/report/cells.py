@@ -64,6 +64,8 @@ class Interval:
     confidence: float
     groups: int | None
     """Under `grouped`: the groups of held-out images that they are over."""
+    resamples: int | None = None
+    """Of the bootstrap by which release 0.1 made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +387,7 @@ def _interval(record: Mapping[str, Any]) -> Interval | None:
     if not record:
         return None
     groups = record.get("groups")
-    return Interval(float(record["confidence"]), None if groups is None else int(groups))
+    return Interval(float(record["confidence"]), None if groups is None else int(groups), record.get("resamples"))
 
 
 def _number(value: Any) -> float | None:

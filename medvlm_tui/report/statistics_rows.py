@@ -47,12 +47,15 @@ def rows(gathered: Gathered) -> Iterator[Row]:
 
 def _intervals(cell: Cell) -> Iterator[Row]:
     made = cell.interval
+    if made is None:
+        return
+    statistic = "bootstrap_interval" if made.resamples else "score_interval"
+    ids = (cell.model.id, "", cell.dataset.spec.id, cell.dataset.view, cell.protocol)
     for metric in cell.metrics:
-        if made is not None and metric.mean is not None and metric.low is not None:
+        if metric.mean is not None and metric.low is not None:
             yield (
-                "score_interval", cell.model.id, "", cell.dataset.spec.id, cell.dataset.view, cell.protocol,
-                metric.name, metric.mean, metric.low, metric.high, None, None, cell.n_test, None, made.confidence,
-                None, made.groups, None, None,
+                statistic, *ids, metric.name, metric.mean, metric.low, metric.high, None, None, cell.n_test,
+                made.resamples, made.confidence, None, made.groups, None, None,
             )  # fmt: skip
 
 
@@ -65,12 +68,25 @@ def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
             "mcnemar", *ids, "accuracy", gain, None, None, test["mid_p"], test["holm"], record["n"], None, None, None,
             None, None, "mid-p",
         )  # fmt: skip
+    if "draws" not in record:
+        yield from _earlier_pair(record, ids, pair)
+        return
     for metric, found in pair["differences"].items():
         drawn = (record["draws"], record["seed"]) if found["method"] == "drawn" else (None, None)
         yield (
             "paired_exchange", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
             found["holm"], record["n"], drawn[0], record["confidence"], drawn[1], record["groups_drawn"],
             found["smallest_seen"], found["method"],
+        )  # fmt: skip
+
+
+def _earlier_pair(record: Mapping[str, Any], ids: tuple[str, ...], pair: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a comparison that release 0.1 stored, by the paired bootstrap."""
+    for metric, found in pair["differences"].items():
+        yield (
+            "paired_bootstrap", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
+            found["holm"], record["n"], record["resamples"], record["confidence"], record["seed"], None, None,
+            "bootstrap",
         )  # fmt: skip
 
 
@@ -93,8 +109,8 @@ def _ranks(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> Iterato
         none = (None, None, None)
         return (*ids, value, None, None, p, adjusted, ranks["datasets"], *none, None, None, method or None)
 
-    yield row("friedman", "", "", ranks["chi2"], ranks["p_value"], None, ranks["method"])
-    if ranks["iman_davenport"] is not None:
+    yield row("friedman", "", "", ranks["chi2"], ranks["p_value"], None, ranks.get("method", "chi2"))
+    if ranks.get("iman_davenport") is not None:
         yield row("iman_davenport", "", "", ranks["iman_davenport"], None, None)
     yield row("critical_difference", "", "", ranks["critical_difference"], ranks["alpha"], None)
     for model, rank in zip(ranks["models"], ranks["mean_ranks"], strict=True):

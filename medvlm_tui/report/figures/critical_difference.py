@@ -91,7 +91,7 @@ def _title(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> str:
     return (
         f"Mean ranks by {shown} · protocol {label(compared.protocol)} · "
         f"{len(ranks['models'])} models on {ranks['datasets']} datasets\n"
-        f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks['method']}) · "
+        f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}) · "
         f"{apart} of {pairs} pairs told apart (Nemenyi, level {ranks['alpha']:g})"
     )
 
@@ -105,5 +105,5 @@ def _parameters(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> di
         "on": list(ranking["datasets"]),
         "left_out": list(ranking["left_out"]),
         "key": compared.key,
-        **{name: ranks[name] for name in shown},
+        **{name: ranks[name] for name in shown if name in ranks},
     }
