@@ -31,10 +31,10 @@ from PIL import Image
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import ResultReady
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders import timm_

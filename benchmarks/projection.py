@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import umap
 
-from medvlm_tui.core.params import ProjectionParams
+from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine.map_scores import FeatureRanks, map_neighbours, map_scores, trustworthiness
 from medvlm_tui.engine.neighbours import Neighbours, cosine_neighbours, unit_rows
 from medvlm_tui.engine.peak_memory import peak_bytes, start_counting

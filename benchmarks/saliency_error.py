@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from runs import do
 
-from medvlm_tui.core.params import FILLS, Fill, RunRequest, SaliencyParams
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import FILLS, Fill, RunRequest, SaliencyParams
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.planner import lay_out

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.steps import Job

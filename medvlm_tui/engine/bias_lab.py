@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medvlm_tui.core import packing
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.params import BiasParams
+from medvlm_tui.core.request import BiasParams
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.store import packing
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample

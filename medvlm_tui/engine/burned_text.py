@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from medvlm_tui.core.intensity_windows import FILE
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.bias_measures import Measure, mean_measure
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.text_boxes import Box, find_text

@@ -13,7 +13,7 @@ from PIL import Image
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.datasets.audit import AuditOptions, Subject, audited
 from medvlm_tui.engine.datasets.audit_report import AuditReport

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

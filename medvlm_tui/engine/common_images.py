@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.engine.gathering import CellInput
 from medvlm_tui.engine.statistics import held_groups
 from medvlm_tui.engine.step_inputs import AGAIN

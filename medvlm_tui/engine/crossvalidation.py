@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.params import PAPER_T_GRID
+from medvlm_tui.core.request import PAPER_T_GRID
 from medvlm_tui.engine import metrics, svm
 from medvlm_tui.engine.classifier import Classifier, Scaler
 from medvlm_tui.engine.solver import Solver

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.params import ProbeParams
+from medvlm_tui.core.request import ProbeParams
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.fingerprints import fingerprints
 from medvlm_tui.engine.datasets.grouping import split_by_group
 from medvlm_tui.engine.datasets.split_groups import cluster_groups

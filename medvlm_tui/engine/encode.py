@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.intensity_windows import FILE
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec, Sample
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.downloads import Say, download_missing

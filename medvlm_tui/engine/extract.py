@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from medvlm_tui.core.events import Event, ResultReady
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine import devices, peak_memory
 from medvlm_tui.engine.extract_blocks import (
     BLOCK_IMAGES,

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine import batch_sizes, devices
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder

@@ -11,7 +11,7 @@ from dataclasses import replace
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.devices import Device
 from medvlm_tui.engine.extract_blocks import BLOCK_IMAGES, Extraction
 from medvlm_tui.engine.images.loading import default_workers

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.params import DRAWS, SHOTS
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import DRAWS, SHOTS
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.engine import metrics
 from medvlm_tui.engine.classifier import Classifier, Scaler

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import ComparisonParams
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.request import ComparisonParams
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.steps import STEP_VERSIONS, Job
 from medvlm_tui.engine.traits import traits_of
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.params import NEIGHBOR_COUNTS
+from medvlm_tui.core.request import NEIGHBOR_COUNTS
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.engine import metrics
 from medvlm_tui.engine.neighbours import unit_rows

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.params import SATURATED
+from medvlm_tui.core.request import SATURATED
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.engine import metrics, svm
 from medvlm_tui.engine.classifier import Classifier, Scaler

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.procrustes import Turn, procrustes
-from medvlm_tui.core.proposal import RULE, faithfulness, proposed
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine import map_examples, summaries
 from medvlm_tui.engine.map_clusters import find_clusters
 from medvlm_tui.engine.step_inputs import feature_table
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.map_choice import RULE, faithfulness, proposed
+from medvlm_tui.measures.procrustes import Turn, procrustes
 
 Wide = NDArray[np.float64]
 

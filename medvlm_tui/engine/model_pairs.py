@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import ComparisonParams
+from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.engine import metrics, summaries
 from medvlm_tui.engine.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparisons import Difference, McNemar, holm, mcnemar, paired_difference

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.catalog.published import metric_for
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.core.params import ComparisonParams
+from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.gathering import CellInput
 from medvlm_tui.engine.group_records import Traits, group_records

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from medvlm_tui.core.params import OVERLAYS, POSITIONS
+from medvlm_tui.core.request import OVERLAYS, POSITIONS
 from medvlm_tui.errors import UsageError
 
 Box = tuple[int, int, int, int]

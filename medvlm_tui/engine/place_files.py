@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import Store, StoredResult
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.store.store import Store, StoredResult
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.encode import encode_files
 from medvlm_tui.engine.neighbours import Floats, unit_rows
 from medvlm_tui.engine.placing import place

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import (
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.request import (
     LINEAR_PROTOCOLS,
     ProbeParams,
     ProjectionParams,
@@ -17,11 +18,10 @@ from medvlm_tui.core.params import (
     SimilarityParams,
     StatisticsParams,
 )
-from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine import devices, precision
 from medvlm_tui.engine.datasets.base import open_every_part
 from medvlm_tui.engine.datasets.feature_pairs import fullest_encoder

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.families import encoder_key, load_encoder
 from medvlm_tui.engine.encoders.weights import Weights

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medvlm_tui.core.events import Event, Log, ResultReady
-from medvlm_tui.core.params import LINEAR_PROTOCOLS, ProbeParams
+from medvlm_tui.core.request import LINEAR_PROTOCOLS, ProbeParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.engine import devices, few_shot, knn, linear_probe, summaries

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.params import ProbeParams
+from medvlm_tui.core.request import ProbeParams
 from medvlm_tui.engine import metrics
 from medvlm_tui.engine.calibration import Platt
 from medvlm_tui.engine.crossvalidation import Problem

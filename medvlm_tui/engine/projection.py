@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import ProjectionParams
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.devices import choose
 from medvlm_tui.engine.map_scores import map_scores

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.params import ProjectionParams
+from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine.map_scores import NEIGHBOURS, FeatureRanks
 from medvlm_tui.engine.neighbours import Floats, cosine_neighbours
 from medvlm_tui.engine.projection_layout import Layout, Row, lay_out_cell, prepare_row, small_layout

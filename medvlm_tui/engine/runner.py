@@ -22,7 +22,7 @@ from medvlm_tui.core.events import (
 )
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.secrets import redact
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared
 from medvlm_tui.engine.summaries import summary

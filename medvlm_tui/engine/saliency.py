@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import SaliencyParams
+from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.images.geometry import view_of

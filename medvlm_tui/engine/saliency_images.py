@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvlm_tui.core.params import SaliencyParams
+from medvlm_tui.core.request import SaliencyParams
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
-from medvlm_tui.core.store import StoredResult
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample

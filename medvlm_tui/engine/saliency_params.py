@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from medvlm_tui.core.params import SaliencyParams
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import SaliencyParams
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
 
 

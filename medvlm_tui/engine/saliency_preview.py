@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import PreviewReady
-from medvlm_tui.core.params import SaliencyParams
+from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.engine.saliency_images import Explained, estimated
 from medvlm_tui.engine.saliency_scores import ChunkScores
 from medvlm_tui.engine.steps import Job, StepContext

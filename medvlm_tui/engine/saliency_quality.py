@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image

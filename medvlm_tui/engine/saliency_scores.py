@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medvlm_tui.core import packing
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.params import Fill
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.request import Fill
+from medvlm_tui.core.store import packing
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.masks import CHUNK, MaskStream

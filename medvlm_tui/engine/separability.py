@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import SeparabilityParams
+from medvlm_tui.core.request import SeparabilityParams
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine import separability_measures as measures
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.devices import choose

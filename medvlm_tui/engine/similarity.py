@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import SimilarityParams
+from medvlm_tui.core.request import SimilarityParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.engine import summaries
 from medvlm_tui.engine.devices import choose

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.params import StatisticsParams
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.request import StatisticsParams
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine import metrics, summaries
 from medvlm_tui.engine.step_inputs import earlier_result, params_of
 from medvlm_tui.engine.steps import Job, StepContext

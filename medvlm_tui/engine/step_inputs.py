@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.params import ProbeParams, SplitParams
+from medvlm_tui.core.request import ProbeParams, SplitParams
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import StoredResult
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
 

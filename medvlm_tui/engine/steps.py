@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.errors import Cancelled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 
 
 def summary(store: Store, kind: str, key: str) -> dict[str, Any]:

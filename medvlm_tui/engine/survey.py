@@ -9,11 +9,11 @@ from typing import Any
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.events import Survey
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import PROTOCOLS, RunRequest
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import PROTOCOLS, RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.summaries import probe_scores

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import cast
 
 from medvlm_tui.core.events import Event, Log
-from medvlm_tui.core.logs import point_output_at
 from medvlm_tui.core.secrets import leave_no_core
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.logs import point_output_at
 from medvlm_tui.engine.heap import keep_freed_memory
 from medvlm_tui.engine.steps import AnyJob, Job, StepContext, step_function
 from medvlm_tui.errors import Cancelled, MedvlmError

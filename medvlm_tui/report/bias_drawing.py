@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.bias_tables import labs
 from medvlm_tui.report.cells import ReportInput
 from medvlm_tui.report.figures.bias import draw_measures, draw_models, draw_overlays, draw_word_maps

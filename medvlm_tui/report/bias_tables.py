@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.cells import ReportInput
 from medvlm_tui.report.csv_file import Value, write_csv
 from medvlm_tui.report.distribution import results

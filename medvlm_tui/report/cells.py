@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.verdicts import Verdicts
 
 # What a map's bits depend on beside the image and the class.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
-from medvlm_tui.core.params import LINEAR_PROTOCOLS
+from medvlm_tui.core.request import LINEAR_PROTOCOLS
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.report.cells import Cell
 

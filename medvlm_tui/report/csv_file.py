@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.safe_text import clean
 
 Value = str | bool | int | float | np.generic | None
 # Spreadsheets take a string that begins so as a formula, the full-width forms in East Asian versions too.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.bias_drawing import bias_figures
 from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.saliency import draw_saliency

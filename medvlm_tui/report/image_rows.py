@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.cells import Cell, Map
 from medvlm_tui.report.csv_file import Value, write_csv
 from medvlm_tui.report.naming import file_stem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from medvlm_tui.core.text import slug
+from medvlm_tui.core.safe_text import slug
 from medvlm_tui.report.latex_text import escape
 from medvlm_tui.report.table_notes import SIGNS
 from medvlm_tui.report.tables import Column, Entry, Score, ScoreTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.examples import draw_examples
 from medvlm_tui.report.figures.panels import draw_grid, draw_models, draw_study

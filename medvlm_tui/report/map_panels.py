@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.procrustes import turn_by_common
-from medvlm_tui.core.proposal import proposed
-from medvlm_tui.core.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.core.tags import read_tags, tags_of
+from medvlm_tui.measures.map_choice import proposed
+from medvlm_tui.measures.procrustes import turn_by_common
 from medvlm_tui.report.cells import Gathered, Map
 from medvlm_tui.report.distribution import CLASSES, grids, results
 from medvlm_tui.report.panel import UNTAGGED, Panel, measures_of, value_order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.table_notes import SIGNS
 from medvlm_tui.report.tables import Column, Entry, Score, ScoreTable
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from medvlm_tui.core.digests import of_bytes
+from medvlm_tui.core.safe_text import clean, slug
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.core.text import clean, slug
 
 SYNTHETIC = "SYNTHETIC"
 # File systems allow 255 bytes; a suffix and the temporary name of an atomic write need some of them.

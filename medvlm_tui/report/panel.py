@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.cells import Map
 from medvlm_tui.report.csv_file import Value, write_csv
 from medvlm_tui.report.distribution import CLASSES

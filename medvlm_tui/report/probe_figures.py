@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.cells import Cell, Gathered
 from medvlm_tui.report.figures.calibration import Reliability, draw_calibration, reliability
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion

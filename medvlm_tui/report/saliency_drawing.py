@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.saliency_pages import Shown, draw_images, draw_models
 from medvlm_tui.report.naming import file_stem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvlm_tui.core.text import slug
+from medvlm_tui.core.safe_text import slug
 from medvlm_tui.report import latex_text, markdown
 
 # Lines of a part: a page of article at 10pt holds about 55 of \footnotesize beside caption and notes.

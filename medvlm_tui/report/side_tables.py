@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.cells import Cell
 from medvlm_tui.report.comparison import compare
 from medvlm_tui.report.csv_file import Value, write_csv

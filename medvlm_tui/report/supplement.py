@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.core.text import clean
 from medvlm_tui.report.cells import Cell, Compared, Gathered
 from medvlm_tui.report.naming import dataset_title, model_title
 from medvlm_tui.report.sheets import Field, Sheet

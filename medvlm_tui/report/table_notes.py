@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
-from medvlm_tui.core.params import DRAWS, SATURATED, SHOTS
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import DRAWS, SATURATED, SHOTS
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.cells import Cell
 from medvlm_tui.report.naming import dataset_title
 from medvlm_tui.report.verdicts import Verdicts

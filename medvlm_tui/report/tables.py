@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medvlm_tui.catalog.models import group_titles
 from medvlm_tui.catalog.published import SOURCES
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.cells import Cell, Metric
 from medvlm_tui.report.comparison import Comparison, Mark, compare, f1_metric, training_mark
 from medvlm_tui.report.naming import dataset_title, model_title

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.report import (
     bias_tables,
     distribution,

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from medvlm_tui import __version__
 from medvlm_tui.core.events import Event, Log, from_json
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address
 from medvlm_tui.service.launcher import Launcher

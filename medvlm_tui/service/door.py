@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from medvlm_tui.core.runs import Said
+from medvlm_tui.core.workspace.run_journal import Said
 from medvlm_tui.service.wire import Command, Hello, hello_line, is_own_peer, read_command
 
 # A run file of a whole study replayed, or an hour of events for a front end that has been stopped.

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.logs import rotate
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.runs import RunFile, Said
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace, new_run_id
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.logs import rotate
+from medvlm_tui.core.workspace.run_journal import RunFile, Said
+from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
 from medvlm_tui.engine.gathering import tables_of
 from medvlm_tui.engine.inputs import Say
 from medvlm_tui.engine.planner import Prepared, prepare

@@ -74,12 +74,12 @@ def _engine(workspace: Path, starter: _Starter) -> int:
 
 def _serve(workspace: Path, starter: _Starter) -> int:
     # After the fork: what these import may start threads, which a fork would not take along.
-    from medvlm_tui import settings
-    from medvlm_tui.core.logs import point_output_at
     from medvlm_tui.core.secrets import leave_no_core
-    from medvlm_tui.core.workspace import Workspace
+    from medvlm_tui.core.workspace.logs import point_output_at
+    from medvlm_tui.core.workspace.workspace import Workspace
     from medvlm_tui.service import address
     from medvlm_tui.service.server import Server
+    from medvlm_tui.settings import sources as settings
 
     place = Workspace(workspace)
     place.make()

@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
 from medvlm_tui.service.picture_client import PictureClient
@@ -204,7 +204,7 @@ class MedvlmApp(App[int]):
 
     def action_copy_command(self) -> None:
         """Copy the command line that does what was last run or is chosen."""
-        from medvlm_tui.core.command_line import command_line
+        from medvlm_tui.settings.command_line import command_line
 
         request = self.board.request or run_request(
             self.request, tuple(sorted(self.selection.run_models())), tuple(sorted(self.selection.run_datasets()))

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui import records
 from medvlm_tui.tui.records import Cell, DatasetRow, ModelRow
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.procrustes import procrustes
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.measures.procrustes import procrustes
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 NEIGHBOURS = 5
 _FIRST_SCORES = ("trustworthiness", "knn_purity")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 
 Record = Mapping[str, Any]
 GROUPS = {"medical": "Medical", "modality_specific": "Modality-specific", "general": "General"}

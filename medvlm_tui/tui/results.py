@@ -14,7 +14,7 @@ from medvlm_tui.errors import MedvlmError
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store import Store, StoredResult
+    from medvlm_tui.core.store.store import Store, StoredResult
 
 T = TypeVar("T")
 # Results never change under their key, so what was read may be shown again; a probe of 1280 x 4 takes 0.2 MB.
@@ -82,7 +82,7 @@ class Results:
     def _open(self) -> Store:
         if self._store is None:
             # diskcache and safetensors cost 60 ms: paid with the first result, not at the start.
-            from medvlm_tui.core.store import Store
+            from medvlm_tui.core.store.store import Store
 
             self._store = Store(self._directory, read_only=True)
         return self._store

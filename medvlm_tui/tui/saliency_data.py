@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 _BARS = "▁▂▃▄▅▆▇█"

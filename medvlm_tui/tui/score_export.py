@@ -18,7 +18,7 @@ from medvlm_tui.tui.score_data import probe_of
 from medvlm_tui.tui.screens.ranks import newest_ranking
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
     from medvlm_tui.report.cells import Cell
     from medvlm_tui.report.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
@@ -56,7 +56,7 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
 
 def write(table: Table, folder: Path) -> None:
     """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
-    from medvlm_tui.core.files import write_atomic
+    from medvlm_tui.core.atomic_files import write_atomic
     from medvlm_tui.report import latex, markdown, side_tables, tidy
     from medvlm_tui.report.csv_file import write_csv
     from medvlm_tui.report.tables import score_tables

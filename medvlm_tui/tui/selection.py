@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 
 PHANTOM = ("efficientnet_lite0", "phantom")
 STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")

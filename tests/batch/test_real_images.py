@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core import events
-from medvlm_tui.core.lists import join_list
+from medvlm_tui.core.typed_lists import join_list
 
 from .conftest import run_command
 
@@ -49,7 +49,7 @@ def test_brain_mr_ends_where_the_reference_did(tmp_path: Path) -> None:
 def chosen() -> list[str]:
     """Two images that the split of seed 0 holds out: the first two whose explanation is not refused."""
     from medvlm_tui.catalog.datasets import load_datasets
-    from medvlm_tui.core.params import SplitParams
+    from medvlm_tui.core.request import SplitParams
     from medvlm_tui.engine.datasets.base import open_dataset
     from medvlm_tui.engine.datasets.splits import split
 

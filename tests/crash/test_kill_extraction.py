@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from medvlm_tui.core.events import BlockStored, ResultReady
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import extract, extract_blocks
 from medvlm_tui.engine.encoders.families import load_encoder
 from medvlm_tui.engine.images.loading import end_decoders

@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Log, StepProgress
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine import downloads
 from medvlm_tui.engine.downloads import download_missing
 from medvlm_tui.engine.encoders import download, hub

@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates
 
 from medvlm_tui.cli import main
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine.encode import encode_files
 from medvlm_tui.engine.encoders import ct_clip, merlin
 from medvlm_tui.engine.encoders.volumes import VolumeEncoder

@@ -13,7 +13,7 @@ import torch
 from made_jobs import Bench, table_of
 from PIL import Image
 
-from medvlm_tui.core.params import BiasParams, ProbeParams
+from medvlm_tui.core.request import BiasParams, ProbeParams
 from medvlm_tui.engine import bias_lab
 
 SIDE = 64

@@ -13,8 +13,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from medvlm_tui.core.digests import of_file
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.engine.encoders.families import encoder_key
 from medvlm_tui.engine.encoders.weights import Weights

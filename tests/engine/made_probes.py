@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from made_jobs import ENCODER, blobs, table_of
 
-from medvlm_tui.core.params import ProbeParams, RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import ProbeParams, RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.steps import Job, StepContext, step_function
 

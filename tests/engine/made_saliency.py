@@ -12,7 +12,7 @@ import torch
 from made_jobs import Bench, table_of
 from PIL import Image
 
-from medvlm_tui.core.params import ProbeParams, RunRequest, SaliencyParams
+from medvlm_tui.core.request import ProbeParams, RunRequest, SaliencyParams
 from medvlm_tui.engine import saliency_images
 
 SIDE = 32

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from medvlm_tui.core.events import ResultReady
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import DatasetSpec, EncoderKey, FeatureTable, Sample
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets import fingerprints as fingerprints_module
 from medvlm_tui.engine.datasets.audit import audit
 from medvlm_tui.engine.datasets.base import open_dataset

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.core.params import SplitParams
+from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.audit import audit
 from medvlm_tui.engine.datasets.base import open_dataset

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.core.intensity_windows import parse_window
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.windows import parse_window
 from medvlm_tui.engine.datasets.base import open_dataset
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.errors import ImageError, UsageError

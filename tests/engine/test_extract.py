@@ -13,10 +13,10 @@ from PIL import Image
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Log, ResultReady, StepProgress
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import extract, extract_blocks, extract_shards
 from medvlm_tui.engine.encoders.load_report import LoadReport
 from medvlm_tui.engine.encoders.weights import Weights

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shards, precision
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder

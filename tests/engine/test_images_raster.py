@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medvlm_tui.core.windows import PRESETS, parse_window
+from medvlm_tui.core.intensity_windows import PRESETS, parse_window
 from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.errors import ImageError
 

@@ -5,12 +5,12 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.spatial import procrustes as scipy_procrustes
 
-from medvlm_tui.core.procrustes import procrustes, turn_by_common
-from medvlm_tui.core.proposal import proposed
 from medvlm_tui.engine.map_clusters import find_clusters
 from medvlm_tui.engine.neighbours import unit_rows
 from medvlm_tui.engine.placing import place
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.map_choice import proposed
+from medvlm_tui.measures.procrustes import procrustes, turn_by_common
 
 
 def turned(xy, angle=1.0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.params import OVERLAYS, POSITIONS
+from medvlm_tui.core.request import OVERLAYS, POSITIONS
 from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.images.preprocess import Preprocess

@@ -7,10 +7,10 @@ import pytest
 from made_jobs import table_of
 from PIL import Image
 
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine import place_files
 from medvlm_tui.engine.encode import Encoded
 from medvlm_tui.engine.planner import lay_out

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MissingInputError, StoreError, UsageError

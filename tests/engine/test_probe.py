@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from medvlm_tui.core.events import Log, StepProgress
-from medvlm_tui.core.params import PAPER_T_GRID, ProbeParams, SplitParams
+from medvlm_tui.core.request import PAPER_T_GRID, ProbeParams, SplitParams
 from medvlm_tui.engine import crossvalidation as cv
 from medvlm_tui.engine import devices, solver, svm_torch
 from medvlm_tui.errors import Cancelled, MedvlmError

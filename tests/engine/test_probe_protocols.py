@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from medvlm_tui.core.params import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
+from medvlm_tui.core.request import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
 from medvlm_tui.errors import MedvlmError
 
 NAMES = ("a", "b", "c")

@@ -8,7 +8,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 
-from medvlm_tui.core.params import ProjectionParams
+from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine import map_scores, projection
 from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.errors import Cancelled, UsageError

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from made_jobs import ENCODER, Bench, blobs, table_of
 
-from medvlm_tui.core.params import ProjectionParams, RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import ProjectionParams, RunRequest
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
 from medvlm_tui.engine import projection, projection_grid
 from medvlm_tui.engine.encoders.weights import Weights

@@ -13,8 +13,8 @@ from made_saliency import KILLED, SIDE, StubEncoder, bench_of
 from PIL import Image
 
 from medvlm_tui.core.events import PreviewReady
-from medvlm_tui.core.params import RunRequest, SaliencyParams
 from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.request import RunRequest, SaliencyParams
 from medvlm_tui.engine import saliency, saliency_images, saliency_preview, saliency_scores
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency_quality import STEPS

@@ -9,7 +9,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import davies_bouldin_score, silhouette_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from medvlm_tui.core.params import SeparabilityParams
+from medvlm_tui.core.request import SeparabilityParams
 from medvlm_tui.engine import separability_measures as measures
 from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.separability import class_measures, open_space, space_measures

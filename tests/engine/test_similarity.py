@@ -5,7 +5,7 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.linalg import orthogonal_procrustes
 
-from medvlm_tui.core.params import SimilarityParams
+from medvlm_tui.core.request import SimilarityParams
 from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.similarity import compare
 from medvlm_tui.engine.similarity_measures import DebiasedCka, MutualNeighbours, ProcrustesDistance

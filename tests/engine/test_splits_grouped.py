@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvlm_tui.core.params import SplitParams
+from medvlm_tui.core.request import SplitParams
 from medvlm_tui.engine.datasets.grouping import split_by_group
 from medvlm_tui.errors import MedvlmError, UsageError
 

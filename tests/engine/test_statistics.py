@@ -5,7 +5,7 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from medvlm_tui.core.params import ProbeParams, StatisticsParams
+from medvlm_tui.core.request import ProbeParams, StatisticsParams
 from medvlm_tui.engine import statistics
 
 

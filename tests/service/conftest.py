@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from medvlm_tui import __version__
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service import address
 from medvlm_tui.service.client import EngineClient
 from medvlm_tui.service.door import Door, Guest

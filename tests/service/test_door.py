@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core.events import Log, to_json
-from medvlm_tui.core.runs import RunFile
+from medvlm_tui.core.workspace.run_journal import RunFile
 from medvlm_tui.errors import StoreError
 from medvlm_tui.service import address, door
 from medvlm_tui.service.wire import read_hello, surroundings

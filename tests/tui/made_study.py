@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvlm_tui.core import events
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from tests.tui.recorded import KEYS, RecordedClient, fill_store
 
 MODELS = (

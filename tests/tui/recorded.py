@@ -13,7 +13,7 @@ import numpy as np
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.service.client import EngineStoppedError
 
 MODELS = (

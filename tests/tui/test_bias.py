@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.tui.screens.words import words_and_position
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store, survey

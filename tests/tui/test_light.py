@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.tui.selection import Selection, run_request
 from medvlm_tui.tui.widgets.matrix import two_lines
 from medvlm_tui.tui.widgets.meter import clock, sparkline
@@ -35,7 +35,7 @@ def modules_after(code: str) -> set[str]:
 
 def test_no_screen_imports_the_engine_or_a_heavy_library() -> None:
     code = "\n".join(f"import medvlm_tui.tui.screens.{name}" for name in PLACES.split("|"))
-    loaded = modules_after(f"import medvlm_tui.tui.app\nimport medvlm_tui.core.store\n{code}")
+    loaded = modules_after(f"import medvlm_tui.tui.app\nimport medvlm_tui.core.store.store\n{code}")
     assert loaded.isdisjoint(HEAVY.split("|"))
     assert "medvlm_tui.tui.screens.saliency" in loaded
 

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.screens.map import MapScreen

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlm_tui.core import file_systems
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store import file_systems
+from medvlm_tui.core.store.store import Store
 
 ENCODER = EncoderKey("m", "w", "p", "pooled", "fp32", "1")
 LOCAL, NFS = 0xEF53, 0x6969

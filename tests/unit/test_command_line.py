@@ -6,9 +6,10 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from medvlm_tui import cli, settings
-from medvlm_tui.core.command_line import batch_options, command_line
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui import cli
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.settings import sources as settings
+from medvlm_tui.settings.command_line import batch_options, command_line
 
 ODD = RunRequest(
     models=("a", "local:/x,y"), datasets=("x y",), data={"x y": "/p 'q'"}, weights={"a": "/w=1"}, stages=("extract",),

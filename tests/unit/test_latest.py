@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medvlm_tui.core.latest import KEPT, LatestResults
+from medvlm_tui.core.workspace.latest_results import KEPT, LatestResults
 
 
 def test_every_result_is_known_the_newest_last(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvlm_tui import cli, settings
-from medvlm_tui.core.command_line import command_line
-from medvlm_tui.core.lists import join_list, split_list
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui import cli
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
+from medvlm_tui.settings import sources as settings
+from medvlm_tui.settings.command_line import command_line
 from medvlm_tui.tui.screens.words import words_and_position
 
 ITEMS = st.lists(st.text().map(str.strip).filter(bool), min_size=1)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.logs import rotate
 from medvlm_tui.core.secrets import INSTEAD, redact
+from medvlm_tui.core.workspace.logs import rotate
 
 TOKEN = "hf_ThisIsNotARealToken1234567890"
 

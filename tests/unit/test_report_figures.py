@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.text import slug
+from medvlm_tui.core.safe_text import slug
 from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.canvas import COLOURS, label, look_of
 from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.specs import EncoderKey
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_check import verify
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.verify import verify
 from medvlm_tui.errors import CorruptEntryError, StoreError
 from tests.unit.made_store import ENCODER, flip, pretend, table, value_files
 
@@ -193,7 +193,7 @@ def test_a_damaged_sealed_table_counts_as_absent(store: Store, suffix: str, posi
 def test_a_sealed_table_is_verified_once_in_a_process(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.seal("t", table())
     files: list[Path] = []
-    monkeypatch.setattr("medvlm_tui.core.manifest.checksums", _counting(files))
+    monkeypatch.setattr("medvlm_tui.core.store.sealed_manifest.checksums", _counting(files))
     assert store.tables.read("t") is not None
     assert store.tables.read("t") is not None
     assert len(files) == 1
@@ -204,7 +204,7 @@ def test_a_sealed_table_is_verified_once_in_a_process(store: Store, monkeypatch:
 
 
 def _counting(files: list[Path]):
-    from medvlm_tui.core.manifest import checksums
+    from medvlm_tui.core.store.sealed_manifest import checksums
 
     def counted(path: Path, sha256: bool = True):
         files.append(path)
@@ -275,7 +275,7 @@ def test_a_full_disk_is_one_clear_error(store: Store, monkeypatch: pytest.Monkey
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("medvlm_tui.core.files.os.fsync", no_space)
+    monkeypatch.setattr("medvlm_tui.core.atomic_files.os.fsync", no_space)
     with pytest.raises(StoreError, match="is full"):
         store.put("k2", b"2")
     with pytest.raises(StoreError, match="is full"):

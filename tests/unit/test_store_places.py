@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core import file_systems, store_check
-from medvlm_tui.core.files import fsync_directory
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.atomic_files import fsync_directory
+from medvlm_tui.core.store import file_systems
+from medvlm_tui.core.store import verify as store_check
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import StoreError
 from tests.unit.made_store import ENCODER, pretend, table, value_files
 
@@ -79,7 +80,7 @@ def test_a_directory_that_cannot_be_synced_is_no_error(tmp_path: Path, monkeypat
         def fsync(descriptor: int) -> None:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr("medvlm_tui.core.files.os.fsync", fsync)
+        monkeypatch.setattr("medvlm_tui.core.atomic_files.os.fsync", fsync)
 
     refuse(22)
     fsync_directory(tmp_path)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import digests
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_check import scrub, verify
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.verify import scrub, verify
 from medvlm_tui.errors import CorruptEntryError, StoreError
 from tests.unit.made_store import pretend, table, value_files
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.params import SplitParams
+from medvlm_tui.core.intensity_windows import FILE
+from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Sample
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.windows import FILE
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.audit_report import (
     AuditReport,
     CountRow,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from medvlm_tui.core.digests import FileDigests, of_bytes
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, nothing_found
 from medvlm_tui.engine.datasets.layout import child_folders, images_below, images_in, relative_id, without_masks
 from medvlm_tui.errors import UsageError

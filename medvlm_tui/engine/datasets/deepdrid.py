@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, missing_files, nothing_found
 from medvlm_tui.engine.datasets.csv_list import inside
 from medvlm_tui.engine.datasets.label_table import read_table

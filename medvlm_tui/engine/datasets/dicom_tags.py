@@ -12,8 +12,8 @@ import pydicom
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import TAG_VIEW, Reading
 from medvlm_tui.engine.datasets.layout import files_in, folders_below, is_dicom, relative_id
 from medvlm_tui.errors import UsageError

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import EncoderKey, Sample
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 
 # Measured with efficientnet_lite0 on 320 images of four datasets: different pictures come to 0.85 at most; 35 of 40
 # mirrored copies and 34 of 40 cut to 95 % of their sides lie above.

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.digests import of_array, of_record
+from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.store import Store, StoredResult
-from medvlm_tui.core.windows import FILE
+from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.errors import ImageError
 

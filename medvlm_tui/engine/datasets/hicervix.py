@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, missing_files, nothing_found
 from medvlm_tui.engine.datasets.label_table import read_table
 from medvlm_tui.engine.datasets.layout import child, find_folder, images_below

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, nothing_found
 from medvlm_tui.engine.datasets.layout import find_folder, images_in, relative_id
 from medvlm_tui.errors import DatasetError, UsageError

@@ -8,9 +8,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+from medvlm_tui.core.intensity_windows import parse_window
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import parse_window
 from medvlm_tui.engine.datasets.layout import is_dicom
 from medvlm_tui.errors import ImageError
 
@@ -25,7 +25,7 @@ _ARCHIVE_LOCK = Lock()
 def read_sample(sample: Sample, window: str = "") -> Image.Image:
     """Return the sample as an 8-bit RGB image; raises ImageError with the reason.
 
-    `window` says how more than 8 bits become 8 (see core/windows.py); features depend on it.
+    `window` says how more than 8 bits become 8 (see core/intensity_windows.py); features depend on it.
     """
     if sample.path.suffix.lower() == ".npz":
         return _from_archive(sample)

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, nothing_found
 from medvlm_tui.engine.datasets.layout import find_folder
 from medvlm_tui.errors import DatasetError

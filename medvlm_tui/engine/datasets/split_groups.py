@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Dataset, Sample
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.windows import FILE
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.duplicates import clusters, exact_sets, near_pairs
 from medvlm_tui.engine.datasets.fingerprints import Fingerprint, Found, fingerprints
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from medvlm_tui.core.params import SplitParams
+from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import Dataset
 from medvlm_tui.engine.datasets.audit_report import SplitPlan, SplitRow, Unit
 from medvlm_tui.engine.datasets.grouping import split_by_group

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.encoders import load_report
 from medvlm_tui.engine.encoders.tensor_files import TensorFile, open_tensor_file
 from medvlm_tui.errors import WeightsError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medvlm_tui.core.files import fsync_directory
+from medvlm_tui.core.atomic_files import fsync_directory
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders import hub
 from medvlm_tui.engine.encoders.families import family_entry

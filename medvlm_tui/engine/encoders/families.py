@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.intensity_windows import FILE
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.encoders.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.tensor_digests import chosen
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
@@ -115,7 +115,7 @@ def encoder_key(
 ) -> EncoderKey:
     """Return the key of everything that this encoder's features depend on. Needs no torch.
 
-    `window` is how images of more than 8 bits are read, as core/windows.py names it.
+    `window` is how images of more than 8 bits are read, as core/intensity_windows.py names it.
     """
     entry = family_entry(spec)
     network = of_record([spec.architecture, dict(spec.options)])[:8]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.encoders import unpickling
 from medvlm_tui.engine.encoders.inert import WRAPPERS
 from medvlm_tui.engine.encoders.safetensors_files import read_header

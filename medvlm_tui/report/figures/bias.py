@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.core.store import StoredResult
+from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_png, style
 from medvlm_tui.report.naming import dataset_title, model_title
 

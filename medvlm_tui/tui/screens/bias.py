@@ -13,8 +13,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.boxed import closer, framed
 from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, group_gap, model_bias, ranked
@@ -25,7 +25,7 @@ from medvlm_tui.tui.widgets.picture import Picture
 from medvlm_tui.tui.widgets.rows import Row, Rows, plain
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "bias", "report")
 

@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
@@ -28,7 +28,7 @@ from medvlm_tui.tui.widgets.picture import Picture
 from medvlm_tui.tui.widgets.rows import Rows, plain
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 
 class DataScreen(PlaceScreen):

@@ -15,7 +15,7 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widgets import Static
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.tui.map_data import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.screens.dialog import Dialog
 from medvlm_tui.tui.states import GREY

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from rich.text import Text
 
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.screens.dialog import Dialog
 from medvlm_tui.tui.states import GREY, YELLOW, letter
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.critical_difference import RankedModels, diagram
 from medvlm_tui.tui.board import Board

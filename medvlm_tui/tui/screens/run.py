@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.board import Board, LogLine, Task, run_summary
 from medvlm_tui.tui.screens.base import PlaceScreen

@@ -14,9 +14,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.lists import join_list
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
@@ -28,7 +28,7 @@ from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.picture import Drawing, Picture
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
 Estimator = Literal["plain", "reduced"]

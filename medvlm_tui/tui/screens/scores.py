@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.score_data import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.base import PlaceScreen

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.render.palette import class_letters
 from medvlm_tui.tui.states import GREY, SKY, YELLOW
 from medvlm_tui.tui.widgets.confusion import MOST_CLASSES, confusion, confusion_lines
@@ -18,7 +18,7 @@ from medvlm_tui.tui.widgets.detail import percent
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store import StoredResult
+    from medvlm_tui.core.store.store import StoredResult
 
 # As wide as the line of folds: a warning beside the confusions must not push them out of 80 columns.
 WARNING_WIDTH = 33

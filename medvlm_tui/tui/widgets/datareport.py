@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.records import DatasetRow
 from medvlm_tui.tui.states import GREEN, GREY, ORANGE, RED, SKY, YELLOW
 from medvlm_tui.tui.widgets.rows import Row, plain

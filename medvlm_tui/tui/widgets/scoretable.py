@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from medvlm_tui.core.params import SATURATED
+from medvlm_tui.core.request import SATURATED
 from medvlm_tui.tui.board import Board
 from medvlm_tui.tui.score_data import ScoreTable, ShownScore
 from medvlm_tui.tui.states import GREEN, GREY, RED, YELLOW

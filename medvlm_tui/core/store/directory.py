@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from medvlm_tui.core import file_systems
-from medvlm_tui.core.files import make_directory, write_atomic
+from medvlm_tui.core.atomic_files import make_directory, write_atomic
+from medvlm_tui.core.store import file_systems
 from medvlm_tui.errors import StoreError
 
 FORMAT_VERSION = 1

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medvlm_tui.core import checked_json, entry, store_format
-from medvlm_tui.core.files import TEMPORARY
-from medvlm_tui.core.journal import Damage
-from medvlm_tui.core.store import Store
+from medvlm_tui.core import checked_json
+from medvlm_tui.core.atomic_files import TEMPORARY
+from medvlm_tui.core.store import directory as store_format
+from medvlm_tui.core.store import value_file
+from medvlm_tui.core.store.journal import Damage
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError
 
 # Where locks between machines are not to be trusted, a temporary file is somebody's work until it is this old.
@@ -89,7 +91,7 @@ def _adopt(store: Store, path: Path) -> bool:
     if path.suffix != ".val":
         return False
     try:
-        key, body = entry.read(path)
+        key, body = value_file.read(path)
     except CorruptEntryError:
         return False
     return store.journal.add(key, body)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import diskcache
 
-from medvlm_tui.core import entry, index
-from medvlm_tui.core.disk import VALUE_NAME, RawDisk, value_path
-from medvlm_tui.core.files import TEMPORARY
-from medvlm_tui.core.journal import Damage, Entry
+from medvlm_tui.core.atomic_files import TEMPORARY
+from medvlm_tui.core.store import value_file
+from medvlm_tui.core.store.journal import Damage, Entry
+from medvlm_tui.core.store.sqlite import index
+from medvlm_tui.core.store.sqlite.disk import VALUE_NAME, RawDisk, value_path
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 # No eviction, no culling, full sync: with diskcache's defaults a power cut lost every acknowledged entry.
@@ -65,14 +66,14 @@ class SqliteJournal:
     def value(self, key: str) -> bytes | None:
         """Return the verified value."""
         path = self._path(key)
-        return None if path is None else entry.read_of(path, key)
+        return None if path is None else value_file.read_of(path, key)
 
     def head(self, key: str, size: int) -> bytes:
         """Return the beginning of a value, unverified."""
         path = self._path(key)
         if path is None:
             raise ValueError(f"nothing is stored under {key}")
-        found, body = entry.head(path, size)
+        found, body = value_file.head(path, size)
         if found != key:
             raise ValueError(f"{path.name} belongs to another key")
         return body
@@ -110,7 +111,7 @@ class SqliteJournal:
                 if reason := row.fault():
                     raise CorruptEntryError(reason)
                 path = value_path(self._folder, row.filename)
-                entry.read_of(path, key)
+                value_file.read_of(path, key)
                 if path.stat().st_size != row.size:
                     raise CorruptEntryError("the index states another size")
             except CorruptEntryError as error:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_contents import Item
+from medvlm_tui.core.store.contents import Item
+from medvlm_tui.core.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

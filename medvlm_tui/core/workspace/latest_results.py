@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.atomic_files import write_atomic
 
 # A grid of the poster has 50 maps; more than four of them under one table are old.
 KEPT = 200

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from medvlm_tui.core import checked_json, manifest
-from medvlm_tui.core.files import TEMPORARY, fsync_directory, make_directory, write_atomic
-from medvlm_tui.core.journal import Damage
+from medvlm_tui.core import checked_json
+from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, make_directory, write_atomic
 from medvlm_tui.core.specs import FeatureTable
+from medvlm_tui.core.store import sealed_manifest
+from medvlm_tui.core.store.journal import Damage
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 TENSOR = "features"
@@ -45,7 +46,7 @@ class SealedTables:
             save_file({TENSOR: matrix}, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-            record = manifest.of_table(key, table, temporary)
+            record = sealed_manifest.of_table(key, table, temporary)
             os.replace(temporary, self.tensor_path(key))
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -64,7 +65,7 @@ class SealedTables:
             shutil.copyfile(tensor, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-            if fault := manifest.fault(record, temporary, sha256=True):
+            if fault := sealed_manifest.fault(record, temporary, sha256=True):
                 raise CorruptEntryError(
                     f"{tensor.name} is not imported: {fault}", "copy it again from where it was made"
                 )
@@ -105,7 +106,7 @@ class SealedTables:
         record = self._load(key)
         if record is None:
             return None
-        return manifest.to_table(record, _map(self.tensor_path(key), tuple(record["shape"])))
+        return sealed_manifest.to_table(record, _map(self.tensor_path(key), tuple(record["shape"])))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the manifest without its rows' names, or None: what provenance a report needs."""
@@ -184,7 +185,7 @@ class SealedTables:
             status = self.tensor_path(key).stat()
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
             if self._verified.get(key) != seen:
-                if fault := manifest.fault(record, self.tensor_path(key)):
+                if fault := sealed_manifest.fault(record, self.tensor_path(key)):
                     raise CorruptEntryError(fault)
                 self._verified[key] = seen
             return record
@@ -197,7 +198,7 @@ class SealedTables:
 
     def _fault(self, key: str) -> str:
         try:
-            return manifest.fault(self._manifest(key), self.tensor_path(key), sha256=True)
+            return sealed_manifest.fault(self._manifest(key), self.tensor_path(key), sha256=True)
         except CorruptEntryError as error:
             return error.message
         except OSError as error:

@@ -11,8 +11,8 @@ from typing import Any, get_type_hints
 
 import platformdirs
 
-from medvlm_tui.core.lists import split_list
-from medvlm_tui.core.params import (
+from medvlm_tui.core.intensity_windows import parse_window
+from medvlm_tui.core.request import (
     FILLS,
     OVERLAYS,
     POSITIONS,
@@ -22,7 +22,7 @@ from medvlm_tui.core.params import (
     STAGES,
     RunRequest,
 )
-from medvlm_tui.core.windows import parse_window
+from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import UsageError
 
 APP = "medvlm-tui"

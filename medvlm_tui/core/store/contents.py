@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from medvlm_tui.core import packing
 from medvlm_tui.core.specs import EncoderKey
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store import packing
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError
 
 ItemKind = Literal["block", "result", "part", "table"]

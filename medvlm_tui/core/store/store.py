@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core import packing, store_format
+from medvlm_tui.core.atomic_files import make_directory
 from medvlm_tui.core.digests import FileDigests, of_record
-from medvlm_tui.core.files import make_directory
-from medvlm_tui.core.journal import Journal
-from medvlm_tui.core.locks import StoreLock
-from medvlm_tui.core.measured import Measured
-from medvlm_tui.core.sealed import SealedTables
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
+from medvlm_tui.core.store import directory as store_format
+from medvlm_tui.core.store import packing
+from medvlm_tui.core.store.journal import Journal
+from medvlm_tui.core.store.locks import StoreLock
+from medvlm_tui.core.store.machine_cache import Measured
+from medvlm_tui.core.store.sealed_tables import SealedTables
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 # The packed header of a block of 256 images has 11 KB.
@@ -207,9 +208,9 @@ class Store:
 
 def _open_journal(opened: store_format.Opened, folder: Path) -> Journal:
     if opened.journal == "files":
-        from medvlm_tui.core.journal_files import FileJournal
+        from medvlm_tui.core.store.file_journal import FileJournal
 
         return FileJournal(folder)
-    from medvlm_tui.core.journal_sqlite import SqliteJournal
+    from medvlm_tui.core.store.sqlite.journal import SqliteJournal
 
     return SqliteJournal(folder, frozen=bool(opened.network))

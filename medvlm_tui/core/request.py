@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from medvlm_tui.core.lists import split_list
 from medvlm_tui.core.specs import Precision
+from medvlm_tui.core.typed_lists import split_list
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
@@ -199,7 +199,7 @@ class RunRequest:
     rise_masks: int = _SALIENCY.masks
     rise_cells: int = _SALIENCY.cells
     rise_images: str = str(_SALIENCY.images_per_class)
-    """A number per class, or a list of sample ids (core/lists.py)."""
+    """A number per class, or a list of sample ids (core/typed_lists.py)."""
     rise_estimator: Literal["plain", "reduced"] = _SALIENCY.estimator
     rise_explain: tuple[str, ...] = _SALIENCY.explain
     """Classes to explain for every image; empty is the predicted one, `*` is all."""
@@ -228,7 +228,7 @@ class RunRequest:
     limit: int = 0
     """Images per class, 0 for all: a quick look."""
     window: str = "file"
-    """How images of more than 8 bits become 8 (core/windows.py); part of the encoder's key."""
+    """How images of more than 8 bits become 8 (core/intensity_windows.py); part of the encoder's key."""
     feature: str = ""
     out: str = ""
     strict: bool = False

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvlm_tui.core import digests, entry
-from medvlm_tui.core.files import TEMPORARY, fsync_directory, write_atomic
-from medvlm_tui.core.journal import Damage, Entry
+from medvlm_tui.core import digests
+from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, write_atomic
+from medvlm_tui.core.store import value_file
+from medvlm_tui.core.store.journal import Damage, Entry
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 _FOLDER = re.compile(r"[0-9a-f]{16}")
@@ -37,7 +38,7 @@ class FileJournal:
         path = self._path(key)
         if path.exists():
             return False
-        write_atomic(path, entry.encode(key, value))
+        write_atomic(path, value_file.encode(key, value))
         return True
 
     def discard(self, key: str) -> None:
@@ -52,7 +53,7 @@ class FileJournal:
         """Return the verified value."""
         path = self._path(key)
         try:
-            return entry.read_of(path, key)
+            return value_file.read_of(path, key)
         except CorruptEntryError:
             if os.path.lexists(path):
                 raise
@@ -60,7 +61,7 @@ class FileJournal:
 
     def head(self, key: str, size: int) -> bytes:
         """Return the beginning of a value, unverified."""
-        found, body = entry.head(self._path(key), size)
+        found, body = value_file.head(self._path(key), size)
         if found != key:
             raise ValueError(f"another key than {key}")
         return body
@@ -93,7 +94,7 @@ class FileJournal:
         for path in self._files(self._folders()):
             where = f"journal/{path.relative_to(self._folder)}"
             try:
-                key, _ = entry.read(path)
+                key, _ = value_file.read(path)
             except CorruptEntryError as error:
                 yield Damage(where, error.message, self._key_of(path) or "")
                 continue
@@ -127,7 +128,7 @@ class FileJournal:
         """Return the key that a file names, None unless the file's name agrees; read once, as it never changes."""
         if path not in self._known:
             try:
-                key, _ = entry.head(path, 0)
+                key, _ = value_file.head(path, 0)
             except (OSError, ValueError):
                 return None
             if self._path(key) != path:

@@ -16,8 +16,8 @@ import xxhash
 from diskcache import Disk
 from diskcache.core import MODE_BINARY, UNKNOWN
 
-from medvlm_tui.core import entry
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.store import value_file
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 VALUE_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
@@ -68,7 +68,7 @@ class RawDisk(Disk):  # type: ignore[misc]
         if not isinstance(value, bytes) or not isinstance(key, str) or read:
             raise StoreError(f"store values are bytes, not {type(value).__name__}")
         name, full_path = self.filename(key, value)
-        data = entry.encode(key, value)
+        data = value_file.encode(key, value)
         write_atomic(Path(full_path), data)
         return len(data), MODE_BINARY, name, None
 
@@ -76,7 +76,7 @@ class RawDisk(Disk):  # type: ignore[misc]
         """Return a verified value; every mode but our own is refused."""
         if mode != MODE_BINARY:
             raise CorruptEntryError("the store's index holds a value kind that the store never writes")
-        _, body = entry.read(value_path(Path(self._directory), filename))
+        _, body = value_file.read(value_path(Path(self._directory), filename))
         return io.BytesIO(body) if read else body
 
     def remove(self, file_path: str) -> None:

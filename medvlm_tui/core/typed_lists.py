@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
 
 

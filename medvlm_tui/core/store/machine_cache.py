@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.errors import CorruptEntryError
 
 
