@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from medvlm_tui.catalog.traits import TRAITS
 from medvlm_tui.core.request import RunRequest
-from medvlm_tui.engine.published_audit import PublishedAudit, audit_published
-from medvlm_tui.engine.traits import TRAITS
+from medvlm_tui.engine.comparison.published_tests import PublishedAudit, audit_published
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.render.critical_difference import RankedModels, diagram
 from medvlm_tui.settings.sources import Settings

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Encode the files and write the result; a path given by `--weights PATH` or `--weights MODEL=PATH` is loaded."""
-    from medvlm_tui.engine.encode import encode_files, save_encoded
+    from medvlm_tui.engine.new_images.encode import encode_files, save_encoded
 
     encoded = encode_files(
         options.model,

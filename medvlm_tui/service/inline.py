@@ -14,18 +14,18 @@ from typing import Any
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.versions import versions
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.logs import rotate
 from medvlm_tui.core.workspace.run_journal import RunFile, Said
 from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
-from medvlm_tui.engine.gathering import tables_of
-from medvlm_tui.engine.inputs import Say
-from medvlm_tui.engine.planner import Prepared, prepare
-from medvlm_tui.engine.runner import Outcome, RunContext, run
-from medvlm_tui.engine.steps import Job
-from medvlm_tui.engine.survey import survey
-from medvlm_tui.engine.versions import versions
-from medvlm_tui.engine.worker import Worker
+from medvlm_tui.engine.run.gathered_steps import tables_of
+from medvlm_tui.engine.run.inputs import Say
+from medvlm_tui.engine.run.planner import Prepared, prepare
+from medvlm_tui.engine.run.runner import Outcome, RunContext, run
+from medvlm_tui.engine.run.survey import survey
+from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 _VERSIONED = (

@@ -9,7 +9,7 @@ from medvlm_tui.core.intensity_windows import PRESETS
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import ExitCode, UsageError
 from medvlm_tui.settings import sources as settings
 

@@ -10,11 +10,11 @@ from PIL import Image
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.engine.encoders.base import Encoder
-from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.encoders.folders import as_stored
-from medvlm_tui.engine.encoders.resolve import resolve_model
-from medvlm_tui.engine.encoders.weights import locate
+from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
+from medvlm_tui.engine.encoders.weights.location import locate
 
 
 def encoder_of(spec: ModelSpec, path: Path | str = "", feature: str = "") -> Encoder:

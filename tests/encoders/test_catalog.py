@@ -14,9 +14,9 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import group_titles, load_catalog, load_models
 from medvlm_tui.catalog.published import PAPER, load_published
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.engine.encoders.families import FAMILIES, check_feature, encoder_key
-from medvlm_tui.engine.encoders.resolve import resolve_model
-from medvlm_tui.engine.encoders.weights import Weights
+from medvlm_tui.engine.encoders.registry import FAMILIES, check_feature, encoder_key
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.errors import MissingInputError, UsageError
 
 MODELS = load_models()
@@ -62,7 +62,7 @@ def test_its_library_knows_the_architecture(spec: ModelSpec):
 
 @pytest.mark.parametrize("name", [n for n, s in MODELS.items() if s.family == "transformers"])
 def test_a_transformers_row_builds_with_the_dimension_it_names(name: str):
-    from medvlm_tui.engine.encoders import transformers_
+    from medvlm_tui.engine.encoders.libraries import transformers_
 
     spec = MODELS[name]
     with torch.device("meta"):
@@ -73,7 +73,7 @@ def test_a_transformers_row_builds_with_the_dimension_it_names(name: str):
 
 @pytest.mark.parametrize("name", [n for n, s in MODELS.items() if s.family in ("open_clip", "timm")])
 def test_an_open_clip_or_timm_row_builds_with_the_dimension_and_size_it_names(name: str):
-    from medvlm_tui.engine.encoders import open_clip_, timm_
+    from medvlm_tui.engine.encoders.libraries import open_clip_, timm_
 
     spec = MODELS[name]
     size = spec.preprocess.size_px

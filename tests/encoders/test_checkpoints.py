@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medvlm_tui.engine.encoders.checkpoints import load_strictly, read_tower
-from medvlm_tui.engine.encoders.tensor_files import PickleFile, SafetensorsFile, ShardedFolder
+from medvlm_tui.engine.encoders.checkpoints.tensor_files import PickleFile, SafetensorsFile, ShardedFolder
+from medvlm_tui.engine.encoders.checkpoints.tower import load_strictly, read_tower
 from medvlm_tui.errors import WeightsError
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.uint8, torch.bool)

@@ -21,8 +21,8 @@ from PIL import Image
 
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import main
-from medvlm_tui.engine.encoders import ct_clip
-from medvlm_tui.engine.encoders.families import forget_encoder
+from medvlm_tui.engine.encoders.models import ct_clip
+from medvlm_tui.engine.encoders.registry import forget_encoder
 
 ROOT = Path(os.environ.get("MEDVLM_CONFORMANCE") or Path(__file__).parents[2] / ".." / "shared" / "conformance")
 PACKS = sorted(path.parent.name for path in ROOT.glob("*/images.npz"))

@@ -14,11 +14,10 @@ from safetensors.torch import save
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Log, StepProgress
 from medvlm_tui.core.request import RunRequest
-from medvlm_tui.engine import downloads
-from medvlm_tui.engine.downloads import download_missing
-from medvlm_tui.engine.encoders import download, hub
-from medvlm_tui.engine.encoders.weights import locate
-from medvlm_tui.engine.inputs import find_models
+from medvlm_tui.engine.encoders.weights import download, downloads, hub
+from medvlm_tui.engine.encoders.weights.downloads import download_missing
+from medvlm_tui.engine.encoders.weights.location import locate
+from medvlm_tui.engine.run.inputs import find_models
 
 TOKEN = "hf_" + "secretsecretsecret"
 DINO = "facebook/dinov2-small"

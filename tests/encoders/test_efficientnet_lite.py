@@ -10,8 +10,8 @@ from made_models import encoder_of, largest_difference, pixels_of
 from PIL import Image
 
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.engine.encoders.efficientnet_lite import timm_name
-from medvlm_tui.engine.encoders.weights import locate
+from medvlm_tui.engine.encoders.models.efficientnet_lite import timm_name
+from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.errors import WeightsError
 
 
@@ -51,7 +51,7 @@ def test_it_runs_in_channels_last_order(catalog):
 
 
 def test_bf16_stays_near_fp32(catalog, images):
-    from medvlm_tui.engine.encoders.families import load_encoder
+    from medvlm_tui.engine.encoders.registry import load_encoder
 
     spec = catalog["efficientnet_lite0"]
     weights = locate(spec, "", FileDigests())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from made_models import encoder_of, pixels_of
 
-from medvlm_tui.engine.encode import encode_files, save_encoded
+from medvlm_tui.engine.new_images.encode import encode_files, save_encoded
 from medvlm_tui.errors import ImageError, MissingInputError, UsageError
 
 

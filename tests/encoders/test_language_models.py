@@ -11,7 +11,7 @@ import transformers
 from made_models import at_size, encoder_of, largest_difference, pixels_of
 from safetensors.torch import save_file
 
-from medvlm_tui.engine.encoders.scales import tokens_at_scales
+from medvlm_tui.engine.encoders.models.scales import tokens_at_scales
 from medvlm_tui.errors import WeightsError
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from medvlm_tui.engine.encoders import mammo_clip
-from medvlm_tui.engine.encoders.checkpoints import Tower, load_strictly
+from medvlm_tui.engine.encoders.checkpoints.tower import Tower, load_strictly
+from medvlm_tui.engine.encoders.models import mammo_clip
 
 RNG = np.random.default_rng(0)
 

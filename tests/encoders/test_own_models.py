@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from medvlm_tui.catalog.models import group_titles, load_models
 from medvlm_tui.cli import main
-from medvlm_tui.engine.encode import encode_files
-from medvlm_tui.engine.encoders import families
+from medvlm_tui.engine.encoders import registry
+from medvlm_tui.engine.new_images.encode import encode_files
 from medvlm_tui.errors import UsageError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "models.md"
@@ -117,7 +117,7 @@ def test_a_package_brings_a_family(own, tmp_path, picture, monkeypatch):
     points = "[medvlm_tui.encoders]\nchest_net = chest_net.encoder:made\n"
     (site / "chest_net-1.2.dist-info" / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(site))
-    families._from_packages.cache_clear()
+    registry._from_packages.cache_clear()
     own.write_text(ENTRY)
     layer = torch.nn.Linear(3, 5)
     save_file({f"2.{name}": tensor.detach() for name, tensor in layer.state_dict().items()}, tmp_path / "w.safetensors")
@@ -126,5 +126,5 @@ def test_a_package_brings_a_family(own, tmp_path, picture, monkeypatch):
     )
     expected = layer(torch.from_numpy(encoded.pixels[0]).mean((1, 2))).detach().numpy()
     assert np.abs(encoded.features[0] - expected).max() < 1e-6
-    assert families.family_entry(load_models()["chest_net"]).code_version == "chest-net-1.2"
-    families._from_packages.cache_clear()
+    assert registry.family_entry(load_models()["chest_net"]).code_version == "chest-net-1.2"
+    registry._from_packages.cache_clear()

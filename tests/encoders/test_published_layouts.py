@@ -173,8 +173,8 @@ def test_the_repositorys_preprocessing_is_honoured(tmp_path, images, catalog):
         "preprocess_cfg": {"size": 48, "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "interpolation": "bilinear"},
     }
     from medvlm_tui.core.digests import FileDigests
-    from medvlm_tui.engine.encoders.folders import as_stored
-    from medvlm_tui.engine.encoders.weights import locate
+    from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
+    from medvlm_tui.engine.encoders.weights.location import locate
 
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     (tmp_path / "open_clip_model.safetensors").write_bytes(b"w")

@@ -101,7 +101,7 @@ def test_vit_is_the_class_token(monkeypatch, tmp_path, images):
 
 
 def test_the_catalog_names_torchvisions_own_files(catalog):
-    from medvlm_tui.engine.encoders.hub import torchvision_url
+    from medvlm_tui.engine.encoders.weights.hub import torchvision_url
 
     for spec in catalog.values():
         if spec.source.startswith("torchvision:"):

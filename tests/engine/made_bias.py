@@ -14,7 +14,7 @@ from made_jobs import Bench, table_of
 from PIL import Image
 
 from medvlm_tui.core.request import BiasParams, ProbeParams
-from medvlm_tui.engine import bias_lab
+from medvlm_tui.engine.bias import lab as bias_lab
 
 SIDE = 64
 SEEN = 32  # what the model of made_jobs sees

@@ -12,8 +12,8 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.weights import Weights
-from medvlm_tui.engine.steps import Job, StepContext, step_function
+from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.step.job import Job, StepContext, step_function
 
 ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")
 

@@ -12,8 +12,8 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.request import ProbeParams, RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.weights import Weights
-from medvlm_tui.engine.steps import Job, StepContext, step_function
+from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.step.job import Job, StepContext, step_function
 
 
 def probes(folder: Path, models, datasets, distance, counts=(60, 50, 40), dim=6, groups=None, protocol="paper"):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.images.read_sample import read_sample
 
 POISON = ("4.png", "00004.jpg")
 

@@ -13,7 +13,7 @@ from made_jobs import Bench, table_of
 from PIL import Image
 
 from medvlm_tui.core.request import ProbeParams, RunRequest, SaliencyParams
-from medvlm_tui.engine import saliency_images
+from medvlm_tui.engine.saliency import explained_images
 
 SIDE = 32
 DIM = 4
@@ -67,7 +67,7 @@ def bench_of(folder, name, encoder, cancelled=lambda: False):
 if __name__ == "__main__":
     # A run that kills itself (SIGKILL) after so many images.
     stub = StubEncoder()
-    saliency_images.load_encoder = lambda *_: stub
+    explained_images.load_encoder = lambda *_: stub
     here = bench_of(Path(sys.argv[1]), "killed", stub)
     stub.seen, stub.dies_after = 0, int(sys.argv[2])
     here.run("saliency", *KILLED)

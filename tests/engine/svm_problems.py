@@ -10,7 +10,7 @@ from made_jobs import blobs
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
-from medvlm_tui.engine import svm
+from medvlm_tui.engine.probe.solver import svm
 
 DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -125,7 +125,7 @@ def _images(folder):
 @cache
 def features_of(paths):
     """Encode images with the packaged encoder."""
-    from medvlm_tui.engine.encode import encode_files
+    from medvlm_tui.engine.new_images.encode import encode_files
 
     return encode_files("efficientnet_lite0", paths, device="cpu", precision="fp32", offline=True).features.astype(
         float

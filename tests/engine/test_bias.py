@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from made_bias import KILLED, PARAMS, StubEncoder, bench_of
 
-from medvlm_tui.engine import bias_lab
-from medvlm_tui.engine import bias_measures as measures
+from medvlm_tui.engine.bias import lab as bias_lab
+from medvlm_tui.engine.bias import measures
 
 
 @pytest.fixture

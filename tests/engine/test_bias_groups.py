@@ -7,8 +7,8 @@ from made_jobs import Bench, blobs, table_of
 
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.engine import bias_groups
-from medvlm_tui.engine.gathering import CellInput, bias_comparison
+from medvlm_tui.engine.bias import groups_step
+from medvlm_tui.engine.run.gathered_steps import CellInput, bias_comparison
 from medvlm_tui.errors import MedvlmError
 
 SHIFTS = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.3, "e": 0.2, "f": 0.1}
@@ -35,7 +35,7 @@ def cells(bench, only_on_one=""):
 
 def run(bench, params):
     job = bench.job("bias_groups", params)
-    events = list(bias_groups.run(job, bench.context))
+    events = list(groups_step.run(job, bench.context))
     assert isinstance(events[-1], ResultReady)
     return bench.store.result(job.step.key).record
 

@@ -5,8 +5,15 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.burned_text import BurnedText, burned_text, common_words, grouped_accuracy, ocr_reader, records
-from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
+from medvlm_tui.engine.bias.burned_text import (
+    BurnedText,
+    burned_text,
+    common_words,
+    grouped_accuracy,
+    ocr_reader,
+    records,
+)
+from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 
 
 def sample(tmp_path, word="", name="a", boxes=None):

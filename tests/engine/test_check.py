@@ -9,11 +9,16 @@ from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import DatasetSpec, EncoderKey, FeatureTable, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.datasets import fingerprints as fingerprints_module
-from medvlm_tui.engine.datasets.audit import audit
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.feature_pairs import MIN_COSINE, fullest_encoder, nearest_pairs, pairs_by_features
-from medvlm_tui.engine.datasets.split_groups import CLUSTER, split_groups
+from medvlm_tui.engine.datasets.check.findings import audit
+from medvlm_tui.engine.datasets.likeness import fingerprints as fingerprints_module
+from medvlm_tui.engine.datasets.likeness.feature_pairs import (
+    MIN_COSINE,
+    fullest_encoder,
+    nearest_pairs,
+    pairs_by_features,
+)
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.service.inline import Engine
 

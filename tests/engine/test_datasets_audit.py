@@ -13,11 +13,11 @@ from PIL import Image
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.audit import audit
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.duplicates import clusters
-from medvlm_tui.engine.datasets.grouping import split_by_group
-from medvlm_tui.engine.datasets.split_groups import CLUSTER, split_groups
+from medvlm_tui.engine.datasets.check.findings import audit
+from medvlm_tui.engine.datasets.likeness.duplicates import clusters
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.datasets.splits.by_group import split_by_group
+from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled
 
 CATALOG = load_datasets()

@@ -3,7 +3,7 @@
 import pytest
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.engine.datasets.base import reader_of, view_classes
+from medvlm_tui.engine.datasets.opening import reader_of, view_classes
 from medvlm_tui.errors import MedvlmError
 
 MINIMAL = '[a]\nname = "A"\nmodality = "CT"\nreader = "class_folders"\n'

@@ -9,8 +9,8 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.intensity_windows import parse_window
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError, UsageError
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM needs pydicom")

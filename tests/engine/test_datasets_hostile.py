@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.audit import AuditOptions, audit
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.datasets.check.findings import AuditOptions, audit
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError
 
 OWN = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders")
@@ -133,7 +133,7 @@ def test_memory_stays_bounded(tmp_path):
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from medvlm_tui.core.specs import Sample\n"
-        "from medvlm_tui.engine.datasets.pixels import read_sample\n"
+        "from medvlm_tui.engine.images.read_sample import read_sample\n"
         "from medvlm_tui.engine.images import raster, dicom\n"
         "from medvlm_tui.errors import ImageError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

@@ -9,7 +9,7 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests, of_file
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.base import open_dataset, open_every_part, part_differences
+from medvlm_tui.engine.datasets.opening import open_dataset, open_every_part, part_differences
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 BRAIN_MR = load_datasets()["brain_mr"]

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.engine.datasets.base import open_dataset, reader_of
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.datasets.opening import open_dataset, reader_of
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import DatasetError, ImageError
 
 CATALOG = load_datasets()

@@ -9,8 +9,8 @@ import pytest
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.engine.datasets.audit import audit
-from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.engine.datasets.check.findings import audit
+from medvlm_tui.engine.datasets.opening import open_dataset
 
 CATALOG = load_datasets()
 DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.specs import PreprocessSpec, Sample
-from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.framing import framed
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError, MedvlmError
 from tests.engine.made_readers import broken, crashing, crashing_once, greedy, running_in_circles
 
@@ -148,7 +148,7 @@ def test_the_decoder_holds_no_torch() -> None:
     import sys
 
     code = (
-        "import medvlm_tui.engine.images.decoder, medvlm_tui.engine.datasets.pixels, sys\n"
+        "import medvlm_tui.engine.images.decoder, medvlm_tui.engine.images.read_sample, sys\n"
         "assert not {'torch', 'scipy', 'textual'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

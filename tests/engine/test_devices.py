@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medvlm_tui.engine import devices
+from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import MedvlmError, UsageError
 
 AMPERE = devices.CudaDevice("A100", (8, 0), 40.0)

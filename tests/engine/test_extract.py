@@ -17,11 +17,13 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine import extract, extract_blocks, extract_shards
-from medvlm_tui.engine.encoders.load_report import LoadReport
-from medvlm_tui.engine.encoders.weights import Weights
+from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
+from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.extract import blocks as extract_blocks
+from medvlm_tui.engine.extract import shards as extract_shards
+from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.images.preprocess import Preprocess
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 SIZE = PreprocessSpec(8, 8)

@@ -16,14 +16,27 @@ import torch
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shards, precision
-from medvlm_tui.engine.datasets.pixels import read_sample
-from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder
-from medvlm_tui.engine.extract import pending
-from medvlm_tui.engine.images import loading
-from medvlm_tui.engine.images.loading import end_decoders
-from medvlm_tui.engine.steps import StepContext
-from medvlm_tui.engine.worker import Worker
+from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, load_encoder
+from medvlm_tui.engine.extract import (
+    batch_sizes,
+    batches,
+    precision,
+)
+from medvlm_tui.engine.extract import (
+    blocks as extract_blocks,
+)
+from medvlm_tui.engine.extract import (
+    shards as extract_shards,
+)
+from medvlm_tui.engine.extract import (
+    step as extract,
+)
+from medvlm_tui.engine.extract.batches import end_decoders
+from medvlm_tui.engine.extract.step import pending
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.job import StepContext
+from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
 from tests.engine import made_readers
 from tests.engine.made_extraction import SIZE, SPEC, job_of, make_images, make_weights, moved
@@ -244,12 +257,12 @@ def test_batches_are_drawn_ahead_in_order_and_errors_reach_the_reader() -> None:
             yield number
         raise ValueError("the last word")
 
-    ahead = loading._prefetched(source())
+    ahead = batches._prefetched(source())
     assert [next(ahead) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="the last word"):
         next(ahead)
     drawn.clear()
-    closed = loading._prefetched(source())
+    closed = batches._prefetched(source())
     assert next(closed) == 0
     closed.close()
     assert len(drawn) < 5
@@ -277,7 +290,7 @@ def test_the_probe_stops_where_a_larger_batch_gains_nothing_or_does_not_fit(imag
     ("device", "size_px", "expected"), [("cpu", 224, 3566), ("cuda:0", 1520, 25), ("cpu", 20_000, 1)]
 )
 def test_what_is_decoded_at_a_time_fits_into_the_decoders_memory(device, size_px, expected) -> None:
-    assert loading.largest_batch(device, size_px) == expected
+    assert batches.largest_batch(device, size_px) == expected
 
 
 def test_cancel_is_heard_while_images_are_decoded(dataset, weights, tmp_path) -> None:

@@ -5,9 +5,9 @@ import pytest
 from made_jobs import Bench, blobs, table_of
 from scipy.spatial import procrustes as scipy_procrustes
 
-from medvlm_tui.engine.map_clusters import find_clusters
-from medvlm_tui.engine.neighbours import unit_rows
-from medvlm_tui.engine.placing import place
+from medvlm_tui.engine.features.neighbours import unit_rows
+from medvlm_tui.engine.new_images.placing import place
+from medvlm_tui.engine.projection.clusters import find_clusters
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_choice import proposed
 from medvlm_tui.measures.procrustes import procrustes, turn_by_common

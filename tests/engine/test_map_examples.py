@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.map_clusters import find_clusters
-from medvlm_tui.engine.map_examples import SIDE_PX, by_cluster, by_density, thumbnails
+from medvlm_tui.engine.projection.clusters import find_clusters
+from medvlm_tui.engine.projection.examples import SIDE_PX, by_cluster, by_density, thumbnails
 
 
 def crowds():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.masks_sums import ShiftSums
-from medvlm_tui.engine.rise import covariance, estimate, relative_error
+from medvlm_tui.engine.saliency.mask_sums import ShiftSums
+from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.rise import covariance, estimate, relative_error
 
 
 def all_masks(stream, count):

@@ -17,13 +17,13 @@ from statsmodels.stats.multitest import multipletests
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import load_published
 from medvlm_tui.core.events import ResultReady
-from medvlm_tui.engine.comparisons import holm, mcnemar
-from medvlm_tui.engine.gathering import comparisons, tables_of, without
-from medvlm_tui.engine.group_tests import group_test
-from medvlm_tui.engine.model_ranking import ranking_record
-from medvlm_tui.engine.rankings import rank_models, rank_pairs
-from medvlm_tui.engine.statistics import fold_shares, resample_weights, resampled_metrics
+from medvlm_tui.engine.comparison.intervals_step import fold_shares, resample_weights, resampled_metrics
+from medvlm_tui.engine.comparison.ranking_step import ranking_record
+from medvlm_tui.engine.run.gathered_steps import comparisons, tables_of, without
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.paired_tests import holm, mcnemar
+from medvlm_tui.measures.permutation import group_test
+from medvlm_tui.measures.ranks import rank_models, rank_pairs
 
 MODELS = tuple(load_models()[name] for name in ("biomedclip", "conch", "clip_b16", "vgg16"))
 

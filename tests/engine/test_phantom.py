@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.engine.datasets import phantom as phantom_module
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.phantom import make_phantom
-from medvlm_tui.engine.datasets.phantom_drawing import draw
+from medvlm_tui.engine.datasets.layouts import phantom as phantom_module
+from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.datasets.phantom.drawing import draw
 from medvlm_tui.errors import DatasetError, UsageError
 
 SPEC = load_datasets()["phantom"]

@@ -11,9 +11,9 @@ from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine import place_files
-from medvlm_tui.engine.encode import Encoded
-from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.engine.new_images import place as place_files
+from medvlm_tui.engine.new_images.encode import Encoded
+from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import MissingInputError
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.gathering import without
-from medvlm_tui.engine.planner import Prepared, lay_out, prepare
+from medvlm_tui.engine.run.gathered_steps import without
+from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MissingInputError, StoreError, UsageError
 
 

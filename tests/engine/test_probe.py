@@ -13,8 +13,10 @@ from sklearn.svm import LinearSVC
 
 from medvlm_tui.core.events import Log, StepProgress
 from medvlm_tui.core.request import PAPER_T_GRID, ProbeParams, SplitParams
-from medvlm_tui.engine import crossvalidation as cv
-from medvlm_tui.engine import devices, solver, svm_torch
+from medvlm_tui.engine.probe import folds as cv
+from medvlm_tui.engine.probe.solver import choice as solver
+from medvlm_tui.engine.probe.solver import svm_torch
+from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 CODES = {"a": 0, "b": 1, "c": 2}

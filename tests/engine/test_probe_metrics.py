@@ -5,9 +5,9 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.calibration import _sigmoid_calibration
 
-from medvlm_tui.engine import metrics
-from medvlm_tui.engine.calibration import Platt, expected_calibration_error
-from medvlm_tui.engine.classifier import Scaler
+from medvlm_tui.engine.probe.classifier import Scaler
+from medvlm_tui.measures import classification
+from medvlm_tui.measures.calibration import Platt, expected_calibration_error
 
 
 def draws(n, k, seed):
@@ -18,18 +18,18 @@ def draws(n, k, seed):
 @pytest.mark.parametrize(("n", "k", "seed"), [(50, 3, 0), (12, 5, 1), (7, 6, 2), (30, 2, 3)])
 def test_confusion_metrics_equal_sklearn_also_with_classes_that_do_not_occur(n, k, seed):
     truth, predicted, _ = draws(n, k, seed)
-    matrix = metrics.confusion(truth, predicted, k)
+    matrix = classification.confusion(truth, predicted, k)
     np.testing.assert_array_equal(matrix, reference.confusion_matrix(truth, predicted, labels=range(k)))
-    assert float(metrics.accuracy(matrix)) == pytest.approx(reference.accuracy_score(truth, predicted))
+    assert float(classification.accuracy(matrix)) == pytest.approx(reference.accuracy_score(truth, predicted))
     recall = reference.recall_score(truth, predicted, labels=np.unique(truth), average="macro")
-    assert float(metrics.balanced_accuracy(matrix)) == pytest.approx(recall)
+    assert float(classification.balanced_accuracy(matrix)) == pytest.approx(recall)
     f1 = reference.f1_score(truth, predicted, average="macro", zero_division=0)
-    assert float(metrics.macro_f1(matrix)) == pytest.approx(f1)
+    assert float(classification.macro_f1(matrix)) == pytest.approx(f1)
 
 
 def test_metrics_of_many_matrices_at_once():
-    stack = np.stack([metrics.confusion(*draws(40, 4, seed)[:2], 4) for seed in range(6)]).reshape(2, 3, 4, 4)
-    for metric in metrics.from_confusion(1).values():
+    stack = np.stack([classification.confusion(*draws(40, 4, seed)[:2], 4) for seed in range(6)]).reshape(2, 3, 4, 4)
+    for metric in classification.from_confusion(1).values():
         np.testing.assert_allclose(metric(stack), [[metric(m) for m in row] for row in stack])
 
 
@@ -37,8 +37,8 @@ def test_auroc_equals_sklearn_with_ties():
     truth, _, scores = draws(80, 3, 4)
     scores = np.round(scores, 1)
     each = [reference.roc_auc_score(truth == c, scores[:, c]) for c in range(3)]
-    assert metrics.auroc(truth, scores) == pytest.approx(np.mean(each))
-    assert metrics.auroc(np.zeros(5, dtype=int), scores[:5]) is None
+    assert classification.auroc(truth, scores) == pytest.approx(np.mean(each))
+    assert classification.auroc(np.zeros(5, dtype=int), scores[:5]) is None
 
 
 def test_platt_sigmoid_equals_sklearn():

@@ -9,8 +9,9 @@ from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 
 from medvlm_tui.core.request import ProjectionParams
-from medvlm_tui.engine import map_scores, projection
-from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.projection import map_scores
+from medvlm_tui.engine.projection import step as projection
 from medvlm_tui.errors import Cancelled, UsageError
 
 

@@ -15,12 +15,13 @@ from made_jobs import ENCODER, Bench, blobs, table_of
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.request import ProjectionParams, RunRequest
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
-from medvlm_tui.engine import projection, projection_grid
-from medvlm_tui.engine.encoders.weights import Weights
-from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
-from medvlm_tui.engine.projection_layout import Layout, lay_out_cell, prepare_row
-from medvlm_tui.engine.projection_pool import LayoutPool, Task
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.projection import step as projection
+from medvlm_tui.engine.projection import umap_grid
+from medvlm_tui.engine.projection.layout import Layout, lay_out_cell, prepare_row
+from medvlm_tui.engine.projection.processes import LayoutPool, Task
+from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 
@@ -47,7 +48,7 @@ def bench(tmp_path):
 
 
 def test_a_cell_of_the_grid_is_the_cell_alone(bench, monkeypatch):
-    monkeypatch.setattr(projection_grid, "PARALLEL_POINTS", 1)
+    monkeypatch.setattr(umap_grid, "PARALLEL_POINTS", 1)
     steps = [map_step(k, d, f"g{k}{d}") for k in (4, 30) for d in (0.1, 0.9)]
     for position, step in enumerate(steps):
         list(projection.run(job_of(bench, step, steps[position + 1 :]), bench.context))
@@ -106,7 +107,7 @@ def test_a_process_that_dies_costs_its_own_cell():
 
 
 def test_cancel_ends_the_processes(bench, monkeypatch):
-    monkeypatch.setattr(projection_grid, "PARALLEL_POINTS", 1)
+    monkeypatch.setattr(umap_grid, "PARALLEL_POINTS", 1)
     begun = time.monotonic()
     context = StepContext(bench.store, lambda: bool(multiprocessing.active_children()))
     steps = [map_step(k, 0.1, f"c{k}") for k in (4, 5, 6)]

@@ -15,9 +15,11 @@ from PIL import Image
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import RunRequest, SaliencyParams
-from medvlm_tui.engine import saliency, saliency_images, saliency_preview, saliency_scores
-from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.saliency_quality import STEPS
+from medvlm_tui.engine.saliency import explained_images, masking
+from medvlm_tui.engine.saliency import preview as saliency_preview
+from medvlm_tui.engine.saliency import step as saliency
+from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.cells import Gathered, ReportInput
 from medvlm_tui.report.figures.saliency import draw_saliency
@@ -28,7 +30,7 @@ CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two image
 @pytest.fixture
 def encoder(monkeypatch):
     stub = StubEncoder()
-    monkeypatch.setattr(saliency_images, "load_encoder", lambda *_: stub)
+    monkeypatch.setattr(explained_images, "load_encoder", lambda *_: stub)
     return stub
 
 
@@ -154,7 +156,7 @@ def test_a_killed_run_goes_on_from_the_ranges_that_it_stored(tmp_path, make_benc
 def test_maps_grow_while_masks_come_in(make_bench, encoder, monkeypatch):
     monkeypatch.setattr(saliency_preview, "_EVERY_S", 0.0)
     monkeypatch.setattr(saliency_preview, "_SHARE", 1e9)
-    monkeypatch.setattr(saliency_scores, "PROGRESS_S", 0.0)
+    monkeypatch.setattr(masking, "PROGRESS_S", 0.0)
     bench, seen = make_bench(), []
     for event in bench.stream("saliency", *KILLED):
         if isinstance(event, PreviewReady):
@@ -188,12 +190,12 @@ def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
     probe = bench.store.result("probe-key-0")
     ids = [f"i{row}" for row in range(40)]
-    one = saliency_images.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
-    three = saliency_images.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
+    one = explained_images.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
+    three = explained_images.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
     assert set(one) <= set(three)
     assert len(three) == 6
     assert set(three) <= set(probe.arrays["hold_out"].tolist())
-    assert len(saliency_images.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(
+    assert len(explained_images.chosen_rows(SaliencyParams(images_per_class=99), ids, probe)) == len(
         probe.arrays["hold_out"]
     )
 

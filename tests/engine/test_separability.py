@@ -10,9 +10,9 @@ from sklearn.metrics import davies_bouldin_score, silhouette_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from medvlm_tui.core.request import SeparabilityParams
-from medvlm_tui.engine import separability_measures as measures
-from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
-from medvlm_tui.engine.separability import class_measures, open_space, space_measures
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.separability import measures
+from medvlm_tui.engine.separability.step import class_measures, open_space, space_measures
 
 
 def no_check():

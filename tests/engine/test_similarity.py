@@ -6,9 +6,9 @@ from made_jobs import Bench, blobs, table_of
 from scipy.linalg import orthogonal_procrustes
 
 from medvlm_tui.core.request import SimilarityParams
-from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
-from medvlm_tui.engine.similarity import compare
-from medvlm_tui.engine.similarity_measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
+from medvlm_tui.engine.similarity.step import compare
 from medvlm_tui.errors import MedvlmError
 
 
@@ -140,7 +140,7 @@ def test_one_model_is_refused(tmp_path):
 
 
 def test_one_more_model_measures_its_own_pairs_only(tmp_path, x, monkeypatch):
-    from medvlm_tui.engine import similarity
+    from medvlm_tui.engine.similarity import step as similarity
 
     bench, params = two_models(tmp_path, x, rotated(x))
     bench.store.seal("third", table_of(x[:, :9], np.arange(120) % 2))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
 from medvlm_tui.core.request import SplitParams
-from medvlm_tui.engine.datasets.splits import split
+from medvlm_tui.engine.datasets.splits.stratified import split
 from medvlm_tui.errors import MedvlmError, UsageError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvlm_tui.core.request import SplitParams
-from medvlm_tui.engine.datasets.grouping import split_by_group
+from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.errors import MedvlmError, UsageError
 
 

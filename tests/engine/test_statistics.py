@@ -6,7 +6,7 @@ from made_jobs import Bench, blobs, table_of
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from medvlm_tui.core.request import ProbeParams, StatisticsParams
-from medvlm_tui.engine import statistics
+from medvlm_tui.engine.comparison import intervals_step
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_one_resample_equals_sklearn_on_the_repeated_rows():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 3, 60)
     scores = np.round(rng.normal(size=(2, 60, 3)) + np.eye(3)[codes], 1)  # with ties
-    weights = statistics.resample_weights(codes, 4, rng)
+    weights = intervals_step.resample_weights(codes, 4, rng)
     for c in range(3):
         assert (weights[:, codes == c].sum(axis=1) == (codes == c).sum()).all()
-    found = statistics.resampled_metrics(codes, weights, scores, None)
+    found = intervals_step.resampled_metrics(codes, weights, scores, None)
     for r, counts in enumerate(weights.astype(int)):
         rows = np.repeat(np.arange(60), counts)
         predicted = [fold[rows].argmax(axis=1) for fold in scores]
@@ -56,12 +56,14 @@ def test_width_is_that_of_the_binomial():
     codes = np.zeros(n, dtype=np.int64)
     right = np.random.default_rng(1).random(n) < 0.8
     scores = np.stack([right, ~right], axis=1)[None].astype(float)
-    weights = statistics.resample_weights(codes, 2000, np.random.default_rng(0))
-    low, high = statistics.interval(statistics.resampled_metrics(codes, weights, scores, None)["accuracy"], 0.95)
+    weights = intervals_step.resample_weights(codes, 2000, np.random.default_rng(0))
+    low, high = intervals_step.interval(
+        intervals_step.resampled_metrics(codes, weights, scores, None)["accuracy"], 0.95
+    )
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / n), rel=0.1)
 
 
 def test_one_class_in_the_hold_out_has_no_auroc():
     scores = np.random.default_rng(0).normal(size=(1, 5, 2))
-    weights = statistics.resample_weights(np.ones(5, dtype=np.int64), 3, np.random.default_rng(0))
-    assert "auroc" not in statistics.resampled_metrics(np.ones(5, dtype=np.int64), weights, scores, 1)
+    weights = intervals_step.resample_weights(np.ones(5, dtype=np.int64), 3, np.random.default_rng(0))
+    assert "auroc" not in intervals_step.resampled_metrics(np.ones(5, dtype=np.int64), weights, scores, 1)

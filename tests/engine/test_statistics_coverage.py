@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from medvlm_tui.engine.statistics import interval, resample_weights, resampled_metrics
+from medvlm_tui.engine.comparison.intervals_step import interval, resample_weights, resampled_metrics
 
 DRAWS = 500
 # Five classifiers that agree on much, as a cross-validation's do: a part of the noise is the image's own.

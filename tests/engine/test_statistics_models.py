@@ -5,12 +5,12 @@ import pytest
 from scipy.stats import norm, permutation_test
 
 from medvlm_tui.catalog.published import SOURCES
-from medvlm_tui.engine.comparisons import holm, mcnemar, paired_difference
-from medvlm_tui.engine.group_tests import group_test
-from medvlm_tui.engine.published_audit import audit_published
-from medvlm_tui.engine.rankings import rank_models
-from medvlm_tui.engine.statistics import resample_weights
+from medvlm_tui.engine.comparison.intervals_step import resample_weights
+from medvlm_tui.engine.comparison.published_tests import audit_published
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.paired_tests import holm, mcnemar, paired_difference
+from medvlm_tui.measures.permutation import group_test
+from medvlm_tui.measures.ranks import rank_models
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from made_jobs import blobs
 from scipy.optimize import minimize
 
-from medvlm_tui.engine import svm
+from medvlm_tui.engine.probe.solver import svm
 
 
 def objective(theta, x, y, cost):

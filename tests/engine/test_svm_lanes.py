@@ -8,7 +8,8 @@ import pytest
 from svm_problems import solved
 from threadpoolctl import threadpool_info
 
-from medvlm_tui.engine import lanes, lapack, svm
+from medvlm_tui.engine.probe.solver import lapack, svm
+from medvlm_tui.engine.probe.solver import threads as lanes
 
 
 def blas_threads_now():
@@ -20,8 +21,8 @@ def blas_threads_now():
 def test_any_number_of_threads_gives_the_same_bits(name, with_gram, monkeypatch):
     x, codes, costs, _ = solved(name)
     monkeypatch.setattr(svm, "ONE_LANE", 0)
-    monkeypatch.setattr("medvlm_tui.engine.newton.BLOCK_ROWS", 32)
-    monkeypatch.setattr("medvlm_tui.engine.newton.GRAM_RATIO", 1e9 if with_gram else 0.0)
+    monkeypatch.setattr("medvlm_tui.engine.probe.solver.newton.BLOCK_ROWS", 32)
+    monkeypatch.setattr("medvlm_tui.engine.probe.solver.newton.GRAM_RATIO", 1e9 if with_gram else 0.0)
     found = []
     for threads in (1, 3):
         monkeypatch.setattr(lanes, "blas_threads", lambda threads=threads: threads)

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from svm_problems import GRID, PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 
-from medvlm_tui.engine import svm
+from medvlm_tui.engine.probe.solver import svm
 
 # liblinear takes half a minute over each of these.
 LONG = ("29 classes, d above N", "digits", "all digits")

@@ -5,8 +5,9 @@ import pytest
 import torch
 from svm_problems import PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 
-from medvlm_tui.engine import solver, svm, svm_torch
-from medvlm_tui.engine.newton import line_minimum
+from medvlm_tui.engine.probe.solver import choice as solver
+from medvlm_tui.engine.probe.solver import svm, svm_torch
+from medvlm_tui.engine.probe.solver.newton import line_minimum
 from medvlm_tui.errors import Cancelled
 
 ALL = [pytest.param(name, marks=[pytest.mark.slow] * (name in REAL)) for name in (*PROBLEMS, *REAL)]

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
-from medvlm_tui.engine.text_boxes import blank, find_text, inpaint, mask_border
+from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
+from medvlm_tui.engine.bias.text_boxes import blank, find_text, inpaint, mask_border
 
 
 def speckle(seed, size=(320, 240)):

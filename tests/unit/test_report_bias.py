@@ -28,7 +28,7 @@ WAYS = ("as it is", "blank", "inpaint", "border")
 
 
 def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """A result as engine/bias.py stores it."""
+    """A result as engine/bias/step.py stores it."""
     names = [(name, kind) for name in ("shift", "flip_rate", "accuracy_with") for kind in KINDS]
     names += [(f"accuracy_{test}", f"{level:g}") for test in ("matching", "random", "reversed") for level in LEVELS]
     names += [("removal_reversed", way) for way in WAYS] + [("mass_text", f"{level:g}") for level in LEVELS]
