@@ -81,7 +81,7 @@ def cached_run_s(folder: Path) -> float | None:
     """Return the seconds of a run that finds everything stored, None when the packaged weights are not installed."""
     from medvlm_tui.core.request import RunRequest
     from medvlm_tui.core.workspace.workspace import Workspace
-    from medvlm_tui.service.inline import Engine
+    from medvlm_tui.service.engine import Engine
 
     request = RunRequest(
         models=("efficientnet_lite0",),

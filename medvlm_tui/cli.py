@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
     "attach": ("medvlm_tui.commands.attach", "the run under way, or the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),
-    "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
+    "audit": ("medvlm_tui.commands.published", "the statistics of the study's published tables"),
 }
 _READ_IMAGES = ("check", "encode")
 _BATCH = (

@@ -23,7 +23,7 @@ from medvlm_tui.core.workspace.logs import log_to
 from medvlm_tui.core.workspace.run_journal import Said
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode
-from medvlm_tui.service.inline import Engine
+from medvlm_tui.service.engine import Engine
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Encode the files, place them on the proposed map, and write a line each."""
     from medvlm_tui.engine.new_images.place import COLUMNS, place_files
-    from medvlm_tui.report.csv_file import write_csv
+    from medvlm_tui.report.formats.csv_file import write_csv
 
     asked = replace(
         request, models=(options.model,), datasets=(options.dataset,), label=options.label, part=options.part,

@@ -34,10 +34,10 @@ from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.service import address
-from medvlm_tui.service.door import Door, Guest
+from medvlm_tui.service.connections import Door, Guest
+from medvlm_tui.service.engine import Engine
 from medvlm_tui.service.engine_thread import EngineThread
-from medvlm_tui.service.inline import Engine
-from medvlm_tui.service.wire import GREETING, PROTOCOL, Command, Hello, surroundings
+from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surroundings
 
 # A worker holds a device; starting another costs some seconds.
 WORKER_IDLE_S = 60.0

@@ -14,8 +14,8 @@ from medvlm_tui.tui.records import Cell, Reading, reading
 
 if TYPE_CHECKING:
     # The report is imported with the first table that is drawn: screens start without it.
-    from medvlm_tui.report.comparison import Mark
-    from medvlm_tui.report.verdicts import Verdicts
+    from medvlm_tui.report.scores.published_difference import Mark
+    from medvlm_tui.report.scores.verdicts import Verdicts
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
 VIEWS = ("score", "published", "difference", "leakage", "grid")
@@ -156,7 +156,7 @@ def _leakage(cell: Cell, metric: str) -> float | None:
 
 
 def _mark(cell: Cell) -> Mark:
-    from medvlm_tui.report.comparison import training_mark
+    from medvlm_tui.report.scores.published_difference import training_mark
 
     model, dataset = load_models().get(cell.model), load_datasets().get(cell.dataset)
     return training_mark(model, dataset) if model is not None and dataset is not None else ""

@@ -19,8 +19,8 @@ from medvlm_tui.tui.screens.ranks import newest_ranking
 
 if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
-    from medvlm_tui.report.cells import Cell
-    from medvlm_tui.report.verdicts import Verdicts
+    from medvlm_tui.report.results.run_results import Cell
+    from medvlm_tui.report.scores.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
 
 
@@ -57,12 +57,12 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
 def write(table: Table, folder: Path) -> None:
     """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
     from medvlm_tui.core.atomic_files import write_atomic
-    from medvlm_tui.report import latex, markdown, side_tables, tidy
-    from medvlm_tui.report.csv_file import write_csv
-    from medvlm_tui.report.tables import score_tables
+    from medvlm_tui.report.formats.csv_file import write_csv
+    from medvlm_tui.report.scores import latex, markdown, results_csv, side_tables
+    from medvlm_tui.report.scores.score_table import score_tables
 
     folder.mkdir(parents=True, exist_ok=True)
-    tidy.write_results(folder / "results.csv", table.cells)
+    results_csv.write_results(folder / "results.csv", table.cells)
     write_csv(folder / "published.csv", side_tables.PUBLISHED, side_tables.published_rows(table.cells))
     tables = score_tables(table.cells, table.verdicts)
     write_atomic(folder / "table.tex", latex.render(tables).encode())
@@ -73,9 +73,9 @@ def write(table: Table, folder: Path) -> None:
 
 
 def _draw(table: Table, metric: str, folder: Path) -> None:
-    from medvlm_tui.report.cells import Compared
-    from medvlm_tui.report.figures.critical_difference import draw_critical_difference
-    from medvlm_tui.report.naming import model_title
+    from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
+    from medvlm_tui.report.results.naming import model_title
+    from medvlm_tui.report.results.run_results import Compared
 
     assert table.ranking is not None
     models = {cell.model.id: cell.model for cell in table.cells}
@@ -92,7 +92,7 @@ def report_cell(
     board: Board, model: str, dataset: str, table_key: str, probe: StoredResult, statistics: StoredResult | None
 ) -> Cell:
     """Return a score as the report's tables take it; images and files play no part in them."""
-    from medvlm_tui.report.cells import cell_of
+    from medvlm_tui.report.results.run_results import cell_of
 
     record = probe.record
     spec = _dataset(board, dataset)

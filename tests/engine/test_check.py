@@ -20,7 +20,7 @@ from medvlm_tui.engine.datasets.likeness.feature_pairs import (
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled, UsageError
-from medvlm_tui.service.inline import Engine
+from medvlm_tui.service.engine import Engine
 
 OWN = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders")
 ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")

@@ -21,8 +21,8 @@ from medvlm_tui.engine.saliency import step as saliency
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
-from medvlm_tui.report.cells import Gathered, ReportInput
-from medvlm_tui.report.figures.saliency import draw_saliency
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.saliency.one_map import draw_saliency
 
 CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
 

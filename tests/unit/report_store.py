@@ -11,7 +11,7 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.report.cells import ReportInput
+from medvlm_tui.report.results.run_results import ReportInput
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece")
 FOLDS = 5

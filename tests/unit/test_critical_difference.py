@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.render.critical_difference import RankedModels, diagram
-from medvlm_tui.report.cells import Gathered
-from medvlm_tui.report.figures.critical_difference import draw_critical_difference
+from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
+from medvlm_tui.report.results.run_results import Gathered
 from tests.unit.report_store import MODELS, filled
 
 RANKED = RankedModels(

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.report.cells import Cell, Gathered, Metric, Reading
-from medvlm_tui.report.figures.calibration import draw_calibration
-from medvlm_tui.report.figures.learning_curve import curve, draw_learning_curves
-from medvlm_tui.report.probe_figures import calibration
+from medvlm_tui.report.results.run_results import Cell, Gathered, Metric, Reading
+from medvlm_tui.report.scores.figures.calibration import draw_calibration
+from medvlm_tui.report.scores.figures.draw import calibration
+from medvlm_tui.report.scores.figures.learning_curve import curve, draw_learning_curves
 from tests.unit.report_store import filled
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from medvlm_tui.render.boxed import closer, framed
+from medvlm_tui.render.framed_image import closer, framed
+from medvlm_tui.render.half_blocks import fit, half_blocks, resized
 from medvlm_tui.render.heat import colour_bar, heat, overlay
-from medvlm_tui.render.pixels import fit, half_blocks, resized
 from medvlm_tui.render.thumbnail import small, thumbnail
 
 LOW, HIGH = "#440154", "#fde725"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from medvlm_tui.render.multiples import Panel, multiples, window
 from medvlm_tui.render.regions import regions
+from medvlm_tui.render.small_multiples import Panel, multiples, window
 
 
 def two_blobs():

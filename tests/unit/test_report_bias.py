@@ -14,12 +14,12 @@ from PIL import Image
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.tags import read_tags
-from medvlm_tui.report import bias_tables
-from medvlm_tui.report.bias_drawing import bias_figures
-from medvlm_tui.report.cells import Gathered, ReportInput
-from medvlm_tui.report.figures.saliency_pages import Shown, draw_images
-from medvlm_tui.report.saliency_drawing import saliency_pages
-from medvlm_tui.report.saliency_tables import write_images, write_quality
+from medvlm_tui.report.bias import rows as bias_tables
+from medvlm_tui.report.bias.figures import bias_figures
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.saliency.figures import saliency_pages
+from medvlm_tui.report.saliency.pages import Shown, draw_images
+from medvlm_tui.report.saliency.rows import write_images, write_quality
 from tests.unit.report_store import filled
 
 KINDS = ("text", "box")

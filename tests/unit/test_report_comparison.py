@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
-from medvlm_tui.report.cells import Cell, Gathered, Metric
-from medvlm_tui.report.comparison import compare, f1_metric, training_mark
-from medvlm_tui.report.tables import percent, points, score_tables
-from medvlm_tui.report.verdicts import Verdicts
+from medvlm_tui.report.results.run_results import Cell, Gathered, Metric
+from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
+from medvlm_tui.report.scores.score_table import percent, points, score_tables
+from medvlm_tui.report.scores.verdicts import Verdicts
 from tests.unit.report_store import filled
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvlm_tui.report.csv_file import field, safe, write_csv
+from medvlm_tui.report.formats.csv_file import field, safe, write_csv
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\0x", "＝1"])

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.safe_text import slug
-from medvlm_tui.report.cells import Gathered
 from medvlm_tui.report.figures.canvas import COLOURS, label, look_of
-from medvlm_tui.report.figures.confusion import confusion_counts, draw_confusion
-from medvlm_tui.report.figures.saliency import draw_saliency
-from medvlm_tui.report.figures.scatter import draw_map
-from medvlm_tui.report.panel import Panel
+from medvlm_tui.report.maps.panel import Panel
+from medvlm_tui.report.maps.scatter import draw_map
+from medvlm_tui.report.results.run_results import Gathered
+from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.report.scores.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.write import write_report
 from tests.unit.report_store import filled
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.report.cells import ReportInput
+from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.report.write import write_report
 from tests.unit.report_store import filled
 

@@ -15,11 +15,11 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, POSTER
 from medvlm_tui.core.specs import Dataset
-from medvlm_tui.report import latex, markdown
-from medvlm_tui.report.latex_text import escape
-from medvlm_tui.report.sheets import to_latex
-from medvlm_tui.report.supplement import dataset_sheet, model_sheet
-from medvlm_tui.report.tables import Column, Entry, Group, Score, ScoreTable
+from medvlm_tui.report.formats.latex_text import escape
+from medvlm_tui.report.formats.plain_tables import to_latex
+from medvlm_tui.report.scores import latex, markdown
+from medvlm_tui.report.scores.score_table import Column, Entry, Group, Score, ScoreTable
+from medvlm_tui.report.scores.supplement import dataset_sheet, model_sheet
 
 HOSTILE = (
     "\\input{/etc/passwd}", "&%_#${}~^", "=cmd|' /C calc'!A0", "[/] *", "\x1b[31mred", "$$\\alpha", "--",

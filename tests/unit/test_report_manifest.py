@@ -10,8 +10,8 @@ import pytest
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.report.cells import Gathered, ReportInput
 from medvlm_tui.report.manifest import write_manifest
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.unit.report_store import filled
 
 TOKEN = "hf_" + "AbCdEf0123456789" * 2

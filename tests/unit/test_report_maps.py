@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.report.cells import Gathered, ReportInput
-from medvlm_tui.report.figures.examples import draw_examples
-from medvlm_tui.report.figures.panels import draw_grid, draw_models, draw_study
-from medvlm_tui.report.figures.scatter import draw_map
-from medvlm_tui.report.map_drawing import MICROBES, draw_maps
-from medvlm_tui.report.map_panels import MapPanels, PairMaps
-from medvlm_tui.report.panel import UNTAGGED, Panel, value_order
+from medvlm_tui.report.maps.examples import draw_examples
+from medvlm_tui.report.maps.figures import MICROBES, draw_maps
+from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
+from medvlm_tui.report.maps.panel import UNTAGGED, Panel, value_order
+from medvlm_tui.report.maps.panels import MapPanels, PairMaps
+from medvlm_tui.report.maps.scatter import draw_map
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.unit.report_store import filled
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.report.cells import Cell, Gathered, Reading, ReportInput
-from medvlm_tui.report.image_rows import write_predictions
-from medvlm_tui.report.tables import score_tables
-from medvlm_tui.report.tidy import READINGS, write_readings
+from medvlm_tui.report.results.run_results import Cell, Gathered, Reading, ReportInput
+from medvlm_tui.report.scores.predictions import write_predictions
+from medvlm_tui.report.scores.results_csv import READINGS, write_readings
+from medvlm_tui.report.scores.score_table import score_tables
 from tests.unit.report_store import filled
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.report.cells import Gathered
-from medvlm_tui.report.figures.calibration import draw_calibration, reliability
-from medvlm_tui.report.figures.per_class import draw_per_class
+from medvlm_tui.report.results.run_results import Gathered
+from medvlm_tui.report.scores.figures.calibration import draw_calibration, reliability
+from medvlm_tui.report.scores.figures.per_class import draw_per_class
 from tests.unit.report_store import filled
 
 

@@ -16,7 +16,7 @@ from textual.containers import Container
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.boxed import closer, framed
+from medvlm_tui.render.framed_image import closer, framed
 from medvlm_tui.tui.bias_data import SORTS, ModelBias, flips, group_gap, model_bias, ranked
 from medvlm_tui.tui.screens.base import PlaceScreen
 from medvlm_tui.tui.states import GREY

@@ -12,8 +12,8 @@ from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.multiples import Panel, multiples
 from medvlm_tui.render.palette import Depth
+from medvlm_tui.render.small_multiples import Panel, multiples
 from medvlm_tui.tui.map_data import MapData, aligned, map_data
 from medvlm_tui.tui.records import Cell
 from medvlm_tui.tui.screens.base import PlaceScreen

@@ -24,7 +24,7 @@ from medvlm_tui.tui.widgets.matrix import Matrix
 from medvlm_tui.tui.widgets.picture import Picture
 
 if TYPE_CHECKING:
-    from medvlm_tui.report.verdicts import Verdicts
+    from medvlm_tui.report.scores.verdicts import Verdicts
 
 
 class ScoresScreen(FilteredScreen):
@@ -107,7 +107,7 @@ class ScoresScreen(FilteredScreen):
     @work(exclusive=True, group="pairs")
     async def _load_pairs(self) -> None:
         """Read the comparisons of models that are new, and draw the ties anew."""
-        from medvlm_tui.report.verdicts import Verdicts
+        from medvlm_tui.report.scores.verdicts import Verdicts
 
         board = self.medvlm.board
         wanted = {

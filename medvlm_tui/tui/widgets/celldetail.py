@@ -105,7 +105,7 @@ def class_bars(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
     truth = truth_of(probe, table)
     if truth is None or "predicted_test" not in probe.arrays:
         return []
-    from medvlm_tui.report.side_tables import per_class
+    from medvlm_tui.report.scores.side_tables import per_class
 
     classes = [clean(str(name)) for name in probe.record["classes"]]
     values = {
