@@ -16,7 +16,7 @@ from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.report.maps.figures import MICROBES
 from medvlm_tui.service.engine import Engine
-from medvlm_tui.tui.bias_data import group_gap
+from medvlm_tui.tui.bias.data import group_gap
 
 from .conftest import run_command
 

@@ -12,7 +12,7 @@ import pytest
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.tui.widgets.datareport import SET, report_rows
+from medvlm_tui.tui.data.report import SET, report_rows
 from tests.tui import recorded
 from tests.tui.conftest import SIZES, seen, until
 
