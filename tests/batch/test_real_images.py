@@ -6,7 +6,6 @@ Reads MEDVLM_TEST_DATA, or `shared/data` beside the checkout; skips where neithe
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,11 @@ from PIL import Image
 
 from medvlm_tui.core import events
 from medvlm_tui.core.typed_lists import join_list
+from tests.made import shared
 
 from .conftest import run_command
 
-DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "brain_mri"
+DATA = shared.DATA / "brain_mri"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),

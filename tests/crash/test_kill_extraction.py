@@ -20,7 +20,7 @@ from medvlm_tui.engine.extract.batches import end_decoders
 from medvlm_tui.engine.step.job import Job, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child
-from tests.engine.made_extraction import SPEC, job_of, make_images, make_weights
+from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KILLS = 100

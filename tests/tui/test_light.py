@@ -12,8 +12,8 @@ from medvlm_tui.core.request import RunRequest
 from medvlm_tui.tui.run.meter import clock, sparkline
 from medvlm_tui.tui.shared.matrix import two_lines
 from medvlm_tui.tui.state.selection import Selection, run_request
+from tests.made.recorded import fill_store
 from tests.tui.conftest import seen, until
-from tests.tui.recorded import fill_store
 
 HEAVY = (
     "torch|sklearn|umap|transformers|timm|open_clip|torchvision|scipy|numba|"

@@ -15,8 +15,8 @@ from medvlm_tui.errors import ImageError
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.screen import MapScreen
+from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, KEYS, MODEL, fill_store, survey
 
 OTHER = "resnet50"
 
