@@ -11,13 +11,12 @@ from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError, UsageError
+from tests.made.shared import DATA
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM needs pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid  # noqa: E402
-
-from tests.made.shared import DATA
 
 REFUSED = {
     "has no DICOM header": "JLSL_RGB_ILV0 JLSL_RGB_ILV1 JLSL_RGB_ILV2 JLSN_RGB_ILV0 OT-PAL-8-face ExplVR_BigEndNoMeta "
