@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store
 
 
 def sent(client: RecordedClient, verb: str) -> list[dict]:

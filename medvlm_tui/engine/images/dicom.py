@@ -18,10 +18,10 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FROM_FILE, PERCENTILES, PRESETS, Window
+from medvlm_tui.core.intensity_windows import FROM_FILE, PERCENTILES, PRESETS, Window
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.images.raster import MAX_PIXELS
-from medvlm_tui.engine.images.windows import Function, stretched, windowed
+from medvlm_tui.engine.images.windowing import Function, stretched, windowed
 from medvlm_tui.errors import ImageError
 
 _FUNCTIONS: dict[str, Function] = {"LINEAR": "LINEAR", "LINEAR_EXACT": "LINEAR_EXACT", "SIGMOID": "SIGMOID"}

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FROM_FILE, PERCENTILES, Window
-from medvlm_tui.engine.images.windows import stretched, windowed
+from medvlm_tui.core.intensity_windows import FROM_FILE, PERCENTILES, Window
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.engine.images.windowing import stretched, windowed
 from medvlm_tui.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
