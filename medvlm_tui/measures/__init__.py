@@ -1,1 +1,1 @@
-"""Pure functions of arrays: scores, tests, intervals. Numpy and scipy only; no store, no job, no event, no torch."""
+"""Measures and tests as pure functions of arrays (numpy and scipy only), for the engine, the report and the screens."""

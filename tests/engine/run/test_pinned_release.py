@@ -197,6 +197,10 @@ def check_report(store: Store, source: ReportInput, out: Path) -> set[str]:
         assert record is not None
         expected[step.model, step.dataset, step.params["protocol"]] = record["metrics"]["accuracy"]["mean"]
     assert accuracies(out) == pytest.approx(expected)
+    results = json.loads((out / "manifest.json").read_text())["results"]
+    stored = [step for step in source.plan.steps if store.has_result(step.key) or step.key in store.tables]
+    assert {step.kind for step in stored} == KINDS | {"extract"}
+    assert all(step.key in results[step.kind] for step in stored)
     return names
 
 
