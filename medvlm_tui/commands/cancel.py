@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medvlm_tui.batch.display import line_of
 from medvlm_tui.core import runs
-from medvlm_tui.core.events import from_json
+from medvlm_tui.core.events import from_line
 from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import LOCK, Holder, Workspace
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     path = runs.last_run(workspace.runs)
     last = runs.whole_lines(path)[0][-1:] if path is not None else []
     for line in last:
-        print(clean(line_of(from_json(line)) or "the run has stopped"))
+        print(clean(line_of(from_line(line)) or "the run has stopped"))
     return int(ExitCode.OK)
 
 

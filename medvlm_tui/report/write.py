@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.files import refuse_linked_folders, write_export
 from medvlm_tui.core.store import Store
 from medvlm_tui.report import (
     bias_tables,
@@ -32,8 +32,9 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
     """Write tables, per-image files, figures and the manifest below `out`; yields each file when it is complete.
 
     Only what the store has is written: a step that failed leaves its files out, and the manifest says why.
-    Raises OSError when `out` cannot be written.
+    Raises OSError when `out` cannot be written, StoreError when a folder below it is a link to another place.
     """
+    refuse_linked_folders(out)
     gathered = Gathered(source)
     written: list[Path] = []
     for event in _files(gathered, source.store, out):
@@ -62,7 +63,7 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
             yield FileWritten(str(out / name), "table")
         tables = score_tables(gathered.cells, gathered.verdicts)
         for name, text in (("table.tex", latex.render(tables)), ("table.md", markdown.render(tables))):
-            write_atomic(out / name, text.encode("utf-8"))
+            write_export(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
     if any(cell.readings for cell in gathered.cells):
         tidy.write_readings(out / "readings.csv", gathered.cells)
@@ -109,7 +110,7 @@ def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
     if gathered.cells:
         made = supplement.sheets(gathered)
         for name, text in (("supplement.tex", sheets.to_latex(made)), ("supplement.md", sheets.to_markdown(made))):
-            write_atomic(out / name, text.encode("utf-8"))
+            write_export(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
 
 

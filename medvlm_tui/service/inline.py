@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
+from medvlm_tui.core.files import write_export
 from medvlm_tui.core.latest import LatestResults
 from medvlm_tui.core.logs import rotate
 from medvlm_tui.core.params import RunRequest
@@ -185,7 +186,7 @@ def _copy(file: Path, out: Path) -> None:
     if not out.is_dir():
         return
     try:
-        (out / file.name).write_bytes(file.read_bytes())
+        write_export(out / file.name, file.read_bytes())
     except OSError as error:
         logging.getLogger(__name__).error("%s: %s", out, error)
 
