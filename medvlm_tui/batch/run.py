@@ -84,8 +84,9 @@ class _Audience:
         try:
             self._display.show(said.event)
         except BrokenPipeError:
-            streams.to_nowhere(1)
-            self._stop.requested = True
+            if isinstance(self._display, JsonDisplay):
+                streams.to_nowhere(1)
+                self._stop.requested = True
         except OSError as error:
             if error.filename == streams.STDOUT and not os.isatty(1):
                 raise

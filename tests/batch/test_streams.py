@@ -115,10 +115,13 @@ def _said() -> Said:
     return Said("r", 0, Log("info", "words"), "{}")
 
 
-def test_a_run_goes_on_while_its_output_is_read_and_ends_without_any_reader() -> None:
+def test_a_run_goes_on_while_its_output_is_read_and_ends_without_any_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stop = _Stop(terminals=())
-    with pipes() as (output, errors), open(2, "w", closefd=False) as messages:
-        audience = _Audience(PlainDisplay(messages), stop)
+    with pipes() as (output, errors):
+        monkeypatch.setattr(sys, "stderr", streams._stream(2, streams.STDERR, None))
+        audience = _Audience(PlainDisplay(sys.stderr), stop)
         os.close(errors.reading)
         audience(_said())
         assert not stop.requested
