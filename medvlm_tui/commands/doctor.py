@@ -16,16 +16,16 @@ from typing import Literal
 
 from medvlm_tui import __version__
 from medvlm_tui.catalog.models import load_models, user_file
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine import devices
-from medvlm_tui.engine.encoders.hub import hub_cache, token_file
-from medvlm_tui.engine.encoders.weights import examine as examine_weights
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.encoders.weights.hub import hub_cache, token_file
+from medvlm_tui.engine.encoders.weights.location import examine as examine_weights
+from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import ExitCode, MedvlmError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 State = Literal["ok", "missing", "failed"]
 _GB = 1e9
@@ -75,11 +75,14 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     )
     yield _device(request)
     yield from _terminal()
-    yield _own_file("settings", configuration.file, "defaults")
+    yield Finding(
+        "settings", "ok", f"{configuration.file}{'' if configuration.file.exists() else ' (not there: defaults)'}"
+    )
     yield from _workspace(configuration.workspace)
     yield _token()
     yield Finding("hub cache", "ok", str(hub_cache()))
-    yield _own_file("own models", user_file(), "none")
+    own = user_file()
+    yield Finding("own models", "ok", f"{own}{'' if own.exists() else ' (not there: none)'}")
     for spec in load_models().values():
         yield _model(spec, request)
 
@@ -89,18 +92,6 @@ def _model(spec: ModelSpec, request: RunRequest) -> Finding:
     states: dict[str, State] = {"present": "ok", "wrong": "failed"}
     detail = str(weights.path) if weights.state == "present" else weights.state
     return Finding(f"model {spec.id}", states.get(weights.state, "missing"), detail, weights.hint)
-
-
-def _own_file(what: str, path: Path, without: str) -> Finding:
-    """Look at a file of the user's own that need not be there; without it there is `without`."""
-    try:
-        with open(path, "rb"):
-            return Finding(what, "ok", str(path))
-    except FileNotFoundError:
-        return Finding(what, "ok", f"{path} (not there: {without})")
-    except OSError as error:
-        detail = f"{path} cannot be looked at: {error.strerror} ({without})"
-        return Finding(what, "missing", detail, "set HOME or MEDVLM_CONFIG to a place of your own")
 
 
 def _python() -> Finding:

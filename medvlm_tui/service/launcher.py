@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from medvlm_tui.core.files import open_own
-from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.errors import MedvlmError
 
 ALREADY = 75
@@ -31,11 +29,11 @@ class Launcher:
 
     def __init__(self, workspace: Path, log: Path, command: Sequence[str] = ()) -> None:
         self._command = [
-            *(command or (sys.executable, "-m", "medvlm_tui.service.launch")),
+            *(command or (sys.executable, "-m", "medvlm_tui.service.start_engine")),
             "--workspace",
             str(workspace),
         ]
-        self._workspace, self._log = workspace, log
+        self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -58,8 +56,7 @@ class Launcher:
             raise await self._failure(self._process)
         try:
             self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            with os.fdopen(descriptor, "ab") as log:
+            with open(self._log, "ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -69,7 +66,7 @@ class Launcher:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise Workspace(self._workspace).refusal(error) from error
+            raise MedvlmError(f"the engine could not be started: {error}", "check the workspace's path") from error
 
     async def _failure(self, process: asyncio.subprocess.Process) -> MedvlmError:
         assert process.stdout is not None

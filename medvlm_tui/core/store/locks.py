@@ -1,0 +1,66 @@
+"""Who may write while the store is tidied: writes hold a lock shared, a scrub holds it alone.
+
+With the lock a scrub sees no half-done write, whatever the clock says. Two locks, because a stream of shared
+holders would starve the scrub: everybody passes the gate first, and the scrub keeps it shut while it waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class StoreLock:
+    """Locks between processes, for one thread of each; kept by the kernel, gone with the process."""
+
+    def __init__(self, directory: Path, usable: bool = True) -> None:
+        """`usable` is False where locks are not to be trusted (network file systems): nothing is locked there."""
+        self._directory = directory
+        self._usable = usable
+        self._gate = self._work = -1
+
+    def close(self) -> None:
+        """Give everything back."""
+        for descriptor in (self._gate, self._work):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._gate = self._work = -1
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold while writing."""
+        if not self._usable:
+            yield
+            return
+        self._open()
+        fcntl.flock(self._gate, fcntl.LOCK_SH)
+        fcntl.flock(self._work, fcntl.LOCK_SH)
+        fcntl.flock(self._gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._work, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold while nobody may write; waits for the writes under way."""
+        if not self._usable:
+            yield
+            return
+        self._open()
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._work, fcntl.LOCK_EX)
+            yield
+        finally:
+            fcntl.flock(self._work, fcntl.LOCK_UN)
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def _open(self) -> None:
+        if self._gate < 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._gate = os.open(self._directory / "gate.lock", flags, 0o600)
+            self._work = os.open(self._directory / "work.lock", flags, 0o600)

@@ -1,0 +1,147 @@
+"""A workspace: one directory that holds a study's store, runs, exports and logs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from medvlm_tui.errors import StoreError
+
+LOCK = "run.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that has a run under way in a workspace."""
+
+    by: str = ""
+    """`engine` or `batch`; empty where it could not be read."""
+    pid: int = 0
+    host: str = ""
+
+    @property
+    def who(self) -> str:
+        """The process in words."""
+        name = {"engine": "the engine's", "batch": "a --batch run"}.get(self.by, "another program's")
+        return f"{name}, process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folders below one root; made on first use, readable by their owner only."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Features and results."""
+        return self.root / "store"
+
+    @property
+    def logs(self) -> Path:
+        """What libraries print, and tracebacks of unknown errors."""
+        return self.root / "logs"
+
+    @property
+    def runs(self) -> Path:
+        """A folder a run."""
+        return self.root / "runs"
+
+    @property
+    def phantom(self) -> Path:
+        """Where the built-in phantom is made."""
+        return self.root / "phantom"
+
+    def run_directory(self, run_id: str) -> Path:
+        """Where a run's events.jsonl lies."""
+        return self.runs / run_id
+
+    def export_directory(self, run_id: str) -> Path:
+        """Where a run's tables and figures go unless the user said otherwise."""
+        return self.root / "exports" / run_id
+
+    def make(self) -> None:
+        """Make the folders; raises StoreError when the place refuses."""
+        try:
+            for folder in (self.root, self.logs, self.runs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the workspace {self.root} cannot be made: {error.strerror}",
+                "choose another with --workspace DIR or MEDVLM_WORKSPACE",
+            ) from error
+        owner = self.root.stat().st_uid
+        if owner != os.getuid():
+            raise StoreError(
+                f"the workspace {self.root} belongs to another user (uid {owner})",
+                "choose your own with --workspace DIR; features travel as sealed files",
+            )
+
+    @contextmanager
+    def busy(self, by: str) -> Iterator[None]:
+        """Hold the workspace for one run of `by` (engine or batch); raises StoreError when one is under way in it."""
+        self.make()
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _taken(descriptor):
+                raise self._is_busy()
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(Holder(by, os.getpid(), socket.gethostname()))).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """Return who has a run under way in this workspace, None when nobody has."""
+        try:
+            descriptor = os.open(self.root / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return _read_holder(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _is_busy(self) -> StoreError:
+        holder = self.holder()
+        who = f" ({holder.who})" if holder is not None and holder.by else ""
+        return StoreError(
+            f"a run is under way in the workspace {self.root}{who}",
+            "`medvlm-tui attach` watches it, `medvlm-tui cancel` ends it; or use another --workspace",
+        )
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock; somebody who only looks whether it is held has it for a moment too."""
+    for _ in range(5):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _read_holder(descriptor: int) -> Holder:
+    try:
+        record = json.loads(os.pread(descriptor, 4096, 0))
+        return Holder(str(record["by"]), int(record["pid"]), str(record["host"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()  # it has the lock and has not written yet who it is
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time: 20260131-235959-1a2b."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
