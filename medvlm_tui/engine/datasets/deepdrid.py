@@ -15,9 +15,9 @@ from pathlib import Path
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import Reading, missing_files, nothing_found
-from medvlm_tui.engine.datasets.csv_list import inside
 from medvlm_tui.engine.datasets.label_table import read_table
 from medvlm_tui.engine.datasets.layout import find_folder, relative_id
+from medvlm_tui.engine.datasets.layouts.listed_paths import inside
 from medvlm_tui.errors import DatasetError
 
 

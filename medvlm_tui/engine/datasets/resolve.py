@@ -12,7 +12,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
-_LIST_READERS = {".csv": "csv_list", ".parquet": "csv_list", ".txt": "csv_list"}
+_LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list")
 
 
 def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
