@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.core.text import clean
@@ -153,12 +154,19 @@ def _no_class_folders(spec: DatasetSpec, tree: Folder, base: Folder, parts: Sequ
     )
 
 
-def list_hint(dataset: str, lists: Sequence[object]) -> str:
+def list_hint(dataset: str, lists: Sequence[Path]) -> str:
     """Return what to do where a folder was given and lists lie in it; "" when there are none."""
     if not lists:
         return ""
+    lists = sorted(lists, key=_order_of_lists)
     more = f" (or one of {len(lists) - 1:,} more lists)" if len(lists) > 1 else ""
     return f"the folder holds {clean(str(lists[0]))}: give --data {dataset}={clean(str(lists[0]))}{more}"
+
+
+def _order_of_lists(path: Path) -> tuple[int, int, str]:
+    """Order lists by what they are likely to hold: the whole, then the training part, then others."""
+    parts = [part for name in (*path.parent.parts[-1:], path.stem) if (part := part_of(name))]
+    return (0 if not parts else 1 if "train" in parts else 2, len(path.parts), str(path))
 
 
 def _no_images(spec: DatasetSpec, tree: Folder) -> DatasetError:
