@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.planner import Prepared, prepare
-from medvlm_tui.engine.steps import CheckJob
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.run.planner import Prepared, prepare
+from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 _SHOWN = 10
 Record = Mapping[str, Any]
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     asked = replace(request, datasets=(options.id,), stages=("check",))
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))
-        report = {**_report(job, store), "root": str(job.everything.root)}
+        report = _report(job, store)
         LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
     if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=True))
@@ -60,8 +60,8 @@ def _report(job: CheckJob, store: Store) -> Record:
     if known is not None:
         report: Record = known.record["report"]
         return report
-    from medvlm_tui.engine.check import checked
-    from medvlm_tui.engine.datasets.split_groups import finished
+    from medvlm_tui.engine.datasets.check.step import checked
+    from medvlm_tui.engine.datasets.splits.groups import finished
 
     total = len(job.everything.samples)
     return finished(checked(job, store), lambda done: _progress(done, total)).to_record()
@@ -72,14 +72,8 @@ def lines(report: Record) -> Iterator[str]:
     took = f", read in {report['seconds']:.1f} s" if report["seconds"] else ""
     yield f"{report['dataset']}: {report['images']:,} images in {report['root']}{took}"
     yield from _table(report["counts"])
-    catalogued = any(row["expected"] is not None for row in report["counts"])
-    if not report["differences"]:
-        yield "counts: as the catalog says" if catalogued else "counts: as found, the catalog has none to compare with"
-    else:
-        yield "counts differ from the catalog:" if catalogued else "to be looked at:"
+    yield "counts: as the catalog says" if not report["differences"] else "counts differ from the catalog:"
     yield from (f"  {difference}" for difference in report["differences"])
-    yield from (f"note: {note}" for note in report["notes"])
-    yield from _flat(report["flat"], report["window"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
     yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
@@ -97,12 +91,6 @@ def lines(report: Record) -> Iterator[str]:
     found = [*report["exact"], *report["near"]]
     if any(len(one["parts"]) > 1 or len(one["labels"]) > 1 for one in found):
         yield "a random hold-out leaks through duplicates: compare with a split by group"
-
-
-def _flat(images: Sequence[str], window: str) -> Iterator[str]:
-    if images:
-        yield f"in one grey level under the window {window}: {len(images):,} images, which show nothing: try --window"
-        yield from _some([f"  {image}" for image in images])
 
 
 def _table(counts: Sequence[Record]) -> list[str]:

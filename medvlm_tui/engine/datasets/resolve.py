@@ -7,20 +7,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.core.text import clean
-from medvlm_tui.engine.datasets.phantom import MANIFEST_NAME
+from medvlm_tui.engine.datasets.layouts.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
-_LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list") | {".npz": "medmnist"}
-
-_UNPACK = "unpack the archive and give the folder that comes out"
-_OTHER_FILES = dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), _UNPACK) | {
-    ".xls": "save it as .xlsx or as CSV",
-    ".ods": "save it as .xlsx or as CSV",
-    ".json": "write it as CSV with the columns path,label",
-    ".jsonl": "write it as CSV with the columns path,label",
-}
+_LIST_READERS = {".csv": "csv_list", ".parquet": "csv_list", ".txt": "csv_list"}
 
 
 def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
@@ -49,7 +41,7 @@ def _reader(name: str, path: Path) -> str:
         return reader
     raise UsageError(
         f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(_LIST_READERS)})",
-        _OTHER_FILES.get(path.suffix.lower(), "give a folder of class folders, or a list with the columns path,label"),
+        "give a folder of class folders, or a list with the columns path,label",
     )
 
 

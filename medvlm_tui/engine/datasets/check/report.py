@@ -1,0 +1,144 @@
+"""What an audit found, as records: for the command line, the store, and the screens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["exact", "near", "features"]
+Unit = Literal["image", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class CountRow:
+    """Images of one class in one part."""
+
+    part: str
+    label: str
+    images: int
+    expected: int | None = None
+    """By the catalog; None where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that gives no image."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateSet:
+    """Images that show the same picture."""
+
+    kind: Kind
+    """How it was found: equal pixels, perceptual hash, or a model's features."""
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    """The different labels among them: more than one is a label conflict."""
+    parts: tuple[str, ...]
+    """The different parts: more than one leaks from training to test."""
+    groups: tuple[str, ...]
+    """The different groups: more than one means that a split by group leaks too."""
+    correlation: float
+    """Of the least alike linked pair, its thumbnails' or its features'; 1 for exact ones."""
+
+    @property
+    def gravity(self) -> tuple[int, int, str]:
+        """Sorts the worst first: across classes, then across parts, then by how it was found."""
+        return -len(self.labels), -len(self.parts), self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLeak:
+    """A patient, slide or lesion with images in more than one part."""
+
+    group: str
+    parts: tuple[str, ...]
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What keeps images together in a split by group."""
+
+    key: str
+    """`patient`, `slide`, `lesion`, or `near-duplicate cluster` where the release names none."""
+    groups: int
+    """With two images or more, or named by the release."""
+    alone: int
+    """Images of no group."""
+    largest: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """One class in the hold-out and in the folds."""
+
+    label: str
+    held_out: int
+    folds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPlan:
+    """How the study's part is divided with the parameters that were asked for."""
+
+    by: Unit
+    hold_out: float
+    folds: int
+    seed: int
+    rows: tuple[SplitRow, ...] = ()
+    problem: str = ""
+    """Why it cannot be divided so; there are no rows then."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """Everything that was found; duplicates are of all parts together, by the classes as read."""
+
+    dataset: str
+    root: str
+    images: int
+    counts: tuple[CountRow, ...]
+    differences: tuple[str, ...]
+    """From the catalog, in sentences; empty when it is as the catalog says."""
+    unreadable: tuple[Unreadable, ...]
+    exact: tuple[DuplicateSet, ...]
+    near: tuple[DuplicateSet, ...]
+    """Sets with at least one pair that is not exact."""
+    group_leaks: tuple[GroupLeak, ...]
+    seconds: float
+    window: str = "file"
+    similar: tuple[DuplicateSet, ...] = ()
+    """Pairs that a model's features hold for the same picture and the hash does not: to be looked at."""
+    features_of: str = ""
+    """The model, empty when the store has no features of this dataset."""
+    groups: Groups = field(default_factory=lambda: Groups("", 0, 0, 0))
+    splits: tuple[SplitPlan, ...] = ()
+
+    @property
+    def matches(self) -> bool:
+        """Whether counts are the catalog's and every file can be read."""
+        return not self.differences and not self.unreadable
+
+    @property
+    def conflicts(self) -> tuple[DuplicateSet, ...]:
+        """Sets whose images carry different labels, exact ones first."""
+        return tuple(found for found in (*self.exact, *self.near) if len(found.labels) > 1)
+
+    @property
+    def crossing(self) -> tuple[DuplicateSet, ...]:
+        """Sets with images in more than one part, exact ones first."""
+        return tuple(found for found in (*self.exact, *self.near) if len(found.parts) > 1)
+
+    @property
+    def worst(self) -> tuple[DuplicateSet, ...]:
+        """All sets, the worst first."""
+        found = (*self.exact, *self.near, *self.similar)
+        return tuple(sorted(found, key=lambda one: (*one.gravity, one.images)))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a JSON-able dict, with `matches`."""
+        return {**asdict(self), "matches": self.matches}
