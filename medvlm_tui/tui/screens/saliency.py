@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -16,14 +17,13 @@ from textual.widgets import Static
 
 from medvlm_tui.core.lists import join_list
 from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.records import Cell
-from medvlm_tui.tui.saliency_data import decision, made, quality
+from medvlm_tui.tui.saliency_data import asked, decision, made, quality
 from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.picture import Drawing, Picture
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
-Estimator = Literal["plain", "reduced"]
 
 
 class SaliencyScreen(WalkScreen):
@@ -181,13 +180,15 @@ class SaliencyScreen(WalkScreen):
         """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
         if self.found is None or self.growing:
             return
-        record = self.found.record
-        request = replace(
-            self._request(*(str(item["image"]) for item in record["items"])),
-            rise_masks=int(record["masks_asked"]), rise_cells=int(record["cells"]), seed=int(record["seed"]),
-            rise_estimator=_estimator(record),
-        )  # fmt: skip
+        request = self._request().with_saliency(asked(self.found.record))
+        if protocol := await self._protocol(self.found.record):
+            request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
+
+    async def _protocol(self, record: Mapping[str, Any]) -> str:
+        """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
+        probe = await self.medvlm.results.record(str(record.get("probe", "")))
+        return "" if probe is None else str(probe["protocol"])
 
     def _request(self, *images: str) -> RunRequest:
         cell, listed = self.cell, join_list(images)
@@ -248,7 +249,3 @@ class SaliencyScreen(WalkScreen):
 
 def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
     return draw(min(width, most), height, depth)
-
-
-def _estimator(record: Any) -> Estimator:
-    return "reduced" if clean(str(record["estimator"])) == "reduced" else "plain"
