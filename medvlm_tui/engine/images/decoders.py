@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.images.decoder_pool import Decoded, DecoderPool
 from medvlm_tui.engine.images.decoding_task import Read, Reduced
+from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.errors import ImageError
 
 # Of whole images, which wait in memory: enough that no process stands still.

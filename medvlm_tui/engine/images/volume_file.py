@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.errors import ImageError, UsageError
 

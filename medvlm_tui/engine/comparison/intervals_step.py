@@ -1,0 +1,101 @@
+"""How sure a score is: the intervals of one probe's scores over its held-out images.
+
+Under `grouped` whole groups are the independent units. Under `few_shot` the spread of the draws of training images
+counts too: they differ by more than the folds of one training set do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.events import Event, ResultReady
+from medvlm_tui.core.request import StatisticsParams
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.step.inputs import earlier_result, params_of
+from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.measures.calibration_error import brier_per_image
+from medvlm_tui.measures.intervals import Interval
+from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Compute the intervals of one probe result."""
+    begun = time.monotonic()
+    probe = earlier_result(job, context, "probe")
+    params = params_of(StatisticsParams, job.step.params)
+    groups = held_groups(probe)
+    record = {
+        "intervals": _intervals(probe, groups, params.confidence),
+        "final_intervals": _final_intervals(probe, groups, params.confidence),
+        **asdict(params),
+        "n": len(probe.arrays["hold_out"]),
+        "groups": None if groups is None else len(np.unique(groups)),
+        "versions": versions("numpy", "scipy"),
+        "seconds": time.monotonic() - begun,
+    }
+    context.store.put_result(job.step.key, {}, record)
+    shown = summaries.of_record("statistics", record)
+    yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def held_groups(probe: StoredResult) -> Ints | None:
+    """Return the group (n_test,) of each held-out image under the protocol `grouped`, None under any other.
+
+    An image without a group is a group of its own.
+    """
+    groups = probe.arrays.get("group")
+    return None if groups is None else groups[probe.arrays["hold_out"]].astype(np.int64)
+
+
+def held_codes(probe: StoredResult) -> Ints:
+    """Return the class (n_test,) of each held-out image."""
+    codes: Ints = probe.arrays["labels"][probe.arrays["hold_out"]].astype(np.int64)
+    return codes
+
+
+def positive_class(probe: StoredResult) -> int | None:
+    """Return the index of the positive class of two, None with more."""
+    named = probe.record["positive"]
+    return probe.record["classes"].index(named) if named else None
+
+
+def _intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, list[float]]:
+    codes, draws = held_codes(probe), None
+    if probe.record["protocol"] == "few_shot":
+        draws = {name: values["folds"] for name, values in probe.record["metrics"].items()}
+    found = score_intervals(codes, probe.arrays["scores_test"], positive_class(probe), groups, confidence, draws)
+    probabilities = probe.arrays.get("probabilities_test")
+    return _listed(found, probabilities, codes, groups, confidence)
+
+
+def _final_intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, list[float]]:
+    """Return the intervals of the final classifier's scores; empty where the protocol fits none."""
+    scores = probe.arrays.get("final_scores")
+    if scores is None:
+        return {}
+    codes = held_codes(probe)
+    found = score_intervals(codes, scores[None], positive_class(probe), groups, confidence)
+    probabilities = probe.arrays.get("final_probabilities")
+    return _listed(found, None if probabilities is None else probabilities[None], codes, groups, confidence)
+
+
+def _listed(
+    found: dict[str, Interval], probabilities: NDArray[Any] | None, codes: Ints, groups: Ints | None, confidence: float
+) -> dict[str, list[float]]:
+    """Return the intervals as JSON has them, with the Brier score's where there are probabilities (F, n, k)."""
+    if probabilities is not None:
+        brier = np.mean([brier_per_image(fold.astype(np.float64), codes) for fold in probabilities], axis=0)
+        interval = brier_interval(brier, codes, groups, confidence)
+        found = found if interval is None else {**found, "brier": interval}
+    return {name: list(interval) for name, interval in found.items()}
