@@ -124,9 +124,9 @@ class _Builder:
             made = list(zip(span, self._preprocessed(decoded), strict=True))
         failed = tuple((sample, result) for sample, result in made if isinstance(result, ImageError))
         kept = [(sample, result) for sample, result in made if not isinstance(result, ImageError)]
-        notes, flat = tuple(self._pool.deaths), tuple(self._pool.flat)
+        notes, flat = tuple(self._pool.deaths), tuple(sample.id for sample in span if sample.id in self._pool.flat)
         self._pool.deaths.clear()
-        self._pool.flat.clear()
+        self._pool.flat.difference_update(flat)
         pixels = self._stacked([pixels for _, pixels in kept])
         return Batch(tuple(sample for sample, _ in kept), pixels, failed, notes, flat)
 

@@ -64,7 +64,7 @@ class DecoderPool:
         self._failed_starts = 0
         self.deaths: list[str] = []
         """What happened to processes that died, for the log; the reader empties it."""
-        self.flat: list[str] = []
+        self.flat: set[str] = set()
         """Ids of framed images whose pixels are all equal; the reader empties it."""
         self._decoders = [self._start() for _ in range(workers)]
 
@@ -157,7 +157,7 @@ class DecoderPool:
             return ImageError(clean(str(answer["error"])), clean(str(answer["hint"])))
         if task.spec is not None:
             if answer.get("flat") is True:
-                self.flat.append(task.sample.id)
+                self.flat.add(task.sample.id)
             framed: NDArray[np.uint8] = self._frames[task.slot]
             return framed
         shape = [int(side) for side in answer["shape"]]

@@ -15,7 +15,7 @@ from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.splits.groups import split_groups
 from medvlm_tui.engine.new_images import encode
 from medvlm_tui.errors import ExitCode, ImageError
-from tests.engine import made_readers
+from tests.made import readers as made_readers
 
 OWN = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders")
 SECRET = "SECRETID77"
@@ -90,7 +90,7 @@ def test_an_extraction_says_how_many_images_are_one_grey_level(tmp_path, capsys)
     line += ["--datasets", "own", "--models", "efficientnet_lite0", "--stages", "extract", "--device", "cpu"]
     assert cli.main([*line, "--precision", "fp32"]) == ExitCode.OK
     said = "".join(capsys.readouterr())
-    assert "3 of 4 images are one grey level under the window file, the first is b/1.png" in said
+    assert "3 of 4 images are one grey level under the window file, the first is a/2.png" in said
 
 
 # -- tags ------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_an_extraction_says_how_many_images_are_one_grey_level(tmp_path, capsys)
 def tagged(tmp_path: Path) -> Path:
     """Six DICOM files; in two the patient's id stands under another type, one has a header that cannot be read."""
     pytest.importorskip("pydicom", reason="DICOM needs pydicom")
-    from tests.engine.made_images import dicom_dataset
+    from tests.made.images import dicom_dataset
 
     (tmp_path / "set").mkdir()
     for n in range(6):
