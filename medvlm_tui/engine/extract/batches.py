@@ -39,8 +39,8 @@ class Batch:
     failed: tuple[tuple[Sample, ImageError], ...]
     notes: tuple[str, ...]
     """What the log should keep."""
-    flat: tuple[str, ...] = ()
-    """Ids of images whose pixels are all equal."""
+    hidden: tuple[str, ...] = ()
+    """Ids of images of which their window left one grey level."""
 
     @property
     def drawn(self) -> int:
@@ -124,11 +124,11 @@ class _Builder:
             made = list(zip(span, self._preprocessed(decoded), strict=True))
         failed = tuple((sample, result) for sample, result in made if isinstance(result, ImageError))
         kept = [(sample, result) for sample, result in made if not isinstance(result, ImageError)]
-        notes, flat = tuple(self._pool.deaths), tuple(sample.id for sample in span if sample.id in self._pool.flat)
+        notes, hidden = tuple(self._pool.deaths), tuple(sample.id for sample in span if sample.id in self._pool.hidden)
         self._pool.deaths.clear()
-        self._pool.flat.difference_update(flat)
+        self._pool.hidden.difference_update(hidden)
         pixels = self._stacked([pixels for _, pixels in kept])
-        return Batch(tuple(sample for sample, _ in kept), pixels, failed, notes, flat)
+        return Batch(tuple(sample for sample, _ in kept), pixels, failed, notes, hidden)
 
     def _preprocessed(self, decoded: Sequence[_Image]) -> list[torch.Tensor | ImageError]:
         """Encoders with a preparation of their own do it here, in threads."""

@@ -111,8 +111,8 @@ class Extraction:
     """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
     rate: float = 0.0
     """Images a second once the encoder was loaded."""
-    flat: list[str] = field(default_factory=list)
-    """Ids of images that came out in one grey level."""
+    hidden: list[str] = field(default_factory=list)
+    """Ids of images of which their window left one grey level."""
 
 
 def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
@@ -145,8 +145,8 @@ def extract(work: Extraction) -> Iterator[Event]:
         began = time.monotonic()
         yield from _blocks(work, encoder, pool)
     work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
-    if work.flat:
-        yield Log("warning", one_level_note(work.flat, len(work.todo), work.job.request.window), work.job.step.id)
+    if work.hidden:
+        yield Log("warning", one_level_note(work.hidden, len(work.todo), work.job.request.window), work.job.step.id)
 
 
 def device_status(work: Extraction) -> DeviceStatus:
@@ -184,7 +184,7 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
     for batch in work.progress.timed(source):
         work.context.check()
         yield from (Log("warning", note, step) for note in batch.notes)
-        work.flat += batch.flat
+        work.hidden += batch.hidden
         for sample, error in batch.failed:
             work.failed[sample.digest] = error.message
             yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)

@@ -24,8 +24,9 @@ from PIL import Image
 
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.specs import PreprocessSpec
-from medvlm_tui.engine.images.decoding_task import Reduced, Task, is_flat
+from medvlm_tui.engine.images.decoding_task import Reduced, Task
 from medvlm_tui.engine.images.framing import framed
+from medvlm_tui.engine.images.windowing import is_hidden
 from medvlm_tui.errors import ImageError
 
 MEMORY_BYTES = 4 << 30
@@ -60,7 +61,7 @@ def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> Non
     allow_time()
     try:
         found = task.read(task.sample)
-        flat = task.spec is not None and _is_flat(found)
+        hidden = not isinstance(found, Reduced) and is_hidden(found)
         pixels, texts = _pixels(found, task.spec), found.texts if isinstance(found, Reduced) else None
     except ImageError as error:
         _answer(connection, {"error": error.message, "hint": error.hint})
@@ -73,7 +74,7 @@ def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> Non
     else:
         if task.spec is not None:
             frames[task.slot] = pixels
-            _answer(connection, {"slot": task.slot, "flat": flat})
+            _answer(connection, {"slot": task.slot, "hidden": hidden})
         else:
             _answer(connection, {"shape": pixels.shape} | ({} if texts is None else {"texts": dict(texts)}))
             connection.send_bytes(np.ascontiguousarray(pixels).tobytes())
@@ -83,14 +84,6 @@ def _pixels(found: Image.Image | Reduced, spec: PreprocessSpec | None) -> NDArra
     if isinstance(found, Reduced):
         return found.pixels
     return np.asarray(found if spec is None else framed(found, spec), dtype=np.uint8)
-
-
-def _is_flat(found: Image.Image | Reduced) -> bool:
-    """Whether all pixels are equal: a window that misses the values makes such images. Looks at one row first."""
-    if isinstance(found, Reduced):
-        return False
-    row = found.crop((0, found.height // 2, found.width, found.height // 2 + 1))
-    return is_flat(row) and is_flat(found)
 
 
 def allow_time() -> None:

@@ -64,8 +64,8 @@ class DecoderPool:
         self._failed_starts = 0
         self.deaths: list[str] = []
         """What happened to processes that died, for the log; the reader empties it."""
-        self.flat: set[str] = set()
-        """Ids of framed images whose pixels are all equal; the reader empties it."""
+        self.hidden: set[str] = set()
+        """Ids of framed images of which their window left nothing; the reader empties it."""
         self._decoders = [self._start() for _ in range(workers)]
 
     @property
@@ -156,8 +156,8 @@ class DecoderPool:
         if "error" in answer:
             return ImageError(clean(str(answer["error"])), clean(str(answer["hint"])))
         if task.spec is not None:
-            if answer.get("flat") is True:
-                self.flat.add(task.sample.id)
+            if answer.get("hidden") is True:
+                self.hidden.add(task.sample.id)
             framed: NDArray[np.uint8] = self._frames[task.slot]
             return framed
         shape = [int(side) for side in answer["shape"]]

@@ -35,10 +35,3 @@ class Task:
     """How to frame the image; None sends back all that was read."""
     slot: int
     """Where in the ring the framed image goes."""
-
-
-def is_flat(image: Image.Image) -> bool:
-    """Whether every pixel of an image has the same colour."""
-    extrema = image.getextrema()
-    pairs = extrema if isinstance(extrema[0], tuple) else (extrema,)
-    return all(low == high for low, high in pairs)

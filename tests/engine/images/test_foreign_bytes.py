@@ -83,14 +83,14 @@ def test_an_extraction_says_how_many_images_are_one_grey_level(tmp_path, capsys)
     for n in range(4):
         place = tmp_path / "set" / "ab"[n % 2]
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((20, 30, 3), 10 * n, np.uint8) if n else np.eye(20, dtype=np.uint8)).save(
-            place / f"{n}.png"
-        )
+        values = np.random.default_rng(n).integers(0, 900, (20, 30)) + (9000 if n else 0)
+        Image.fromarray(values.astype(np.uint16)).save(place / f"{n}.png")
+    Image.new("RGB", (20, 30), "grey").save(tmp_path / "set" / "a" / "grey_by_itself.png")
     line = ["--batch", "--offline", "--workspace", str(tmp_path / "w"), "--data", f"own={tmp_path / 'set'}"]
     line += ["--datasets", "own", "--models", "efficientnet_lite0", "--stages", "extract", "--device", "cpu"]
-    assert cli.main([*line, "--precision", "fp32"]) == ExitCode.OK
+    assert cli.main([*line, "--precision", "fp32", "--window", "500/1000"]) == ExitCode.OK
     said = "".join(capsys.readouterr())
-    assert "3 of 4 images are one grey level under the window file, the first is a/2.png" in said
+    assert "3 of 5 images are one grey level under the window 500/1000, the first is a/2.png" in said
 
 
 # -- tags ------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from PIL import Image
 
 from medvlm_tui.core.digests import of_array
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.images.decoding_task import Reduced, is_flat
+from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.images.windowing import is_flat, is_hidden
 
 THUMBNAIL_PX = 32
-PERCENTILES = "percentiles"
 FLAT, HIDDEN = "flat", "hidden"
 """Of images in one grey level: by themselves, or by the window alone."""
 
@@ -22,7 +22,7 @@ def read_print(sample: Sample, window: str) -> Reduced:
     image = read_sample(sample, window)
     level = ""
     if is_flat(image):
-        level = FLAT if window == PERCENTILES or is_flat(read_sample(sample, PERCENTILES)) else HIDDEN
+        level = HIDDEN if is_hidden(image) else FLAT
     return Reduced(thumbnail(image), {"pixels": of_array(np.asarray(image)), "level": level})
 
 
