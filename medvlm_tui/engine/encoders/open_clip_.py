@@ -11,7 +11,7 @@ from open_clip.factory import get_model_config
 from open_clip.model import CLIPVisionCfg, _build_vision_tower
 
 from medvlm_tui.core.specs import ModelSpec, Precision
-from medvlm_tui.engine.encoders.checkpoints import Tower, building, load_strictly, read_tower
+from medvlm_tui.engine.encoders.checkpoints import HINT, Tower, building, held, load_strictly, only_one, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.errors import WeightsError
@@ -30,14 +30,17 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
 
 
 def image_tower(weights: Weights, prefix: str) -> Tower:
-    """Return the tensors below `prefix`, also where a distributed run has put `module.` before it."""
+    """Return the tensors below `prefix`, also where a trainer keeps the whole model below another name."""
     assert weights.path is not None
     whole = read_tower(weights.path)
-    for candidate in (prefix, f"module.{prefix}"):
-        tower = whole.below(candidate)
-        if tower.readers:
-            return tower
-    raise WeightsError(f"{weights.path} holds no tensors named {prefix}*", "it is not a checkpoint of this model")
+    tower = whole.below(prefix)
+    if tower.readers:
+        return tower
+    places = {name[: at + 1] for name in whole.readers if (at := name.find(f".{prefix}")) >= 0}
+    if not places:
+        message = f"{weights.path} holds no tensors named {prefix}*, where this model's image tower would be"
+        raise WeightsError(f"{message}; {held(whole)}", HINT)
+    return whole.below(only_one(sorted(places), weights.path, f"image towers ({prefix}*)") + prefix)
 
 
 def model_config(spec: ModelSpec, weights: Weights) -> Mapping[str, Any]:
