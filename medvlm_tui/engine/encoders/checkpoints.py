@@ -70,9 +70,7 @@ class Tower:
         The tower itself where the names are in it plainly, or nowhere. Raises WeightsError where two parts fit alike.
         """
         wanted = set(names)
-        counts = Counter(
-            prefix for name in self.readers for prefix, rest in _splits(name) if rest in wanted
-        )
+        counts = Counter(prefix for name in self.readers for prefix, rest in _splits(name) if rest in wanted)
         most = max(counts.values(), default=0)
         if counts[""] == most:
             return self
@@ -95,7 +93,9 @@ def only_one(prefixes: list[str], path: Path, what: str) -> str:
     averaged = [prefix for prefix in prefixes if set(prefix.split(".")) & set(_AVERAGED_PARTS)]
     if len(averaged) == 1:
         others = ", ".join(clean(prefix) for prefix in prefixes if prefix != averaged[0])
-        load_report.current().say(f"the averaged weights ({clean(averaged[0])}*) were taken, {others}* beside them were not")
+        load_report.current().say(
+            f"the averaged weights ({clean(averaged[0])}*) were taken, {others}* beside them were not"
+        )
         return averaged[0]
     raise WeightsError(
         f"{path} has {len(prefixes)} {what}: below {_some(prefixes)}", "save the one that is meant by itself"

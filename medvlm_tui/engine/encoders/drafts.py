@@ -52,11 +52,15 @@ def compare(load: Callable[[], object], path: Path, name: str) -> None:
     file = open_tensor_file(path)
     count = len(list(file.names()))
     endless = TooManyCallsError(
-        f"{path} does not fit: the configuration of {name} describes a far larger network than the {count} tensors make",
+        f"{path} does not fit: it holds {count} tensors, the configuration of {name} describes a far larger network",
         _HINT,
     )
     try:
-        with torch.device("meta"), _Counted(_CALLS + _CALLS_PER_TENSOR * count, endless), reporting(draft=True) as report:
+        with (
+            torch.device("meta"),
+            _Counted(_CALLS + _CALLS_PER_TENSOR * count, endless),
+            reporting(draft=True) as report,
+        ):
             load()
     except MedvlmError:
         raise

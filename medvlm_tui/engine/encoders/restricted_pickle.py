@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 from medvlm_tui.engine.encoders.inert import Inert
 
@@ -21,8 +21,10 @@ _MAX_PAIRS = 1_000_000
 class RestrictedUnpickler(pickle._Unpickler):
     """Calls `makers` and inert classes, fills inert objects, and refuses to do either with anything else."""
 
-    makers: tuple[Callable[..., Any], ...] = ()
+    makers: tuple[Any, ...] = ()
     """The real functions that a file may call."""
+    stack: list[Any]
+    append: Callable[[Any], None]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -64,7 +66,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     def _instantiate(self, kind: Any, arguments: Any) -> None:
         self.append(self.call(kind, arguments))
 
-    dispatch: Mapping[int, Callable[[Any], None]] = {  # type: ignore[assignment]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **pickle._Unpickler.dispatch,
         pickle.BUILD[0]: _build,
         pickle.REDUCE[0]: _reduce,

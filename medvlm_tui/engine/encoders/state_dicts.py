@@ -55,7 +55,9 @@ class StateDict:
         if not self.beside:
             return ""
         averaged = next(key for key in self.taken if key in (*AVERAGED, _TEACHER))
-        return f"the averaged weights ({averaged}) were taken, as timm does; {', '.join(self.beside)} beside them were not"
+        return (
+            f"the averaged weights ({averaged}) were taken, as timm does; {', '.join(self.beside)} beside them were not"
+        )
 
 
 def plain_name(name: str) -> str:
@@ -135,7 +137,9 @@ def _holds(table: Any, is_tensor: Callable[[Any], bool], seen: set[int], depth: 
 
 def _contents(loaded: Any) -> str:
     if isinstance(loaded, Inert):
-        return f"it is a whole network, an object of class {clean(type(loaded).__name__)}, which only its own code reads"
+        return (
+            f"it is a whole network, an object of class {clean(type(loaded).__name__)}, which only its own code reads"
+        )
     if not isinstance(loaded, Mapping):
         return f"it holds {'a list' if isinstance(loaded, list | tuple) else f'one {type(loaded).__name__}'}"
     return f"it holds {_some(list(loaded))}" if loaded else "it is empty"

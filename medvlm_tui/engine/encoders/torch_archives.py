@@ -28,6 +28,10 @@ _MAX_DIMENSIONS = 32
 _DEPTH = 64
 
 
+class NotUnderstoodError(ValueError):
+    """The file is whole, and holds tensors that only torch itself can read: sparse ones, or of rarer types."""
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """A run of numbers: one member of the archive."""
@@ -130,7 +134,7 @@ class _Reader(RestrictedUnpickler):
         if known is not None:
             return known
         if name.startswith("_rebuild"):
-            raise ValueError(f"it holds a tensor made by {module}.{name}, which is not understood here")
+            raise NotUnderstoodError(f"it holds a tensor made by {module}.{name}, which is not understood here")
         if module.partition(".")[0] == "__torch__":
             return ScriptModule
         return name if module == "torch" and name.endswith("Storage") else type(name, (Inert,), {})
