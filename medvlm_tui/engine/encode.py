@@ -21,7 +21,7 @@ from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.download import can_fetch
 from medvlm_tui.engine.encoders.families import check_feature, load_encoder, volume_refusal
 from medvlm_tui.engine.encoders.folders import as_stored
-from medvlm_tui.engine.encoders.resolve import resolve_model
+from medvlm_tui.engine.encoders.resolve import has_prefix, resolve_model
 from medvlm_tui.engine.encoders.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.weights import Weights, locate
 from medvlm_tui.engine.images.volume import is_volume, read_volume
@@ -77,7 +77,8 @@ def encode_files(
     if not np.isfinite(features).all():
         raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
-    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), pixels)
+    report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
+    return Encoded(features, tuple(str(path) for path in paths), report, pixels)
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:

@@ -25,6 +25,7 @@ from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices, precision
 from medvlm_tui.engine.datasets.base import open_every_part
 from medvlm_tui.engine.datasets.feature_pairs import fullest_encoder
+from medvlm_tui.engine.encoders.resolve import has_prefix
 from medvlm_tui.engine.encoders.weights import Weights
 from medvlm_tui.engine.gathering import bias_comparison, comparisons, gathered_key
 from medvlm_tui.engine.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
@@ -130,7 +131,8 @@ def lay_out(
     if "report" in request.stages:
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
-    plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
+    assumed = tuple(f"{m.spec.id}: {m.spec.assumption}" for m in models if has_prefix(m.spec.id) and m.spec.assumption)
+    plan = Plan(run_id, tuple(layout.steps), (*warnings, *assumed, *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
 
 

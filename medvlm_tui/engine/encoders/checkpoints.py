@@ -113,6 +113,7 @@ def read_tower(path: Path, tail: str = "", inside: str = "") -> Tower:
     file = open_tensor_file(path)
     names = list(file.names())
     load_report.current().held.update(names)
+    load_report.current().say(file.note)
     whole = Tower(path, {plain: _reader(file, name) for plain, name in plain_names(names).items()})
     return whole.below(_prefix(whole, tail, inside)) if tail else whole
 
@@ -135,7 +136,8 @@ def _prefix(whole: Tower, tail: str, inside: str) -> str:
     if not found:
         where = f" in a name with {inside!r}" if inside else ""
         raise WeightsError(
-            f"{whole.path} has no tensor named ...{tail}{where}, by which this model is known; {held(whole)}", HINT
+            f"{whole.path} does not fit: no tensor is named ...{tail}{where}, which this model has; {held(whole)}",
+            HINT,
         )
     return only_one(found, whole.path, f"tensors named ...{inside}{tail}, by which this model is known")
 

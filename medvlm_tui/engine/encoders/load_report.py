@@ -23,8 +23,8 @@ class LoadReport:
     """Whether names and shapes alone are compared: no tensor is read then."""
 
     def say(self, note: str) -> None:
-        """Add a note, unless it is there."""
-        if note not in self.notes:
+        """Add a note, unless it is empty or there."""
+        if note and note not in self.notes:
             self.notes.append(note)
 
     @property

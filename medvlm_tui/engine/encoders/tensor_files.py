@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -15,7 +14,8 @@ from typing import Any, Protocol
 import torch
 
 from medvlm_tui.core.text import clean
-from medvlm_tui.engine.encoders import load_report, unpickling
+from medvlm_tui.engine.encoders import unpickling
+from medvlm_tui.engine.encoders.config_fields import Fields, read_fields
 from medvlm_tui.engine.encoders.file_kinds import Kind, kind_of, not_a_checkpoint
 from medvlm_tui.engine.encoders.safetensors_files import read_header
 from medvlm_tui.engine.encoders.state_dicts import NoStateDictError, StateDict, state_dict_in
@@ -44,6 +44,8 @@ class TensorFile(Protocol):
     """Tensors by name."""
 
     path: Path
+    note: str
+    """What the user has to know of a choice between tables of tensors in it."""
 
     def names(self) -> Iterable[str]:
         """Return the names of all tensors."""
@@ -60,6 +62,8 @@ class TensorFile(Protocol):
 
 class SafetensorsFile:
     """One .safetensors file: its header, and then exactly the bytes of the tensors that are asked for."""
+
+    note = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -121,7 +125,8 @@ class PickleFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._tensors = _state_dict(path, lambda: state_dict_in(_load_plain(path), _is_tensor))
+        found = _state_dict(path, lambda: state_dict_in(_load_plain(path), _is_tensor))
+        self._tensors, self.note = found.tensors, found.note
 
     def names(self) -> Iterable[str]:
         return self._tensors.keys()
@@ -147,7 +152,9 @@ class ScriptFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._slots: Mapping[str, Slot] = _state_dict(path, lambda: _script_state(path))
+        found = _state_dict(path, lambda: _script_state(path))
+        self._slots: Mapping[str, Slot] = found.tensors
+        self.note = found.note
         with zipfile.ZipFile(path) as archive:
             self._sizes = {member.filename: member.file_size for member in archive.infolist()}
 
@@ -193,18 +200,15 @@ def _script_state(path: Path) -> StateDict:
         raise WeightsError(f"{message}: {_said(error)}", f"{_OWN_PAGE}, or save its state_dict()") from error
 
 
-def _state_dict(path: Path, find: Callable[[], StateDict]) -> dict[str, Any]:
-    """Return the tensors of a checkpoint and tell the load's report of a choice between two; raises WeightsError."""
+def _state_dict(path: Path, find: Callable[[], StateDict]) -> StateDict:
+    """Return the tensors of a checkpoint; raises WeightsError that says what the file holds instead."""
     try:
-        found = find()
+        return find()
     except NoStateDictError as error:
         hint = "this file is not a checkpoint of the model; save its state_dict()"
         raise WeightsError(f"{path} {error}", hint) from error
     except OSError as error:
         raise _unreadable(path, error) from error
-    if found.note:
-        load_report.current().say(found.note)
-    return dict(found.tensors)
 
 
 def _is_tensor(value: Any) -> bool:
@@ -213,12 +217,11 @@ def _is_tensor(value: Any) -> bool:
 
 def _load_plain(path: Path) -> Any:
     """Load through torch's own restricted reader; where the file also holds foreign objects, without them."""
-    mapped = zipfile.is_zipfile(path)
     try:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return _torch_load(path, weights_only=True)
         except UnpicklingError:
-            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=unpickling, mmap=mapped)
+            return _torch_load(path, weights_only=False, pickle_module=unpickling)
     except UnpicklingError as error:
         raise WeightsError(f"{path} was not loaded, and nothing in it ran: {_said(error)}", _OWN_PAGE) from error
     except OSError as error:
@@ -227,19 +230,25 @@ def _load_plain(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged: {_said(error)}", _DAMAGED) from error
 
 
+def _torch_load(path: Path, **options: Any) -> Any:
+    if path.suffix == ".safetensors":  # torch would believe the name
+        with open(path, "rb") as file:
+            return torch.load(file, map_location="cpu", **options)
+    return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), **options)
+
+
 class ShardedFolder:
     """A folder of shards read through its index; shards that hold nothing of interest need not be there."""
+
+    note = ""
 
     def __init__(self, index: Path) -> None:
         self.path = index
         self._shards: dict[str, TensorFile] = {}
-        try:
-            table = json.loads(index.read_bytes())["weight_map"]
-            self._shard_of = {str(name): str(file) for name, file in table.items()}
-        except OSError as error:
-            raise _unreadable(index, error) from error
-        except DAMAGE as error:
-            raise WeightsError(f"{index} is no index of shards: {_said(error)}", _DAMAGED) from error
+        table = read_fields(index) or Fields(str(index), {})
+        if not table.has("weight_map"):
+            raise WeightsError(f"{index} is no index of shards: it has no weight_map", _DAMAGED)
+        self._shard_of = {str(name): str(file) for name, file in table.below("weight_map").values.items()}
         if any(Path(file).name != file for file in self._shard_of.values()):
             raise WeightsError(f"{index} names files outside its own folder", _DAMAGED)
 

@@ -100,13 +100,29 @@ def locate(spec: ModelSpec, override: str, digests: FileDigests | None, offline:
         path = Path(override or spec.source.removeprefix("local:")).expanduser()
         if not path.exists():
             return Weights("missing", hint=f"{path} does not exist: give --weights {spec.id}=PATH")
+        if (path / "snapshots").is_dir():  # a repository's folder of the hub's cache
+            path = hub.snapshot_in(path, spec.revision) or path
         return _from_folder(spec, path, digests) if path.is_dir() else _from_file(spec, path, digests)
     kind, _, name = spec.source.partition(":")
     folder = {"hub": _hub_folder, "torchvision": _torchvision_folder, "package": _package_folder}.get(kind)
     found = folder(spec, name) if folder else None
     if found is None or _checkpoint(spec, found) is None:
+        if kind == "hub" and (absent := _incomplete(spec, found, name)):
+            return Weights("missing", hint=absent)
         return _missing(spec, offline)
     return _from_folder(spec, found, digests)
+
+
+def _incomplete(spec: ModelSpec, snapshot: Path | None, name: str) -> str:
+    """Return what to do about a cache that was copied in part, or holds several snapshots; empty for any other."""
+    own = f"--weights {spec.id}=PATH"
+    if snapshot is None:
+        held = "" if spec.revision else hub.without_main(hub.repository_folder(name))
+        return f"{name}: {held}; name the one that is meant: {own}" if held else ""
+    for file in spec.files or USUAL_FILES:
+        if (snapshot / file).is_symlink():
+            return f"{snapshot / file} is a link to a file that is not here: copy the cache with its blobs, or {own}"
+    return ""
 
 
 def _hub_folder(spec: ModelSpec, name: str) -> Path | None:
