@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import WeightsError
 
 _MAX_BYTES = 16_000_000
