@@ -238,7 +238,7 @@ class _Layout:
             inputs["probe"] = add(probe, asdict(ProbeParams(protocol, split)), (extract,))
             probes[protocol] = (probe, inputs["probe"])
             if "statistics" in self.stages:
-                params = asdict(StatisticsParams(seed=self.request.seed))
+                params = asdict(StatisticsParams())
                 add(f"statistics:{cell}:{protocol}", {**params, "protocol": protocol}, (probe,))
         self._add_distribution(cell, dataset, table, add)
         linear = next((probes[p] for p in self.request.protocols if p in LINEAR_PROTOCOLS and p in probes), None)
