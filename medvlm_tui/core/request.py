@@ -152,22 +152,20 @@ class BiasParams:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsParams:
-    """Bootstrap on the hold-out."""
+    """Intervals of one model's scores on the hold-out; nothing in them is drawn."""
 
-    resamples: int = 2000
     confidence: float = 0.95
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonParams:
     """Models beside each other, on one dataset and over all."""
 
-    resamples: int = 2000
     confidence: float = 0.95
     alpha: float = 0.05
     """Two models are told apart when their p-value, adjusted for all pairs, is below it."""
     seed: int = 0
+    """Of the exchanges that are drawn where all are too many."""
 
 
 # What a run asks for unless it is told otherwise is what each analysis does by itself.
