@@ -14,7 +14,8 @@ from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store import StoredResult
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine import devices
-from medvlm_tui.engine.classifier import Classifier, final_classifier
+from medvlm_tui.engine.calibration import Platt
+from medvlm_tui.engine.classifier import Classifier, final_classifier, final_scaling
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
@@ -42,6 +43,8 @@ class Explained:
     """(q, k) decision values of the unmasked images."""
     maps_of: tuple[tuple[int, ...], ...]
     """For each image the classes to explain; the predicted one when none was named."""
+    scaling: Platt
+    """From decision values to probabilities, as the probe made it for its final classifier."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -84,7 +87,7 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)
     labels = tuple(int(probe.arrays["labels"][row]) for row in rows)
-    return Explained(masking, chosen, tuple(classes), labels, scores, explained)
+    return Explained(masking, chosen, tuple(classes), labels, scores, explained, final_scaling(probe))
 
 
 def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,29 @@ from PIL import Image
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.windows import FILE
+from medvlm_tui.engine.calibration import Platt
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.image_means import ImageMean, mean_over_images
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
+from medvlm_tui.engine.saliency_scores import hidden_pixels
+from medvlm_tui.engine.shares import wilson_interval
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.saliency_scores import Masking
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Quality = dict[str, Any]
+"""What is measured of one map, by name; None where it is not defined."""
+REGIONS = ("lesion", "text")
 MEASURES = (
-    "pointing", "mass_lesion", "area_lesion", "mass_text", "area_text", "insertion", "deletion", "stability",
+    "pointing", "mass_lesion", "area_lesion", "mass_over_area_lesion", "mass_text", "area_text",
+    "mass_over_area_text", "insertion", "deletion", "stability",
 )  # fmt: skip
+_LIMITS = {"mass_over_area_lesion": (-1.0, 1.0), "mass_over_area_text": (-1.0, 1.0), "stability": (-1.0, 1.0)}
 STEPS = 16
-"""Steps of the insertion and deletion curves."""
+"""Steps of the insertion and deletion curves, which have one point more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +85,50 @@ def pointing_hit(values: NDArray[np.floating], region: Mask) -> bool | None:
     return bool(region[np.unravel_index(int(values.argmax()), values.shape)])
 
 
-def map_quality(values: NDArray[np.floating], regions: Regions) -> dict[str, Any]:
-    """Return pointing game and masses, each mass beside the region's share of the image (chance)."""
-    return {
-        "pointing": pointing_hit(values, regions.lesion),
-        "mass_lesion": mass_inside(values, regions.lesion),
-        "area_lesion": float(regions.lesion.mean()),
-        "mass_text": mass_inside(values, regions.text),
-        "area_text": float(regions.text.mean()),
-    }
+def map_quality(values: NDArray[np.floating], regions: Regions) -> Quality:
+    """Return pointing game, masses, and for each mass the region's share of the image: the mass of a uniform map.
 
-
-def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floating], explained: int) -> dict[str, Any]:
-    """Return insertion and deletion AUC of one class (Petsiuk 2018): pixels come or go by falling map value.
-
-    Scores are decision values, which have no fixed range; both areas are means over the curve of
-    (score - score of the hidden image) / (score of the image - score of the hidden image) where that is defined,
-    so that 0 is the hidden image and 1 the whole one. `insertion_raw` and `deletion_raw` are the plain means,
-    `insertion_curve` and `deletion_curve` the scores at STEPS + 1 even shares of the pixels.
+    An area is None where the image has no such region, so that it is never averaged over other images than the mass.
     """
+    found: Quality = {"pointing": pointing_hit(values, regions.lesion)}
+    for name, region in (("lesion", regions.lesion), ("text", regions.text)):
+        mass, area = mass_inside(values, region), float(region.mean())
+        found[f"mass_{name}"] = mass
+        found[f"area_{name}"] = area if region.any() else None
+        found[f"mass_over_area_{name}"] = None if mass is None else mass - area
+    return found
+
+
+def perturbation_curves(
+    masking: Masking, image: int, values: NDArray[np.floating], explained: int, scaling: Platt
+) -> Quality:
+    """Return insertion and deletion of one class (Petsiuk 2018): pixels come or go by falling map value.
+
+    `insertion_curve` and `deletion_curve` hold the class's probability, from `scaling`, at STEPS + 1 even shares of
+    the pixels: insertion from the blurred image to the image, deletion from the image to the fill. `insertion` and
+    `deletion` are the areas under them, between 0 and 1. None of these for a flat map, which orders no pixels.
+    """
+    if float(np.ptp(values)) <= 0:
+        return {"insertion": None, "deletion": None}
     order = np.argsort(-values.ravel(), kind="stable")
     rank = np.empty(values.size, dtype=np.int64)
     rank[order] = np.arange(values.size)
     levels = np.linspace(0, values.size, STEPS + 1)
-    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None]).to(masking.pixels.device)[
-        :, None
-    ]
     pixels, hidden = masking.pixels[image], masking.hidden[image]
-    stacks = [torch.where(shown, pixels, hidden), torch.where(shown, hidden, pixels)]
+    ranks = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])
+    shown = ranks.to(pixels.device)[:, None]
+    blurred = hidden_pixels("blur", masking.encoder, pixels[None])[0]
+    stacks = [torch.where(shown, pixels, blurred), torch.where(shown, hidden, pixels)]
     features = [masking.encoder.encode(part) for stack in stacks for part in torch.split(stack, masking.batch_size)]
-    scores = masking.classifier.scores(torch.cat(features).numpy())[:, explained]
-    insertion, deletion = scores[: STEPS + 1], scores[STEPS + 1 :]
-    result: dict[str, Any] = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}
-    result |= {"insertion_curve": insertion.tolist(), "deletion_curve": deletion.tolist()}
-    span = float(insertion[-1] - insertion[0])
-    if abs(span) > 1e-9:
-        result["insertion"] = (_area(insertion) - float(insertion[0])) / span
-        result["deletion"] = (_area(deletion) - float(insertion[0])) / span
-    return result
+    scores = masking.classifier.scores(torch.cat(features).numpy())
+    probability = scaling.probabilities(scores)[:, explained]
+    insertion, deletion = probability[: STEPS + 1], probability[STEPS + 1 :]
+    return {
+        "insertion": _area(insertion),
+        "deletion": _area(deletion),
+        "insertion_curve": insertion.tolist(),
+        "deletion_curve": deletion.tolist(),
+    }
 
 
 def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
@@ -124,22 +139,37 @@ def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
     return float(table[np.triu_indices(len(maps), 1)].mean())
 
 
-def quality_table(items: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, dict[str, float]]:
-    """Return {measure: {mean, low, high, n}} over images, with 95 % bootstrap intervals (2,000 draws)."""
+def quality_table(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Return {measure: {mean, low, high, n, misclassified, mostly_noise}} over images, with 95 % intervals.
+
+    Pointing is a share (Wilson); the others are means (Student's t). An area is averaged over the images that its
+    mass is averaged over. `misclassified` and `mostly_noise` count, among the n images, those whose predicted class
+    is wrong and those whose map carries the mark.
+    """
     table = {}
     for name in MEASURES:
-        found = [item["quality"].get(name) for item in items]
-        known = np.array([float(value) for value in found if value is not None])
-        if len(known):
-            table[name] = interval(known, seed)
+        known = [item for item in items if _counted(item["quality"], name)]
+        if known:
+            values = [float(item["quality"][name]) for item in known]
+            found = _share(values) if name == "pointing" else mean_over_images(values, _LIMITS.get(name, (0.0, 1.0)))
+            table[name] = {
+                **asdict(found),
+                "misclassified": sum(item["label"] != item["predicted"] for item in known),
+                "mostly_noise": sum(bool(item["mostly_noise"]) for item in known),
+            }
     return table
 
 
-def interval(values: Floats, seed: int = 0, draws: int = 2000) -> dict[str, float]:
-    """Return mean, 95 % percentile bootstrap interval and n of values of independent images."""
-    picks = np.random.default_rng(seed).integers(0, len(values), size=(draws, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high), "n": float(len(values))}
+def _counted(quality: Mapping[str, Any], name: str) -> bool:
+    """Whether an image takes part in a measure's mean."""
+    if name.startswith("area_") and quality.get(name.replace("area", "mass")) is None:
+        return False
+    return quality.get(name) is not None
+
+
+def _share(values: Sequence[float]) -> ImageMean:
+    low, high = wilson_interval(sum(values), len(values))
+    return ImageMean(sum(values) / len(values), low, high, len(values))
 
 
 def _area(curve: Floats) -> float:

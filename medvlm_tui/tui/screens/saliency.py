@@ -23,7 +23,7 @@ from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.records import Cell
-from medvlm_tui.tui.saliency_data import decision, made, quality
+from medvlm_tui.tui.saliency_data import decision, growing_error, made, quality
 from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.picture import Drawing, Picture
 
@@ -231,9 +231,7 @@ class SaliencyScreen(WalkScreen):
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
         if not self.growing:
             return ""
-        values, errors = found.arrays["maps"][self.index], found.arrays["errors"][self.index]
-        spread = float(values.std())
-        error = f" · standard error {float(np.sqrt((errors**2).mean())) / spread:.2f}" if spread > 0 else ""
+        error = growing_error(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
         return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{error}"
 
     def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
