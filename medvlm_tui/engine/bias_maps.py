@@ -22,7 +22,7 @@ from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.overlay import draw_overlay
 from medvlm_tui.engine.rise import Estimate, estimate, relative_error
-from medvlm_tui.engine.saliency_quality import boxes_mask, mass_inside
+from medvlm_tui.engine.saliency_quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency_scores import Masking, hidden_pixels
 
 Floats = NDArray[np.float64]
@@ -118,9 +118,7 @@ def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) 
             "word": lab.params.words[word],
             "predicted": [lab.classes[c] for c in predicted],
             "relative_error": errors,
-            "mostly_noise": [
-                float(np.ptp(one)) > 0 and mostly_noise(error) for one, error in zip(maps, errors, strict=True)
-            ],
+            "mostly_noise": [not is_flat(one) and mostly_noise(error) for one, error in zip(maps, errors, strict=True)],
         }
     )
 
@@ -168,5 +166,6 @@ def _scores(lab: Lab, name: str, masking: Masking) -> Generator[Event, None, Flo
 
 def _correlation(one: Floats, other: Floats) -> float | None:
     """Return Pearson's correlation over pixels; None where a map is flat."""
-    flat = min(float(np.ptp(one)), float(np.ptp(other))) <= 0
-    return None if flat else float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    if is_flat(one) or is_flat(other):
+        return None
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])

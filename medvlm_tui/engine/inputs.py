@@ -15,6 +15,7 @@ from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.datasets.base import open_dataset
+from medvlm_tui.engine.datasets.phantom import CODE_VERSION
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.families import encoder_key, volume_refusal
 from medvlm_tui.engine.encoders.folders import as_stored
@@ -149,7 +150,7 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     if spec.reader != "phantom" or spec.root is not None:
         return spec
     per_class = request.phantom_per_class
-    root = workspace.phantom / f"{per_class}-{request.seed}"
+    root = workspace.phantom / f"{per_class}-{request.seed}-v{CODE_VERSION}"
     if make is None and not root.exists():
         raise MissingInputError("the phantom is not made yet", "it is made when a run needs it")
     if make is not None:

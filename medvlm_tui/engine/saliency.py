@@ -23,6 +23,7 @@ from medvlm_tui.engine.saliency_preview import Preview
 from medvlm_tui.engine.saliency_quality import (
     STEPS,
     Regions,
+    is_flat,
     map_quality,
     perturbation_curves,
     quality_table,
@@ -159,7 +160,7 @@ def _items(images: Explained, found: Sequence[Estimate]) -> list[dict[str, Any]]
 
 def _noise(found: Estimate) -> dict[str, Any]:
     """Return how sure the first of an image's maps is; a flat one has nothing to be sure of."""
-    error, flat = float(relative_error(found)[0]), bool(np.ptp(found.maps[0]) <= 1e-12)
+    error, flat = float(relative_error(found)[0]), is_flat(found.maps[0])
     known = error if np.isfinite(error) else None
     return {"relative_error": known, "constant": flat, "mostly_noise": not flat and mostly_noise(known)}
 

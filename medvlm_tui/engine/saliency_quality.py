@@ -68,19 +68,25 @@ def boxes_mask(boxes: Sequence[tuple[int, int, int, int]], size_px: int) -> Mask
     return inside
 
 
+def is_flat(values: NDArray[np.floating]) -> bool:
+    """Whether a map has one value everywhere, up to rounding: such a map says nothing and counts as nothing."""
+    return float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max()))
+
+
 def mass_inside(values: NDArray[np.floating], region: Mask) -> float | None:
-    """Return the share of the map's positive mass (above its mean) inside a region; None when there is none.
+    """Return the share of the map's positive mass (above its mean) inside a region; None for no region or a flat map.
 
     A map's zero means nothing (a constant may be added to the score), so that what rises above the mean counts.
     """
+    if is_flat(values) or not region.any():
+        return None
     positive = np.maximum(values - values.mean(), 0.0)
-    total = float(positive.sum())
-    return None if total <= 0 or not region.any() else float(positive[region].sum()) / total
+    return float(positive[region].sum()) / float(positive.sum())
 
 
 def pointing_hit(values: NDArray[np.floating], region: Mask) -> bool | None:
     """Say whether the map's largest value lies in the region (Zhang et al. 2018); None for no region or a flat map."""
-    if not region.any() or float(np.ptp(values)) <= 0:
+    if is_flat(values) or not region.any():
         return None
     return bool(region[np.unravel_index(int(values.argmax()), values.shape)])
 
@@ -108,7 +114,7 @@ def perturbation_curves(
     the pixels: insertion from the blurred image to the image, deletion from the image to the fill. `insertion` and
     `deletion` are the areas under them, between 0 and 1. None of these for a flat map, which orders no pixels.
     """
-    if float(np.ptp(values)) <= 0:
+    if is_flat(values):
         return {"insertion": None, "deletion": None}
     order = np.argsort(-values.ravel(), kind="stable")
     rank = np.empty(values.size, dtype=np.int64)
@@ -133,7 +139,7 @@ def perturbation_curves(
 
 def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
     """Return the mean correlation over pairs of maps of one image made with different masks; None below two."""
-    if len(maps) < 2 or any(float(np.ptp(one)) <= 0 for one in maps):
+    if len(maps) < 2 or any(map(is_flat, maps)):
         return None
     table = np.corrcoef(np.stack([one.ravel() for one in maps]))
     return float(table[np.triu_indices(len(maps), 1)].mean())

@@ -19,8 +19,8 @@ BIAS = (
     "position", "size", "contrast", "seed",
 )  # fmt: skip
 GROUPS = (
-    "measure", "condition", "trait", "primary", "difference", "p_value", "holm", "inside", "outside", "datasets", "permutations",
-    "exhaustive",
+    "measure", "condition", "trait", "primary", "difference", "p_value", "holm", "inside", "outside", "datasets",
+    "permutations", "exhaustive",
 )  # fmt: skip
 TEXTS = ("path", "tag", "value")
 
