@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.map_noise import mostly_noise
 from medvlm_tui.engine.bias_lab import Box, Lab, drawn
 from medvlm_tui.engine.bias_measures import About, Measure
 from medvlm_tui.engine.bias_removal import UNTOUCHED, removals, word_border
@@ -24,6 +23,7 @@ from medvlm_tui.engine.overlay import draw_overlay
 from medvlm_tui.engine.rise import Estimate, estimate, relative_error
 from medvlm_tui.engine.saliency_quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency_scores import Masking, hidden_pixels
+from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
 
@@ -66,11 +66,11 @@ class WordMaps:
         for (name, condition), pairs in self.values.items():
             values, areas = np.array(pairs).T
             if "mass" not in name:
-                found.append(About(name, condition, words=words).mean(values, (-1.0, 1.0)))
+                found.append(About(name, condition, words=words).mean(values))
                 continue
             found.append(About(name, condition, float(areas.mean()), words).mean(values, (0.0, 1.0)))
             difference = About(name.replace("mass", "mass_over_area"), condition, 0.0, words)
-            found.append(difference.mean(values - areas, (-1.0, 1.0)))
+            found.append(difference.mean(values - areas))
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from math import comb, inf
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from medvlm_tui.engine import svm
 from medvlm_tui.engine.classifier import Classifier, Scaler
-from medvlm_tui.engine.image_means import mean_over_images
 from medvlm_tui.engine.neighbours import cosine_neighbours, distance_blocks, unit_rows
-from medvlm_tui.engine.shares import wilson_interval
+from medvlm_tui.measures.intervals import mean_interval, share_interval
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.floating]
@@ -34,7 +33,7 @@ class Measure:
     condition: str
     value: float
     low: float | None
-    """None where there are too few images for an interval (engine/image_means.py)."""
+    """None where there are too few images for an interval (measures/intervals.py)."""
     high: float | None
     n: int
     chance: float | None = None
@@ -56,16 +55,18 @@ class About:
     chance: float | None = None
     words: tuple[str, ...] = ()
 
-    def share(self, right: NDArray[Any]) -> Measure:
-        """Return the mean of values between 0 and 1, mostly 0 or 1, of each image, with Wilson's interval."""
-        known = np.asarray(right, dtype=np.float64)
-        low, high = wilson_interval(float(known.sum()), len(known))
-        return Measure(self.name, self.condition, float(known.mean()), low, high, len(known), self.chance, self.words)
+    def share(self, right: NDArray[np.bool_]) -> Measure:
+        """Return the share of images that are right, with Wilson's interval."""
+        return self._with(right, share_interval(float(right.sum()), len(right)))
 
-    def mean(self, values: NDArray[Any], limits: tuple[float, float] = (-inf, inf)) -> Measure:
-        """Return the mean of one value per image with Student's t interval, cut off at the limits of a value."""
-        found = mean_over_images(values, limits)
-        return Measure(self.name, self.condition, found.mean, found.low, found.high, found.n, self.chance, self.words)
+    def mean(self, values: NDArray[np.floating], bounds: tuple[float, float] | None = None) -> Measure:
+        """Return the mean of one value per image, with a score interval where values have bounds, else Student's."""
+        return self._with(values, mean_interval(np.asarray(values, dtype=np.float64), bounds))
+
+    def _with(self, values: NDArray[Any], interval: tuple[float, float] | None) -> Measure:
+        low, high = interval or (None, None)
+        value = float(values.mean())
+        return Measure(self.name, self.condition, value, low, high, len(values), self.chance, self.words)
 
 
 def median_distance(features: Features) -> float:
@@ -151,11 +152,11 @@ def robustness_measure(
         return None
     picks = np.random.default_rng(seed).integers(0, len(counts), size=(draws, len(counts)))
     low, high = (float(end) for end in np.nanpercentile(_index(counts[picks].sum(axis=1)), [2.5, 97.5]))
-    if low == high:
-        low, high = wilson_interval(value * len(counts), len(counts))
+    interval = (low, high) if low < high else share_interval(value * len(counts), len(counts))
     chance = robustness_chance(codes, words)
     known = None if np.isnan(chance) else chance
-    return Measure("robustness", f"k={k}", value, low, high, len(counts), known, drawn)
+    bounds = interval or (None, None)
+    return Measure("robustness", f"k={k}", value, bounds[0], bounds[1], len(counts), known, drawn)
 
 
 def _index(counts: Floats) -> Floats:

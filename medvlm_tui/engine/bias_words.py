@@ -10,7 +10,7 @@ from medvlm_tui.engine import bias_measures as measures
 from medvlm_tui.engine.bias_lab import Features, Ints, Lab
 from medvlm_tui.engine.bias_measures import About, Measure
 from medvlm_tui.engine.classifier import Classifier
-from medvlm_tui.engine.image_means import mean_over_images
+from medvlm_tui.measures.intervals import mean_interval
 
 EVERY = "every control"
 
@@ -21,7 +21,7 @@ def moved(lab: Lab, before: Features, after: Features, kind: str) -> list[Measur
     flipped = measures.flips(lab.classifier, before, after)
     right = measures.correct(lab.classifier, after, lab.test_codes)
     return [
-        About("shift", kind, words=word).mean(measures.shift(before, after), limits=(0.0, np.inf)),
+        About("shift", kind, words=word).mean(measures.shift(before, after)),
         About("flip_rate", kind, words=word).share(flipped),
         About("accuracy_with", kind, words=word).share(right),
     ]
@@ -43,13 +43,13 @@ def over_every_control(differences: Sequence[measures.Floats], words: tuple[str,
     The lower end is the smallest lower end: the word is above every control when each test says so (intersection-union
     test, Berger 1982). The upper end is the smallest of the upper ends at the level divided by their number.
     """
-    plain = [mean_over_images(values) for values in differences]
-    wide = [mean_over_images(values, confidence=1 - 0.05 / len(differences)) for values in differences]
-    lows, highs = [one.low for one in plain], [one.high for one in wide]
-    low = None if None in lows else min(one for one in lows if one is not None)
-    high = None if None in highs else min(one for one in highs if one is not None)
-    value = min(one.mean for one in plain)
-    return Measure("shift_over_control", EVERY, value, low, high, plain[0].n, 0.0, words)
+    plain = [mean_interval(values) for values in differences]
+    wide = [mean_interval(values, confidence=1 - 0.05 / len(differences)) for values in differences]
+    value, n = min(float(values.mean()) for values in differences), len(differences[0])
+    lows, highs = [ends[0] for ends in plain if ends], [ends[1] for ends in wide if ends]
+    complete = len(lows) == len(highs) == len(differences)
+    low, high = (min(lows), min(highs)) if complete else (None, None)
+    return Measure("shift_over_control", EVERY, value, low, high, n, 0.0, words)
 
 
 def decoded(lab: Lab, features: Features) -> list[Measure]:
@@ -58,7 +58,9 @@ def decoded(lab: Lab, features: Features) -> list[Measure]:
     for first in range(0, len(features) - 1, 2):
         right = measures.decodability(features[first], features[first + 1], lab.params.seed)
         pair = lab.params.words[first : first + 2]
-        found.append(About("decodability", "/".join(pair), 0.5, pair).share(right.reshape(2, -1).mean(axis=0)))
+        found.append(
+            About("decodability", "/".join(pair), 0.5, pair).mean(right.reshape(2, -1).mean(axis=0), (0.0, 1.0))
+        )
     return found
 
 

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.map_noise import mostly_noise
 from medvlm_tui.core.params import SaliencyParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine import summaries
@@ -34,6 +33,7 @@ from medvlm_tui.engine.saliency_scores import StoredScores, score_chunk
 from medvlm_tui.engine.step_inputs import params_of
 from medvlm_tui.engine.steps import Job, StepContext
 from medvlm_tui.engine.versions import versions
+from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.calibration import Platt
 from medvlm_tui.engine.datasets.pixels import read_sample
-from medvlm_tui.engine.image_means import ImageMean, mean_over_images
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.engine.saliency_scores import hidden_pixels
-from medvlm_tui.engine.shares import wilson_interval
+from medvlm_tui.measures.intervals import mean_interval, share_interval
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.saliency_scores import Masking
@@ -34,7 +33,8 @@ MEASURES = (
     "pointing", "mass_lesion", "area_lesion", "mass_over_area_lesion", "mass_text", "area_text",
     "mass_over_area_text", "insertion", "deletion", "stability",
 )  # fmt: skip
-_LIMITS = {"mass_over_area_lesion": (-1.0, 1.0), "mass_over_area_text": (-1.0, 1.0), "stability": (-1.0, 1.0)}
+# Those that may be below zero.
+_DIFFERENCES = ("mass_over_area_lesion", "mass_over_area_text", "stability")
 STEPS = 16
 """Steps of the insertion and deletion curves, which have one point more."""
 
@@ -148,18 +148,22 @@ def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
 def quality_table(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Return {measure: {mean, low, high, n, misclassified, mostly_noise}} over images, with 95 % intervals.
 
-    Pointing is a share (Wilson); the others are means (Student's t). An area is averaged over the images that its
+    The interval of pointing is that of a share, of a difference and of stability Student's, of the other measures,
+    which lie between 0 and 1, a score interval (measures/intervals.py). An area is averaged over the images that its
     mass is averaged over. `misclassified` and `mostly_noise` count, among the n images, those whose predicted class
     is wrong and those whose map carries the mark.
     """
-    table = {}
+    table: dict[str, dict[str, float | None]] = {}
     for name in MEASURES:
         known = [item for item in items if _counted(item["quality"], name)]
         if known:
-            values = [float(item["quality"][name]) for item in known]
-            found = _share(values) if name == "pointing" else mean_over_images(values, _LIMITS.get(name, (0.0, 1.0)))
+            values = np.array([float(item["quality"][name]) for item in known])
+            low, high = _interval(name, values) or (None, None)
             table[name] = {
-                **asdict(found),
+                "mean": float(values.mean()),
+                "low": low,
+                "high": high,
+                "n": len(known),
                 "misclassified": sum(item["label"] != item["predicted"] for item in known),
                 "mostly_noise": sum(bool(item["mostly_noise"]) for item in known),
             }
@@ -173,9 +177,10 @@ def _counted(quality: Mapping[str, Any], name: str) -> bool:
     return quality.get(name) is not None
 
 
-def _share(values: Sequence[float]) -> ImageMean:
-    low, high = wilson_interval(sum(values), len(values))
-    return ImageMean(sum(values) / len(values), low, high, len(values))
+def _interval(name: str, values: Floats) -> tuple[float, float] | None:
+    if name == "pointing":
+        return share_interval(float(values.sum()), len(values))
+    return mean_interval(values, None if name in _DIFFERENCES else (0.0, 1.0))
 
 
 def _area(curve: Floats) -> float:

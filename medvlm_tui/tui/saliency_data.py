@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from medvlm_tui.core.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.core.text import clean
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -71,10 +71,14 @@ def made(record: Mapping[str, Any], item: Mapping[str, Any]) -> Text:
     )
 
 
-def growing_error(values: NDArray[np.floating], errors: NDArray[np.floating]) -> str:
-    """Return the standard error of a map (H, W) that grows, from that of each pixel of the centred map."""
+def error_so_far(values: NDArray[np.floating], errors: NDArray[np.floating]) -> float | None:
+    """Return the relative standard error of a map (H, W) that grows, from that of each pixel of the centred map; None
+    while the map is flat."""
     spread = float(values.std())
-    if spread <= 0:
-        return ""
-    error = float(np.sqrt((errors.astype(np.float64) ** 2).mean())) / spread
-    return f" · standard error {error:.2f}" + (f" · {MOSTLY_NOISE}" if mostly_noise(error) else "")
+    return float(np.sqrt((errors.astype(np.float64) ** 2).mean())) / spread if spread > 0 else None
+
+
+def so_far(error: float | None) -> Text:
+    """Return what is said of a map that grows."""
+    mark = (f"{MOSTLY_NOISE} so far: ", RED) if mostly_noise(error) else ""
+    return Text.assemble(mark, "masks come in: s stops, and what was scored is kept", style="dim")

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from medvlm_tui.core.map_noise import MOSTLY_NOISE
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store import StoredResult
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_png, style
 from medvlm_tui.report.figures.saliency import NOISE_COLOUR
 from medvlm_tui.report.naming import dataset_title, model_title

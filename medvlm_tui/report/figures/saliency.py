@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colorbar import Colorbar
 from numpy.typing import NDArray
 
-from medvlm_tui.core.map_noise import MOSTLY_NOISE
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.cells import Explained, ExplainedImage
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.naming import dataset_title, model_title

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from medvlm_tui.core.map_noise import MOSTLY_NOISE
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.cells import Explained, ExplainedImage
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.figures.saliency import NOISE_COLOUR, OPACITY, parameters

@@ -23,7 +23,7 @@ from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui import messages
 from medvlm_tui.tui.records import Cell
-from medvlm_tui.tui.saliency_data import decision, growing_error, made, quality
+from medvlm_tui.tui.saliency_data import decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.screens.walk import WalkScreen
 from medvlm_tui.tui.widgets.picture import Drawing, Picture
 
@@ -231,15 +231,19 @@ class SaliencyScreen(WalkScreen):
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
         if not self.growing:
             return ""
-        error = growing_error(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
-        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{error}"
+        error = self._error(found)
+        said = "" if error is None else f" · standard error {error:.2f}"
+        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{said}"
+
+    def _error(self, found: StoredResult) -> float | None:
+        return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
 
     def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
         names = item.get("explained_classes") or [item["explained"]]
         explained = str(names[self.explained % len(names)])
         lines = decision(self.cell_title, item, explained)
         if self.growing:
-            return Text("\n").join([*lines, Text("masks come in: s stops, and what was scored is kept", style="dim")])
+            return Text("\n").join([*lines, so_far(self._error(found))])
         said = quality(item)
         return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
 
