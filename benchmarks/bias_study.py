@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from runs import run
 
-from medvlm_tui.core.lists import join_list
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import StoredResult
-from medvlm_tui.engine.saliency_quality import boxes_mask, mass_inside
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
 from medvlm_tui.measures.intervals import mean_interval
 
 LESION_CLASSES = ("smooth", "spiculated")

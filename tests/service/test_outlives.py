@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.runs import last_run, whole_lines
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.run_journal import last_run, whole_lines
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service import address
 from tests.batch.conftest import QUICK, environment, run_command
 from tests.service.conftest import is_engine
@@ -248,7 +248,7 @@ def test_cancel_and_attach_reach_a_batch_run_and_a_second_one_is_refused(batch: 
 
 CRASHES = """
 import os
-from medvlm_tui.engine import steps
+from medvlm_tui.engine.step import job as steps
 found = steps.step_function
 def bad(job, context):
     print("printed", os.environ["HF_TOKEN"], flush=True)

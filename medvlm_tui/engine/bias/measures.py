@@ -1,0 +1,229 @@
+"""The bias lab's numbers, from features alone: how far an overlay moves them, and what a classifier makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, distance_blocks, unit_rows
+from medvlm_tui.engine.probe.classifier import Classifier, Scaler
+from medvlm_tui.engine.probe.solver import svm
+from medvlm_tui.measures.intervals import mean_interval, share_interval
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.floating]
+Ints = NDArray[np.int64]
+# As in the probe's middle: C = t d / N with t = 1.
+_T = 1.0
+_EXACT_ARRANGEMENTS = 20_000
+_DRAWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number with its 95 % interval over images."""
+
+    name: str
+    condition: str
+    value: float
+    low: float | None
+    """None where there are too few images for an interval (measures/intervals.py)."""
+    high: float | None
+    n: int
+    chance: float | None = None
+    """What features that hold nothing of it would give."""
+    words: tuple[str, ...] = ()
+    """The words that were drawn for it."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a JSON-able dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a number is about: everything of a Measure but the number."""
+
+    name: str
+    condition: str
+    chance: float | None = None
+    words: tuple[str, ...] = ()
+
+    def share(self, right: NDArray[np.bool_]) -> Measure:
+        """Return the share of images that are right, with Wilson's interval."""
+        return self._with(right, share_interval(float(right.sum()), len(right)))
+
+    def mean(self, values: NDArray[np.floating], bounds: tuple[float, float] | None = None) -> Measure:
+        """Return the mean of one value per image, with a score interval where values have bounds, else Student's."""
+        return self._with(values, mean_interval(np.asarray(values, dtype=np.float64), bounds))
+
+    def _with(self, values: NDArray[Any], interval: tuple[float, float] | None) -> Measure:
+        low, high = interval or (None, None)
+        value = float(values.mean())
+        return Measure(self.name, self.condition, value, low, high, len(values), self.chance, self.words)
+
+
+def median_distance(features: Features) -> float:
+    """Return the median cosine distance between different images."""
+    units = unit_rows(features)
+    parts = [
+        block[np.arange(len(block))[:, None] + start < np.arange(len(units))] for start, block in distance_blocks(units)
+    ]
+    return float(np.median(np.concatenate(parts)))
+
+
+def shift(before: Features, after: Features) -> Floats:
+    """Return (n,) the cosine distance of each image to itself with an overlay, over the median between images (a)."""
+    distance = 1.0 - (unit_rows(before).astype(np.float64) * unit_rows(after)).sum(axis=1)
+    return np.asarray(np.clip(distance, 0.0, 2.0) / max(median_distance(before), 1e-12))
+
+
+def fitted(features: Features, codes: Ints, n_classes: int) -> Classifier:
+    """Return scaler and SVM fitted to features (n, d), as the probe fits its final classifier at t = 1."""
+    scaler = Scaler.fit(np.asarray(features, dtype=np.float64))
+    cost = _T * features.shape[1] / len(features)
+    path = svm.solve_path(scaler.apply(features), codes, n_classes, [cost])
+    return Classifier(scaler, path.coef[0], path.intercept[0])
+
+
+def decodability(first: Features, second: Features, seed: int, folds: int = 5) -> NDArray[np.bool_]:
+    """Return (2n,) whether the overlay of each picture is told right (b).
+
+    Rows of `first` and `second` are the same images with two words; both stand on the same side of a fold.
+    """
+    n = len(first)
+    fold = np.random.default_rng(seed).permutation(n) % min(folds, n)
+    right = np.zeros((2, n), dtype=bool)
+    for f in range(min(folds, n)):
+        train, test = fold != f, fold == f
+        model = fitted(np.concatenate([first[train], second[train]]), np.repeat([0, 1], int(train.sum())), 2)
+        right[0, test] = model.scores(first[test]).argmax(axis=1) == 0
+        right[1, test] = model.scores(second[test]).argmax(axis=1) == 1
+    return right.ravel()
+
+
+def flips(classifier: Classifier, before: Features, after: Features) -> NDArray[np.bool_]:
+    """Return (n,) whether the predicted class changes with the overlay (c)."""
+    return np.asarray(classifier.scores(before).argmax(axis=1) != classifier.scores(after).argmax(axis=1))
+
+
+def robustness(features: Features, codes: Ints, words: Ints, k: int) -> tuple[float, Floats]:
+    """Return the index SO / (SO + OS) and (n, 2) each row's SO and OS among its k nearest neighbours (d).
+
+    SO: neighbours of the same class with another overlay; OS: of another class with the same overlay (PathoROB, de
+    Jong et al. 2025). An index above `robustness_chance` says that neighbourhoods follow the class, one below it
+    that they follow the overlay. NaN where there is no neighbour of either kind.
+    """
+    near = cosine_neighbours(unit_rows(features), min(k + 1, len(features)), lambda: None).indices[:, 1:]
+    same_class, same_word = codes[near] == codes[:, None], words[near] == words[:, None]
+    counts = np.stack([(same_class & ~same_word).sum(axis=1), (~same_class & same_word).sum(axis=1)], axis=1)
+    return float(_index(counts.sum(axis=0, dtype=np.float64))), counts.astype(np.float64)
+
+
+def robustness_chance(codes: Ints, words: Ints) -> float:
+    """Return the index that features without class or word would give: neighbours drawn from all other rows.
+
+    Counted over all ordered pairs of different rows: those of one class with two words, over these and those of two
+    classes with one word. About 1 / k for k classes of equal size and two words: 1 / 2 for two classes only.
+    """
+    table = np.zeros((int(codes.max()) + 1, int(words.max()) + 1))
+    np.add.at(table, (codes, words), 1.0)
+    same = (table**2).sum()
+    so, os_ = (table.sum(axis=1) ** 2).sum() - same, (table.sum(axis=0) ** 2).sum() - same
+    return float(_index(np.array([so, os_])))
+
+
+def robustness_measure(
+    features: Features, codes: Ints, words: Ints, k: int, seed: int, drawn: tuple[str, ...] = (), draws: int = 2000
+) -> Measure | None:
+    """Return the robustness index with a bootstrap interval over rows, None where it is not defined.
+
+    The neighbours are found once. Where every row agrees, so that all draws do, the interval is Wilson's of as many
+    rows: it has a width.
+    """
+    value, counts = robustness(features, codes, words, k)
+    if np.isnan(value):
+        return None
+    picks = np.random.default_rng(seed).integers(0, len(counts), size=(draws, len(counts)))
+    low, high = (float(end) for end in np.nanpercentile(_index(counts[picks].sum(axis=1)), [2.5, 97.5]))
+    interval = (low, high) if low < high else share_interval(value * len(counts), len(counts))
+    chance = robustness_chance(codes, words)
+    known = None if np.isnan(chance) else chance
+    bounds = interval or (None, None)
+    return Measure("robustness", f"k={k}", value, bounds[0], bounds[1], len(counts), known, drawn)
+
+
+def _index(counts: Floats) -> Floats:
+    """Return SO / (SO + OS) of counts (..., 2), NaN where both are 0."""
+    total = counts.sum(axis=-1)
+    return np.asarray(np.divide(counts[..., 0], total, out=np.full(total.shape, np.nan), where=total > 0))
+
+
+def correlated_words(codes: Ints, n_words: int, share: float, seed: int) -> Ints:
+    """Return the word of each image, `share` of each class's images bearing their own class's (class modulo words).
+
+    The share is exact up to rounding to whole images. The other images bear the other words, each as often as the
+    next up to one image; so at a share of 1 / n_words every word is equally common in every class and tells nothing.
+    """
+    random, words = np.random.default_rng(seed), np.empty(len(codes), dtype=np.int64)
+    for c in np.unique(codes):
+        rows = random.permutation(np.flatnonzero(codes == c))
+        own = round(share * len(rows))
+        others = random.permutation(np.delete(np.arange(n_words), c % n_words))
+        words[rows[:own]] = c % n_words
+        words[rows[own:]] = np.resize(others, len(rows) - own)
+    return words
+
+
+def reversed_words(codes: Ints, n_classes: int, n_words: int) -> Ints:
+    """Return for each image the word of the next class (the first one's after the last) that has another word."""
+    after = (np.arange(n_classes)[:, None] + np.arange(1, n_classes)) % n_classes % n_words
+    other = after != (np.arange(n_classes) % n_words)[:, None]
+    return np.asarray(after[np.arange(n_classes), other.argmax(axis=1)][codes], dtype=np.int64)
+
+
+def correct(classifier: Classifier, features: Features, codes: Ints) -> NDArray[np.bool_]:
+    """Return (n,) whether each image is classified right."""
+    return np.asarray(classifier.scores(features).argmax(axis=1) == codes)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDifference:
+    """Two groups of models compared."""
+
+    difference: float
+    """Mean of the first group minus mean of the second."""
+    p: float
+    """Two-sided, of the permutation test."""
+    n_first: int
+    n_second: int
+    exact: bool
+    """Every arrangement was tried; else 20,000 drawn ones."""
+
+
+def group_difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> GroupDifference:
+    """Compare a measure of two groups of models, e.g. medical and general, by permuting who belongs where (g).
+
+    Exact up to 20,000 arrangements. Raises ValueError for an empty group.
+    """
+    if not first or not second:
+        raise ValueError("both groups need a model")
+    values, n = np.array([*first, *second], dtype=np.float64), len(first)
+    observed = float(values[:n].mean() - values[n:].mean())
+    exact = comb(len(values), n) <= _EXACT_ARRANGEMENTS
+    if exact:
+        chosen = np.array(list(combinations(range(len(values)), n)))
+    else:
+        random = np.random.default_rng(seed)
+        chosen = np.stack([random.permutation(len(values))[:n] for _ in range(_DRAWS)])
+    sums = values[chosen].sum(axis=1)
+    differences = sums / n - (values.sum() - sums) / (len(values) - n)
+    extreme = int((np.abs(differences) >= abs(observed) - 1e-12).sum())
+    p = extreme / len(chosen) if exact else (extreme + 1) / (len(chosen) + 1)
+    return GroupDifference(observed, p, n, len(second), exact)

@@ -1,0 +1,28 @@
+"""One device's share of an extraction: the images of `job.dataset` into durable blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from medvlm_tui.core.events import Event, ResultReady
+from medvlm_tui.engine.extract.blocks import Extraction, Progress, extract, stored_rows
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.job import Job, StepContext
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Work on `params["device"]`; the summary of ResultReady says what failed, by image digest."""
+    stored = stored_rows(job, context)  # by this shard, when its process died and was started again
+    images = job.dataset.samples
+    todo = [sample for sample in images if sample.digest not in stored]
+    machine = devices.choose(str(job.step.params["device"]), job.encoder.precision)
+    work = Extraction(job, context, machine, todo, Progress(job.step.id, len(images), len(stored)))
+    yield from extract(work)
+    summary = {
+        "failed": work.failed,
+        "batch_size": work.batch_size,
+        "workers": work.workers,
+        "parameters": work.parameters,
+        "tensors": work.tensors,
+    }
+    yield ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)

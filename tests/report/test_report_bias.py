@@ -1,0 +1,200 @@
+"""The bias lab's tables and figures, and the pages of saliency maps, from made results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.tags import read_tags
+from medvlm_tui.report.bias import rows as bias_tables
+from medvlm_tui.report.bias.figures import bias_figures
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.saliency.figures import saliency_pages
+from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
+from medvlm_tui.report.saliency.pages import Shown, draw_images
+from medvlm_tui.report.saliency.rows import write_images, write_quality
+from tests.made.report_store import filled
+
+KINDS = ("text", "box")
+LEVELS = (0.0, 1.0)
+WAYS = ("as it is", "blank", "inpaint", "border")
+
+
+def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    """A result as engine/bias/step.py stores it."""
+    names = [(name, kind) for name in ("shift", "flip_rate", "accuracy_with") for kind in KINDS]
+    names += [(f"accuracy_{test}", f"{level:g}") for test in ("matching", "random", "reversed") for level in LEVELS]
+    names += [("removal_reversed", way) for way in WAYS] + [("mass_text", f"{level:g}") for level in LEVELS]
+    names += [("robustness", "k=10"), ("shift_over_control", "every control")]
+    measures = [
+        {
+            "name": name,
+            "condition": c,
+            "value": v,
+            "low": v - 0.1,
+            "high": v + 0.1,
+            "n": 6,
+            "chance": None,
+            "words": ["BREAST"],
+        }
+        for (name, c), v in zip(names, rng.uniform(0.2, 0.8, len(names)).tolist(), strict=True)
+    ]
+    measures[-1] |= {"low": None, "high": None, "words": ["BREAST", "AXILLA"]}
+    arrays = {
+        "shifts": rng.uniform(0, 1, (2, 6)).astype(np.float32),
+        "scores": rng.normal(size=(3, 6, len(classes))).astype(np.float32),
+        "labels": np.zeros(6, dtype=np.int16),
+        "pictures": rng.integers(0, 255, (2, 3, 32, 32, 3), dtype=np.uint8),
+        "boxes": np.array([[2, 20, 18, 26]] * 2, dtype=np.int32),
+        "map_images": rng.integers(0, 255, (2, 32, 32, 3), dtype=np.uint8),
+        "map_boxes": np.array([[2, 20, 18, 26]] * 2, dtype=np.int32),
+        "maps": rng.normal(size=(2, 2, 32, 32)).astype(np.float32),
+    }
+    said = [classes[0], classes[1]]
+    record: dict[str, object] = {
+        "words": ["BREAST", "AXILLA"], "position": "bottom_left", "height": 0.08, "contrast": 1.0, "seed": 0,
+        "levels": list(LEVELS), "even_level": 0.5, "kinds": list(KINDS), "classes": list(classes),
+        "images": [f"i{n}" for n in range(6)],
+        "shown": [0, 3], "measures": measures, "map_levels": list(LEVELS), "n_train": 12, "n_test": 6,
+        "rise_masks": 256,
+        "rise_fill": "mean",
+        "map_items": [{"image": f"i{n}", "label": classes[0], "word": "LEFT", "predicted": said,
+                       "relative_error": [0.3, None], "mostly_noise": [False, True]} for n in range(2)],
+        "texts": [
+            {"image": "=i0", "boxes": [[0, 0, 5, 5]], "words": ["AXILLA"], "by": "read"},
+            {"image": "i1", "boxes": [], "words": [], "by": "read"},
+        ],
+    }  # fmt: skip
+    return arrays, record
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportInput]:
+    made = filled(tmp_path_factory.mktemp("store"))
+    rng, steps = np.random.default_rng(0), list(made.plan.steps)
+    for model in made.models:
+        key = f"bias-{len(steps)}"
+        made.store.put_result(key, *lab(("=glioma", "no_tumor", "pituitary $x_1$"), rng))
+        steps.append(Step(f"bias:{model}:brain_mr", "bias", model, "brain_mr", {}, key))
+    group = {
+        "measure": "shift", "condition": "text", "trait": "medical", "primary": False,
+        "difference": 0.1, "p_value": 0.5, "holm": 1.0,
+        "inside": 1, "outside": 1, "datasets": 1, "permutations": 2, "exhaustive": True,
+    }  # fmt: skip
+    made.store.put_result("groups", {}, {"models": [], "datasets": [], "rankings": [], "groups": [group]})
+    steps.append(Step("bias_groups:*:*", "bias_groups", "", "", {}, "groups"))
+    yield replace(made, plan=Plan("run-1", tuple(steps), ()))
+    made.store.close()
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_bias_tables(source: ReportInput, tmp_path: Path) -> None:
+    written = [path.name for path in bias_tables.write_all(tmp_path, source)]
+    assert written == ["bias.csv", "bias_groups.csv", "burned_text_brain_mr.csv"]
+    found = rows(tmp_path / "bias.csv")
+    assert tuple(found[0]) == bias_tables.BIAS
+    assert {row["model"] for row in found} == {"biomedclip", "vgg16", "local:net"}
+    shift = next(r for r in found if (r["model"], r["measure"], r["condition"]) == ("vgg16", "shift", "text"))
+    assert float(shift["ci_low"]) < float(shift["value"]) < float(shift["ci_high"])
+    assert (shift["words"], shift["chance"]) == ("BREAST", "")  # the words that this number is about
+    lead = next(r for r in found if (r["model"], r["condition"]) == ("vgg16", "every control"))
+    assert (lead["ci_low"], lead["ci_high"], lead["words"]) == ("", "", "BREAST AXILLA")
+    (group,) = rows(tmp_path / "bias_groups.csv")
+    assert (group["trait"], group["primary"], group["p_value"]) == ("medical", "false", "0.5")
+
+
+def test_burned_text_is_a_tag_file(source: ReportInput, tmp_path: Path) -> None:
+    list(bias_tables.write_all(tmp_path, source))
+    tags = read_tags(tmp_path / "burned_text_brain_mr.csv")
+    assert tags["burned_text"] == {"'=i0": "yes", "i1": "no"}
+    assert tags["word_AXILLA"] == {"'=i0": "yes"}
+
+
+def test_bias_figures(source: ReportInput, tmp_path: Path) -> None:
+    names = [Path(event.path).name for event in bias_figures(source, tmp_path)]
+    assert names[:3] == [f"{stem}_biomedclip_brain_mr.png" for stem in ("bias_images", "bias", "bias_maps")]
+    assert "bias_models_shift_brain_mr.png" in names
+    assert "bias_models_robustness_brain_mr.png" in names
+    for name in names:
+        with Image.open(tmp_path / name) as image:
+            assert min(image.size) > 200
+            assert json.loads(image.text["parameters"])["dataset"] == "brain_mr"  # type: ignore[attr-defined]
+
+
+def test_pages_of_maps(source: ReportInput, tmp_path: Path) -> None:
+    gathered = Gathered(source)
+    names = [Path(event.path).name for event in saliency_pages(gathered, source.store, tmp_path)]
+    assert names
+    assert all(name.startswith("rise_models_") for name in names)  # these results explain one image each
+    explained = gathered.explained[0]
+    result = source.store.result(explained.key)
+    assert result is not None
+    page = [Shown(explained, explained.items[0], result.arrays["images"][0], result.arrays["maps"][0])] * 50
+    draw_images(tmp_path / "page.png", page)
+    for name, count in ((names[0], 3), ("page.png", 48)):
+        with Image.open(tmp_path / name) as image:
+            maps = json.loads(image.text["parameters"])["maps"]  # type: ignore[attr-defined]
+        assert len(maps) == count
+        assert {"model", "image", "explained", "masks"} <= set(maps[0])
+
+
+def test_saliency_tables(source: ReportInput, tmp_path: Path) -> None:
+    explained = Gathered(source).explained
+    write_images(tmp_path / "images.csv", explained)
+    found = rows(tmp_path / "images.csv")
+    assert len(found) == sum(len(one.items) for one in explained)
+    counts = {"n": 4, "misclassified": 1, "mostly_noise": 2}
+    quality = {
+        "pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, **counts},
+        "mass_over_area_lesion": {"mean": 0.125, "low": None, "high": None, **counts},
+    }
+    made = {**explained[0].parameters, "explained": "the predicted class", "curve_points": 17}
+    write_quality(tmp_path / "quality.csv", [replace(explained[0], quality=quality, parameters=made)])
+    share, mass = rows(tmp_path / "quality.csv")
+    assert (share["measure"], share["mean"], share["ci_low"], share["n"]) == ("pointing", "0.5", "0.25", "4")
+    assert (share["misclassified"], share["mostly_noise"]) == ("1", "2")
+    assert (mass["ci_low"], mass["ci_high"]) == ("", "")
+    assert (mass["explained"], mass["curve_points"], mass["fill"]) == ("the predicted class", "17", "mean")
+
+
+def test_a_map_that_is_mostly_noise_is_marked_in_the_table_and_on_its_pictures(
+    source: ReportInput, tmp_path: Path
+) -> None:
+    explained = Gathered(source).explained[0]
+    result = source.store.result(explained.key)
+    assert result is not None
+    image, values = result.arrays["images"][0], result.arrays["maps"][0]
+    found = {}
+    for name, error in (("sure", 0.2), ("noisy", 0.71)):
+        item = replace(explained.items[0], relative_error=error, mostly_noise=error > 0.5)
+        one = replace(explained, items=(item,))
+        write_images(tmp_path / f"{name}.csv", [one])
+        draw_saliency(tmp_path / f"{name}.png", one, item, image, values)
+        draw_images(tmp_path / f"{name}_page.png", [Shown(one, item, image, values)] * 2)
+        found[name] = [coloured(tmp_path / f"{name}{page}.png") for page in ("", "_page")]
+        with Image.open(tmp_path / f"{name}.png") as drawn:
+            known = json.loads(drawn.text["parameters"])  # type: ignore[attr-defined]
+        assert (known["relative_error"], known["mostly_noise"]) == (error, error > 0.5)
+    assert [rows(tmp_path / f"{name}.csv")[0]["mostly_noise"] for name in found] == ["false", "true"]
+    assert found["sure"] == [0, 0]
+    assert min(found["noisy"]) > 20
+
+
+def coloured(path: Path) -> int:
+    """Pixels in the colour of the mark."""
+    wanted = np.array([int(NOISE_COLOUR[i : i + 2], 16) for i in (1, 3, 5)])
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    return int((np.abs(pixels - wanted).max(axis=2) <= 8).sum())
