@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.manifest_check import table_key
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import (
     LINEAR_PROTOCOLS,
@@ -208,7 +209,7 @@ class _Layout:
         self._add_steps(cell, model, model.key, dataset.dataset)
 
     def _add_steps(self, cell: str, model: ModelInput, encoder: EncoderKey, dataset: Dataset) -> None:
-        table = of_record(["table", STEP_VERSIONS["extract"], encoder.digest, dataset.digest])
+        table = table_key(STEP_VERSIONS["extract"], encoder, dataset.digest)
         size = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
         inputs = {"extract": table}
         extract, split = f"extract:{cell}", self.request.split()
