@@ -12,10 +12,10 @@ import numpy as np
 
 from medvlm_tui.core import checked_json
 from medvlm_tui.core.atomic_files import EXPORTED_FILE, EXPORTED_FOLDER, make_directory, replacing
-from medvlm_tui.core.manifest_check import schema_fault
 from medvlm_tui.core.safe_text import slug
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.contents import Item
+from medvlm_tui.core.store.manifest_check import schema_fault
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError, MissingInputError, StoreError, UsageError
 

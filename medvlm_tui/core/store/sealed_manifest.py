@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from medvlm_tui.core.manifest_check import schema_fault, tensor_offset
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
+from medvlm_tui.core.store.manifest_check import schema_fault, tensor_offset
 
 # Small enough to say where a damage lies, large enough that a table of 100 MB needs a dozen digests.
 CHUNK_BYTES = 8 << 20

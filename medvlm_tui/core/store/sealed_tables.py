@@ -15,10 +15,10 @@ from safetensors.numpy import save_file
 
 from medvlm_tui.core import checked_json
 from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, make_directory, write_atomic
-from medvlm_tui.core.manifest_check import KEY, TENSOR, head_fault, key_fault, schema_fault, tensor_offset
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store import sealed_manifest
 from medvlm_tui.core.store.journal import Damage
+from medvlm_tui.core.store.manifest_check import KEY, TENSOR, head_fault, key_fault, schema_fault, tensor_offset
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 DAMAGED = ".damaged"

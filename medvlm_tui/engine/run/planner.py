@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.manifest_check import table_key
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import (
     LINEAR_PROTOCOLS,
@@ -21,6 +20,7 @@ from medvlm_tui.core.request import (
     StatisticsParams,
 )
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.store.manifest_check import table_key
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace.workspace import Workspace
