@@ -12,8 +12,8 @@ from scipy.stats import norm
 from medvlm_tui.measures.score_intervals import score_intervals
 
 ROOT = Path(__file__).parents[2]
-DRAWS = 400
-# Three standard errors of a share of 400 draws near 0.95.
+DRAWS = 200
+# Three standard errors of a share of 200 draws near 0.95.
 SLACK = 3 * np.sqrt(0.95 * 0.05 / DRAWS)
 
 
