@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.atomic_files import EXPORTED_FILE, EXPORTED_FOLDER, make_directory, replacing
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.registry import check_feature, load_encoder, volume_refusal
-from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.download import can_fetch
 from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
@@ -81,7 +82,8 @@ def encode_files(
     if not np.isfinite(features).all():
         raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
-    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), pixels)
+    report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
+    return Encoded(features, tuple(str(path) for path in paths), report, pixels)
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
@@ -125,7 +127,11 @@ def _input(encoder: Encoder, answer: Decoded) -> torch.Tensor:
 
 
 def save_encoded(encoded: Encoded, out: Path) -> None:
-    """Write F.npz: features (n, d) float32, names (n,), and pixels_0, pixels_1, ... where they were asked for."""
+    """Write F.npz: features (n, d) float32, names (n,), and pixels_0, pixels_1, ... where they were asked for.
+
+    The file is the old one or the complete new one; raises OSError.
+    """
     arrays = {f"pixels_{number}": array for number, array in enumerate(encoded.pixels)}
-    with open(out, "wb") as file:
+    make_directory(out.parent, EXPORTED_FOLDER)
+    with replacing(out, EXPORTED_FILE) as file:
         np.savez(file, features=encoded.features, names=np.array(encoded.names), allow_pickle=False, **arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from medvlm_tui.core.request import (
     StatisticsParams,
 )
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.store.manifest_check import table_key
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.likeness.feature_pairs import fullest_encoder
 from medvlm_tui.engine.datasets.opening import open_every_part
+from medvlm_tui.engine.encoders.resolve.names import has_prefix
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
@@ -132,8 +134,15 @@ def lay_out(
     if "report" in request.stages:
         layout.add_report()
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
-    plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
+    plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+
+
+def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
+    """Yield what the folders of the user's own models leave open."""
+    for spec in (model.spec for model in models):
+        if has_prefix(spec.id) and spec.assumption:
+            yield f"{spec.id}: {spec.assumption}"
 
 
 def _needs_no_model(request: RunRequest) -> bool:
@@ -208,7 +217,7 @@ class _Layout:
         self._add_steps(cell, model, model.key, dataset.dataset)
 
     def _add_steps(self, cell: str, model: ModelInput, encoder: EncoderKey, dataset: Dataset) -> None:
-        table = of_record(["table", STEP_VERSIONS["extract"], encoder.digest, dataset.digest])
+        table = table_key(STEP_VERSIONS["extract"], encoder, dataset.digest)
         size = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
         inputs = {"extract": table}
         extract, split = f"extract:{cell}", self.request.split()
