@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.group_records import group_records
-from medvlm_tui.engine.run import summaries
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.bias import BIAS_GROUPS
+from medvlm_tui.stages.gathered import CellInput
 
 Floats = NDArray[np.float64]
 Measured = Mapping[tuple[str, str], float]
@@ -51,7 +51,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("bias_groups", record)
+    shown = BIAS_GROUPS.summary(record)
     yield ResultReady(job.step.id, "bias_groups", job.step.key, summary=shown)
 
 

@@ -17,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparison.group_records import group_records
 from medvlm_tui.engine.comparison.intervals_step import CHUNK, fold_shares, mean_over_folds, resample_weights
-from medvlm_tui.engine.run import summaries
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures import classification
 from medvlm_tui.measures.paired_tests import Difference, McNemar, holm, mcnemar, paired_difference
+from medvlm_tui.stages.comparison import PAIRS
+from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 Scores = Mapping[str, Floats]
@@ -67,7 +67,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("pairs", record)
+    shown = PAIRS.summary(record)
     yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from medvlm_tui.core.request import ProbeParams, StatisticsParams
 from medvlm_tui.engine.comparison import intervals_step
+from medvlm_tui.stages.request import ProbeParams, StatisticsParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest, SaliencyParams
 from medvlm_tui.engine.saliency import explained_images, masking
 from medvlm_tui.engine.saliency import preview as saliency_preview
 from medvlm_tui.engine.saliency import step as saliency
@@ -21,6 +20,7 @@ from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.stages.request import RunRequest, SaliencyParams
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
 
 CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
