@@ -13,7 +13,7 @@ from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    params = asdict(StatisticsParams(seed=view.request.seed))
+    params = asdict(StatisticsParams())
     for probe in view.cell.of("probe"):
         protocol = probe.params["protocol"]
         yield Draft({**params, "protocol": protocol}, (probe.id,), protocol)
@@ -25,7 +25,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 STATISTICS = Stage(
     kind="statistics",
-    version=3,
+    version=4,
     title="intervals",
     scope=Scope.CELL,
     work="medvlm_tui.engine.comparison.intervals_step",
@@ -53,14 +53,14 @@ def _pairs_drafts(view: View) -> Iterator[Draft]:
 
 
 def _pairs_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    tests = [pair["mcnemar"] or pair["differences"]["accuracy"] for pair in record["pairs"]]
+    tests = [pair["differences"]["accuracy"] for pair in record["pairs"]]
     apart = sum(test["holm"] < record["alpha"] for test in tests)
     return {"pairs": len(record["pairs"]), "told_apart": apart}
 
 
 PAIRS = Stage(
     kind="pairs",
-    version=1,
+    version=2,
     title="pairs of models",
     scope=Scope.DATASET,
     work="medvlm_tui.engine.comparison.pairs_step",
@@ -87,7 +87,7 @@ def _ranking_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 RANKING = Stage(
     kind="ranking",
-    version=1,
+    version=2,
     title="ranks of models",
     scope=Scope.RUN,
     work="medvlm_tui.engine.comparison.ranking_step",

@@ -30,7 +30,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 PROBE = Stage(
     kind="probe",
-    version=2,
+    version=3,
     title="probe",
     scope=Scope.CELL,
     work="medvlm_tui.engine.probe.step",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from medvlm_tui.core.specs import Dataset, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import read_tags
 from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.encoders.resolve.names import has_prefix
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
@@ -93,8 +94,15 @@ def lay_out(
     layout = Layout(request, store, tags)
     layout.lay_out(models, datasets)
     warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
-    plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
+    plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+
+
+def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
+    """Yield what the folders of the user's own models leave open."""
+    for spec in (model.spec for model in models):
+        if has_prefix(spec.id) and spec.assumption:
+            yield f"{spec.id}: {spec.assumption}"
 
 
 def _needs_no_model(request: RunRequest) -> bool:
