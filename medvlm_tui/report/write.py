@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
+from medvlm_tui.core.atomic_files import refuse_linked_folders
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.manifest import write_manifest
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
@@ -28,8 +29,9 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
     """Write tables, per-image files, figures and the manifest below `out`; yields each file when it is complete.
 
     Only what the store has is written: a step that failed leaves its files out, and the manifest says why.
-    Raises OSError when `out` cannot be written.
+    Raises OSError when `out` cannot be written, StoreError when a folder below it is a link to another place.
     """
+    refuse_linked_folders(out)
     results = Gathered(source)
     written: list[Path] = []
     for event in chain(write_tables(results, out), draw_figures(results, out)):

@@ -22,7 +22,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 BIAS = Stage(
     kind="bias",
-    version=1,
+    version=2,
     title="bias lab",
     scope=Scope.CELL,
     work="medvlm_tui.engine.bias.step",
@@ -47,7 +47,7 @@ def _groups_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 BIAS_GROUPS = Stage(
     kind="bias_groups",
-    version=1,
+    version=2,
     title="groups of models in the bias lab",
     scope=Scope.RUN,
     work="medvlm_tui.engine.bias.groups_step",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.store.manifest_check import table_key
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
     encoder, dataset = view.cell.encoder, view.cell.dataset
     params = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
-    yield Draft(params, key=of_record(["table", EXTRACT.version, encoder.digest, dataset.digest]))
+    yield Draft(params, key=table_key(EXTRACT.version, encoder, dataset.digest))
 
 
 def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 SALIENCY = Stage(
     kind="saliency",
-    version=1,
+    version=2,
     title="saliency",
     scope=Scope.CELL,
     work="medvlm_tui.engine.saliency.step",

@@ -124,7 +124,11 @@ def _cell(
         cell["maps"] = maps
     cell |= _comparisons(store, latest, cell.get("table", ""))
     cell["probes"] = {
-        protocol: {**_probe_scores(store, key), "statistics": intervals.get(protocol, "")}
+        protocol: {
+            **_probe_scores(store, key),
+            "statistics": intervals.get(protocol, ""),
+            "intervals": _intervals(store, intervals.get(protocol, "")),
+        }
         for protocol, key in probes.items()
     }
     if first in probes:
@@ -160,3 +164,9 @@ def _probe_scores(store: Store, key: str) -> dict[str, Any]:
         "tuned_t": (record.get("tuned") or {}).get("t"),
         "n": record["n_train"] + record["n_test"],
     }
+
+
+def _intervals(store: Store, key: str) -> dict[str, Any]:
+    """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
+    result = store.result(key) if key else None
+    return {} if result is None else dict(result.record["intervals"])

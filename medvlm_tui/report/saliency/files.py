@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Gathered
@@ -49,5 +49,5 @@ def _maps(results: Gathered, out: Path) -> Iterator[FileWritten]:
             yield FileWritten(str(picture), "figure")
             packed = io.BytesIO()
             np.save(packed, values, allow_pickle=False)
-            write_atomic(raw, packed.getvalue())
+            write_export(raw, packed.getvalue())
             yield FileWritten(str(raw), "saliency")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.formats import plain_tables
 from medvlm_tui.report.formats.csv_file import write_csv
@@ -47,7 +47,7 @@ def _scores(results: Gathered, out: Path) -> Iterator[FileWritten]:
         yield _table(out / name)
     made = score_tables(results.cells, results.verdicts)
     for name, text in (("table.tex", latex.render(made)), ("table.md", markdown.render(made))):
-        write_atomic(out / name, text.encode("utf-8"))
+        write_export(out / name, text.encode("utf-8"))
         yield _table(out / name)
     if any(cell.readings for cell in results.cells):
         results_csv.write_readings(out / "readings.csv", results.cells)
@@ -76,7 +76,7 @@ def _supplement(results: Gathered, out: Path) -> Iterator[FileWritten]:
         ("supplement.tex", plain_tables.to_latex(made)),
         ("supplement.md", plain_tables.to_markdown(made)),
     ):
-        write_atomic(out / name, text.encode("utf-8"))
+        write_export(out / name, text.encode("utf-8"))
         yield _table(out / name)
 
 
