@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     asked = replace(request, datasets=(options.id,), stages=("check",))
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))
-        report = _report(job, store)
+        report = {**_report(job, store), "root": str(job.everything.root)}
         LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
     if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=True))
@@ -72,8 +72,14 @@ def lines(report: Record) -> Iterator[str]:
     took = f", read in {report['seconds']:.1f} s" if report["seconds"] else ""
     yield f"{report['dataset']}: {report['images']:,} images in {report['root']}{took}"
     yield from _table(report["counts"])
-    yield "counts: as the catalog says" if not report["differences"] else "counts differ from the catalog:"
+    catalogued = any(row["expected"] is not None for row in report["counts"])
+    if not report["differences"]:
+        yield "counts: as the catalog says" if catalogued else "counts: as found, the catalog has none to compare with"
+    else:
+        yield "counts differ from the catalog:" if catalogued else "to be looked at:"
     yield from (f"  {difference}" for difference in report["differences"])
+    yield from (f"note: {note}" for note in report["notes"])
+    yield from _flat(report["flat"], report["window"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
     yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
@@ -91,6 +97,12 @@ def lines(report: Record) -> Iterator[str]:
     found = [*report["exact"], *report["near"]]
     if any(len(one["parts"]) > 1 or len(one["labels"]) > 1 for one in found):
         yield "a random hold-out leaks through duplicates: compare with a split by group"
+
+
+def _flat(images: Sequence[str], window: str) -> Iterator[str]:
+    if images:
+        yield f"in one grey level under the window {window}: {len(images):,} images, which show nothing: try --window"
+        yield from _some([f"  {image}" for image in images])
 
 
 def _table(counts: Sequence[Record]) -> list[str]:

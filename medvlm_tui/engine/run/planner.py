@@ -188,6 +188,8 @@ class _Layout:
             "window": self.request.window,
             "split": asdict(self.request.split()),
             "features": "" if encoder is None else encoder.digest,
+            # What is missing or left out changes nothing in the digests of what is read.
+            "said": of_record(found.dataset.warnings),
         }
         key = of_record(["check", STEP_VERSIONS["check"], params, found.dataset.digest, everything.digest])
         have = self.store.has_result(key)

@@ -49,7 +49,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "statistics": 3,
     "pairs": 1,
     "ranking": 1,
-    "check": 1,
+    "check": 2,
 }
 
 

@@ -31,6 +31,8 @@ def report_rows(record: Record, width: int) -> list[Row]:
     rows = [_stop(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
     rows += map(plain, _counts(report))
     rows += map(plain, _sentences(report["differences"], width, "! ", YELLOW))
+    rows += map(plain, _sentences(report.get("notes", ()), width, "", GREY))
+    rows += map(plain, _sentences(_flat(report), width, "! ", YELLOW))
     rows.append(_stop(_groups(report["groups"])))
     for split in report["splits"]:
         rows += [_stop(_heading(_split_title(split)))]
@@ -92,6 +94,15 @@ def _sentences(sentences: Sequence[str], width: int, mark: str, style: str) -> l
         for sentence in sentences
         for line in textwrap.wrap(clean(str(sentence)), max(20, width), initial_indent=mark, subsequent_indent="  ")
     ]
+
+
+def _flat(report: Record) -> list[str]:
+    """Return a sentence on images that show nothing; reports of older releases do not say."""
+    images = report.get("flat", ())
+    if not images:
+        return []
+    window = report["window"]
+    return [f"{len(images):,} images come out in one grey level under the window {window}, the first is {images[0]}"]
 
 
 def _counts(report: Record) -> Iterator[Text]:

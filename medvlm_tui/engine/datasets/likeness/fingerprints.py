@@ -37,6 +37,11 @@ class Fingerprint:
     bits: NDArray[np.bool_]
     """(HASH_BITS,): signs of the low DCT coefficients of the thumbnail against their median."""
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the thumbnail has one grey level: the image shows nothing."""
+        return int(self.thumbnail.min()) == int(self.thumbnail.max())
+
 
 Found = Fingerprint | ImageError
 """An image's fingerprint, or why it cannot be read."""
