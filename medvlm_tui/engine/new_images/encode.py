@@ -17,7 +17,7 @@ from medvlm_tui.core.specs import ModelSpec, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.registry import check_feature, load_encoder, volume_refusal
-from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.download import can_fetch
 from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
@@ -77,7 +77,8 @@ def encode_files(
     if not np.isfinite(features).all():
         raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
-    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), pixels)
+    report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
+    return Encoded(features, tuple(str(path) for path in paths), report, pixels)
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
