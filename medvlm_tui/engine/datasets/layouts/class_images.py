@@ -109,14 +109,11 @@ def _with_masks(files: _Sorted) -> tuple[list[Path], dict[Path, list[Path]], lis
     strays = []
     for folder, path in sorted(files.masks):
         fitting = by_stem.get(path.stem) or by_stem.get(stem_of_mask(path.stem), [])
-        # Of several images with this name the one that lies as deep under the folder beside the masks.
-        below = path.relative_to(folder).parent
-        near = [
-            one
-            for one in fitting
-            if one.parent == folder.parent / below or one.parent.parts[-len(below.parts) :] == below.parts
-        ]
-        owner = fitting[0] if len(fitting) == 1 else near[0] if len(near) == 1 else None
+        # Of several images with this name the one below the folder that holds the masks, and as deep as its mask.
+        beside_it = [image for image in fitting if image.is_relative_to(folder.parent)]
+        below = path.relative_to(folder).parent.parts
+        as_deep = [image for image in beside_it if image.parent.parts[len(image.parent.parts) - len(below) :] == below]
+        owner = next((only[0] for only in (fitting, beside_it, as_deep) if len(only) == 1), None)
         if owner is None:
             strays.append(path)
         else:

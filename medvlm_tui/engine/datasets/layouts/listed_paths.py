@@ -175,7 +175,7 @@ class PathsOfList:
         for name, text in plain.items():
             end = tuple(_key(part) for part in PurePosixPath(text).parts)
             fitting = {path for path in by_name.get(end[-1], ()) if _ends_so(path, end)} if end else set()
-            if len(fitting) == 1:
+            if len(fitting) == 1 and os.path.isfile(self._folder / next(iter(fitting))):
                 found[name] = fitting.pop().as_posix()
         return found
 
