@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,11 @@ _MAX_COLUMNS = 16_384
 _COLUMN = re.compile(r"[A-Z]+")
 _SHEETS = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 _STRINGS = "xl/sharedStrings.xml"
+# What zipfile, zlib, lzma and expat raise at damaged bytes; RuntimeError is a member that asks for a password.
+_NO_WORKBOOK = (
+    BadZipFile, KeyError, IndexError, ElementTree.ParseError, NotImplementedError, EOFError, MemoryError, RuntimeError,
+    zlib.error, lzma.LZMAError, struct.error,
+)  # fmt: skip
 
 
 def read_rows(path: Path) -> list[tuple[int, list[str]]]:
@@ -29,10 +36,8 @@ def read_rows(path: Path) -> list[tuple[int, list[str]]]:
         with ZipFile(path) as archive:
             strings = list(_strings(archive)) if _STRINGS in archive.namelist() else []
             return list(_rows(archive, _first_sheet(archive), strings))
-    except (BadZipFile, KeyError, IndexError, ElementTree.ParseError, NotImplementedError) as error:
-        raise ValueError(f"it is no workbook: {error}") from error
-    except (EOFError, zlib.error, RuntimeError, RecursionError) as error:  # RuntimeError: it is encrypted
-        raise ValueError(f"the workbook is damaged or locked: {error}") from error
+    except _NO_WORKBOOK as error:
+        raise ValueError(f"it is no workbook: {error or type(error).__name__}") from error
 
 
 def _first_sheet(archive: ZipFile) -> str:
