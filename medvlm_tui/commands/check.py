@@ -80,7 +80,6 @@ def lines(report: Record) -> Iterator[str]:
         yield "counts differ from the catalog:" if catalogued else "to be looked at:"
     yield from (f"  {difference}" for difference in report["differences"])
     yield from (f"note: {note}" for note in report["notes"])
-    yield from _flat(report["flat"], report["window"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
     if flat := report.get("flat"):
@@ -100,12 +99,6 @@ def lines(report: Record) -> Iterator[str]:
     found = [*report["exact"], *report["near"]]
     if any(len(one["parts"]) > 1 or len(one["labels"]) > 1 for one in found):
         yield "a random hold-out leaks through duplicates: compare with a split by group"
-
-
-def _flat(images: Sequence[str], window: str) -> Iterator[str]:
-    if images:
-        yield f"in one grey level under the window {window}: {len(images):,} images, which show nothing: try --window"
-        yield from _some([f"  {image}" for image in images])
 
 
 def _table(counts: Sequence[Record]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.shared.rows import Row, plain
 from medvlm_tui.tui.state.survey_rows import DatasetRow
@@ -98,11 +99,8 @@ def _sentences(sentences: Sequence[str], width: int, mark: str, style: str) -> l
 
 def _flat(report: Record) -> list[str]:
     """Return a sentence on images that show nothing; reports of older releases do not say."""
-    images = report.get("flat", ())
-    if not images:
-        return []
-    window = report["window"]
-    return [f"{len(images):,} images come out in one grey level under the window {window}, the first is {images[0]}"]
+    flat = report.get("flat", ())
+    return [one_level_note(flat, report["images"], report["window"])] if flat else []
 
 
 def _counts(report: Record) -> Iterator[Text]:

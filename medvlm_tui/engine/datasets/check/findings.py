@@ -97,7 +97,6 @@ def audited(
             *part_differences(spec, samples),
         ),
         notes=subject.study.notes,
-        flat=tuple(s.id for s, f in zip(samples, readable, strict=True) if f is not None and f.is_flat),
         unreadable=tuple(
             Unreadable(s.id, f.message) for s, f in zip(samples, found, strict=True) if isinstance(f, ImageError)
         ),

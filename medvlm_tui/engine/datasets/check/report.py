@@ -121,8 +121,6 @@ class AuditReport:
     splits: tuple[SplitPlan, ...] = ()
     notes: tuple[str, ...] = ()
     """How the dataset was read, in sentences: nothing is wrong with it."""
-    flat: tuple[str, ...] = ()
-    """Images that come out in one grey level under the window."""
 
     @property
     def matches(self) -> bool:

@@ -39,11 +39,6 @@ class Fingerprint:
     level: str = ""
     """Of an image in one grey level: FLAT, or HIDDEN where the window leaves nothing of what it holds."""
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether the thumbnail has one grey level: the image shows nothing."""
-        return int(self.thumbnail.min()) == int(self.thumbnail.max())
-
 
 Found = Fingerprint | ImageError
 """An image's fingerprint, or why it cannot be read."""
