@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medvlm_tui.core.specs import Precision
-from medvlm_tui.core.typed_lists import split_list
+from medvlm_tui.core.typed_lists import join_list, split_list
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
@@ -304,6 +304,21 @@ class RunRequest:
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
         return replace(base, images=split_list(self.rise_images))
+
+    def with_saliency(self, params: SaliencyParams) -> RunRequest:
+        """Return the request whose `saliency()` is `params`; no option changes their probability."""
+        images = join_list(params.images) if params.images else str(params.images_per_class)
+        return replace(
+            self,
+            rise_masks=params.masks,
+            rise_cells=params.cells,
+            seed=params.seed,
+            rise_images=images,
+            rise_estimator=params.estimator,
+            rise_fill=params.fill,
+            rise_stop_error=params.stop_error,
+            rise_explain=params.explain,
+        )
 
 
 def _absolute(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +10,26 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
+from medvlm_tui.core.request import RunRequest, SaliencyParams
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.tui.saliency.words import quality, sparkline
+from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until
 
 STEP = f"saliency:{MODEL}:{DATASET}"
 
 
-def explain_more(workspace: Path) -> None:
+def explain_more(workspace: Path, error: float = 0.25) -> None:
     """Replace the recorded result by one with two classes for its first image, and a quality."""
     with Store(workspace / "store") as store:
         first = store.result(KEYS["saliency"])
         items = [{**item, "explained_classes": [item["explained"]]} for item in first.record["items"]]
         items[0] |= {
             "explained_classes": ["none", "smooth"],
-            "relative_error": 0.25,
+            "relative_error": error,
+            "mostly_noise": error > 0.5,
             "quality": {
-                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": 0.0,
+                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": None,
                 "insertion": 0.7, "deletion": 0.2, "insertion_curve": [0.0, 0.5, 1.0],
             },
         }  # fmt: skip
@@ -50,7 +53,8 @@ async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_pat
         await opened(pilot)
         screen = await until(pilot, "image 1 of 3")
         assert "explained none" in screen
-        assert "mass in lesion 0.31 (chance 0.08)" in screen
+        assert "mass in lesion 0.31 (area 0.08, +0.23)" in screen
+        assert "mostly noise" not in screen
         assert "peak in the lesion" in screen
         if size[0] > 100:
             assert "standard error 0.25" in screen
@@ -59,6 +63,16 @@ async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_pat
         assert "explained smooth" in await until(pilot, "explained smooth")
         await pilot.press("c")
         assert "explained none" in seen(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_map_that_is_mostly_noise_says_so(make_app, tmp_path: Path, size) -> None:
+    fill_store(tmp_path)
+    explain_more(tmp_path, error=0.72)
+    app, _ = make_app(done=True)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert "mostly noise" in await until(pilot, "image 1 of 3")
 
 
 async def test_an_image_chosen_on_the_map_is_shown_or_offered(make_app, tmp_path: Path) -> None:
@@ -95,15 +109,50 @@ async def test_saving_asks_for_the_report_of_what_is_shown(make_app, tmp_path: P
     assert run["stages"] == ("extract", "probe", "saliency", "report")
 
 
+async def test_saving_asks_for_exactly_what_was_computed(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    params = SaliencyParams(
+        masks=900, cells=5, seed=3, images_per_class=2, estimator="reduced", fill="blur", stop_error=0.1, explain=("*",)
+    )
+    with Store(tmp_path / "store") as store:
+        first = store.result(KEYS["saliency"])
+        store.put_result("tuned-probe", {}, {"protocol": "tuned"})
+        store.discard(f"result/{KEYS['saliency']}")
+        record = {**first.record, "masks_asked": 900, "params": asdict(params), "probe": "tuned-probe"}
+        store.put_result(KEYS["saliency"], first.arrays, record)
+    app, client = make_app(done=True, hold=3)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot)
+        await until(pilot, "image 1 of 3")
+        await pilot.press("x")
+        await pilot.pause(0.1)
+    (run,) = [RunRequest.from_record(command["request"]) for command in client.sent if command["cmd"] == "run"]
+    assert run.saliency() == params
+    assert run.protocols == ("tuned",)
+
+
+def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> None:
+    item = {"image": "a.png", "explained_classes": ["none", "smooth"]}
+    record = {
+        "masks_asked": 64, "cells": 4, "probability": 0.5, "seed": 1, "baseline": "blur", "estimator": "reduced",
+        "items": [item, {**item, "image": "b,c.png"}],
+    }  # fmt: skip
+    expected = SaliencyParams(
+        64, 4, seed=1, images=("a.png", "b,c.png"), estimator="reduced", fill="blur", explain=("none", "smooth")
+    )
+    assert asked(record) == expected
+    assert RunRequest().with_saliency(expected).saliency() == expected
+
+
 async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
     fill_store(tmp_path)
     app, client = make_app(hold=15)
     rng = np.random.default_rng(0)
 
-    def so_far(masks: int) -> None:
+    def so_far(masks: int, error: float = 0.01) -> None:
         item = {"image": "a/0.png", "label": "none", "predicted": "smooth", "explained": "smooth", "masks": masks}
         maps = rng.random((1, 32, 32)).astype(np.float32)
-        arrays = {"images": np.full((1, 32, 32, 3), 90, np.uint8), "maps": maps, "errors": np.full_like(maps, 0.01)}
+        arrays = {"images": np.full((1, 32, 32, 3), 90, np.uint8), "maps": maps, "errors": np.full_like(maps, error)}
         with Store(tmp_path / "store") as store:
             store.discard("result/far")
             store.put_result("far", arrays, {"items": [item], "masks_asked": 4096, "classes": ["none", "smooth"]})
@@ -118,9 +167,11 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
         client.say(events.PreviewReady(STEP, "saliency", "far", 256))
         screen = await until(pilot, "256 / 4,096 masks · standard error 0.0")
         assert "masks come in" in screen
-        so_far(1536)
+        assert "mostly noise" not in screen
+        so_far(1536, error=0.2)  # of values whose spread is about 0.29
         client.say(events.PreviewReady(STEP, "saliency", "far", 1536))
         await until(pilot, "1,536 / 4,096 masks")
+        await until(pilot, "mostly noise so far")
         await pilot.press("s")
         await pilot.pause(0.1)
     assert {"cmd": "cancel"} in client.sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
+from medvlm_tui.engine.probe.classifier import Classifier, final_classifier, final_scaling
 from medvlm_tui.engine.saliency.checks import check_params, explained_classes
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
@@ -25,6 +27,7 @@ from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
+from medvlm_tui.measures.calibration import Platt
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3
@@ -42,6 +45,8 @@ class Explained:
     """(q, k) decision values of the unmasked images."""
     maps_of: tuple[tuple[int, ...], ...]
     """For each image the classes to explain; the predicted one when none was named."""
+    scaling: Platt
+    """From decision values to probabilities, as the probe made it for its final classifier."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -79,12 +84,13 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     samples = {sample.id: sample for sample in job.dataset.samples}
     chosen = tuple(samples[ids[row]] for row in rows)
-    pixels = torch.stack([encoder.preprocess(read_sample(sample, job.request.window)) for sample in chosen])
+    read = partial(read_sample, window=job.request.window)
+    pixels = torch.stack([encoder.preprocess(as_image(found)) for found in decoded(chosen, read, check=context.check)])
     masking = _masking(job, params, encoder, classifier, pixels)
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)
     labels = tuple(int(probe.arrays["labels"][row]) for row in rows)
-    return Explained(masking, chosen, tuple(classes), labels, scores, explained)
+    return Explained(masking, chosen, tuple(classes), labels, scores, explained, final_scaling(probe))
 
 
 def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult) -> list[int]:

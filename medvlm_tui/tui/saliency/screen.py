@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -16,13 +17,12 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from medvlm_tui.core.request import RunRequest
-from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
-from medvlm_tui.tui.saliency.words import decision, made, quality
+from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.state import messages
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
-Estimator = Literal["plain", "reduced"]
 
 
 class SaliencyScreen(WalkScreen):
@@ -182,13 +181,15 @@ class SaliencyScreen(WalkScreen):
         """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
         if self.found is None or self.growing:
             return
-        record = self.found.record
-        request = replace(
-            self._request(*(str(item["image"]) for item in record["items"])),
-            rise_masks=int(record["masks_asked"]), rise_cells=int(record["cells"]), seed=int(record["seed"]),
-            rise_estimator=_estimator(record),
-        )  # fmt: skip
+        request = self._request().with_saliency(asked(self.found.record))
+        if protocol := await self._protocol(self.found.record):
+            request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
+
+    async def _protocol(self, record: Mapping[str, Any]) -> str:
+        """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
+        probe = await self.medvlm.results.record(str(record.get("probe", "")))
+        return "" if probe is None else str(probe["protocol"])
 
     def _request(self, *images: str) -> RunRequest:
         cell, listed = self.cell, join_list(images)
@@ -232,24 +233,22 @@ class SaliencyScreen(WalkScreen):
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
         if not self.growing:
             return ""
-        values, errors = found.arrays["maps"][self.index], found.arrays["errors"][self.index]
-        spread = float(values.std())
-        error = f" · standard error {float(np.sqrt((errors**2).mean())) / spread:.2f}" if spread > 0 else ""
-        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{error}"
+        error = self._error(found)
+        said = "" if error is None else f" · standard error {error:.2f}"
+        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{said}"
+
+    def _error(self, found: StoredResult) -> float | None:
+        return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
 
     def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
         names = item.get("explained_classes") or [item["explained"]]
         explained = str(names[self.explained % len(names)])
         lines = decision(self.cell_title, item, explained)
         if self.growing:
-            return Text("\n").join([*lines, Text("masks come in: s stops, and what was scored is kept", style="dim")])
+            return Text("\n").join([*lines, so_far(self._error(found))])
         said = quality(item)
         return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
 
 
 def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
     return draw(min(width, most), height, depth)
-
-
-def _estimator(record: Any) -> Estimator:
-    return "reduced" if clean(str(record["estimator"])) == "reduced" else "plain"

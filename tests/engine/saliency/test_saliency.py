@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
 
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import RunRequest, SaliencyParams
+from medvlm_tui.core.store.contents import contents
+from medvlm_tui.core.store.prune import Filter, choose, remove
 from medvlm_tui.engine.saliency import explained_images, masking
 from medvlm_tui.engine.saliency import preview as saliency_preview
-from medvlm_tui.engine.saliency import step as saliency
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
 
 CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
@@ -47,7 +51,8 @@ def plain_map(encoder, arrays, pixels, explained, params):
     scaled = (features - arrays["final_mean"]) / arrays["final_scale"]
     scores = scaled @ arrays["final_coef"][explained] + arrays["final_intercept"][explained]
     weighted = scores[:, None, None] * masks.numpy()
-    error = weighted.std(axis=0, ddof=1) / np.sqrt(params.masks) / params.probability
+    centred = scores[:, None, None] * (masks - masks.mean(dim=(1, 2), keepdim=True)).numpy()
+    error = centred.std(axis=0, ddof=1) / np.sqrt(params.masks) / params.probability
     return weighted.sum(axis=0) / (params.masks * params.probability), error
 
 
@@ -77,6 +82,7 @@ def test_map_is_the_formula(make_bench, encoder):
     assert labels == ["a", "a", "b", "b"]
     assert (record["masks"], record["cells"], record["probability"]) == (600, 5, 0.5)
     assert (record["estimator"], record["baseline"]) == ("plain", "mean")
+    assert asked(json.loads(json.dumps(record))) == SaliencyParams(600, 5, seed=3, images_per_class=2)
 
 
 def test_masks_depend_on_seed_and_number_alone():
@@ -118,7 +124,7 @@ def test_batch_size_changes_nothing_but_rounding(make_bench):
     np.testing.assert_allclose(small, large, atol=1e-5)
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
+def test_an_interrupted_run_goes_on_and_gives_the_same_map(tmp_path, make_bench, encoder):
     params, request = KILLED
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
     asked = []
@@ -126,14 +132,19 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
     stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
     with pytest.raises(Cancelled):
         stopping.run("saliency", params, request)
-    stored = stopping.store.keys("rise/")
+    stored = {key: stopping.store.get(key) for key in stopping.store.keys("rise/")}
     assert stored
+    assert choose(list(contents(stopping.store, tmp_path)), Filter()) == []
     stopping.context = type(stopping.context)(stopping.store, lambda: False)
     encoder.seen = 0
     again, resumed, _ = stopping.run("saliency", params, request)
     np.testing.assert_array_equal(arrays["maps"], resumed["maps"])
     np.testing.assert_array_equal(arrays["scores"], resumed["scores"])
     assert whole["items"] == again["items"]
+    for key, value in stored.items():  # as a run leaves them that is killed after its result and before it tidies up
+        stopping.store.put(key, value)
+    remove(stopping.store, choose(list(contents(stopping.store, tmp_path)), Filter()))
+    assert stopping.store.keys("rise/") == []
     assert encoder.seen == 2 + 2 * 700 - len(stored) * CHUNK + CURVES
     assert stopping.store.keys("rise/") == []
 
@@ -249,19 +260,6 @@ def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
     assert record["items"][0]["explained_classes"] == ["a", "b"]
 
 
-def test_two_workers_share_the_masks(make_bench, encoder):
-    params = SaliencyParams(masks=600, cells=5)
-    alone = make_bench("alone").run("saliency", params)[1]["maps"]
-    bench = make_bench("shared")
-    job = bench.job("saliency", params)
-    assert list(saliency.score_share(job, bench.context, 0, 2)) == [0, 2]
-    assert list(saliency.score_share(job, bench.context, 1, 2)) == [1]
-    encoder.seen = 0
-    together = bench.run("saliency", params)[1]["maps"]
-    assert encoder.seen == 2 + CURVES
-    np.testing.assert_array_equal(alone, together)
-
-
 def test_images_share_the_masks_of_one_stream(make_bench, encoder):
     """A map does not depend on which images are explained beside it."""
     bench = make_bench()
@@ -294,8 +292,82 @@ def test_a_constant_map_says_so(make_bench):
     record, arrays, _ = bench.run("saliency", SaliencyParams(masks=64, cells=5, estimator="reduced"))
     assert all(item["constant"] for item in record["items"])
     assert np.ptp(arrays["maps"][0]) == 0
-    assert record["items"][0]["quality"]["insertion_raw"] == pytest.approx(record["items"][0]["score"])
+    assert not any(item["mostly_noise"] for item in record["items"])  # flat is another thing than noisy
+    assert record["items"][0]["quality"]["insertion"] is None
     assert record["items"][0]["quality"]["mass_lesion"] is None
+    assert "insertion" not in record["quality"]
+
+
+def test_insertion_and_deletion_are_areas_under_the_curve_of_the_class_probability(make_bench, encoder):
+    """Pixel by pixel: insertion starts from the blurred image, deletion ends at the fill, probability by Platt."""
+    bench = make_bench()
+    probe = bench.store.result(bench.keys["probe"])
+    record, arrays, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5, fill="black"))
+    arrays_of = probe.arrays
+    known = ~np.isnan(arrays_of["scores_validation"]).any(axis=1)
+    sigmoids = [
+        _sigmoid_of(arrays_of["scores_validation"][known, c], arrays_of["labels"][known] == c) for c in range(2)
+    ]
+    for item, values in zip(record["items"], arrays["maps"], strict=True):
+        with Image.open(bench.dataset.samples[int(item["image"][1:])].path) as image:
+            pixels = encoder.preprocess(image).numpy()
+        explained = probe.record["classes"].index(item["explained"])
+        black = np.full_like(pixels, -1.0)
+        order = np.argsort(-values.astype(np.float64).ravel(), kind="stable")
+        curves = {"insertion": [], "deletion": []}
+        for step in range(STEPS + 1):
+            first = np.zeros(SIDE * SIDE, dtype=bool)
+            first[order[: int(np.ceil(step * SIDE * SIDE / STEPS))]] = True
+            first = first.reshape(SIDE, SIDE)
+            for name, (inside, outside) in {
+                "insertion": (pixels, _blurred(pixels)), "deletion": (black, pixels),
+            }.items():  # fmt: skip
+                shown = torch.from_numpy(np.where(first, inside, outside)[None].astype(np.float32))
+                scaled = (encoder.encode(shown).double().numpy() - arrays_of["final_mean"]) / arrays_of["final_scale"]
+                scores = (scaled @ arrays_of["final_coef"].T + arrays_of["final_intercept"])[0]
+                each = np.array([1 / (1 + np.exp(-(a * f + b))) for (a, b), f in zip(sigmoids, scores, strict=True)])
+                curves[name].append(each[explained] / each.sum())
+        for name, curve in curves.items():
+            area = (np.sum(curve) - (curve[0] + curve[-1]) / 2) / STEPS
+            assert item["quality"][name] == pytest.approx(area, abs=2e-3), name
+            assert 0 <= item["quality"][name] <= 1
+        # Both end at the image itself, whose probability the probe has stored.
+        row = np.flatnonzero(arrays_of["hold_out"] == int(item["image"][1:]))[0]
+        stored = arrays_of["final_probabilities"][row, explained]
+        assert item["quality"]["insertion_curve"][-1] == pytest.approx(stored, abs=1e-5)
+        assert item["quality"]["deletion_curve"][0] == pytest.approx(stored, abs=1e-5)
+    assert record["curve_points"] == len(record["items"][0]["quality"]["insertion_curve"]) == STEPS + 1
+    assert not any(name.endswith("_raw") for item in record["items"] for name in item["quality"])
+
+
+def _sigmoid_of(scores, positive):
+    """Slope and offset of Platt's sigmoid by scipy's minimiser, on the targets of Lin, Lin and Weng 2007."""
+    n, m = positive.sum(), (~positive).sum()
+    target = np.where(positive, (n + 1) / (n + 2), 1 / (m + 2))
+
+    def loss(x):
+        f = x[0] * scores + x[1]
+        return np.sum(np.logaddexp(0, f) - target * f)
+
+    return minimize(loss, [0.0, 0.0], method="BFGS", options={"gtol": 1e-9}).x
+
+
+def _blurred(pixels):
+    """A Gaussian of a twentieth of the side, cut at three standard deviations, edges repeated: by scipy."""
+    sigma = 0.05 * SIDE
+    axes = (0, sigma, sigma)
+    return gaussian_filter(pixels.astype(np.float64), axes, mode="nearest", radius=(0, int(3 * sigma), int(3 * sigma)))
+
+
+def test_a_map_whose_error_exceeds_half_its_spread_is_marked(make_bench):
+    few, many = (
+        make_bench(name).run("saliency", SaliencyParams(masks=count, cells=5, estimator=estimator))[0]["items"]
+        for name, count, estimator in (("few", 16, "plain"), ("many", 1024, "reduced"))
+    )
+    assert all(item["relative_error"] > 0.5 and item["mostly_noise"] for item in few)
+    assert not any(item["mostly_noise"] for item in many)
+    (unknown, *_) = make_bench("one").run("saliency", SaliencyParams(masks=1))[0]["items"]
+    assert (unknown["relative_error"], unknown["mostly_noise"]) == (None, True)
 
 
 def test_more_cells_than_pixels(make_bench):
