@@ -12,7 +12,7 @@ from medvlm_tui.measures.repeats import (
     smallest_repeated_difference,
 )
 
-QUARTER = HoldOuts(10, 40)
+QUARTER = HoldOuts(40, 160)
 
 
 def test_the_corrected_t_test_by_hand():
@@ -31,7 +31,7 @@ def test_the_corrected_t_test_by_hand():
 
 def test_scores_have_the_corrected_interval():
     values = np.array([0.8, 0.85, 0.9, 0.75, 0.8])
-    half = t.ppf(0.975, 4) * np.sqrt((1 / 5 + 10 / 40) * np.var(values, ddof=1))
+    half = t.ppf(0.975, 4) * np.sqrt((1 / 5 + 40 / 160) * np.var(values, ddof=1))
     assert resampled_interval(values, QUARTER) == pytest.approx((0.82 - half, 0.82 + half))
     assert resampled_interval(np.array([0.9]), QUARTER) is None
     assert resampled_interval(np.array([0.99, 1.0, 0.9]), QUARTER)[1] == 1.0
@@ -39,11 +39,11 @@ def test_scores_have_the_corrected_interval():
 
 def test_equal_scores_everywhere_have_an_interval():
     low, high = resampled_interval(np.ones(10), QUARTER)
-    # Half an image's root: t times 0.5 / 10.
-    assert (low, high) == pytest.approx((1 - t.ppf(0.975, 9) * 0.05, 1.0))
+    # The root of a quarter of an image: 0.5 of 40.
+    assert (low, high) == pytest.approx((1 - t.ppf(0.975, 9) * 0.5 / 40, 1.0))
     same = repeated_difference(np.full(3, 0.75), np.full(3, 0.75), QUARTER)
     assert (same.value, same.p_value) == (0.0, 1.0)
-    assert same.low < -0.1 < 0.1 < same.high
+    assert same.low < -0.04 < 0.04 < same.high
 
 
 def test_the_correction_keeps_the_level_where_the_plain_test_does_not():
