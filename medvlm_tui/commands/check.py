@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
@@ -18,6 +17,7 @@ from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _SHOWN = 10
 Record = Mapping[str, Any]

@@ -17,9 +17,9 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.check.findings import AuditOptions, Subject, audited
 from medvlm_tui.engine.datasets.check.report import AuditReport
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.job import CheckJob, StepContext
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.check import CHECK
 
 PICTURE_PX = 64
 SHOWN_SETS = 40
@@ -57,7 +57,7 @@ def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
         if (now := time.monotonic()) - said_at >= _EVENT_INTERVAL_S:
             said_at = now
             yield StepProgress(job.step.id, done, len(job.everything.samples))
-    shown = summaries.of_record("check", {"report": report.to_record()})
+    shown = CHECK.summary({"report": report.to_record()})
     yield ResultReady(job.step.id, "check", job.step.key, dataset=job.step.dataset, summary=shown)
 
 
