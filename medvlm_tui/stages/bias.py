@@ -29,6 +29,7 @@ BIAS = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract", "probe"),
+    needs_classes=True,
     outputs="medvlm_tui.report.bias.files",
     screen="bias",
 )

@@ -16,7 +16,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 CHECK = Stage(
     kind="check",
-    version=1,
+    version=2,
     title="data check",
     scope=Scope.FILES,
     work="medvlm_tui.engine.datasets.check.step",

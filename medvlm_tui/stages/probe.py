@@ -17,9 +17,13 @@ NOT_LINEAR = (
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    extract = view.cell.of("extract")[0].id
+    extract, blocked = view.cell.of("extract")[0].id, view.cell.no_classifier
     for protocol in view.request.protocols:
-        yield Draft(asdict(ProbeParams(protocol, view.request.split())), (extract,), protocol)
+        yield (
+            Draft({}, detail=protocol, blocked=blocked)
+            if blocked
+            else Draft(asdict(ProbeParams(protocol, view.request.split())), (extract,), protocol)
+        )
 
 
 def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,6 +41,7 @@ PROBE = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    needs_classes=True,
     by_default=True,
     outputs="medvlm_tui.report.scores.files",
     screen="scores",
@@ -52,5 +57,5 @@ def on_linear_probe(cell: PlannedCell, params: Mapping[str, Any]) -> Draft:
     """Return the draft of a step that explains the cell's linear classifier; blocked when it has none."""
     probe = linear_probe(cell)
     if probe is None:
-        return Draft({}, blocked=NOT_LINEAR)
+        return Draft({}, blocked=cell.no_classifier or NOT_LINEAR)
     return Draft(params, (cell.of("extract")[0].id, probe.id))

@@ -27,6 +27,7 @@ SALIENCY = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract", "probe"),
+    needs_classes=True,
     outputs="medvlm_tui.report.saliency.files",
     screen="saliency",
 )

@@ -37,6 +37,8 @@ class PlannedCell:
     """Tag -> sample id -> value."""
     traits: Mapping[str, bool | None]
     """Groups of models that this one belongs to on this dataset; None: no part in the comparison."""
+    no_classifier: str = ""
+    """Why no classifier can be trained on the dataset, with the hint after a line break; empty where one can."""
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -136,6 +138,8 @@ class Stage:
     without some of them, and its key follows from its parameters alone."""
     fewest: int = 0
     """How many of the gathered results it needs at least."""
+    needs_classes: bool = False
+    """It stands on a classifier: where a dataset has nothing to tell apart, its step is shown as blocked."""
     shares_work: bool = False
     """The steps of one cell are told of each other, since they compute more together than one after the other."""
     needs_models: bool = True

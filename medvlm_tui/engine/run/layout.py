@@ -13,12 +13,14 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, tags_of, unmatched
 from medvlm_tui.engine.datasets.likeness.feature_pairs import fullest_encoder
 from medvlm_tui.engine.datasets.opening import open_every_part
+from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.step.job import CheckJob, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
 from medvlm_tui.stages import STAGES, with_needs
 from medvlm_tui.stages.check import CHECK
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, PlannedCell, Remark, Scope, Stage, View
 
@@ -68,7 +70,7 @@ class Layout:
     def _add_check(self, found: DatasetInput) -> None:
         step_id, name = f"{CHECK.kind}:{found.spec.id}", found.spec.id
         try:
-            if found.problem is not None or found.dataset is None:
+            if found.dataset is None:
                 raise found.problem or MissingInputError(f"{name} is not there")
             everything = open_every_part(found.dataset.spec, found.dataset.root, self.store.file_digests)
         except MedvlmError as error:
@@ -79,6 +81,8 @@ class Layout:
             "window": self.request.window,
             "split": asdict(self.request.split()),
             "features": "" if encoder is None else encoder.digest,
+            # What is missing or left out changes nothing in the digests of what is read.
+            "said": of_record(found.dataset.warnings),
         }
         key = of_record([CHECK.kind, CHECK.version, params, found.dataset.digest, everything.digest])
         have = self.store.has_result(key)
@@ -92,19 +96,32 @@ class Layout:
         problem = model.problem or dataset.problem
         if problem is not None or model.key is None or dataset.dataset is None:
             assert problem is not None
-            blocked, names = f"{problem.message}\n{problem.hint}", (model.spec.id, dataset.spec.id)
-            self.steps.append(Step(":".join(("extract", *names)), "extract", *names, blocked=blocked))
+            stands_on_classes = dataset.dataset is not None and model.problem is None
+            self._add_blocked(model.spec.id, dataset.spec.id, f"{problem.message}\n{problem.hint}", stands_on_classes)
             return
+        reason = too_few_classes(dataset.dataset)
         planned = PlannedCell(
             model=model.spec,
             dataset=dataset.dataset,
             encoder=model.key,
             tags=tags_of(dataset.dataset, self.tags),
             traits=traits_of(model.spec, dataset.dataset.spec),
+            no_classifier=f"{reason.message}\n{reason.hint}" if reason else "",
         )
         self._cells.append(cell := _Cell(planned, model, model.key))
         self._draft(Scope.CELL, [cell])
         self._share_work(planned)
+
+    def _add_blocked(self, model: str, dataset: str, reason: str, on_classes: bool) -> None:
+        """Add the steps of a cell that cannot run: its extraction; with `on_classes` what needs a classifier too."""
+        kinds = ["extract"]
+        for stage in self._of(Scope.CELL) if on_classes else ():
+            details = self.request.protocols if stage is PROBE else ("",)
+            kinds += [f"{stage.kind}:{detail}" for detail in details] if stage.needs_classes else []
+        for each in kinds:
+            kind, _, detail = each.partition(":")
+            step_id = ":".join(filter(None, (kind, model, dataset, detail)))
+            self.steps.append(Step(step_id, kind, model, dataset, blocked=reason))
 
     def _share_work(self, cell: PlannedCell) -> None:
         """Tell each job of a stage that shares work of the steps after it: maps share one neighbour graph."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medvlm_tui.core.plan import Plan
@@ -15,12 +15,13 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
+from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.run.layout import Layout
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import AnyJob, CheckJob, Job
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.stages import STAGES
+from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.request import RunRequest
 
@@ -87,7 +88,7 @@ def lay_out(
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
     models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
-    datasets = find_datasets(request, workspace, store.file_digests, say)
+    datasets = [_with_classes(found, request) for found in find_datasets(request, workspace, store.file_digests, say)]
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
@@ -108,6 +109,16 @@ def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
 def _needs_no_model(request: RunRequest) -> bool:
     asked = [stage for stage in STAGES if stage.name in request.stages]
     return bool(asked) and not any(stage.needs_models for stage in asked) and CHECK in asked
+
+
+def _with_classes(found: DatasetInput, request: RunRequest) -> DatasetInput:
+    """Return the dataset, with the reason why it cannot be probed where a probe is asked for.
+
+    Who asks for everything means what there is: nothing but the steps on classifiers is blocked then.
+    """
+    if found.dataset is None or "probe" not in request.stages or set(CELL_STAGES) <= set(request.stages):
+        return found
+    return replace(found, problem=too_few_classes(found.dataset))
 
 
 def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[DatasetInput]) -> None:
