@@ -22,6 +22,7 @@ from medvlm_tui.core.store import Store
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine import devices
+from medvlm_tui.engine.cuda_driver import cuda_state
 from medvlm_tui.engine.encoders.hub import hub_cache, token_file
 from medvlm_tui.engine.encoders.weights import examine as examine_weights
 from medvlm_tui.errors import ExitCode, MedvlmError
@@ -73,6 +74,7 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield from (
         _package(name) for name in ("torch", "torchvision", "transformers", "timm", "open_clip_torch", "Pillow")
     )
+    yield from _cuda()
     yield _device(request)
     yield from _terminal()
     yield Finding(
@@ -113,13 +115,31 @@ def _package(name: str) -> Finding:
     return Finding(name, "ok", found)
 
 
+def _cuda() -> Iterator[Finding]:
+    """Yield the driver's CUDA version beside torch's, and each GPU that torch cannot use."""
+    state = cuda_state()
+    if state.driver or state.gpus:
+        detail = f"driver for CUDA {state.driver or 'unknown'}, torch built {_built(state.torch_cuda)}"
+        yield Finding("CUDA", "missing" if state.problem else "ok", detail, state.fix)
+    for index, gpu in enumerate(state.gpus):
+        if gpu.refusal:
+            yield Finding(f"GPU {index}", "missing", f"{gpu.name}: {gpu.refusal}")
+
+
+def _built(torch_cuda: str) -> str:
+    return f"for CUDA {torch_cuda}" if torch_cuda else "without CUDA"
+
+
 def _device(request: RunRequest) -> Finding:
     try:
         chosen = devices.choose(request.device, request.precision)
     except MedvlmError as error:
         return Finding("device", "failed", error.message, error.hint)
     memory = "" if chosen.memory_gb is None else f", {chosen.memory_gb:.0f} GB"
-    return Finding("device", "ok", f"{chosen.device} ({chosen.name}{memory}), precision {chosen.precision}")
+    detail = f"{chosen.device} ({chosen.name}{memory}), precision {chosen.precision}"
+    if chosen.warning:
+        return Finding("device", "missing", f"{detail}; {chosen.warning}", cuda_state().fix)
+    return Finding("device", "ok", detail)
 
 
 def _terminal() -> Iterator[Finding]:

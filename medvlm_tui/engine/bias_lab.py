@@ -19,6 +19,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
 from medvlm_tui.engine.overlay import OverlaySpec, draw_overlay
@@ -72,13 +73,15 @@ class Lab:
             yield self.advanced(len(rows))
             return kept
         parts: list[torch.Tensor] = []
-        for begin in range(0, len(rows), self.batch_size):
+        begin = 0
+        while begin < len(rows):
             self.context.check()
             drawn = [self.encoder.preprocess(draw(self.samples[row])) for row in rows[begin : begin + self.batch_size]]
-            found, _ = devices.with_back_off(
-                lambda some: self.encoder.encode(torch.stack(list(some))), drawn, len(drawn)
+            found, fitting = with_back_off(
+                lambda some: self.encoder.encode(torch.stack(list(some))), drawn, self.batch_size
             )
-            parts += found
+            parts, begin = [*parts, *found], begin + len(drawn)
+            self.batch_size = fitting  # for all that follows: what did not fit once will not fit the next time
             yield self.advanced(len(drawn))
         return self.keep(name, np.asarray(torch.cat(parts).numpy()))
 

@@ -16,6 +16,7 @@ from medvlm_tui.engine.bias_lab import Box, Lab, drawn
 from medvlm_tui.engine.bias_measures import Measure, mean_measure
 from medvlm_tui.engine.bias_removal import UNTOUCHED, removals, word_border
 from medvlm_tui.engine.classifier import Classifier
+from medvlm_tui.engine.device_memory import naming_shortage
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.masks import CHUNK, MaskStream
 from medvlm_tui.engine.overlay import draw_overlay
@@ -126,10 +127,11 @@ def _maps(
     lab: Lab, name: str, models: Sequence[Classifier], pixels: torch.Tensor
 ) -> Generator[Event, None, tuple[Floats, list[int]]]:
     """Return the reduced map of each model's predicted class (m, H, W), and these classes."""
-    moved = pixels[None].to(lab.encoder.device)
+    with naming_shortage("an image to explain", lab.encoder.device):
+        moved = pixels[None].to(lab.encoder.device)
+        hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     both = Stack(models)
     stream = MaskStream(7, 0.5, lab.params.seed, pixels.shape[-2], pixels.shape[-1], paired=True)
-    hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     masking = Masking(lab.encoder, both, stream, moved, hidden, lab.batch_size)
     scores = yield from _scores(lab, name, masking)
     whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)

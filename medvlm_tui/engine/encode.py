@@ -16,6 +16,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.downloads import Say, download_missing
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.download import can_fetch
@@ -25,7 +26,7 @@ from medvlm_tui.engine.encoders.resolve import resolve_model
 from medvlm_tui.engine.encoders.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.weights import Weights, locate
 from medvlm_tui.engine.images.volume import is_volume, read_volume
-from medvlm_tui.errors import MedvlmError, MissingInputError, UsageError
+from medvlm_tui.errors import MissingInputError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Encoded:
     names: tuple[str, ...]
     report: str = ""
     """What of the checkpoint was used."""
+    warning: str = ""
+    """Which GPUs were not used, and why."""
     pixels: tuple[NDArray[np.float32], ...] = ()
     """The model's input of each file, (3, H, W) of an image and (1, ...) of a volume, where it was asked for."""
 
@@ -68,16 +71,15 @@ def encode_files(
     _refuse_other_kind(spec, paths)
     found = _found(spec, weights, offline, say)
     spec = as_stored(spec, found)
-    machine = devices.choose(device, precision)
+    # A few files need no speed, and nothing has measured whether the model's features bear less than fp32.
+    machine = devices.choose(device, "fp32" if precision == "auto" else precision)
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
     inputs = [_input(encoder, path, window) for path in paths]
     size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
-    parts, _ = devices.with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
+    parts, _ = with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
-    if not np.isfinite(features).all():
-        raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
-    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), pixels)
+    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), machine.warning, pixels)
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:

@@ -16,6 +16,7 @@ from medvlm_tui.core.text import clean
 from medvlm_tui.engine import devices
 from medvlm_tui.engine.classifier import Classifier, final_classifier
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.encoders.families import load_encoder
 from medvlm_tui.engine.masks import CHUNK, MaskStream
@@ -134,13 +135,15 @@ def _masking(
     height, width = pixels.shape[-2:]
     paired = params.estimator == "reduced"
     stream = MaskStream(params.cells, params.probability, params.seed, height, width, paired)
-    moved = pixels.to(encoder.device)
     batch_size = job.request.batch_size or devices.default_batch_size(encoder.device, width)
-    return Masking(encoder, classifier, stream, moved, hidden_pixels(params.fill, encoder, moved), batch_size)
+    with naming_shortage(f"{len(pixels)} images to explain", encoder.device):
+        moved = pixels.to(encoder.device)
+        hidden = hidden_pixels(params.fill, encoder, moved)
+    return Masking(encoder, classifier, stream, moved, hidden, batch_size)
 
 
 def _plain_scores(masking: Masking) -> Floats:
-    parts, masking.batch_size = devices.with_back_off(
+    parts, masking.batch_size = with_back_off(
         lambda part: masking.encoder.encode(torch.stack(list(part))), list(masking.pixels), masking.batch_size
     )
     return masking.classifier.scores(torch.cat(parts).numpy())

@@ -15,6 +15,7 @@ from PIL import Image
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.windows import FILE
 from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
 
@@ -99,12 +100,17 @@ def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floatin
     rank = np.empty(values.size, dtype=np.int64)
     rank[order] = np.arange(values.size)
     levels = np.linspace(0, values.size, STEPS + 1)
-    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None]).to(masking.pixels.device)[
-        :, None
-    ]
+    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])[:, None]
     pixels, hidden = masking.pixels[image], masking.hidden[image]
-    stacks = [torch.where(shown, pixels, hidden), torch.where(shown, hidden, pixels)]
-    features = [masking.encoder.encode(part) for stack in stacks for part in torch.split(stack, masking.batch_size)]
+    features: list[torch.Tensor] = []
+    for inside, outside in ((pixels, hidden), (hidden, pixels)):
+
+        def encode(part: Sequence[int], inside: torch.Tensor = inside, outside: torch.Tensor = outside) -> torch.Tensor:
+            steps = shown[part[0] : part[-1] + 1].to(pixels.device)
+            return masking.encoder.encode(torch.where(steps, inside, outside))
+
+        parts, masking.batch_size = with_back_off(encode, range(STEPS + 1), masking.batch_size)
+        features += parts
     scores = masking.classifier.scores(torch.cat(features).numpy())[:, explained]
     insertion, deletion = scores[: STEPS + 1], scores[STEPS + 1 :]
     result: dict[str, Any] = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}

@@ -170,7 +170,9 @@ def test_what_changes_features_changes_the_key(weights, change, weights_digest) 
     assert encoder_key(SPEC, replace(weights, path=Path("/elsewhere")), "", "fp32").digest == before
 
 
-def test_a_batch_size_halved_for_lack_of_memory_is_remembered(dataset, weights, tmp_path, monkeypatch) -> None:
+def test_a_batch_size_halved_for_lack_of_memory_holds_for_the_step_and_no_longer(
+    dataset, weights, tmp_path, monkeypatch
+) -> None:
     encoder = load_encoder(SPEC, weights, "", "cpu", "fp32")
     plain = encoder.encode
     seen = []
@@ -184,12 +186,19 @@ def test_a_batch_size_halved_for_lack_of_memory_is_remembered(dataset, weights, 
     monkeypatch.setattr(encoder, "encode", small)
     job = job_of(dataset, weights, batch_size=0)
     run(job, tmp_path / "store")
+    assert [size for size in seen if size > 5] == seen[
+        : sum(size > 5 for size in seen)
+    ]  # never again after the first part
+    assert max(seen) > 5
+    with Store(tmp_path / "store") as store:
+        assert store.measured.of("batch_size", batch_sizes.key_of(job, devices.choose("cpu"))) is None
+    monkeypatch.setattr(encoder, "encode", lambda pixels: seen.append(len(pixels)) or plain(pixels))
     seen.clear()
     with Store(tmp_path / "store") as store:
         for key in store.keys("block/"):
             store.discard(key)
         list(extract.run(replace(job, step=replace(job.step, key="again")), StepContext(store, lambda: False)))
-    assert max(seen) == 4
+    assert max(seen) > 5
     forget_encoder()
 
 
@@ -206,13 +215,13 @@ def test_bf16_is_chosen_on_a_cpu_that_has_it_only_where_the_features_bear_it(wei
         model = (SPEC, weights, "")
         assert precision.chosen(asked, machine, store, model, None) == "fp32"  # a dry run measures nothing
         found = precision.chosen(asked, machine, store, model, measure)
-        noted = store.measured.of("precision", precision.key_of(encoder_key(*model, "fp32")))
+        noted = store.measured.of("precision", precision.key_of(encoder_key(*model, "fp32"), machine))
         assert found == noted["precision"] == ("bf16" if noted["cosine"] >= 0.9995 else "fp32")
         assert 0.9 < noted["cosine"] < 1.0
         known = lambda _: pytest.fail("measured twice")  # noqa: E731
         assert precision.chosen(asked, machine, store, model, known) == found
         monkeypatch.setattr(precision, "LEAST_COSINE", 1.0)
-        store.measured.note("precision", precision.key_of(encoder_key(*model, "fp32")), None)
+        store.measured.note("precision", precision.key_of(encoder_key(*model, "fp32"), machine), None)
         assert precision.chosen(asked, machine, store, model, measure) == "fp32"
         assert (
             precision.chosen(replace(asked, precision="bf16"), devices.choose("cpu", "bf16"), store, model, None)
@@ -259,9 +268,9 @@ def test_batches_are_drawn_ahead_in_order_and_errors_reach_the_reader() -> None:
 @pytest.mark.parametrize(
     ("images_per_second", "fits", "expected"),
     [
-        ({8: 100, 16: 190, 32: 300, 64: 310, 128: 400}, 256, 32),  # 64 is 3 % faster: not worth its memory
-        ({8: 100, 16: 190, 32: 380, 64: 700}, 32, 32),
-        ({8: 100}, 4, 1),
+        ({8: 100, 16: 190, 32: 300, 64: 310, 128: 400}, 256, (32, False)),  # 64 is 3 % faster: not worth its memory
+        ({8: 100, 16: 190, 32: 380, 64: 700}, 32, (32, True)),
+        ({8: 100}, 4, (1, True)),
     ],
 )
 def test_the_probe_stops_where_a_larger_batch_gains_nothing_or_does_not_fit(images_per_second, fits, expected) -> None:

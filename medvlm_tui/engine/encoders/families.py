@@ -14,6 +14,8 @@ from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.windows import FILE
+from medvlm_tui.engine.device_memory import naming_shortage, release_memory
+from medvlm_tui.engine.device_session import open_device
 from medvlm_tui.engine.encoders.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.tensor_digests import chosen
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
@@ -153,12 +155,14 @@ def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, p
     if weights.state != "present" or weights.path is None:
         raise MissingInputError(f"the weights of {spec.id} are {weights.state}", weights.hint)
     key = encoder_key(spec, weights, feature, precision)
+    with naming_shortage(f"{spec.id} ({precision})", device):
+        open_device(device)
     if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, weights.path, device):
         return _last[0].encoder
-    _last.clear()  # before the next one is built, so that two never share the memory
+    forget_encoder()  # before the next one is built, so that two never share the memory
     entry = family_entry(spec)
     load = cast("Load", getattr(import_module(entry.module), entry.function))
-    with reporting() as report:
+    with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
         encoder = cast("Encoder", load(spec, weights, key.feature, device, precision))
     _refuse_uncounted(spec, report)
     encoder.report = report
@@ -182,5 +186,7 @@ def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:
 
 
 def forget_encoder() -> None:
-    """Let go of the encoder loaded last."""
-    _last.clear()
+    """Let go of the encoder loaded last, and give its GPU memory back."""
+    if _last:
+        _last.clear()
+        release_memory()
