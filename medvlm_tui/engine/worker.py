@@ -221,7 +221,11 @@ def _leave_if_broken(connection: Connection, job: AnyJob, error: Exception, know
     if not reason:
         return
     logging.getLogger(__name__).error("step %s: the process leaves after %s", job.step.id, reason)
-    message = known.message if isinstance(error, MedvlmError) else f"the GPU failed ({reason})"
+    message = (
+        known.message
+        if isinstance(error, MedvlmError)
+        else f"the GPU failed ({reason}), and the worker process with it"
+    )
     connection.send(Leaving(MedvlmError(message, f"{known.hint}\nrun the same command again to go on")))
     # At once: tensors that are freed on a broken context would abort the process with a signal.
     logging.shutdown()

@@ -16,7 +16,7 @@ import torch
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady
 from medvlm_tui.core.store import Store
-from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shards, precision
+from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks, extract_shard, extract_shards, precision
 from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder
 from medvlm_tui.engine.extract import pending
@@ -119,6 +119,31 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
         assert pids == {worker._process.pid for worker in extract_shards._workers.values()}
     finally:
         extract_shards.end_workers()
+
+
+def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path, monkeypatch) -> None:
+    asked = []
+
+    class First:
+        def run(self, job, cancelled):
+            asked.append(dict(job.step.params))
+            yield ResultReady(job.step.id, "extract_shard", "", summary={"batch_size": 24})
+
+    monkeypatch.setattr(
+        extract_shards, "_worker", lambda work, number: First() if number == 0 else pytest.fail("second")
+    )
+    machines = tuple(devices.Device(name, name, "fp32") for name in ("cuda:0", "cuda:1"))
+    job = job_of(dataset, weights, batch_size=0, workers=4)
+    with Store(tmp_path / "store") as store:
+        progress = extract_blocks.Progress("x", 37, 0)
+        work = extract_blocks.Extraction(job, StepContext(store, lambda: False), machines[0], dataset.samples, progress)
+        assert list(extract_shards._measure_batch_size(work, machines[0])) == []
+        assert [shard.request.batch_size for shard in extract_shards._jobs(work, machines)] == [24, 24]
+        assert asked == [{"device": "cuda:0", "only_measure": True}]
+        (measured,) = extract_shard.run(
+            replace(job, step=replace(job.step, params={"device": "cpu", "only_measure": True})), work.context
+        )
+    assert measured.summary == {"batch_size": 32}
 
 
 def test_blocks_are_dealt_out_whole(dataset) -> None:

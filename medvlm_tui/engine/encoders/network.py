@@ -93,7 +93,7 @@ class NetworkEncoder:
     def _not_finite(self, finite: torch.Tensor) -> NotFiniteError:
         rows = (~finite).nonzero()[:, 0].tolist()
         return NotFiniteError(
-            f"in {self.precision} the features of {self.spec.id} are not finite for {len(rows)} of {len(finite)} images",
+            f"in {self.precision} {self.spec.id} gives features that are not finite for {len(rows)} images",
             "run with --precision fp32; if it stays, the weights are damaged",
             tuple(rows),
         )
