@@ -68,8 +68,12 @@ class FileDigests:
         """Return the digest of `path`, or of the `part` of it that `compute` digests; raises OSError."""
         if self.check is not None:
             self.check()
+        return self.remembered(path, part, compute)
+
+    def remembered(self, path: Path, what: str, compute: Callable[[Path], str]) -> str:
+        """Return what `compute` says of `path`, computed once while the file stays unchanged; raises OSError."""
         stat = os.stat(path)
-        key = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}{'-' if part else ''}{part}"
+        key = f"{stat.st_dev}-{stat.st_ino}-{stat.st_size}-{stat.st_mtime_ns}{'-' if what else ''}{what}"
         if key not in self._known:
             self._known[key] = compute(path)
             self._dirty = True

@@ -1,4 +1,4 @@
-"""The hub's token reaches no file and no screen, whatever a library puts into its messages."""
+"""Remove tokens and passwords from every text that reaches a file or a screen, whatever a library puts into it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import resource
 
 INSTEAD = "[secret]"
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
-# A token of the hub's own shape, from wherever it came (the token file, another program's settings).
-_SHAPE = re.compile(r"\bhf_[A-Za-z0-9]{16,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+# Tokens of the shapes that Hugging Face and GitHub give them, bearer tokens, and credentials in an address, from
+# wherever they came (the token file, another program's settings).
+_SHAPE = re.compile(
+    r"\b(?:hf|api|gh[opsu]|github_pat)_[A-Za-z0-9_]{16,}|(?<=Bearer )[\w.~+/=-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
 # Shorter values are no tokens, and replacing them would tear words apart.
 _SHORTEST = 8
 
 
 def redact(text: str) -> str:
-    """Return `text` without tokens, and without a password in an address (a proxy's)."""
+    """Return `text` without tokens and without the name and password in an address (a proxy's)."""
     for name in _VARIABLES:
         value = os.environ.get(name, "").strip()
         if len(value) >= _SHORTEST:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.params import ProbeParams
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.datasets.fingerprints import fingerprints
 from medvlm_tui.engine.datasets.grouping import split_by_group
 from medvlm_tui.engine.datasets.split_groups import cluster_groups
@@ -100,7 +100,7 @@ def _cluster_numbers(
     samples: Sequence[Sample], job: Job, context: StepContext
 ) -> Generator[Event, None, NDArray[np.int32]]:
     """Yield progress; return (n,) the number of each sample's cluster, -1 for one that stands alone."""
-    workers = job.request.workers or os.cpu_count() or 1
+    workers = job.request.workers or cores()
     work = fingerprints(samples, workers, job.request.window, context.store)
     while True:
         context.check()

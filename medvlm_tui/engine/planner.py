@@ -10,6 +10,7 @@ from typing import Any
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.params import (
     LINEAR_PROTOCOLS,
+    STAGES,
     ProbeParams,
     ProjectionParams,
     RunRequest,
@@ -303,7 +304,8 @@ class _Layout:
         if "similarity" not in self.stages or not tables:
             return
         if len(tables) < 2:
-            self.warnings.append(f"{name}: similarity compares models, and there is one")
+            if not set(STAGES) <= set(self.request.stages):  # who asks for everything means what there is
+                self.warnings.append(f"{name}: similarity compares models, and there is one")
             return
         compared = [{"model": step.model, "table": step.key} for step in tables]
         params = {**asdict(SimilarityParams(seed=self.request.seed)), "tables": compared}

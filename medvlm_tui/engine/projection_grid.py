@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.params import ProjectionParams
+from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.map_scores import NEIGHBOURS, FeatureRanks
 from medvlm_tui.engine.neighbours import Floats, cosine_neighbours
 from medvlm_tui.engine.projection_layout import Layout, Row, lay_out_cell, prepare_row, small_layout
@@ -136,13 +136,9 @@ def open_grid(
 def _pool_for(cells: int, points: int, workers: int) -> LayoutPool | None:
     """Return processes for several cells, None where a process would cost more than it does."""
     several = cells > 1 and points >= PARALLEL_POINTS
-    return LayoutPool(min(workers or _cpus(), cells)) if several else None
+    return LayoutPool(min(workers or cores(), cells)) if several else None
 
 
 def neighbours_needed(params: Sequence[ProjectionParams], m: int) -> int:
     """Return how many neighbours of each row, itself included, the cells and their scores read."""
     return min(m, max(NEIGHBOURS + 1, *(p.n_neighbors for p in params)))
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

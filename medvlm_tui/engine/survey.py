@@ -10,7 +10,7 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import PROTOCOLS, RunRequest
+from medvlm_tui.core.params import CELL_STAGES, PROTOCOLS, RunRequest
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
@@ -18,7 +18,6 @@ from medvlm_tui.engine.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.planner import lay_out
 from medvlm_tui.engine.summaries import probe_scores
 
-_ALL_STAGES = ("extract", "probe", "project", "statistics", "separability", "saliency", "bias")
 # A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
 _KEY_NAMES: Mapping[str, str] = {
     "extract": "table",
@@ -38,7 +37,7 @@ def survey(request: RunRequest, workspace: Workspace, store: Store, latest: Late
         request,
         models=tuple(dict.fromkeys(models)),
         datasets=tuple(datasets),
-        stages=_ALL_STAGES,
+        stages=CELL_STAGES,
         # The request's own first: results of other stages depend on it.
         protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
     )

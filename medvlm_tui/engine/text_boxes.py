@@ -36,7 +36,7 @@ def find_text(image: Image.Image) -> list[TextLine]:
     bright annotations of ultrasound, X-ray and endoscopy; dark text is found by giving the inverted image.
     """
     grey = np.asarray(image.convert("L")).astype(np.float64)
-    lines = _rows(_letters(grey), grey.shape[0])
+    lines = _rows(_letters(grey))
     return sorted(lines, key=lambda line: (line.box[1], line.box[0]))
 
 
@@ -62,7 +62,7 @@ def _letters(grey: Grey) -> list[Box]:
     return found
 
 
-def _rows(letters: list[Box], height_px: int) -> list[TextLine]:
+def _rows(letters: list[Box]) -> list[TextLine]:
     """Group letters that stand side by side on one line."""
     lines: list[list[Box]] = []
     for letter in sorted(letters):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,20 +10,15 @@ from typing import Any
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.report.cells import Cell, Compared, Explained, Gathered, Map, ReportInput
-from medvlm_tui.report.distribution import results
-
-# Hugging Face, GitHub and bearer tokens, and credentials inside an address, wherever a message quotes them.
-_SECRETS = re.compile(
-    r"\b(?:hf|api|gh[opsu]|github_pat)_[A-Za-z0-9_]{16,}|(?<=Bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-)
 
 
 def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: Iterable[Path]) -> None:
     """Write the manifest of a run and of the report's `files`, which lie below the manifest's folder."""
     record = _without_home(_record(source, gathered))
-    record["settings"]["data"] = {name: _redacted(root) for name, root in source.request.data.items()}
+    record["settings"]["data"] = {name: redact(root) for name, root in source.request.data.items()}
     record["files"] = {file.relative_to(path.parent).as_posix(): of_file(file) for file in files}
     text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False, default=str)
     write_atomic(path, text.encode() + b"\n")
@@ -77,16 +71,17 @@ def _results(gathered: Gathered) -> dict[str, Any]:
         }
         for step, manifest in gathered.tables()
     }
-    return {
+    known = {
         "extract": tables,
         "probe": _keys(gathered.cells),
         "statistics": _statistics(gathered),
         "pairs": _comparisons(gathered.pairs),
         "ranking": _comparisons(gathered.rankings),
         "project": _keys(gathered.maps),
-        **{kind: _found(gathered.source, kind) for kind in ("grid", "separability", "similarity")},
         "saliency": _keys(gathered.explained),
     }
+    others = {step.kind for step in gathered.source.plan.steps if step.key} - set(known)
+    return {**known, **{kind: _stored(gathered.source, kind) for kind in sorted(others)}}
 
 
 def _keys(results: Sequence[Cell] | Sequence[Map] | Sequence[Explained]) -> dict[str, Any]:
@@ -100,9 +95,10 @@ def _keys(results: Sequence[Cell] | Sequence[Map] | Sequence[Explained]) -> dict
     return record
 
 
-def _found(source: ReportInput, kind: str) -> dict[str, Any]:
-    """Return key of the result -> the step that made it."""
-    return {found.key: {"step": step.id} for step, found in results(source, kind)}
+def _stored(source: ReportInput, kind: str) -> dict[str, Any]:
+    """Return key of the result -> the step that made it, for any kind of step."""
+    steps = [step for step in source.plan.steps if step.kind == kind and step.key]
+    return {step.key: {"step": step.id} for step in steps if source.store.has_result(step.key)}
 
 
 def _statistics(gathered: Gathered) -> dict[str, Any]:
@@ -123,13 +119,9 @@ def _comparisons(found: Sequence[Compared]) -> dict[str, Any]:
 def _without_home(value: Any) -> Any:
     """Return `value` with the user's home directory as ~ and secrets blotted out, in every string of it."""
     if isinstance(value, str):
-        return _redacted(value.replace(str(Path.home()), "~") if str(Path.home()) != "/" else value)
+        return redact(value.replace(str(Path.home()), "~") if str(Path.home()) != "/" else value)
     if isinstance(value, Mapping):
         return {_without_home(key): _without_home(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_without_home(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value
-
-
-def _redacted(text: str) -> str:
-    return _SECRETS.sub("[secret]", text)

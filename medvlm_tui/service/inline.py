@@ -221,13 +221,8 @@ def _complete(request: RunRequest) -> RunRequest:
     if not request.demo:
         return request
     return replace(
-        request,
+        request.with_every_stage(),
         models=request.models or ("efficientnet_lite0",),
         datasets=request.datasets or ("phantom",),
-        stages=("extract", "probe", "project", "saliency", "bias", "statistics", "report"),
-        rise_masks=min(request.rise_masks, 512),
-        bias_train=min(request.bias_train, 8),
-        bias_test=min(request.bias_test, 4),
-        bias_masks=0,  # the lab's own maps would take longer than all the rest
         out=request.out or "medvlm-demo",
     )

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, replace
 from medvlm_tui.core.params import RunRequest
 
 PHANTOM = ("efficientnet_lite0", "phantom")
-STAGES = ("extract", "probe", "project", "saliency", "statistics", "report")
-# A first look at a map within seconds on a laptop; the paper's 4,096 masks are for `--batch`.
-QUICK_MASKS = 512
 
 
 @dataclass(slots=True)
@@ -54,6 +51,5 @@ class Selection:
 
 
 def run_request(base: RunRequest, models: tuple[str, ...], datasets: tuple[str, ...]) -> RunRequest:
-    """Return the run of these models on these datasets, every stage the screens show, with `base`'s options."""
-    masks = min(base.rise_masks, QUICK_MASKS)
-    return replace(base, models=models, datasets=datasets, stages=STAGES, rise_masks=masks)
+    """Return a first look at these models on these datasets: every stage, with `base`'s options."""
+    return replace(base.with_every_stage(), models=models, datasets=datasets)

@@ -14,9 +14,10 @@ from medvlm_tui.engine.datasets.pixels import read_sample
 from medvlm_tui.errors import ImageError, UsageError
 
 pydicom = pytest.importorskip("pydicom", reason="DICOM needs pydicom")
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid  # noqa: E402
+
+from tests.engine.made_images import dicom as made  # noqa: E402
 
 DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
 
@@ -35,31 +36,6 @@ def shown(path: Path, window: str = "", frame: str = "") -> np.ndarray:
     image = read_sample(Sample(path.name, path, "", frame=frame), window)
     assert image.mode == "RGB"
     return np.asarray(image)
-
-
-def made(path: Path, pixels: np.ndarray, **tags) -> Path:
-    """Write an explicit little-endian file; `pixels` (H, W), (frames, H, W) or (H, W, 3)."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
-    colour = pixels.ndim == 3 and pixels.shape[2] == 3
-    frames = pixels.shape[0] if pixels.ndim == 3 and not colour else 0
-    dataset.Rows, dataset.Columns = pixels.shape[1:] if frames else pixels.shape[:2]
-    if frames:
-        dataset.NumberOfFrames = frames
-    dataset.SamplesPerPixel = 3 if colour else 1
-    if colour:
-        dataset.PlanarConfiguration = 0
-    bits = pixels.dtype.itemsize * 8
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-    dataset.PixelData = pixels.tobytes()
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def grey(values: np.ndarray, centre: float, width: float) -> np.ndarray:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.params import CELL_STAGES, STAGES, RunRequest
 from medvlm_tui.core.store import Store
 from medvlm_tui.core.workspace import Workspace
 from medvlm_tui.engine.gathering import without
 from medvlm_tui.engine.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MissingInputError, StoreError, UsageError
+from medvlm_tui.service.inline import Engine
+from medvlm_tui.tui.selection import run_request
 
 
 @pytest.fixture
@@ -184,3 +186,22 @@ def test_the_bias_lab_of_one_model_has_nobody_to_be_compared_with(plan, request_
     steps = plan(replace(request_, stages=("bias",), bias_words=("IN", "OUT"), bias_masks=0)).plan.steps
     assert [step.kind for step in steps] == ["extract", "probe", "bias"]
     assert (steps[-1].params["words"], steps[-1].params["rise_masks"]) == (("IN", "OUT"), 0)
+
+
+def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) -> None:
+    engine = Engine(Workspace(tmp_path / "ws"))
+    try:
+        demo = engine.plan(RunRequest(demo=True)).request
+    finally:
+        engine.close()
+    shown = run_request(RunRequest(), demo.models, demo.datasets)
+    assert shown == replace(demo, demo=False, out="")
+    assert demo.stages == STAGES
+
+
+def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
+    prepared = plan(request_.with_every_stage())
+    kinds = {step.kind for step in prepared.plan.steps}
+    assert kinds == {*STAGES, "grid"} - {"similarity"}
+    assert prepared.plan.warnings == ()
+    assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.params import STAGES, RunRequest
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.engine.steps import STEP_VERSIONS
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store
 
@@ -34,8 +36,8 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert "360 / 360" in screen or "report" in screen
         request = sent(client, "run")[0]
         assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
-        assert request["stages"] == ("extract", "probe", "project", "saliency", "statistics", "report")
-        assert request["rise_masks"] == 512
+        assert request["stages"] == STAGES
+        assert (request["rise_masks"], request["bias_train"], request["bias_test"]) == (512, 8, 4)
         assert request["data"] == {"brain_mr": "/data/mr"}
         await pilot.press("f2")
         assert "81.2 ✓" in await until(pilot, "81.2")
@@ -298,3 +300,24 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
         screen = await until(pilot, "nothing ran: the log says why")
         assert "no weights" in screen
         assert "use --weights" in screen
+
+
+@pytest.mark.parametrize("kind", STEP_VERSIONS)
+async def test_enter_on_a_finished_step_of_any_kind_shows_its_result(make_app, tmp_path: Path, kind: str) -> None:
+    places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "saliency": "saliency"}
+    places |= {"bias": "bias", "bias_groups": "bias", "check": "data"}
+    fill_store(tmp_path)
+    app, client = make_app(done=True, hold=0)
+    gathers = kind in ("pairs", "ranking", "similarity", "bias_groups")
+    step = Step(f"{kind}:x", kind, "" if gathers else MODEL, "" if kind == "ranking" else DATASET, key="k")
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "81.2")
+        app.selection.model, app.selection.dataset = MODEL, DATASET
+        await app.start_request(RunRequest())
+        client.say(events.PlanReady("run-1", Plan("run-1", (step,)).to_record()))
+        client.say(events.ResultReady(step.id, kind, "k", step.model, step.dataset))
+        await until(pilot, "enter result")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.screen.place == places.get(kind, "scores")
+    assert (app.selection.model, app.selection.dataset) == (MODEL, DATASET)

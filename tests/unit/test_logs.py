@@ -1,5 +1,6 @@
 """Logs hold no secrets and end; what libraries print lands in them."""
 
+import json
 import logging
 import os
 import subprocess
@@ -19,6 +20,10 @@ TOKEN = "hf_ThisIsNotARealToken1234567890"
     [
         (f"Illegal header value b'Bearer {TOKEN}'", f"Illegal header value b'Bearer {INSTEAD}'"),
         ("proxy http://me:pass@host:3128/x", f"proxy http://{INSTEAD}@host:3128/x"),
+        ("ghp_0123456789abcdefghij failed", f"{INSTEAD} failed"),
+        ("github_pat_0123456789abcdefghij", INSTEAD),
+        ("Authorization: Bearer abc.def-0=, Accept: */*", f"Authorization: Bearer {INSTEAD}, Accept: */*"),
+        (json.dumps({"a": "Bearer abc", "b": 1}), json.dumps({"a": f"Bearer {INSTEAD}", "b": 1})),
         ("https://huggingface.co/a/b and hf_short", "https://huggingface.co/a/b and hf_short"),
     ],
 )

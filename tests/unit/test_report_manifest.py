@@ -41,7 +41,7 @@ def test_it_says_everything(source: ReportInput, tmp_path: Path) -> None:
     results = record["results"]
     assert {kind: len(entries) for kind, entries in results.items()} == {  # type: ignore[attr-defined]
         "extract": 6, "probe": 6, "statistics": 6, "project": 6, "saliency": 6,
-        "grid": 0, "separability": 0, "similarity": 0, "pairs": 2, "ranking": 1,
+        "pairs": 2, "ranking": 1,
     }  # fmt: skip
     table = results["extract"]["table-biomedclip-brain_mr"]  # type: ignore[index]
     assert table["encoder"]["weights_digest"] == "w"
@@ -68,3 +68,12 @@ def test_no_token_and_no_home(source: ReportInput, tmp_path: Path, monkeypatch: 
     assert record["settings"]["weights"] == {"uni": "~/uni.bin"}  # type: ignore[index]
     assert record["settings"]["data"] == {"brain_mr": f"{home}/brain"}  # type: ignore[index]
     assert text.count(str(home)) == 1
+
+
+def test_a_token_of_any_shape_is_known_from_the_environment(
+    source: ReportInput, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "of-no-known-shape")
+    _, text = written(replace(source, failures=(("extract:uni:brain_mr", "sent of-no-known-shape", ""),)), tmp_path)
+    assert "of-no-known-shape" not in text
+    assert "sent [secret]" in text

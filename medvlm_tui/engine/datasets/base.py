@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from medvlm_tui.core.digests import FileDigests, of_bytes
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.images.reading_version import reading_version
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"
@@ -221,10 +222,13 @@ def _with_digests(samples: list[Sample], known: FileDigests, workers: int) -> li
 def _digested(sample: Sample, known: FileDigests) -> Sample:
     try:
         digest = known.of(sample.path)
+        reading = known.remembered(sample.path, "reading", reading_version)
     except OSError:
         # Its own digest each, so that extraction tries each, and each fails for itself.
         return replace(sample, digest=_UNREADABLE + of_bytes(os.fsencode(sample.id)))
-    return replace(sample, digest=of_bytes(f"{digest}/{sample.frame}".encode()) if sample.frame else digest)
+    # Of a file that the first release read in the same way the digest is the first release's.
+    parts = [digest, *([sample.frame] if sample.frame else []), *([f"reading {reading}"] if reading else [])]
+    return replace(sample, digest=of_bytes("/".join(parts).encode()) if len(parts) > 1 else digest)
 
 
 def _classes(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> tuple[str, ...]:

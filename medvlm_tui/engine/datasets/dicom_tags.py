@@ -15,7 +15,8 @@ from pydicom.errors import InvalidDicomError
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.engine.datasets.base import TAG_VIEW, Reading
-from medvlm_tui.engine.datasets.layout import files_in, folders_below, is_dicom, relative_id
+from medvlm_tui.engine.datasets.layout import files_in, folders_below, relative_id
+from medvlm_tui.engine.images.file_kind import is_dicom
 from medvlm_tui.errors import UsageError
 
 # Codes, short texts and numbers describe an image; names, ids, dates and free texts may describe a person.

@@ -8,28 +8,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from medvlm_tui.core.text import clean
+from medvlm_tui.engine.images.file_kind import DICOM_SUFFIXES, RASTER_SUFFIXES, is_dicom
 from medvlm_tui.errors import DatasetError
 
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-IMAGE_SUFFIXES = DICOM_SUFFIXES | {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+IMAGE_SUFFIXES = DICOM_SUFFIXES | RASTER_SUFFIXES
 _MAX_DEPTH = 32
-_DICOM_MARK = b"DICM"
-_DICOM_MARK_OFFSET = 128
+_DICOM_DIRECTORY = "DICOMDIR"
 _MASK_STEM = re.compile(r"(?P<image>.+)_mask(_\d+)?", re.DOTALL)
 
 
 def is_image(path: Path) -> bool:
-    """Whether a name looks like an image of a supported format; hidden files (`._x.jpg` too) do not."""
-    return not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES
+    """Whether a file is an image of a supported format: by its suffix, or by the DICOM mark where that is none of them.
 
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its suffix, or where it has none by its mark; raises OSError."""
-    if path.suffix:
-        return path.suffix.lower() in DICOM_SUFFIXES
-    with open(path, "rb") as file:
-        file.seek(_DICOM_MARK_OFFSET)
-        return file.read(len(_DICOM_MARK)) == _DICOM_MARK
+    Hidden files (`._x.jpg` too) are none, and neither is the directory of a DICOM medium.
+    """
+    if path.name.startswith(".") or path.name.upper() == _DICOM_DIRECTORY:
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        return is_dicom(path)
+    except OSError:
+        return False
 
 
 def folders_below(root: Path, max_depth: int = _MAX_DEPTH) -> Iterator[Path]:

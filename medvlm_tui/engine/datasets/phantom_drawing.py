@@ -49,7 +49,7 @@ def draw(kind: str, words: tuple[str, str], size: tuple[int, int], rng: np.rando
     boxes: dict[str, Box] = {}
     if rng.random() < _CALIPER_SHARE:
         boxes |= _burn_calipers(pixels, place)
-    boxes |= _burn_words(pixels, words, place, rng)
+    boxes |= _burn_words(pixels, words, rng)
     return Phantom(pixels, lesion, boxes)
 
 
@@ -154,9 +154,7 @@ def _burn_calipers(pixels: NDArray[np.uint8], place: _Place) -> dict[str, Box]:
     return boxes
 
 
-def _burn_words(
-    pixels: NDArray[np.uint8], words: tuple[str, str], place: _Place, rng: np.random.Generator
-) -> dict[str, Box]:
+def _burn_words(pixels: NDArray[np.uint8], words: tuple[str, str], rng: np.random.Generator) -> dict[str, Box]:
     """Write the words into two different corners, which the lesion's place never reaches; return their boxes."""
     height, width = pixels.shape
     font = ImageFont.truetype(str(_font_path()), round(height * rng.uniform(0.055, 0.07)))

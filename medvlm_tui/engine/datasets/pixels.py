@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.text import clean
 from medvlm_tui.core.windows import parse_window
-from medvlm_tui.engine.datasets.layout import is_dicom
+from medvlm_tui.engine.images.file_kind import is_dicom
 from medvlm_tui.errors import ImageError
 
 if TYPE_CHECKING:

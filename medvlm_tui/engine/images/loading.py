@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.device_memory import is_out_of_memory
 from medvlm_tui.engine.encoders.base import Encoder
 from medvlm_tui.engine.images.decoder import Read
@@ -47,11 +47,6 @@ class Batch:
     def drawn(self) -> int:
         """How many images of the dataset it stands for."""
         return len(self.samples) + len(self.failed)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers(device: str, samples: Sequence[Sample]) -> int:

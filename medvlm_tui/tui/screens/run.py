@@ -26,9 +26,16 @@ LEVELS = {"warning": look("stale").style, "error": look("failed").style}
 PLACE_OF = {
     "extract": "scores",
     "probe": "scores",
-    "project": "map",
-    "saliency": "saliency",
     "statistics": "scores",
+    "pairs": "scores",
+    "ranking": "scores",
+    "project": "map",
+    "grid": "map",
+    "separability": "map",
+    "similarity": "map",
+    "saliency": "saliency",
+    "bias": "bias",
+    "bias_groups": "bias",
     "check": "data",
 }
 
@@ -151,7 +158,10 @@ class RunScreen(PlaceScreen):
         """Show the result of the step under the cursor."""
         task = self._result()
         if task is not None:
-            self.medvlm.selection.model, self.medvlm.selection.dataset = task.step.model, task.step.dataset
+            selection = self.medvlm.selection
+            # A step over several models or datasets keeps the chosen ones.
+            selection.model = task.step.model or selection.model
+            selection.dataset = task.step.dataset or selection.dataset
             self.medvlm.action_go(PLACE_OF[task.step.kind])
 
 

@@ -1,0 +1,225 @@
+"""Tests of two models' scores on the same images, by exchanging their outputs image by image (or group by group).
+
+Accuracy, balanced accuracy and AUROC are sums over images: an exchange changes the sign of the image's contribution,
+and all exchanges are a sign-flip test (measures/sign_flips.py). F1 is a ratio and is computed anew for each exchange.
+For AUROC the decision values are put on one scale first, as ranks within each model (Venkatraman and Begg 1996).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from medvlm_tui.measures.sign_flips import EXACT_UNITS, Signs, all_signs, drawn_signs, exact_p_value, extreme
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SETTLED = 0.2
+"""A p-value above this after the first chunk of signs is not refined any further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """One model's outputs on the common images."""
+
+    predicted: Ints
+    """(F, n) predicted classes of the folds' classifiers."""
+    ranks: Floats
+    """(F, n, k) ranks of the decision values among the images."""
+
+    @classmethod
+    def of(cls, scores: Floats) -> Outputs:
+        """Return the outputs of decision values (F, n, k)."""
+        return cls(scores.argmax(axis=2), np.asarray(rankdata(scores, axis=1), dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What the models are compared on."""
+
+    codes: Ints
+    """(n,) true classes."""
+    n_classes: int
+    positive: int | None
+    """The positive class of two."""
+    groups: Ints | None
+    """(n,) images of one group are exchanged together; None exchanges each alone."""
+
+    @property
+    def members(self) -> Ints:
+        """(n,) the unit of each image, 0 .. units - 1."""
+        if self.groups is None:
+            return np.arange(len(self.codes))
+        return np.asarray(np.unique(self.groups, return_inverse=True)[1], dtype=np.int64)
+
+    @property
+    def units(self) -> int:
+        """How many units are exchanged."""
+        return int(self.members.max()) + 1
+
+
+def exchange_p_values(images: Images, first: Outputs, second: Outputs, draws: int, seed: int) -> dict[str, float]:
+    """Return metric -> two-sided p-value that two models' scores differ.
+
+    Accuracy's is exact for any number of images. The others are b / N over all N = 2^units exchanges up to EXACT_UNITS
+    units, else (b + 1) / (N + 1) over at most `draws` drawn ones, where b differences are at least as large as the
+    observed one. AUROC is missing where no class has members and others.
+    """
+    steps = right_steps(images.codes, first.predicted, second.predicted)
+    found = {"accuracy": exact_p_value(_by_unit(images, steps.astype(np.float64)).round().astype(np.int64))}
+    exhaustive = images.units <= EXACT_UNITS
+    tests = _Tests(images, first, second)
+    for signs in [all_signs(images.units)] if exhaustive else drawn_signs(images.units, draws, seed):
+        tests.add(signs)
+        if tests.settled:
+            break
+    return found | tests.p_values(exhaustive)
+
+
+class _Tests:
+    """The exchanges of two models that were tried so far, metric by metric."""
+
+    def __init__(self, images: Images, first: Outputs, second: Outputs) -> None:
+        steps = right_steps(images.codes, first.predicted, second.predicted)
+        sums = {"balanced_accuracy": _balanced(images, steps, len(first.predicted))}
+        area = _area_contributions(images, first.ranks, second.ranks)
+        if area is not None:
+            sums["auroc"] = area
+        self._linear = {name: _by_unit(images, values) for name, values in sums.items()}
+        self._f1 = _F1(images, first.predicted, second.predicted)
+        self._observed = self._differences(np.ones((1, images.units), dtype=np.float32), ())
+        self._extreme = dict.fromkeys(self._observed, 0)
+        self._tried = dict.fromkeys(self._observed, 0)
+
+    @property
+    def settled(self) -> frozenset[str]:
+        """The metrics whose p-value is so large that more draws do not matter; empty unless all are."""
+        done = {name for name, tried in self._tried.items() if self._extreme[name] > SETTLED * tried}
+        return frozenset(done) if len(done) == len(self._tried) else frozenset()
+
+    def add(self, signs: Signs) -> None:
+        """Try the exchanges (draws, units): -1 exchanges a unit's outputs."""
+        done = [name for name, tried in self._tried.items() if tried and self._extreme[name] > SETTLED * tried]
+        for name, differences in self._differences(signs, done).items():
+            self._extreme[name] += int(extreme(differences, self._observed[name]).sum())
+            self._tried[name] += len(signs)
+
+    def p_values(self, exhaustive: bool) -> dict[str, float]:
+        """Return metric -> p-value; the observed order is one of all exchanges, and is added to those drawn."""
+        more = 0 if exhaustive else 1
+        return {name: (b + more) / (self._tried[name] + more) for name, b in self._extreme.items()}
+
+    def _differences(self, signs: Signs, done: Sequence[str]) -> dict[str, Floats]:
+        found = {name: signs @ values for name, values in self._linear.items() if name not in done}
+        if not set(self._f1.metrics) <= set(done):
+            found |= {name: values for name, values in self._f1.differences(signs).items() if name not in done}
+        return found
+
+
+def _by_unit(images: Images, values: Floats) -> Floats:
+    """Return the sums (units, ...) of values (n, ...)."""
+    if images.groups is None:
+        return values
+    sums = np.zeros((images.units, *values.shape[1:]))
+    np.add.at(sums, images.members, values)
+    return sums
+
+
+def right_steps(codes: Ints, first: Ints, second: Ints) -> Ints:
+    """Return (n,) how many more of the first model's classifiers (F, n) than of the second's have each image right."""
+    return np.asarray((first == codes).sum(axis=0) - (second == codes).sum(axis=0), dtype=np.int64)
+
+
+def _balanced(images: Images, steps: Ints, folds: int) -> Floats:
+    support = np.bincount(images.codes, minlength=images.n_classes)
+    weighted: Floats = steps / (folds * (support > 0).sum() * support[images.codes])
+    return weighted
+
+
+def _area_contributions(images: Images, first: Floats, second: Floats) -> Floats | None:
+    """Return (n,) contributions whose signed sum is the difference of the AUROCs after the exchange of each minus sign.
+
+    For a positive image i and a negative j, with psi(x, y) = 1 for x > y and 1/2 for x = y, the difference of the two
+    models is (psi(a_i, a_j) - psi(b_i, b_j)) (s_i + s_j) / 2 + (psi(a_i, b_j) - psi(b_i, a_j)) (s_i - s_j) / 2: linear
+    in the signs.
+    """
+    n, k = len(images.codes), images.n_classes
+    support = np.bincount(images.codes, minlength=k)
+    usable = [c for c in ([1] if k == 2 else range(k)) if 0 < support[c] < n]
+    if not usable:
+        return None
+    total = np.zeros(n)
+    for c in usable:
+        inside = images.codes == c
+        for a, b in zip(first[:, :, c], second[:, :, c], strict=True):
+            found = np.empty(n)
+            found[inside] = (
+                _below(a[inside], a[~inside]) - _below(b[inside], b[~inside])
+                + _below(a[inside], b[~inside]) - _below(b[inside], a[~inside])
+            )  # fmt: skip
+            found[~inside] = (
+                _below(b[~inside], b[inside]) - _below(a[~inside], a[inside])
+                + _below(b[~inside], a[inside]) - _below(a[~inside], b[inside])
+            )  # fmt: skip
+            total += found / (2 * support[c] * (n - support[c]))
+    return total / (len(usable) * len(first))
+
+
+def _below(values: Floats, others: Floats) -> Floats:
+    """Return how many of `others` lie below each value, ties by half."""
+    ordered = np.sort(others)
+    low, high = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    counts: Floats = (low + high) / 2
+    return counts
+
+
+@dataclass(slots=True)
+class _Counts:
+    """True positives and predictions of each fold and class of one model."""
+
+    hits: Floats
+    """(n, F k)"""
+    calls: Floats
+    """(n, F k)"""
+
+    @classmethod
+    def of(cls, codes: Ints, predicted: Ints, k: int) -> _Counts:
+        called = np.concatenate([np.eye(k)[fold] for fold in predicted], axis=1)
+        return cls(called * np.tile(np.eye(k)[codes], len(predicted)), called)
+
+
+class _F1:
+    """The differences of macro F1, and of the positive class's F1, under exchanges."""
+
+    def __init__(self, images: Images, first: Ints, second: Ints) -> None:
+        self._k, self._positive = images.n_classes, images.positive
+        self.metrics = ("macro_f1",) if images.positive is None else ("macro_f1", "f1_positive")
+        self._support = np.tile(np.bincount(images.codes, minlength=self._k).astype(np.float64), len(first))
+        one, two = (_Counts.of(images.codes, predicted, self._k) for predicted in (first, second))
+        # The models' counts are the mean of both, plus and minus half of the signed differences.
+        self._middle = tuple((a + b).sum(axis=0) / 2 for a, b in ((one.hits, two.hits), (one.calls, two.calls)))
+        moves = [_by_unit(images, a - b).astype(np.float32) for a, b in ((one.hits, two.hits), (one.calls, two.calls))]
+        self._moving = np.flatnonzero(np.any([move.any(axis=1) for move in moves], axis=0))
+        self._moves = tuple(move[self._moving] / 2 for move in moves)
+
+    def differences(self, signs: Signs) -> dict[str, Floats]:
+        """Return metric -> (draws,) first model's score less the second's."""
+        hits, calls = (signs[:, self._moving] @ move for move in self._moves)
+        first, second = (
+            self._scores(self._middle[0] + side * hits, self._middle[1] + side * calls) for side in (1.0, -1.0)
+        )
+        return {name: first[name] - second[name] for name in first}
+
+    def _scores(self, hits: Floats, calls: Floats) -> dict[str, Floats]:
+        size = self._support + calls
+        f1 = np.divide(2 * hits, size, out=np.zeros_like(size), where=size > 0).reshape(len(hits), -1, self._k)
+        occurs = (size > 0).reshape(f1.shape)
+        found = {"macro_f1": (f1.sum(axis=2) / occurs.sum(axis=2)).mean(axis=1)}
+        if self._positive is not None:
+            found["f1_positive"] = f1[:, :, self._positive].mean(axis=1)
+        return found
