@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from runs import run
 
-from medvlm_tui.core.lists import join_list
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import StoredResult
-from medvlm_tui.engine.saliency_quality import boxes_mask, interval, mass_inside
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.engine.saliency.quality import boxes_mask, interval, mass_inside
 
 LESION_CLASSES = ("smooth", "spiculated")
 SMALL = RunRequest(

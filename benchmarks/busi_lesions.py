@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from runs import run
 
-from medvlm_tui.core.lists import join_list
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import StoredResult
-from medvlm_tui.engine.saliency_quality import interval
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.engine.saliency.quality import interval
 
 LESION_CLASSES = ("benign", "malignant")
 MOST_SEEDS = 40

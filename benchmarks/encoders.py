@@ -77,9 +77,10 @@ def load(folder: Path, depth: int) -> None:
     """In the fresh process: load once and print what it took."""
     from medvlm_tui.catalog.models import load_models
     from medvlm_tui.core.digests import FileDigests
-    from medvlm_tui.engine.encoders import llava, safetensors_files, tensor_files
-    from medvlm_tui.engine.encoders.families import load_encoder
-    from medvlm_tui.engine.encoders.weights import locate
+    from medvlm_tui.engine.encoders.checkpoints import safetensors_files, tensor_files
+    from medvlm_tui.engine.encoders.models import llava
+    from medvlm_tui.engine.encoders.registry import load_encoder
+    from medvlm_tui.engine.encoders.weights.location import locate
 
     assert llava is not None
     from dataclasses import replace

@@ -31,18 +31,21 @@ from PIL import Image
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import ResultReady
-from medvlm_tui.core.params import RunRequest
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
-from medvlm_tui.core.store import Store
-from medvlm_tui.engine import batch_sizes, devices, extract, extract_blocks
-from medvlm_tui.engine.datasets.pixels import read_sample
-from medvlm_tui.engine.encoders import timm_
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.libraries import timm_
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights import Weights
-from medvlm_tui.engine.heap import keep_freed_memory
-from medvlm_tui.engine.images import loading
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.extract import batch_sizes
+from medvlm_tui.engine.extract import batches as loading
+from medvlm_tui.engine.extract import blocks as extract_blocks
+from medvlm_tui.engine.extract import step as extract
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.freed_memory import keep_freed_memory
+from medvlm_tui.engine.step.job import Job, StepContext
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 MODELS = {

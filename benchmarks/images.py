@@ -25,13 +25,13 @@ from torchvision.transforms import InterpolationMode
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.datasets.audit import AuditOptions, audit
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.phantom import make_phantom
-from medvlm_tui.engine.datasets.pixels import read_sample
-from medvlm_tui.engine.images import loading
+from medvlm_tui.engine.datasets.check.findings import AuditOptions, audit
+from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.extract import batches
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.preprocess import Preprocess
+from medvlm_tui.engine.images.read_sample import read_sample
 
 BATCH = 64
 AHEAD = 2 * BATCH
@@ -73,8 +73,8 @@ def ours(samples: list[Sample], pool: DecoderPool) -> tuple[float, torch.Tensor]
     """Return seconds and the first batch."""
     spans = [samples[begin : begin + BATCH] for begin in range(0, len(samples), BATCH)]
     started = time.perf_counter()
-    drawn = loading.batches(spans, read_sample, Framing(), pool, AHEAD, lambda: None)
-    made = [loading.scaled(batch.pixels, Framing()) for batch in drawn]
+    drawn = batches.batches(spans, read_sample, Framing(), pool, AHEAD, lambda: None)
+    made = [batches.scaled(batch.pixels, Framing()) for batch in drawn]
     return time.perf_counter() - started, made[0]
 
 
@@ -98,12 +98,12 @@ def main() -> None:
         else:
             dataset = open_dataset(catalog["phantom"], make_phantom(Path(folder) / "phantom", per_class=120))
         samples = list(dataset.samples)[:: 4 if options.quick else 1]
-        workers = loading.default_workers("cpu", samples)
+        workers = batches.default_workers("cpu", samples)
         print(f"{len(samples)} images of {dataset.spec.name}, {workers} workers, batches of {BATCH}")
         files = Files([sample.path for sample in samples])
         source = DataLoader(files, batch_size=BATCH, num_workers=workers, persistent_workers=True)
         mine, theirs = [], []
-        with loading.decoders(workers, BATCH + AHEAD, PREPROCESS.size_px) as pool:
+        with batches.decoders(workers, BATCH + AHEAD, PREPROCESS.size_px) as pool:
             for number in range(4 if options.quick else 6):
                 seconds, first = ours(samples, pool)
                 plain_seconds, plain_first = plain(source)
@@ -113,7 +113,7 @@ def main() -> None:
                 mine.append(len(samples) / seconds)
                 theirs.append(len(samples) / plain_seconds)
                 print(f"round {number}: {mine[-1]:.0f} images/s here, {theirs[-1]:.0f} by the DataLoader")
-        loading.end_decoders()
+        batches.end_decoders()
         report = audit(dataset.spec, dataset.root, options=AuditOptions(workers=workers))
         print(f"check: {report.images} images in {report.seconds:.1f} s")
     ratio = statistics.median(mine) / statistics.median(theirs)

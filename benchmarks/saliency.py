@@ -30,16 +30,16 @@ from saliency_error import equal_error
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
-from medvlm_tui.engine.classifier import Classifier, Scaler
-from medvlm_tui.engine.encoders import timm_
-from medvlm_tui.engine.encoders.families import load_encoder
+from medvlm_tui.engine.encoders.libraries import timm_
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights import locate
-from medvlm_tui.engine.heap import keep_freed_memory
-from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.peak_memory import peak_bytes
-from medvlm_tui.engine.rise import estimate
-from medvlm_tui.engine.saliency_scores import Masking
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.weights.location import locate
+from medvlm_tui.engine.extract.peak_memory import peak_bytes
+from medvlm_tui.engine.probe.classifier import Classifier, Scaler
+from medvlm_tui.engine.saliency.masking import Masking
+from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.rise import estimate
+from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 
 SIDE = 224
 

@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 from runs import do
 
-from medvlm_tui.core.params import FILLS, Fill, RunRequest, SaliencyParams
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.heap import keep_freed_memory
-from medvlm_tui.engine.masks import CHUNK, MaskStream
-from medvlm_tui.engine.planner import lay_out
-from medvlm_tui.engine.rise import Estimator, estimate
-from medvlm_tui.engine.saliency import stored_scores
-from medvlm_tui.engine.saliency_images import prepare
-from medvlm_tui.engine.saliency_scores import score_chunk
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.core.request import FILLS, Fill, RunRequest, SaliencyParams
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.engine.saliency.explained_images import prepare
+from medvlm_tui.engine.saliency.masking import score_chunk
+from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.rise import Estimator, estimate
+from medvlm_tui.engine.saliency.step import stored_scores
+from medvlm_tui.engine.step.freed_memory import keep_freed_memory
+from medvlm_tui.engine.step.job import Job, StepContext
 
 MODEL, DATASETS, IMAGES = "efficientnet_lite0", ("phantom", "brain_mr"), 3
 PLAIN = SaliencyParams(masks=4096, seed=0)

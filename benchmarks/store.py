@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 
 BLOCK = 256
 KEY = "0" * 32
@@ -79,9 +79,9 @@ def first_read(place: Path) -> float:
 
 def cached_run_s(folder: Path) -> float | None:
     """Return the seconds of a run that finds everything stored, None when the packaged weights are not installed."""
-    from medvlm_tui.core.params import RunRequest
-    from medvlm_tui.core.workspace import Workspace
-    from medvlm_tui.service.inline import Engine
+    from medvlm_tui.core.request import RunRequest
+    from medvlm_tui.core.workspace.workspace import Workspace
+    from medvlm_tui.service.engine import Engine
 
     request = RunRequest(
         models=("efficientnet_lite0",),

@@ -162,7 +162,7 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
     import numpy as np
 
     from medvlm_tui.core.specs import EncoderKey, FeatureTable
-    from medvlm_tui.core.store import Store
+    from medvlm_tui.core.store.store import Store
 
     rng = np.random.default_rng(0)
     classes = tuple(f"class {i}" for i in range(8))

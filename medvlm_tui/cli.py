@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from medvlm_tui import __version__, settings
-from medvlm_tui.core.lists import split_list
-from medvlm_tui.core.params import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import WINDOW_HELP
+from medvlm_tui import __version__
+from medvlm_tui.core.intensity_windows import WINDOW_HELP
+from medvlm_tui.core.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
+from medvlm_tui.settings import sources as settings
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -27,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
     "attach": ("medvlm_tui.commands.attach", "the run under way, or the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),
-    "audit": ("medvlm_tui.commands.audit", "the statistics of the study's published tables"),
+    "audit": ("medvlm_tui.commands.published", "the statistics of the study's published tables"),
 }
 _READ_IMAGES = ("check", "encode")
 _BATCH = (

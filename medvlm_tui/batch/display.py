@@ -22,7 +22,7 @@ from medvlm_tui.core.events import (
     to_json,
 )
 from medvlm_tui.core.plan import Plan
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.events import RunFinished
-from medvlm_tui.core.params import SATURATED
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import SATURATED
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.store.store import Store
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec, VolumeSpec
 from medvlm_tui.errors import UsageError
-from medvlm_tui.settings import config_file
+from medvlm_tui.settings.sources import config_file
 
 _FILE = Path(__file__).with_name("models.toml")
 _TEXT = {

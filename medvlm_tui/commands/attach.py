@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 
 from medvlm_tui.batch.display import JsonDisplay, PlainDisplay
-from medvlm_tui.core import runs
 from medvlm_tui.core.events import RunFinished, RunRefused, from_json
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.workspace import run_journal
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, UsageError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 _POLL_S = 0.2
 
@@ -46,14 +46,14 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 def follow(workspace: Workspace) -> Iterator[str]:
     """Yield what the last run said and says, whoever does it, until nothing more can come; raises UsageError."""
-    path = runs.last_run(workspace.runs)
+    path = run_journal.last_run(workspace.runs)
     if path is None:
         raise UsageError(f"nothing has run in the workspace {workspace.root}", "`medvlm-tui` or --batch runs something")
-    lines, end = runs.whole_lines(path)
-    yield from runs.without_old_progress(lines)
+    lines, end = run_journal.whole_lines(path)
+    yield from run_journal.without_old_progress(lines)
     while True:
         over = workspace.holder() is None
-        lines, end = runs.whole_lines(path, end)
+        lines, end = run_journal.whole_lines(path, end)
         yield from lines
         if over:
             return

@@ -11,14 +11,14 @@ import time
 from pathlib import Path
 
 from medvlm_tui.batch.display import line_of
-from medvlm_tui.core import runs
 from medvlm_tui.core.events import from_json
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import LOCK, Holder, Workspace
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.workspace import run_journal
+from medvlm_tui.core.workspace.workspace import LOCK, Holder, Workspace
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.service.client import EngineClient
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 # A step stops within a second; planning stops between two files, which may be large and far away.
 _PATIENCE_S = 30.0
@@ -42,8 +42,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         if time.monotonic() > deadline:
             raise MedvlmError(f"the run was asked to stop and has not ({holder.who})", f"kill {holder.pid}")
         time.sleep(_POLL_S)
-    path = runs.last_run(workspace.runs)
-    last = runs.whole_lines(path)[0][-1:] if path is not None else []
+    path = run_journal.last_run(workspace.runs)
+    last = run_journal.whole_lines(path)[0][-1:] if path is not None else []
     for line in last:
         print(clean(line_of(from_json(line)) or "the run has stopped"))
     return int(ExitCode.OK)

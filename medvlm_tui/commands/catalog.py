@@ -12,16 +12,16 @@ from typing import Any
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.datasets.base import open_dataset, view_classes
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.datasets.opening import open_dataset, view_classes
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
-from medvlm_tui.engine.encoders.resolve import resolve_model
-from medvlm_tui.engine.encoders.weights import Weights, examine
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.weights.location import Weights, examine
 from medvlm_tui.errors import ExitCode, MedvlmError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

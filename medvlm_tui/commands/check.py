@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medvlm_tui.core.latest import LatestResults
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.planner import Prepared, prepare
-from medvlm_tui.engine.steps import CheckJob
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.run.planner import Prepared, prepare
+from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 _SHOWN = 10
 Record = Mapping[str, Any]
@@ -60,8 +60,8 @@ def _report(job: CheckJob, store: Store) -> Record:
     if known is not None:
         report: Record = known.record["report"]
         return report
-    from medvlm_tui.engine.check import checked
-    from medvlm_tui.engine.datasets.split_groups import finished
+    from medvlm_tui.engine.datasets.check.step import checked
+    from medvlm_tui.engine.datasets.splits.groups import finished
 
     total = len(job.everything.samples)
     return finished(checked(job, store), lambda done: _progress(done, total)).to_record()

@@ -16,17 +16,17 @@ from typing import Literal
 
 from medvlm_tui import __version__
 from medvlm_tui.catalog.models import load_models, user_file
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine import devices
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.cuda_driver import cuda_state
-from medvlm_tui.engine.encoders.hub import hub_cache, token_file
-from medvlm_tui.engine.encoders.weights import examine as examine_weights
+from medvlm_tui.engine.encoders.weights.hub import hub_cache, token_file
+from medvlm_tui.engine.encoders.weights.location import examine as examine_weights
+from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import ExitCode, MedvlmError
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 State = Literal["ok", "missing", "failed"]
 _GB = 1e9

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from medvlm_tui.core.events import Event, Log, StepProgress
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import ExitCode
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Encode the files and write the result; a path given by `--weights PATH` or `--weights MODEL=PATH` is loaded."""
-    from medvlm_tui.engine.encode import encode_files, save_encoded
+    from medvlm_tui.engine.new_images.encode import encode_files, save_encoded
 
     encoded = encode_files(
         options.model,

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode
-from medvlm_tui.settings import Settings
+from medvlm_tui.settings.sources import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Encode the files, place them on the proposed map, and write a line each."""
-    from medvlm_tui.engine.place_files import COLUMNS, place_files
-    from medvlm_tui.report.csv_file import write_csv
+    from medvlm_tui.engine.new_images.place import COLUMNS, place_files
+    from medvlm_tui.report.formats.csv_file import write_csv
 
     asked = replace(
         request, models=(options.model,), datasets=(options.dataset,), label=options.label, part=options.part,

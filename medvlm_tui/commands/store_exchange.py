@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.files import TEMPORARY, fsync_directory
+from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory
+from medvlm_tui.core.safe_text import slug
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_contents import Item
-from medvlm_tui.core.text import slug
+from medvlm_tui.core.store.contents import Item
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError, MissingInputError, StoreError, UsageError
 
 Format = Literal["npz", "parquet", "safetensors"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.errors import CorruptEntryError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset
-from medvlm_tui.core.text import clean
 from medvlm_tui.errors import UsageError
 
 COLUMNS = ("path", "tag", "value")

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from medvlm_tui.render.half_blocks import fit, half_blocks, joined, resized, runs
 from medvlm_tui.render.palette import RGB, Depth, map_colours, rgb_style
-from medvlm_tui.render.pixels import fit, half_blocks, joined, resized, runs
 
 # As in the PNG overlays: half image, half map.
 _OPACITY = 0.5

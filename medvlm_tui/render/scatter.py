@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from medvlm_tui.render.half_blocks import joined, runs
 from medvlm_tui.render.palette import Depth, class_colours, class_letters, grey
-from medvlm_tui.render.pixels import joined, runs
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from medvlm_tui.render.half_blocks import fit, half_blocks, resized
 from medvlm_tui.render.palette import RGB, Depth
-from medvlm_tui.render.pixels import fit, half_blocks, resized
 
 
 def thumbnail(image: NDArray[np.uint8], width: int, height: int, depth: Depth = "truecolor") -> Text:

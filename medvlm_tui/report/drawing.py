@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.store import Store
-from medvlm_tui.report.bias_drawing import bias_figures
-from medvlm_tui.report.cells import Gathered
-from medvlm_tui.report.figures.saliency import draw_saliency
-from medvlm_tui.report.map_drawing import draw_maps
-from medvlm_tui.report.naming import file_stem
-from medvlm_tui.report.probe_figures import probe_figures
-from medvlm_tui.report.saliency_drawing import saliency_pages
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.report.bias.figures import bias_figures
+from medvlm_tui.report.maps.figures import draw_maps
+from medvlm_tui.report.results.naming import file_stem
+from medvlm_tui.report.results.run_results import Gathered
+from medvlm_tui.report.saliency.figures import saliency_pages
+from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.report.scores.figures.draw import probe_figures
 
 
 def draw_all(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Iterator[FileWritten]:

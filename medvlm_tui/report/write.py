@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.store import Store
-from medvlm_tui.report import (
-    bias_tables,
-    distribution,
-    image_rows,
-    latex,
-    markdown,
-    saliency_tables,
-    sheets,
-    side_tables,
-    supplement,
-    tidy,
-)
-from medvlm_tui.report.catalog_rows import DATASETS, MODELS, dataset_rows, model_rows
-from medvlm_tui.report.cells import Gathered, ReportInput
-from medvlm_tui.report.csv_file import write_csv
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.report.bias import rows as bias_tables
+from medvlm_tui.report.comparison.rows import write_statistics
+from medvlm_tui.report.formats import plain_tables
+from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.manifest import write_manifest
-from medvlm_tui.report.statistics_rows import write_statistics
-from medvlm_tui.report.tables import score_tables
+from medvlm_tui.report.maps import rows as distribution
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.saliency import rows as saliency_tables
+from medvlm_tui.report.scores import latex, markdown, predictions, results_csv, side_tables, supplement
+from medvlm_tui.report.scores.score_table import score_tables
+from medvlm_tui.report.scores.study_tables import DATASETS, MODELS, dataset_rows, model_rows
 
 
 def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
@@ -57,7 +50,7 @@ def _files(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWritten]
 
 def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
     if gathered.cells:
-        for name, write in (("results.csv", tidy.write_results), ("folds.csv", tidy.write_folds)):
+        for name, write in (("results.csv", results_csv.write_results), ("folds.csv", results_csv.write_folds)):
             write(out / name, gathered.cells)
             yield FileWritten(str(out / name), "table")
         tables = score_tables(gathered.cells, gathered.verdicts)
@@ -65,7 +58,7 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
             write_atomic(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
     if any(cell.readings for cell in gathered.cells):
-        tidy.write_readings(out / "readings.csv", gathered.cells)
+        results_csv.write_readings(out / "readings.csv", gathered.cells)
         yield FileWritten(str(out / "readings.csv"), "table")
     if any(cell.interval for cell in gathered.cells) or gathered.pairs or gathered.rankings:
         write_statistics(out / "statistics.csv", gathered)
@@ -108,7 +101,10 @@ def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
             yield FileWritten(str(out / name), "table")
     if gathered.cells:
         made = supplement.sheets(gathered)
-        for name, text in (("supplement.tex", sheets.to_latex(made)), ("supplement.md", sheets.to_markdown(made))):
+        for name, text in (
+            ("supplement.tex", plain_tables.to_latex(made)),
+            ("supplement.md", plain_tables.to_markdown(made)),
+        ):
             write_atomic(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
 
@@ -117,8 +113,8 @@ def _predictions(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
     for cell in gathered.cells:
         table, probe = store.tables.read(cell.table_key), store.result(cell.probe_key)
         if table is not None and probe is not None:
-            path = out / "predictions" / image_rows.predictions_name(cell)
-            image_rows.write_predictions(path, cell, table, probe)
+            path = out / "predictions" / predictions.predictions_name(cell)
+            predictions.write_predictions(path, cell, table, probe)
             yield FileWritten(str(path), "predictions")
 
 
@@ -126,6 +122,6 @@ def _projections(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
     for shown in gathered.maps:
         table, result = store.tables.read(shown.table_key), store.result(shown.key)
         if table is not None and result is not None:
-            path = out / "projections" / image_rows.projection_name(shown)
-            image_rows.write_projection(path, table, result)
+            path = out / "projections" / predictions.projection_name(shown)
+            predictions.write_projection(path, table, result)
             yield FileWritten(str(path), "projection")

@@ -10,7 +10,7 @@ import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from medvlm_tui.core.files import write_atomic
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.errors import StoreError
 
 FILE = "engine.json"

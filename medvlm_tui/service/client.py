@@ -13,11 +13,11 @@ from typing import Protocol
 
 from medvlm_tui import __version__
 from medvlm_tui.core.events import Event, Log, from_json
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address
 from medvlm_tui.service.launcher import Launcher
-from medvlm_tui.service.wire import LINE_LIMIT_BYTES, Command, Hello, command_line, is_own_peer, read_hello
+from medvlm_tui.service.protocol import LINE_LIMIT_BYTES, Command, Hello, command_line, is_own_peer, read_hello
 
 # Starting imports some modules; a loaded machine takes its time.
 START_PATIENCE_S = 60.0

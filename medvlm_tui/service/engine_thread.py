@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.service.inline import Engine
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.service.engine import Engine
 
 Answer = TypeVar("Answer")
 

@@ -29,7 +29,7 @@ class Launcher:
 
     def __init__(self, workspace: Path, log: Path, command: Sequence[str] = ()) -> None:
         self._command = [
-            *(command or (sys.executable, "-m", "medvlm_tui.service.launch")),
+            *(command or (sys.executable, "-m", "medvlm_tui.service.start_engine")),
             "--workspace",
             str(workspace),
         ]

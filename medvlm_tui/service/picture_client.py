@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.errors import ImageError
 
 if TYPE_CHECKING:

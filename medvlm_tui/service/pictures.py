@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import FileDigests, of_record
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.images.decoder import MEMORY_BYTES, cap
-from medvlm_tui.engine.inputs import find_datasets
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.run.inputs import find_datasets
 from medvlm_tui.errors import ImageError, MedvlmError
 
 Answer = dict[str, Any]

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui import __version__
-from medvlm_tui.core import runs
 from medvlm_tui.core.events import (
     Attached,
     CancelAsked,
@@ -29,15 +28,16 @@ from medvlm_tui.core.events import (
     from_json,
     to_json,
 )
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.secrets import redact
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace import run_journal
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.service import address
-from medvlm_tui.service.door import Door, Guest
+from medvlm_tui.service.connections import Door, Guest
+from medvlm_tui.service.engine import Engine
 from medvlm_tui.service.engine_thread import EngineThread
-from medvlm_tui.service.inline import Engine
-from medvlm_tui.service.wire import GREETING, PROTOCOL, Command, Hello, surroundings
+from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surroundings
 
 # A worker holds a device; starting another costs some seconds.
 WORKER_IDLE_S = 60.0
@@ -196,11 +196,11 @@ class Server:
         own = self._run is not None and not self._ended
         running = own or (self._run is None and self.workspace.holder() is not None)
         directory = self.workspace.run_directory(self._run_id)
-        path = directory / runs.FILE if own else runs.last_run(self.workspace.runs)
+        path = directory / run_journal.FILE if own else run_journal.last_run(self.workspace.runs)
         run_id = path.parent.name if path is not None else ""
-        lines = runs.whole_lines(path)[0] if path is not None else []
+        lines = run_journal.whole_lines(path)[0] if path is not None else []
         _say(guest, Attached(run_id, running))
-        for line in runs.without_old_progress(lines):
+        for line in run_journal.without_old_progress(lines):
             guest.send(line)
         guest.has_heard(run_id, len(lines))
         _say(guest, CaughtUp(run_id, running))
@@ -208,7 +208,7 @@ class Server:
     def _follow_batch(self) -> None:
         """Show a --batch run of the workspace as well as one's own."""
         holder = self.workspace.holder() if self._run is None and not self._follows else None
-        path = runs.last_run(self.workspace.runs) if holder is not None and holder.by == "batch" else None
+        path = run_journal.last_run(self.workspace.runs) if holder is not None and holder.by == "batch" else None
         if path is not None:
             self._follows = True
             self._start(self._follow(path))
@@ -217,10 +217,10 @@ class Server:
         number, end, event = 0, 0, None
         while not self._leaving.is_set():
             over = self.workspace.holder() is None
-            lines, end = runs.whole_lines(path, end)
+            lines, end = run_journal.whole_lines(path, end)
             for line in lines:
                 event = from_json(line)
-                self.door.tell_said(runs.Said(path.parent.name, number, event, line))
+                self.door.tell_said(run_journal.Said(path.parent.name, number, event, line))
                 number += 1
             if over:
                 break
@@ -240,7 +240,7 @@ class Server:
     async def _work(self, guest: Guest, request: RunRequest, cancel: threading.Event) -> None:
         loop = asyncio.get_running_loop()
 
-        def tell(said: runs.Said) -> None:
+        def tell(said: run_journal.Said) -> None:
             loop.call_soon_threadsafe(self._said, said)
 
         try:
@@ -253,7 +253,7 @@ class Server:
         finally:
             self._run, self._worker_since = None, time.monotonic()
 
-    def _said(self, said: runs.Said) -> None:
+    def _said(self, said: run_journal.Said) -> None:
         if isinstance(said.event, RunAsked):
             self._run_id = said.run_id
         self._ended = isinstance(said.event, RunFinished | RunRefused)

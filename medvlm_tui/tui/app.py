@@ -12,20 +12,21 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
 from medvlm_tui.service.picture_client import PictureClient
-from medvlm_tui.tui import leaving, messages
-from medvlm_tui.tui.board import Board
+from medvlm_tui.tui import leaving
 from medvlm_tui.tui.places import PLACES, screen_factory
-from medvlm_tui.tui.results import Results
-from medvlm_tui.tui.selection import Selection, run_request
+from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.state.selection import Selection, run_request
+from medvlm_tui.tui.state.store_reader import Results
 from medvlm_tui.tui.theme import MEDVLM
 
 if TYPE_CHECKING:
-    from medvlm_tui.tui.screens.notice import Leaving
+    from medvlm_tui.tui.shared.notice import Leaving
 
 Severity = Literal["information", "warning", "error"]
 
@@ -35,8 +36,8 @@ class MedvlmApp(App[int]):
 
     TITLE = "medvlm-tui"
     CSS_PATH: ClassVar[list[str | PurePath]] = [
-        "styles/app.tcss",
-        "styles/home.tcss",
+        "app.tcss",
+        "home/home.tcss",
     ]  # a screen that is the default one loads no CSS_PATH of its own
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]  # noqa: RUF012 (Textual declares it so)
     SCREENS: ClassVar[dict[str, Callable[[], Screen[object]]]] = {
@@ -136,7 +137,7 @@ class MedvlmApp(App[int]):
         self.engine_error = error
         self.board.engine_gone()
         self.screen.post_message(messages.EngineGone(error))
-        from medvlm_tui.tui.screens.notice import EngineNotice
+        from medvlm_tui.tui.shared.notice import EngineNotice
 
         self.push_screen(EngineNotice(error, [line.message for line in self.board.log if line.level == "error"][-3:]))
 
@@ -191,20 +192,20 @@ class MedvlmApp(App[int]):
 
     def action_help(self) -> None:
         """Show the keys of this place."""
-        from medvlm_tui.tui.screens.keys import KeysScreen
+        from medvlm_tui.tui.shared.keys import KeysScreen
 
         if not self.screen.is_modal:
             self.push_screen(KeysScreen(self.screen))
 
     def action_jump(self) -> None:
         """Wait for the letter of a place."""
-        from medvlm_tui.tui.screens.jump import JumpScreen
+        from medvlm_tui.tui.shared.jump import JumpScreen
 
         self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
 
     def action_copy_command(self) -> None:
         """Copy the command line that does what was last run or is chosen."""
-        from medvlm_tui.core.command_line import command_line
+        from medvlm_tui.settings.command_line import command_line
 
         request = self.board.request or run_request(
             self.request, tuple(sorted(self.selection.run_models())), tuple(sorted(self.selection.run_datasets()))
@@ -222,7 +223,7 @@ class MedvlmApp(App[int]):
         if not self.board.running:
             await self.leave("go_on")
             return
-        from medvlm_tui.tui.screens.notice import QuitNotice
+        from medvlm_tui.tui.shared.notice import QuitNotice
 
         if not isinstance(self.screen, QuitNotice):
             self.push_screen(QuitNotice(leaving.attach_line(self.workspace)), self.leave)

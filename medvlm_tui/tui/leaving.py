@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
-from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ class Place:
     """After `g`."""
     purpose: str
     screen: str
-    """Class in the module `medvlm_tui.tui.screens.NAME`."""
+    """Class in the module `medvlm_tui.tui.NAME.screen`."""
 
 
 PLACES = (
@@ -38,7 +38,7 @@ def screen_factory(place: Place) -> Callable[[], Screen[object]]:
     """Return a function that imports and makes the place's screen."""
 
     def make() -> Screen[object]:
-        module = import_module(f"medvlm_tui.tui.screens.{place.name}")
+        module = import_module(f"medvlm_tui.tui.{place.name}.screen")
         return cast("Screen[object]", getattr(module, place.screen)())
 
     return make

@@ -1,7 +1,6 @@
 """`medvlm-tui check`: a dataset's own faults, and an exit code that says whether it is as published."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+from tests.made.shared import DATA
 
 
 def test_planted_faults_are_found(medvlm, tmp_path: Path) -> None:

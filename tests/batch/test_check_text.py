@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from medvlm_tui import cli
-from medvlm_tui.engine.datasets.phantom import make_phantom
+from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
 from medvlm_tui.errors import ExitCode
 
 

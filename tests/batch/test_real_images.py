@@ -6,7 +6,6 @@ Reads MEDVLM_TEST_DATA, or `shared/data` beside the checkout; skips where neithe
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,12 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core import events
-from medvlm_tui.core.lists import join_list
+from medvlm_tui.core.typed_lists import join_list
+from tests.made import shared
 
 from .conftest import run_command
 
-DATA = Path(os.environ.get("MEDVLM_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "brain_mri"
+DATA = shared.DATA / "brain_mri"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
@@ -49,9 +49,9 @@ def test_brain_mr_ends_where_the_reference_did(tmp_path: Path) -> None:
 def chosen() -> list[str]:
     """Two images that the split of seed 0 holds out: the first two whose explanation is not refused."""
     from medvlm_tui.catalog.datasets import load_datasets
-    from medvlm_tui.core.params import SplitParams
-    from medvlm_tui.engine.datasets.base import open_dataset
-    from medvlm_tui.engine.datasets.splits import split
+    from medvlm_tui.core.request import SplitParams
+    from medvlm_tui.engine.datasets.opening import open_dataset
+    from medvlm_tui.engine.datasets.splits.stratified import split
 
     dataset = open_dataset(load_datasets()["brain_mr"], DATA)
     held_out = split([sample.label for sample in dataset.samples], SplitParams()).hold_out

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.service.inline import Engine
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.service.engine import Engine
 
 from .conftest import QUICK, Outcome, run_command
 

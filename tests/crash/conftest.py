@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_check import scrub, verify
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.verify import scrub, verify
 from medvlm_tui.errors import CorruptEntryError
 from tests.crash.writer import ROWS, key_of, value_of
-from tests.unit.made_store import pretend
+from tests.made.store import pretend
 
 
 @dataclass

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_check import verify
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.verify import verify
 from medvlm_tui.errors import StoreError
 from tests.crash.writer import key_of, value_of
-from tests.unit.made_store import ENCODER, flip, table
+from tests.made.store import ENCODER, flip, table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 BITS = 1000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from tests.crash.conftest import account, make_store, tidy
 from tests.crash.writer import needs_strace, numbers, traced, writer
 

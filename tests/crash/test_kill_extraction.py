@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from medvlm_tui.core.events import BlockStored, ResultReady
-from medvlm_tui.core.store import Store
-from medvlm_tui.engine import extract, extract_blocks
-from medvlm_tui.engine.encoders.families import load_encoder
-from medvlm_tui.engine.images.loading import end_decoders
-from medvlm_tui.engine.steps import Job, StepContext
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.extract import blocks as extract_blocks
+from medvlm_tui.engine.extract import step as extract
+from medvlm_tui.engine.extract.batches import end_decoders
+from medvlm_tui.engine.step.job import Job, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child
-from tests.engine.made_extraction import SPEC, job_of, make_images, make_weights
+from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KILLS = 100

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.store_check import scrub, verify
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.verify import scrub, verify
 from tests.crash.conftest import account, tidy
 from tests.crash.writer import Child, numbers, value_of, writer
 

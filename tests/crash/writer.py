@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core import packing
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store import packing
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import MedvlmError
 
 DIM = 256

@@ -105,7 +105,7 @@ def plug_in(
     monkeypatch.setattr(cuda_driver, "torch_cuda_version", lambda: torch_cuda)
     asked = functools.cache(cuda_driver.cuda_state.__wrapped__)
     monkeypatch.setattr(cuda_driver, "cuda_state", asked)
-    for module in ("medvlm_tui.engine.devices.cuda_state", "medvlm_tui.commands.doctor.cuda_state"):
+    for module in ("medvlm_tui.engine.step.devices.cuda_state", "medvlm_tui.commands.doctor.cuda_state"):
         monkeypatch.setattr(module, asked)
 
 

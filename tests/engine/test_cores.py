@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_jobs import Bench, table_of
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine import division
 from medvlm_tui.engine.cores import cores
+from medvlm_tui.engine.probe import split as division
+from tests.made.jobs import Bench, table_of
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.base import open_dataset
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.images.file_kind import is_dicom
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.images.reading_version import reading_version
 from medvlm_tui.errors import ImageError
 from tests.engine.made_images import dicom, dicom_dataset, palette_tags, png, pnm, tiff

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from medvlm_tui.cli import main
-from medvlm_tui.engine import cuda_driver, devices
+from medvlm_tui.engine import cuda_driver
+from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import UsageError
 from tests.engine.made_cuda import A100, T4, V100, Card, plug_in
 

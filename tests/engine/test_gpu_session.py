@@ -16,23 +16,25 @@ import pytest
 import torch
 
 from medvlm_tui.core.events import DeviceStatus, Log, ResultReady
-from medvlm_tui.core.store import Store
-from medvlm_tui.engine import batch_sizes, device_memory, device_session, devices, extract, precision
-from medvlm_tui.engine import worker as worker_module
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine import device_memory, device_session
 from medvlm_tui.engine.device_memory import with_back_off
-from medvlm_tui.engine.encoders.base import NotFiniteError
-from medvlm_tui.engine.encoders.families import encoder_key, forget_encoder, load_encoder
-from medvlm_tui.engine.images import loading
-from medvlm_tui.engine.masks import MaskStream
-from medvlm_tui.engine.neighbours import cosine_neighbours, unit_rows
-from medvlm_tui.engine.saliency_quality import perturbation_curves
-from medvlm_tui.engine.saliency_scores import Masking, hidden_pixels
-from medvlm_tui.engine.steps import StepContext
-from medvlm_tui.engine.worker import Worker
+from medvlm_tui.engine.encoders.encoder import NotFiniteError
+from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, load_encoder
+from medvlm_tui.engine.extract import batch_sizes, batches, precision
+from medvlm_tui.engine.extract import step as extract
+from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
+from medvlm_tui.engine.saliency.masks import MaskStream
+from medvlm_tui.engine.saliency.quality import perturbation_curves
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step import worker as worker_module
+from medvlm_tui.engine.step.job import StepContext
+from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
 from tests.engine import made_broken_gpu
 from tests.engine.made_cuda import A100, BREAKING, FULL, GB, T4, V100, Card, Cuda, plug_in, stand_in
-from tests.engine.made_extraction import SPEC, job_of, make_images, make_weights
+from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def cuda(monkeypatch):
     """One A100 that torch and the driver know of."""
     plug_in(monkeypatch, A100)
     yield stand_in(monkeypatch, Cuda())
-    loading.end_decoders()
+    batches.end_decoders()
     forget_encoder()
 
 
@@ -85,7 +87,7 @@ def test_only_bytes_are_copied_ahead_and_one_batch_waits(dataset, weights, tmp_p
     extracted(on_cuda(job_of(dataset, weights), batch_size=4), tmp_path / "store")
     assert {kind for thread, kind in cuda.copied if thread == "batches"} == {torch.uint8}
     drawn = []
-    ahead = loading._prefetched(drawn.append(number) or number for number in range(9))
+    ahead = batches._prefetched(drawn.append(number) or number for number in range(9))
     assert next(ahead) == 0
     for _ in range(50):
         if len(drawn) == 3:
@@ -97,7 +99,7 @@ def test_only_bytes_are_copied_ahead_and_one_batch_waits(dataset, weights, tmp_p
 
 
 def test_memory_statistics_of_a_process_without_cuda_are_left_alone(cuda):
-    from medvlm_tui.engine import peak_memory
+    from medvlm_tui.engine.extract import peak_memory
 
     with pytest.raises(RuntimeError, match="Invalid device argument"):
         torch.cuda.reset_peak_memory_stats("cuda:0")
@@ -195,7 +197,7 @@ def test_an_extraction_names_the_images_whose_features_are_not_finite(dataset, w
     with Store(tmp_path / "store") as store, pytest.raises(MedvlmError) as stopped:
         list(extract.run(job, StepContext(store, lambda: False)))
     assert stopped.value.message == "tiny gave features that are not finite for 1 images: 00006.jpg"
-    loading.end_decoders()
+    batches.end_decoders()
 
 
 @pytest.mark.parametrize("low", ["bf16", "fp16"])
@@ -242,7 +244,7 @@ def _overflow_in(monkeypatch, low):
 
 
 def test_ct_clip_chooses_the_same_codes_under_autocast():
-    from medvlm_tui.engine.encoders import ct_clip
+    from medvlm_tui.engine.encoders.models import ct_clip
 
     torch.manual_seed(0)
     codes, tokens = torch.randn(8192, 512), torch.randn(200, 512)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.params import PROTOCOLS, STAGES, RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.engine.planner import lay_out
+from medvlm_tui.core.request import PROTOCOLS, STAGES, RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.run.planner import lay_out
 
 PINNED = Path(__file__).parent / "pinned" / "step_keys.json"
 MODELS = ("clip_b16", "biomedclip", "vgg16")

@@ -17,9 +17,9 @@ from PIL import Image
 pytest.importorskip("pydicom", reason="DICOM needs pydicom")
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
+from medvlm_tui.core.intensity_windows import PRESETS
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.windows import PRESETS
-from medvlm_tui.engine.datasets.pixels import read_sample
+from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError
 from tests.engine.made_images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
 

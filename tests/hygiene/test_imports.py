@@ -28,7 +28,7 @@ def command(*arguments: str) -> str:
         command("--help"),
         command("--version"),
         command("--batch", "--help"),
-        "import medvlm_tui.core.store, medvlm_tui.catalog.models, medvlm_tui.catalog.datasets, medvlm_tui.settings",
+        "import medvlm_tui.core.store.store, medvlm_tui.catalog.models, medvlm_tui.catalog.datasets, medvlm_tui.settings.sources",
     ],
 )
 def test_light_entries_load_nothing_heavy(code: str) -> None:
@@ -41,7 +41,7 @@ def test_the_catalog_commands_load_neither_torch_nor_textual(what: str, tmp_path
 
 
 def test_the_plan_keeping_process_loads_no_science_library() -> None:
-    code = "import medvlm_tui.engine.planner, medvlm_tui.engine.survey, medvlm_tui.service.server"
+    code = "import medvlm_tui.engine.run.planner, medvlm_tui.engine.run.survey, medvlm_tui.service.server"
     assert not loaded_by(code) & HEAVY
 
 

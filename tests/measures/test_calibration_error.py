@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from medvlm_tui.engine.calibration import expected_calibration_error
 from medvlm_tui.measures import calibration_error as ce
+from medvlm_tui.measures.calibration import expected_calibration_error
 
 
 def confident(rng, n):

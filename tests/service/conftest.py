@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from medvlm_tui import __version__
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service import address
 from medvlm_tui.service.client import EngineClient
-from medvlm_tui.service.door import Door, Guest
-from medvlm_tui.service.wire import GREETING, PROTOCOL, Command, Hello
+from medvlm_tui.service.connections import Door, Guest
+from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def is_engine(pid: int, root: Path) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"medvlm_tui.service.launch" in words and os.fsencode(root) in words and os.getsid(pid) == pid
+    return b"medvlm_tui.service.start_engine" in words and os.fsencode(root) in words and os.getsid(pid) == pid
 
 
 class FakeEngine:

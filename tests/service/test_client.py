@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import events
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address, client
 from medvlm_tui.service.client import EngineClient, EngineStoppedError, last_lines, parse

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core.events import Log, to_json
-from medvlm_tui.core.runs import RunFile
+from medvlm_tui.core.workspace.run_journal import RunFile
 from medvlm_tui.errors import StoreError
-from medvlm_tui.service import address, door
-from medvlm_tui.service.wire import read_hello, surroundings
+from medvlm_tui.service import address, connections
+from medvlm_tui.service.protocol import read_hello, surroundings
 from tests.service.conftest import bare, fake_engine, until, watching
 
 
@@ -113,7 +113,7 @@ async def test_what_was_replayed_is_not_told_again(root: Path, tmp_path: Path) -
 async def test_a_guest_that_reads_nothing_is_shown_out_and_costs_nothing(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "UNREAD_LIMIT_BYTES", 100_000)
+    monkeypatch.setattr(connections, "UNREAD_LIMIT_BYTES", 100_000)
     line = to_json(Log("info", "x" * 1000))
     async with fake_engine(root) as engine:
         slow = await watching(root, engine, limit=1000)
@@ -137,7 +137,7 @@ async def test_a_line_that_is_no_command_costs_itself(root: Path, line: bytes) -
 
 
 async def test_an_endless_line_ends_its_guest_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_COMMAND_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(connections, "_COMMAND_LIMIT_BYTES", 1000)
     async with fake_engine(root) as engine:
         other = await watching(root, engine)
         guest = await bare(root)

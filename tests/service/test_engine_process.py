@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.service import address
 from medvlm_tui.service.client import EngineClient, EngineStoppedError
 from tests.service.conftest import is_engine, until
@@ -90,6 +90,6 @@ async def test_a_store_that_refuses_keeps_the_engine_from_starting(root: Path) -
 
 
 def test_the_engine_s_launcher_loads_nothing_before_it_forks() -> None:
-    code = "import sys, medvlm_tui.service.launch; print('\\n'.join(sys.modules))"
+    code = "import sys, medvlm_tui.service.start_engine; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"numpy", "medvlm_tui.engine", "medvlm_tui.core.store"} & set(loaded)
+    assert not {"numpy", "medvlm_tui.engine", "medvlm_tui.core.store.store"} & set(loaded)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.runs import last_run, whole_lines
-from medvlm_tui.core.workspace import Workspace
+from medvlm_tui.core.workspace.run_journal import last_run, whole_lines
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service import address
 from tests.batch.conftest import QUICK, environment, run_command
 from tests.service.conftest import is_engine

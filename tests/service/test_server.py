@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core import events, runs
+from medvlm_tui.core import events
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.core.runs import RunFile, Said
-from medvlm_tui.core.workspace import Workspace, new_run_id
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.workspace import run_journal
+from medvlm_tui.core.workspace.run_journal import RunFile, Said
+from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
 from medvlm_tui.errors import Cancelled, MedvlmError, StoreError
 from medvlm_tui.service import address, engine_thread, server
 from medvlm_tui.service.client import EngineClient
@@ -151,7 +152,7 @@ async def test_two_front_ends_see_one_run_and_a_late_one_sees_all_of_it(root: Pa
         assert RunRequest.from_record(dict(asked.request)) == REQUEST
         assert asked.at > 0
         # Of the progress only the last moments, and nothing twice.
-        assert third.kinds().count("StepProgress") == runs.PROGRESS_KEPT
+        assert third.kinds().count("StepProgress") == run_journal.PROGRESS_KEPT
         assert third.kinds().count("BlockStored") == 1
         assert third.kinds()[-2:] == ["BlockStored", "RunFinished"]
         for each in (first, second, third):

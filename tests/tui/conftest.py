@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
-from tests.tui.recorded import RecordedClient
+from tests.made.recorded import RecordedClient
 
 SIZES = ((80, 24), (160, 48))
 

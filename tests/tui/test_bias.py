@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlm_tui.core.store import Store
-from medvlm_tui.tui.screens.words import words_and_position
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.tui.bias.ask_words import words_and_position
+from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
 from tests.tui.test_map import Pictures
 
 OTHER = "resnet50"

@@ -11,9 +11,9 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.store import Store
-from medvlm_tui.tui.widgets.datareport import SET, report_rows
-from tests.tui import recorded
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.tui.data.report import SET, report_rows
+from tests.made import recorded
 from tests.tui.conftest import SIZES, seen, until
 
 KEY = "check-1"

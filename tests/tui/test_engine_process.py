@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
+from tests.made.recorded import DATASET, MODEL, plan
 from tests.tui.conftest import until
-from tests.tui.recorded import DATASET, MODEL, plan
 
 EXTRACT = f"extract:{MODEL}:{DATASET}"
 REQUEST = RunRequest(models=(MODEL,), datasets=(DATASET,))

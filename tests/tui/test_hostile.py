@@ -9,8 +9,8 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
+from tests.made.recorded import DATASET, MODEL, fill_store
 from tests.tui.conftest import seen, until
-from tests.tui.recorded import DATASET, MODEL, fill_store
 
 NAMES = ("[/][bold[@click=app.bell]x", "\x1b]52;c;aGk=\x07\x9b31ma\u202eb\u200bx\ny\rz\udcff")
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]")

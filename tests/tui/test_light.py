@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.params import RunRequest
-from medvlm_tui.tui.selection import Selection, run_request
-from medvlm_tui.tui.widgets.matrix import two_lines
-from medvlm_tui.tui.widgets.meter import clock, sparkline
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.tui.run.meter import clock, sparkline
+from medvlm_tui.tui.shared.matrix import two_lines
+from medvlm_tui.tui.state.selection import Selection, run_request
+from tests.made.recorded import fill_store
 from tests.tui.conftest import seen, until
-from tests.tui.recorded import fill_store
 
 HEAVY = (
     "torch|sklearn|umap|transformers|timm|open_clip|torchvision|scipy|numba|"
@@ -35,13 +35,13 @@ def modules_after(code: str) -> set[str]:
 
 def test_no_screen_imports_the_engine_or_a_heavy_library() -> None:
     code = "\n".join(f"import medvlm_tui.tui.screens.{name}" for name in PLACES.split("|"))
-    loaded = modules_after(f"import medvlm_tui.tui.app\nimport medvlm_tui.core.store\n{code}")
+    loaded = modules_after(f"import medvlm_tui.tui.app\nimport medvlm_tui.core.store.store\n{code}")
     assert loaded.isdisjoint(HEAVY.split("|"))
-    assert "medvlm_tui.tui.screens.saliency" in loaded
+    assert "medvlm_tui.tui.saliency.screen" in loaded
 
 
 def test_the_start_imports_one_place_and_no_store() -> None:
-    loaded = modules_after("import medvlm_tui.tui.app, medvlm_tui.tui.screens.home")
+    loaded = modules_after("import medvlm_tui.tui.app, medvlm_tui.tui.home.screen")
     late = {f"medvlm_tui.tui.screens.{name}" for name in PLACES.split("|") if name != "home"}
     assert loaded.isdisjoint(late | {"diskcache", "safetensors", "medvlm_tui.render.scatter"})
 

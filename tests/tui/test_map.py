@@ -10,13 +10,13 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store import Store
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
 from medvlm_tui.tui.app import MedvlmApp
-from medvlm_tui.tui.screens.map import MapScreen
-from medvlm_tui.tui.widgets.plot import MapPlot
+from medvlm_tui.tui.map.plot import MapPlot
+from medvlm_tui.tui.map.screen import MapScreen
+from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, KEYS, MODEL, fill_store, survey
 
 OTHER = "resnet50"
 

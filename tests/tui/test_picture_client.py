@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.params import RunRequest
+from medvlm_tui.core.request import RunRequest
 from medvlm_tui.errors import ImageError
 from medvlm_tui.service.picture_client import PictureClient
 

@@ -9,8 +9,8 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
+from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import seen, until
-from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store
 
 EXTRACT = f"extract:{MODEL}:{DATASET}"
 RESIZES = 100

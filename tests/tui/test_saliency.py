@@ -9,10 +9,10 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
-from medvlm_tui.core.store import Store
-from medvlm_tui.tui.saliency_data import quality, sparkline
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.tui.saliency.words import quality, sparkline
+from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, KEYS, MODEL, fill_store
 
 STEP = f"saliency:{MODEL}:{DATASET}"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.tui.app import MedvlmApp
-from medvlm_tui.tui.board import Board
-from medvlm_tui.tui.score_data import mean_ranks, score_table
+from medvlm_tui.tui.scores.table import mean_ranks, score_table
+from medvlm_tui.tui.state.board import Board
+from tests.made.study import StudyClient, fill, survey
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.made_study import StudyClient, fill, survey
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.core import events
-from medvlm_tui.core.params import STAGES, RunRequest
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.engine.steps import STEP_VERSIONS
+from medvlm_tui.core.request import STAGES, RunRequest
+from medvlm_tui.engine.step.job import STEP_VERSIONS
+from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import SIZES, seen, until
-from tests.tui.recorded import DATASET, MODEL, RecordedClient, fill_store
 
 
 def sent(client: RecordedClient, verb: str) -> list[dict]:

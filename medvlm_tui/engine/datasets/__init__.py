@@ -1,0 +1,1 @@
+"""Datasets: found on disk, read by layout, checked, split."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.core.text import clean
-from medvlm_tui.engine.datasets.phantom import MANIFEST_NAME
+from medvlm_tui.engine.datasets.layouts.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
 _LIST_READERS = {".csv": "csv_list", ".parquet": "csv_list", ".txt": "csv_list"}

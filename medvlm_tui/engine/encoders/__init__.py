@@ -1,0 +1,1 @@
+"""Encoders: names to specs, specs to weights, weights to networks."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
-from medvlm_tui.engine.encoders.base import NotFiniteError
-from medvlm_tui.engine.encoders.load_report import LoadReport
+from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
+from medvlm_tui.engine.encoders.encoder import NotFiniteError
 from medvlm_tui.engine.images.framing import by_pillow
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError

@@ -1,0 +1,1 @@
+"""Images: decoding foreign files, windows, framing, preprocessing."""

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import PreprocessSpec, Sample
-from medvlm_tui.core.text import clean
 from medvlm_tui.engine.images.decoder import Read, Task, ring_of
 from medvlm_tui.errors import ImageError, MedvlmError
 

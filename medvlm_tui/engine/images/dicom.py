@@ -18,14 +18,14 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UncompressedTransferSyntaxes
 
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FROM_FILE, Window
+from medvlm_tui.core.intensity_windows import FROM_FILE, Window
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.images.dicom_tables import apply_palette
 from medvlm_tui.engine.images.dicom_tags import code, count
 from medvlm_tui.engine.images.dicom_values import measured
 from medvlm_tui.engine.images.dicom_windows import colour_shares, shares
 from medvlm_tui.engine.images.raster import MAX_PIXELS
-from medvlm_tui.engine.images.windows import to_bytes
+from medvlm_tui.engine.images.windowing import to_bytes
 from medvlm_tui.errors import ImageError
 
 _AGAIN = "get the file again, or convert it to PNG yourself"

@@ -10,7 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from medvlm_tui.engine.images.dicom_tags import numbers
-from medvlm_tui.engine.images.windows import stretched
+from medvlm_tui.engine.images.windowing import stretched
 from medvlm_tui.errors import ImageError
 
 _MOST_ENTRIES = 1 << 16

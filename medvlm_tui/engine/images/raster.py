@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from medvlm_tui.core.text import clean
-from medvlm_tui.core.windows import FROM_FILE, Window
+from medvlm_tui.core.intensity_windows import FROM_FILE, Window
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.images.deep_raster import DeepImage, deep_image, raw_kind
-from medvlm_tui.engine.images.windows import between_percentiles, to_bytes, windowed
+from medvlm_tui.engine.images.windowing import between_percentiles, to_bytes, windowed
 from medvlm_tui.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")

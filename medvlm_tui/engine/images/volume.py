@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import VolumeSpec
-from medvlm_tui.core.text import clean
 from medvlm_tui.errors import ImageError, UsageError
 
 SUFFIXES = (".nii", ".nii.gz")

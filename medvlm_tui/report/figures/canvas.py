@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from medvlm_tui.core.files import write_atomic
-from medvlm_tui.core.text import clean
+from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.safe_text import clean
 
 DPI = 200
 # Okabe and Ito's colours, the ones with most contrast on white first; marker shapes that survive a grey copy.

@@ -21,10 +21,10 @@ import torch
 import transformers
 from PIL import Image
 
-from medvlm_tui.core.params import PROTOCOLS, STAGES, RunRequest
-from medvlm_tui.core.store import Store
-from medvlm_tui.core.workspace import Workspace
-from medvlm_tui.service.inline import Engine
+from medvlm_tui.core.request import PROTOCOLS, STAGES, RunRequest
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.service.engine import Engine
 
 HERE = Path(__file__).parent
 SMALL = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

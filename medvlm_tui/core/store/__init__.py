@@ -1,0 +1,1 @@
+"""The store: a write-once journal of blocks and results, and sealed feature tables."""

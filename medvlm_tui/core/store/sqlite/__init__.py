@@ -1,0 +1,1 @@
+"""The journal on a local disk: diskcache's SQLite index behind our own value files."""

@@ -1,0 +1,1 @@
+"""The workspace: its folders, the journal of runs, the newest results, the logs."""

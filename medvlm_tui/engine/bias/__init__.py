@@ -1,0 +1,1 @@
+"""The bias lab: what words burned into images do to features and decisions."""

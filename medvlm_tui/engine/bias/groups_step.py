@@ -1,0 +1,74 @@
+"""The bias lab over models: who is moved most by words, and whether medical models are moved more than general ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.events import Event, ResultReady
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.comparison.group_records import group_records
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.run.gathered_steps import CellInput
+from medvlm_tui.engine.step.inputs import AGAIN
+from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.errors import MedvlmError
+
+Floats = NDArray[np.float64]
+Measured = Mapping[tuple[str, str], float]
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Rank the models by every measure and test groups of them (g); raises MedvlmError when a lab's result is gone."""
+    begun = time.monotonic()
+    cells = CellInput.all_of(job.step.params)
+    found = [_measured(cell, context) for cell in cells]
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    traits_of = {(cell.dataset, cell.model): cell.traits for cell in cells}
+    traits = [[traits_of.get((dataset, model), {}) for model in models] for dataset in datasets]
+    rankings, groups = [], []
+    for name, condition in dict.fromkeys(key for one in found for key in one):
+        context.check()
+        scores = np.full((len(datasets), len(models)), np.nan)
+        for cell, one in zip(cells, found, strict=True):
+            value = one.get((name, condition), np.nan)
+            scores[datasets.index(cell.dataset), models.index(cell.model)] = value
+        rankings.append({"measure": name, "condition": condition, "models": _ranked(models, scores)})
+        tests = group_records(name, scores, traits, int(job.step.params["seed"]))
+        groups += [{"measure": name, "condition": condition, **_without_metric(test)} for test in tests]
+    record = {
+        "models": models,
+        "datasets": datasets,
+        "rankings": rankings,
+        "groups": groups,
+        "seed": job.step.params["seed"],
+        "versions": versions("numpy"),
+        "seconds": time.monotonic() - begun,
+    }
+    context.store.put_result(job.step.key, {}, record)
+    shown = summaries.of_record("bias_groups", record)
+    yield ResultReady(job.step.id, "bias_groups", job.step.key, summary=shown)
+
+
+def _measured(cell: CellInput, context: StepContext) -> Measured:
+    result = context.store.result(cell.probe)
+    if result is None:
+        raise MedvlmError(f"the bias lab's result of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
+    return {(m["name"], m["condition"]): float(m["value"]) for m in result.record["measures"]}
+
+
+def _ranked(models: Sequence[str], scores: Floats) -> list[dict[str, Any]]:
+    """Return the models that have the measure on every dataset, the largest mean first."""
+    complete = np.flatnonzero(~np.isnan(scores).any(axis=0))
+    means = scores[:, complete].mean(axis=0)
+    order = np.argsort(-means, kind="stable")
+    return [{"model": models[complete[i]], "mean": float(means[i])} for i in order]
+
+
+def _without_metric(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "metric"}

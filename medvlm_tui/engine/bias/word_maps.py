@@ -1,0 +1,159 @@
+"""RISE in the bias lab: the mass inside the word's box, and what becomes of the map when the word is taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from medvlm_tui.core.events import Event
+from medvlm_tui.engine.bias.lab import Box, Lab, drawn
+from medvlm_tui.engine.bias.measures import Measure, mean_measure
+from medvlm_tui.engine.bias.overlay import draw_overlay
+from medvlm_tui.engine.bias.text_removal import UNTOUCHED, removals, word_border
+from medvlm_tui.engine.device_memory import naming_shortage
+from medvlm_tui.engine.images.geometry import view_of
+from medvlm_tui.engine.probe.classifier import Classifier
+from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
+from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
+from medvlm_tui.engine.saliency.rise import estimate
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Several classifiers as one: their decision values side by side."""
+
+    models: Sequence[Classifier]
+
+    def scores(self, features: NDArray[np.floating]) -> Floats:
+        """Return (n, models x k)."""
+        return np.concatenate([model.scores(features) for model in self.models], axis=1)
+
+
+@dataclass(slots=True)
+class WordMaps:
+    """The maps of hold-out images that bear the word of their class."""
+
+    levels: tuple[float, ...]
+    """Of correlation in training: the lowest and the highest."""
+    items: list[dict[str, Any]]
+    images: list[NDArray[np.uint8]]
+    boxes: list[Box]
+    """The word, in the pixels that the model sees."""
+    maps: list[Floats]
+    """(levels, H, W) an image."""
+    values: dict[tuple[str, str], list[float]]
+    """(measure, condition) -> a number an image: mass_text by level, removal_mass and removal_map_correlation (with
+    the map before) by way of removal."""
+    areas: list[float]
+    """The box's share of the image: what a flat map would give as mass."""
+
+    def note(self, name: str, condition: str, value: float) -> None:
+        """Add one image's number."""
+        self.values.setdefault((name, condition), []).append(value)
+
+    def measures(self, seed: int) -> list[Measure]:
+        """Return the masses and changes with intervals over images."""
+        chance = float(np.mean(self.areas))
+        return [
+            mean_measure(name, condition, np.array(values), seed, chance=chance if "mass" in name else None)
+            for (name, condition), values in self.values.items()
+        ]
+
+
+def word_maps(lab: Lab, models: Sequence[Classifier], levels: tuple[float, ...]) -> Generator[Event, None, WordMaps]:
+    """Explain images with the word of their class by each of `models`, and by the last one without the word.
+
+    The models share each image's masked features.
+    """
+    found = WordMaps(levels, [], [], [], [], {}, [])
+    for row in drawn(lab.test, lab.codes, lab.params.rise_images, lab.params.seed):
+        yield from _explain(lab, int(row), models, found)
+    return found
+
+
+def images_to_encode(lab: Lab) -> int:
+    """Return how many masked images `word_maps` takes."""
+    chosen = drawn(lab.test, lab.codes, lab.params.rise_images, lab.params.seed)
+    return len(chosen) * lab.params.rise_masks * (1 + len(removals(0)))
+
+
+def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) -> Generator[Event, None, None]:
+    word = int(lab.codes[row]) % len(lab.params.words)
+    overlaid = draw_overlay(lab.read(lab.samples[row]), lab.spec(word))
+    view = view_of(lab.job.model.preprocess, overlaid.image.size)
+    box = view.box(overlaid.box)
+    region = boxes_mask([box], view.size_px)
+    pixels = lab.encoder.preprocess(overlaid.image)
+    maps, predicted = yield from _maps(lab, f"map {row}", models, pixels)
+    found.areas.append(float(region.mean()))
+    found.images.append(lab.encoder.display(pixels))
+    found.boxes.append(box)
+    found.maps.append(maps)
+    for level, one in zip(found.levels, maps, strict=True):
+        found.note("mass_text", f"{level:g}", mass_inside(one, region) or 0.0)
+    after = yield from _without(lab, row, models[-1], overlaid.image, overlaid.box)
+    for name, one in {UNTOUCHED: maps[-1], **after}.items():
+        found.note("removal_mass", name, mass_inside(one, region) or 0.0)
+        if name != UNTOUCHED:
+            found.note("removal_map_correlation", name, _correlation(maps[-1], one))
+    label, said = lab.classes[lab.codes[row]], [lab.classes[c] for c in predicted]
+    found.items.append(
+        {"image": lab.samples[row].id, "label": label, "word": lab.params.words[word], "predicted": said}
+    )
+
+
+def _without(
+    lab: Lab, row: int, model: Classifier, image: Image.Image, box: Box
+) -> Generator[Event, None, dict[str, Floats]]:
+    """Return the map of the model's predicted class after each way of taking the word out."""
+    found = {}
+    for name, remove in removals(word_border(lab)).items():
+        pixels = lab.encoder.preprocess(remove(image, [box]))
+        maps, _ = yield from _maps(lab, f"map {row} {name}", [model], pixels)
+        found[name] = maps[0]
+    return found
+
+
+def _maps(
+    lab: Lab, name: str, models: Sequence[Classifier], pixels: torch.Tensor
+) -> Generator[Event, None, tuple[Floats, list[int]]]:
+    """Return the reduced map of each model's predicted class (m, H, W), and these classes."""
+    with naming_shortage("an image to explain", lab.encoder.device):
+        moved = pixels[None].to(lab.encoder.device)
+        hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
+    both = Stack(models)
+    stream = MaskStream(7, 0.5, lab.params.seed, pixels.shape[-2], pixels.shape[-1], paired=True)
+    masking = Masking(lab.encoder, both, stream, moved, hidden, lab.batch_size)
+    scores = yield from _scores(lab, name, masking)
+    whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)
+    predicted = [int(whole[m * k : (m + 1) * k].argmax()) for m in range(len(models))]
+    chosen = [m * k + c for m, c in enumerate(predicted)]
+    return estimate(stream, scores[:, chosen], "reduced").maps, predicted
+
+
+def _scores(lab: Lab, name: str, masking: Masking) -> Generator[Event, None, Floats]:
+    kept = lab.kept(name)
+    if kept is not None and len(kept) == lab.params.rise_masks:
+        yield lab.advanced(len(kept))
+        return np.asarray(kept)
+    parts: list[Floats] = []
+    for chunk, begin in enumerate(range(0, lab.params.rise_masks, CHUNK)):
+        for part in masking.scores(chunk, min(CHUNK, lab.params.rise_masks - begin), lab.context.check):
+            parts.append(part)
+            yield lab.advanced(len(part))
+    return np.asarray(lab.keep(name, np.concatenate(parts)))
+
+
+def _correlation(one: Floats, other: Floats) -> float:
+    """Return Pearson's correlation over pixels; 0 where a map is flat."""
+    flat = min(float(np.ptp(one)), float(np.ptp(other))) <= 0
+    return 0.0 if flat else float(np.corrcoef(one.ravel(), other.ravel())[0, 1])

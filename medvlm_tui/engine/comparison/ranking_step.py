@@ -1,0 +1,101 @@
+"""Models over the datasets of a run: ranks, what separates them, and groups of models over all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.catalog.published import metric_for
+from medvlm_tui.core.events import Event, ResultReady
+from medvlm_tui.core.request import ComparisonParams
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.comparison.group_records import Traits, group_records
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.run.gathered_steps import CellInput
+from medvlm_tui.engine.step.inputs import AGAIN, params_of
+from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.ranks import rank_models, rank_pairs
+
+Floats = NDArray[np.float64]
+# As the tables print them: F1 is macro, of the positive class where the study's is.
+PRINTED = ("accuracy", "f1")
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Rank the models of a run by the probes in the step's parameters; raises MedvlmError when one is gone."""
+    begun = time.monotonic()
+    params = params_of(ComparisonParams, job.step.params)
+    cells = CellInput.all_of(job.step.params)
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    traits = _traits(cells, models, datasets)
+    rankings, groups = {}, []
+    for printed in PRINTED:
+        context.check()
+        scores = _scores(cells, models, datasets, printed, context)
+        rankings[printed] = ranking_record(scores, models, datasets, params.alpha)
+        groups += group_records(printed, scores, traits, params.seed)
+    record = {
+        "protocol": job.step.params["protocol"],
+        "rankings": rankings,
+        "groups": groups,
+        **asdict(params),
+        "versions": versions("numpy", "scipy"),
+        "seconds": time.monotonic() - begun,
+    }
+    context.store.put_result(job.step.key, {}, record)
+    yield ResultReady(job.step.id, "ranking", job.step.key, summary=summaries.of_record("ranking", record))
+
+
+def ranking_record(scores: Floats, models: Sequence[str], datasets: Sequence[str], alpha: float) -> dict[str, Any]:
+    """Return the ranking of the models that have a score on every dataset, of (N, k) scores with NaN for none.
+
+    Where that leaves too few for Friedman's test, `reason` says so and `ranks` is None.
+    """
+    complete = np.asarray(np.isfinite(scores).all(axis=0))
+    ranked = [name for name, whole in zip(models, complete.tolist(), strict=True) if whole]
+    record = {
+        "models": ranked,
+        "datasets": list(datasets),
+        "left_out": [name for name in models if name not in ranked],
+        "reason": "",
+        "ranks": None,
+    }
+    try:
+        ranking = rank_models(scores[:, complete], ranked, alpha)
+    except MedvlmError as error:
+        return {**record, "reason": f"{error.message}: {error.hint}"}
+    ranks = asdict(ranking) | {
+        "separable": [list(pair) for pair in ranking.separable],
+        "cliques": [list(clique) for clique in ranking.cliques],
+        "pairs": [asdict(pair) for pair in rank_pairs(ranking)],
+    }
+    return {**record, "ranks": ranks}
+
+
+def _traits(cells: Sequence[CellInput], models: Sequence[str], datasets: Sequence[str]) -> list[list[Traits]]:
+    found = {(cell.dataset, cell.model): cell.traits for cell in cells}
+    return [[found.get((dataset, model), {}) for model in models] for dataset in datasets]
+
+
+def _scores(
+    cells: Sequence[CellInput], models: Sequence[str], datasets: Sequence[str], printed: str, context: StepContext
+) -> Floats:
+    """Return (N, k) means over the folds, NaN where there is no probe or the metric is undefined."""
+    scores = np.full((len(datasets), len(models)), np.nan)
+    for cell in cells:
+        probe = context.store.result(cell.probe)
+        if probe is None:
+            raise MedvlmError(f"the probe of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
+        known = probe.record["metrics"]
+        metric = metric_for(cell.dataset, printed)
+        mean = known.get(metric if metric in known else "macro_f1", {}).get("mean")
+        if mean is not None:
+            scores[datasets.index(cell.dataset), models.index(cell.model)] = mean
+    return scores

@@ -1,0 +1,1 @@
+"""The data check: counts, unreadable files, duplicates, leakage between parts."""

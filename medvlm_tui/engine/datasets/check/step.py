@@ -1,0 +1,99 @@
+"""The check of a dataset as a step: the audit's report, and small pictures of its worst findings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.datasets.check.findings import AuditOptions, Subject, audited
+from medvlm_tui.engine.datasets.check.report import AuditReport
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.step.job import CheckJob, StepContext
+from medvlm_tui.errors import ImageError
+
+PICTURE_PX = 64
+SHOWN_SETS = 40
+"""Sets of duplicates with pictures, the worst first."""
+_SHOWN_IMAGES = 2
+_EVENT_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Of the first images of the worst sets."""
+
+    names: tuple[tuple[int, str], ...]
+    """(position in `AuditReport.worst`, image id) of each picture."""
+    pixels: NDArray[np.uint8]
+    """(k, PICTURE_PX, PICTURE_PX, 3), each picture in its upper left corner."""
+    sizes: NDArray[np.int32]
+    """(k, 2) height and width of each picture."""
+
+
+def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
+    """Read every image of the dataset and store what is wrong with it under `job.step.key`.
+
+    Raises Cancelled between blocks of images; blocks that were read are kept.
+    """
+    said_at = 0.0
+    work = checked(job, context.store)
+    while True:
+        try:
+            done = next(work)
+        except StopIteration as end:
+            report: AuditReport = end.value
+            break
+        context.check()
+        if (now := time.monotonic()) - said_at >= _EVENT_INTERVAL_S:
+            said_at = now
+            yield StepProgress(job.step.id, done, len(job.everything.samples))
+    shown = summaries.of_record("check", {"report": report.to_record()})
+    yield ResultReady(job.step.id, "check", job.step.key, dataset=job.step.dataset, summary=shown)
+
+
+def checked(job: CheckJob, store: Store) -> Generator[int, None, AuditReport]:
+    """Yield how many images were read; store and return the report."""
+    options = AuditOptions(job.request.window, job.request.split(), job.request.workers or 2)
+    report = yield from audited(Subject(job.study, job.everything), options, store, job.encoder)
+    pictures = pictures_of(report, job.everything.samples, job.request.window)
+    arrays: Mapping[str, NDArray[Any]] = {"pictures": pictures.pixels, "sizes": pictures.sizes}
+    store.put_result(job.step.key, arrays, to_record(report, pictures))
+    return report
+
+
+def to_record(report: AuditReport, pictures: Pictures) -> Mapping[str, Any]:
+    """Return what is stored beside the arrays: the report, its sets the worst first, and whose the pictures are."""
+    names = [[position, image] for position, image in pictures.names]
+    return {"report": report.to_record(), "worst": [asdict(found) for found in report.worst], "pictures": names}
+
+
+def pictures_of(report: AuditReport, samples: Sequence[Sample], window: str) -> Pictures:
+    """Return small pictures of the worst sets; an image that cannot be read any more has none."""
+    by_id = {sample.id: sample for sample in samples}
+    names: list[tuple[int, str]] = []
+    drawn: list[NDArray[np.uint8]] = []
+    sizes: list[tuple[int, int]] = []
+    for position, found in enumerate(report.worst[:SHOWN_SETS]):
+        for image in found.images[:_SHOWN_IMAGES]:
+            try:
+                small = read_sample(by_id[image], window)
+            except ImageError:
+                continue
+            small.thumbnail((PICTURE_PX, PICTURE_PX), Image.Resampling.BOX)
+            canvas = np.zeros((PICTURE_PX, PICTURE_PX, 3), np.uint8)
+            canvas[: small.height, : small.width] = np.asarray(small)
+            names.append((position, image))
+            drawn.append(canvas)
+            sizes.append((small.height, small.width))
+    pixels = np.array(drawn, np.uint8).reshape(-1, PICTURE_PX, PICTURE_PX, 3)
+    return Pictures(tuple(names), pixels, np.array(sizes, np.int32).reshape(-1, 2))

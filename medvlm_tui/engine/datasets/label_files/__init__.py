@@ -1,0 +1,1 @@
+"""Files that hold labels: CSV, TSV, Parquet, Excel."""

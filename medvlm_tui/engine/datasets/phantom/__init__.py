@@ -1,0 +1,1 @@
+"""The built-in SYNTHETIC dataset: drawing and writing its images."""

@@ -1,0 +1,1 @@
+"""Checkpoints read safely and in part: safetensors, torch archives, digests of tensors."""

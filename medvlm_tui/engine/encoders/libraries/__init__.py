@@ -1,0 +1,1 @@
+"""Encoders whose network comes from a library: open_clip, timm, torchvision, transformers."""

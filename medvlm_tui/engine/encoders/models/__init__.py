@@ -1,0 +1,1 @@
+"""Encoders of one published model each, with the network's code where no library has it."""

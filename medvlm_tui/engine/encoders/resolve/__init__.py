@@ -1,0 +1,1 @@
+"""From a model's name on the command line to its spec."""

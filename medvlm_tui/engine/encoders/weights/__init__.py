@@ -1,0 +1,1 @@
+"""Where weights lie on this machine, and how missing ones are fetched."""

@@ -1,0 +1,1 @@
+"""Extraction: images to sealed feature tables, on one device or several."""

@@ -1,0 +1,242 @@
+"""Images decoded and framed by other processes, ahead of the network that eats them, in batches on its device."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.cores import cores
+from medvlm_tui.engine.device_memory import is_out_of_memory
+from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.images.decoder import Read
+from medvlm_tui.engine.images.decoder_pool import Decoded, DecoderPool
+from medvlm_tui.engine.images.preprocess import Preprocess
+from medvlm_tui.errors import ImageError
+
+Item = TypeVar("Item")
+_MOST_GPU_WORKERS = 16
+_BATCHES_AHEAD = 2
+_SHARED_BYTES = 512 << 20
+# An .npz is unpacked whole in each process that reads from it.
+_ARCHIVE_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some consecutive images of a dataset."""
+
+    samples: tuple[Sample, ...]
+    pixels: torch.Tensor
+    """Framed bytes (n, H, W, 3), or inputs (n, 3, H, W) float32 of an encoder with a preparation of its own; `scaled`
+    makes the network's input of either. On the network's device, or in pinned memory where the device was full."""
+    failed: tuple[tuple[Sample, ImageError], ...]
+    notes: tuple[str, ...]
+    """What the log should keep."""
+
+    @property
+    def drawn(self) -> int:
+        """How many images of the dataset it stands for."""
+        return len(self.samples) + len(self.failed)
+
+
+def default_workers(device: str, samples: Sequence[Sample]) -> int:
+    """Return how many processes decode: one a core, beside a GPU one less than that."""
+    most = min(cores() - 1, _MOST_GPU_WORKERS) if device.startswith("cuda") else cores()
+    archives = any(sample.path.suffix.lower() == ".npz" for sample in samples[:1])
+    return max(1, min(most, _ARCHIVE_WORKERS) if archives else most)
+
+
+def ahead_of(device: str, batch_size: int) -> int:
+    """Return how many images are decoded beyond the batch that is asked for.
+
+    None on a CPU, where network and decoders would only take the cores from each other: threads of the network that
+    meet at barriers lose most by it. Both take turns there, each with all cores.
+    """
+    return _BATCHES_AHEAD * batch_size if device.startswith("cuda") else 0
+
+
+def largest_batch(device: str, size_px: int) -> int:
+    """Return how many images a batch may have so that what is decoded at a time fits into 512 MiB."""
+    held = _SHARED_BYTES // (3 * size_px * size_px)
+    return max(1, held // (1 + ahead_of(device, 1)))
+
+
+_idle: list[DecoderPool] = []
+
+
+@contextmanager
+def decoders(workers: int, slots: int, size_px: int) -> Iterator[DecoderPool]:
+    """Lend the pool of this process: one that fits is kept from dataset to dataset, and ended when a user fails."""
+    pool = _idle.pop() if _idle else None
+    if pool is not None and (pool.workers, *pool.shape) != (workers, slots, size_px):
+        pool.close()
+        pool = None
+    pool = pool or DecoderPool(workers, slots, size_px)
+    try:
+        yield pool
+    except BaseException:
+        pool.close()
+        raise
+    if pool.waiting:
+        pool.close()
+    else:
+        _idle.append(pool)
+
+
+def end_decoders() -> None:
+    """End the processes that are kept."""
+    while _idle:
+        _idle.pop().close()
+
+
+def batches(
+    spans: Iterable[Sequence[Sample]],
+    read: Read,
+    encoder: Encoder,
+    pool: DecoderPool,
+    ahead: int,
+    check: Callable[[], None],
+) -> Generator[Batch, None, None]:
+    """Yield one batch for each span of samples; `ahead` images are decoded beyond it meanwhile.
+
+    `check` is called while it waits and may raise.
+    """
+    builder = _Builder(read, encoder, pool, check)
+    made = builder.batches(spans, ahead)
+    if not encoder.device.startswith("cuda"):
+        yield from made
+        return
+    stream = torch.cuda.Stream(encoder.device)  # type: ignore[no-untyped-call]
+    for batch, ready in _prefetched(_uploaded(made, encoder, stream)):
+        torch.cuda.current_stream(encoder.device).wait_event(ready)
+        if batch.pixels.is_cuda:
+            batch.pixels.record_stream(torch.cuda.current_stream(encoder.device))
+        yield batch
+
+
+class _Builder:
+    """Makes batches of what the decoders deliver."""
+
+    def __init__(self, read: Read, encoder: Encoder, pool: DecoderPool, check: Callable[[], None]) -> None:
+        self._read, self._encoder, self._pool, self._check = read, encoder, pool, check
+        self._spec = encoder.framing
+        self._pinned = encoder.device.startswith("cuda")
+
+    def batches(self, spans: Iterable[Sequence[Sample]], ahead: int) -> Iterator[Batch]:
+        wanted = [tuple(span) for span in spans]
+        todo = [sample for span in wanted for sample in span]
+        submitted = taken = 0
+        for span in wanted:
+            taken += len(span)
+            while submitted < min(len(todo), taken + ahead):
+                self._pool.submit(todo[submitted], self._read, self._spec)
+                submitted += 1
+            yield self._batch(span, [self._pool.take(self._check) for _ in span])
+
+    def _batch(self, span: Sequence[Sample], decoded: Sequence[Decoded]) -> Batch:
+        made: list[tuple[Sample, Decoded | torch.Tensor]] = list(zip(span, decoded, strict=True))
+        if self._spec is None:
+            made = list(zip(span, self._preprocessed(decoded), strict=True))
+        failed = tuple((sample, result) for sample, result in made if isinstance(result, ImageError))
+        kept = [(sample, result) for sample, result in made if not isinstance(result, ImageError)]
+        notes = tuple(self._pool.deaths)
+        self._pool.deaths.clear()
+        return Batch(tuple(sample for sample, _ in kept), self._stacked([pixels for _, pixels in kept]), failed, notes)
+
+    def _preprocessed(self, decoded: Sequence[Decoded]) -> list[torch.Tensor | ImageError]:
+        """Encoders with a preparation of their own do it here, in threads."""
+        with ThreadPoolExecutor(cores()) as threads:
+            return list(threads.map(self._prepare, decoded))
+
+    def _prepare(self, decoded: Decoded) -> torch.Tensor | ImageError:
+        if isinstance(decoded, ImageError):
+            return decoded
+        try:
+            return self._encoder.preprocess(Image.fromarray(decoded))
+        except ImageError as error:
+            return error
+
+    def _stacked(self, images: Sequence[NDArray[Any] | torch.Tensor]) -> torch.Tensor:
+        if not images:
+            return torch.empty(0)
+        first = torch.as_tensor(images[0])
+        stacked = torch.empty((len(images), *first.shape), dtype=first.dtype, pin_memory=self._pinned)
+        torch.stack([torch.as_tensor(image) for image in images], out=stacked)
+        return stacked
+
+
+def scaled(pixels: torch.Tensor, encoder: Encoder) -> torch.Tensor:
+    """Return the network's input (n, 3, H, W) float32 of a batch's pixels, on the encoder's device."""
+    pixels = pixels.to(encoder.device, non_blocking=True)
+    if encoder.framing is None or pixels.dtype != torch.uint8:
+        return pixels
+    return Preprocess(encoder.framing).batch(pixels)
+
+
+def _uploaded(
+    made: Iterable[Batch], encoder: Encoder, stream: torch.cuda.Stream
+) -> Iterator[tuple[Batch, torch.cuda.Event]]:
+    """Copy batches to the GPU on a stream of their own, beside the network's; one that does not fit stays in pinned
+    memory, and goes over in the parts that the network's back-off finds."""
+    torch.cuda.set_device(encoder.device)  # a setting of each thread
+    for batch in made:
+        with torch.cuda.stream(stream):
+            pixels = _copied(batch.pixels, encoder.device)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record(stream)
+        yield Batch(batch.samples, pixels, batch.failed, batch.notes), ready
+
+
+def _copied(pixels: torch.Tensor, device: str) -> torch.Tensor:
+    """Return pixels on the device, or as they are when it has no memory for them."""
+    try:
+        return pixels.to(device, non_blocking=True)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    return pixels
+
+
+def _prefetched(source: Iterator[Item], depth: int = 1) -> Generator[Item, None, None]:
+    """Draw from `source` in a thread, `depth` items ahead; closing ends the thread."""
+    waiting: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
+    ended = threading.Event()
+
+    def put(item: tuple[Item] | BaseException | None) -> bool:
+        while not ended.is_set():
+            try:
+                waiting.put(item, timeout=0.05)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def draw() -> None:
+        try:
+            for item in source:
+                if not put((item,)):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=draw, name="batches", daemon=True)
+    thread.start()
+    try:
+        while (drawn := waiting.get()) is not None:
+            if isinstance(drawn, BaseException):
+                raise drawn
+            yield drawn[0]
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,221 @@
+"""Images of a dataset to durable blocks of feature rows, on one device."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.device_memory import with_back_off
+from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.extract import batch_sizes, batches
+from medvlm_tui.engine.extract.batches import Batch
+from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.errors import MedvlmError
+
+BLOCK_IMAGES = 256
+_RATE_WINDOW_S = 10.0
+_EVENT_INTERVAL_S = 0.1
+
+Row = NDArray[np.float32]
+
+
+@dataclass
+class Progress:
+    """Counts images and what they cost, and says at most ten times a second how it goes."""
+
+    step: str
+    total: int
+    done: int
+    quarantined: int = 0
+    waited_s: float = 0.0
+    """What the network stood still until its next batch was decoded."""
+    _times: deque[tuple[float, int, float]] = field(default_factory=deque)
+    _said_at: float = 0.0
+
+    def timed(self, source: Iterator[Batch]) -> Iterator[Batch]:
+        """Yield what comes and count the time until it does."""
+        while True:
+            asked = time.monotonic()
+            batch = next(source, None)
+            self.waited_s += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, images: int, quarantined: int = 0) -> Iterator[StepProgress]:
+        """Count images, and how many of them were left out."""
+        now = time.monotonic()
+        self.done += images
+        self.quarantined += quarantined
+        self._times.append((now, self.done, self.waited_s))
+        while len(self._times) > 2 and now - self._times[0][0] > _RATE_WINDOW_S:
+            self._times.popleft()
+        if now - self._said_at >= _EVENT_INTERVAL_S or self.done == self.total:
+            self._said_at = now
+            yield self._event()
+
+    def start(self) -> StepProgress:
+        """Say where it begins."""
+        self._times.append((time.monotonic(), self.done, self.waited_s))
+        return self._event()
+
+    def _event(self) -> StepProgress:
+        (begin, first, waited), (end, last, waited_now) = self._times[0], self._times[-1]
+        rate = (last - first) / (end - begin) if end > begin else 0.0
+        return StepProgress(
+            self.step,
+            self.done,
+            self.total,
+            rate,
+            (self.total - self.done) / rate if rate else None,
+            waiting=min(1.0, (waited_now - waited) / (end - begin)) if end > begin else None,
+            quarantined=self.quarantined,
+        )
+
+
+@dataclass
+class Extraction:
+    """What is to be extracted, and what came of it."""
+
+    job: Job
+    context: StepContext
+    machine: devices.Device
+    todo: Sequence[Sample]
+    progress: Progress
+    rows: dict[str, Row] = field(default_factory=dict)
+    """Image digest -> features."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Image digest -> reason."""
+    workers: int = 0
+    batch_size: int = 0
+    parameters: int = 0
+    tensors: Mapping[str, int] = field(default_factory=dict)
+    """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
+    rate: float = 0.0
+    """Images a second once the encoder was loaded."""
+
+
+def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
+    """Return the rows that the store already has for this encoder and this dataset's images."""
+    wanted = {sample.digest for sample in job.dataset.samples}
+    found: dict[str, Row] = {}
+    for digests, block in context.store.blocks(job.encoder, wanted):
+        found.update((digest, row) for digest, row in zip(digests, block, strict=True) if digest in wanted)
+    return found
+
+
+def extract(work: Extraction) -> Iterator[Event]:
+    """Encode `work.todo` and store it block by block; raises MedvlmError when features are not finite, Cancelled."""
+    device = work.machine.device
+    work.workers = work.job.request.workers or batches.default_workers(device, work.todo)
+    size_px, largest = work.job.model.preprocess.size_px, largest_batch_of(work.job, device)
+    with batches.decoders(work.workers, largest + batches.ahead_of(device, largest), size_px) as pool:
+        # The decoders start while the model loads.
+        encoder = load_encoder(
+            work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
+        )
+        work.parameters, work.tensors = encoder.parameters, encoder.report.record()
+        for subject, found in (("parameters", work.parameters), ("tensors", work.tensors)):
+            work.context.store.measured.note(subject, work.job.encoder.digest, found)
+        work.batch_size = batch_sizes.chosen(work.job, work.context.store, encoder, work.machine, largest)
+        yield device_status(work)
+        yield work.progress.start()
+        began = time.monotonic()
+        yield from _blocks(work, encoder, pool)
+    work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
+
+
+def largest_batch_of(job: Job, device: str) -> int:
+    """Return how many images a batch may have at most: as asked, within a block and the decoders' memory."""
+    asked = job.request.batch_size or batch_sizes.LARGEST
+    return min(asked, BLOCK_IMAGES, batches.largest_batch(device, job.model.preprocess.size_px))
+
+
+def device_status(work: Extraction) -> DeviceStatus:
+    """Say what it runs on."""
+    machine = work.machine
+    return DeviceStatus(
+        machine.device,
+        machine.name,
+        machine.precision,
+        work.batch_size,
+        memory_total_gb=machine.memory_gb,
+        workers=work.workers,
+    )
+
+
+def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[Event]:
+    size = work.batch_size
+    blocks = [work.todo[begin : begin + BLOCK_IMAGES] for begin in range(0, len(work.todo), BLOCK_IMAGES)]
+    spans = [[block[begin : begin + size] for begin in range(0, len(block), size)] for block in blocks]
+    flat = [span for block in spans for span in block]
+    ahead = batches.ahead_of(work.machine.device, size)
+    read = partial(read_sample, window=work.job.request.window)
+    with closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check)) as source:
+        for block in spans:
+            yield from _block(work, encoder, islice(source, len(block)))
+
+
+def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Iterator[Event]:
+    """Encode and store one block; a batch never crosses its end."""
+    digests: list[str] = []
+    parts: list[Row] = []
+    step = work.job.step.id
+    for batch in work.progress.timed(source):
+        work.context.check()
+        yield from (Log("warning", note, step) for note in batch.notes)
+        for sample, error in batch.failed:
+            work.failed[sample.digest] = error.message
+            yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)
+        if batch.samples:
+            parts.append(_encode(work, encoder, batch))
+            digests += [sample.digest for sample in batch.samples]
+        yield from work.progress.add(batch.drawn, len(batch.failed))
+    if digests:
+        block = np.concatenate(parts)
+        work.rows.update(zip(digests, block, strict=True))
+        key = work.context.store.put_block(work.job.encoder, digests, block)
+        yield BlockStored(step, len(digests), key)
+
+
+def _encode(work: Extraction, encoder: Encoder, batch: Batch) -> Row:
+    """Return the features of a batch; a batch size halved for lack of memory holds for the rest of the step."""
+
+    def encode(part: Sequence[int]) -> torch.Tensor:
+        # Scaled here, so that bytes are all that waits on the GPU, and floats are backed off from like the rest.
+        pixels = batches.scaled(batch.pixels[part[0] : part[-1] + 1], encoder)
+        try:
+            return encoder.encode(pixels)
+        except NotFiniteError as error:
+            raise _not_finite(work, [batch.samples[part[row]] for row in error.rows]) from error
+
+    parts, work.batch_size = with_back_off(encode, range(len(batch.samples)), work.batch_size)
+    rows: Row = torch.cat(parts).numpy()
+    if not np.isfinite(rows).all():  # of an encoder that does not check by itself
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
+        raise _not_finite(work, [batch.samples[row] for row in bad])
+    return rows
+
+
+def _not_finite(work: Extraction, samples: Sequence[Sample]) -> MedvlmError:
+    return MedvlmError(
+        f"{work.job.model.id} gave features that are not finite for {len(samples)} images: "
+        f"{', '.join(clean(sample.id) for sample in samples[:5])}",
+        "run with --precision fp32; if it stays, the weights are damaged",
+    )

@@ -1,0 +1,138 @@
+"""An extraction spread over the devices of one machine: a worker process each, blocks dealt out by their number."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.extract.batches import default_workers
+from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
+from medvlm_tui.engine.step.devices import Device
+from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.worker import Worker
+from medvlm_tui.errors import MedvlmError
+
+# Kept from dataset to dataset, so that each device loads a model once. They end with this process.
+_workers: dict[int, Worker] = {}
+_Said = tuple[int, Event | MedvlmError | None]
+
+
+def extract_sharded(work: Extraction, machines: Sequence[Device]) -> Iterator[Event]:
+    """Encode `work.todo` on all machines, in batches of one size. Raises the first shard's error."""
+    yield from _measure_batch_size(work, machines[0])
+    began = time.monotonic()
+    said: queue.Queue[_Said] = queue.Queue()
+    stop = threading.Event()
+    jobs = _jobs(work, machines)
+    threads = [threading.Thread(target=_drive, args=(work, n, job, stop, said)) for n, job in enumerate(jobs)]
+    yield work.progress.start()
+    for thread in threads:
+        thread.start()
+    try:
+        yield from _merged(work, said, len(threads))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    wanted = {sample.digest for sample in work.todo}
+    for digests, block in work.context.store.blocks(work.job.encoder, wanted):
+        work.rows.update((d, row) for d, row in zip(digests, block, strict=True) if d in wanted)
+    work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
+
+
+def shares(todo: Sequence[Sample], count: int) -> list[list[Sample]]:
+    """Deal the blocks out: block i to share i mod count, so that blocks are the same on any number of devices."""
+    blocks = [todo[begin : begin + BLOCK_IMAGES] for begin in range(0, len(todo), BLOCK_IMAGES)]
+    return [[sample for block in blocks[n::count] for sample in block] for n in range(min(count, len(blocks)))]
+
+
+def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
+    """Let the first device's worker choose the batch size for all; it keeps the model that it loads for that."""
+    if work.job.request.batch_size:
+        work.batch_size = work.job.request.batch_size
+        return
+    params = {"device": machine.device, "only_measure": True}
+    step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
+    for event in _worker(work, 0).run(replace(work.job, step=step), work.context.cancelled):
+        if isinstance(event, ResultReady):
+            work.batch_size = event.summary["batch_size"]
+        elif not isinstance(event, StepProgress):
+            yield event
+
+
+def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
+    job = work.job
+    total = job.request.workers or default_workers(machines[0].device, work.todo)
+    request = replace(job.request, workers=max(1, total // len(machines)), batch_size=work.batch_size)
+    made = []
+    for number, share in enumerate(shares(work.todo, len(machines))):
+        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
+        dataset = replace(job.dataset, samples=tuple(share))
+        made.append(replace(job, step=step, request=request, dataset=dataset))
+    return made
+
+
+def _drive(work: Extraction, number: int, job: Job, stop: threading.Event, said: queue.Queue[_Said]) -> None:
+    """Run one shard's worker and pass on what it says; None is the last word."""
+    try:
+        for event in _worker(work, number).run(job, lambda: stop.is_set() or work.context.cancelled()):
+            said.put((number, event))
+        said.put((number, None))
+    except MedvlmError as error:
+        said.put((number, error))
+    except Exception as error:
+        said.put((number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
+
+
+def _worker(work: Extraction, number: int) -> Worker:
+    if number not in _workers:
+        store = work.context.store.directory
+        logs = Workspace(store.parent).logs
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _workers[number] = Worker(store, logs / f"worker-{number}.log")
+    return _workers[number]
+
+
+def end_workers() -> None:
+    """End the processes that are kept."""
+    while _workers:
+        _workers.popitem()[1].close()
+
+
+def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterator[Event]:
+    latest: dict[int, StepProgress] = {}
+    while running:
+        number, event = said.get()
+        if isinstance(event, MedvlmError):
+            work.context.check()
+            raise event
+        if event is None:
+            running -= 1
+        elif isinstance(event, StepProgress):
+            before, latest[number] = latest.get(number), event
+            newly = max(0, event.done - before.done) if before else event.done
+            yield from (_of_all(said, latest.values()) for said in work.progress.add(newly))
+        elif isinstance(event, ResultReady):
+            work.failed.update(event.summary["failed"])
+            work.batch_size = min(work.batch_size, event.summary["batch_size"])
+            work.workers += event.summary["workers"]
+            work.parameters, work.tensors = event.summary["parameters"], event.summary["tensors"]
+        else:
+            yield event
+
+
+def _of_all(progress: StepProgress, shards: Collection[StepProgress]) -> StepProgress:
+    """Say of all devices how long they waited, on average, and how many images they left out together."""
+    waiting = [shard.waiting for shard in shards if shard.waiting is not None]
+    return replace(
+        progress,
+        waiting=sum(waiting) / len(waiting) if waiting else None,
+        quarantined=sum(shard.quarantined or 0 for shard in shards),
+    )

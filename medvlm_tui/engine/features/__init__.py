@@ -1,0 +1,1 @@
+"""Functions of feature tables that several analyses use."""

@@ -1,0 +1,1 @@
+"""Images outside any dataset: encoded, or placed on a stored map."""

@@ -1,0 +1,118 @@
+"""Features of a few images or volumes, without a dataset, a store or a plan: what `medvlm-tui encode` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.intensity_windows import FILE
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.specs import ModelSpec, Sample
+from medvlm_tui.engine.device_memory import with_back_off
+from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
+from medvlm_tui.engine.encoders.registry import check_feature, load_encoder, volume_refusal
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
+from medvlm_tui.engine.encoders.weights.download import can_fetch
+from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
+from medvlm_tui.engine.encoders.weights.location import Weights, locate
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.images.volume import is_volume, read_volume
+from medvlm_tui.engine.step import devices
+from medvlm_tui.errors import MissingInputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What became of the files."""
+
+    features: NDArray[np.float32]
+    """(n, d), not normalised, one row a file in the given order."""
+    names: tuple[str, ...]
+    report: str = ""
+    """What of the checkpoint was used."""
+    warning: str = ""
+    """Which GPUs were not used, and why."""
+    pixels: tuple[NDArray[np.float32], ...] = ()
+    """The model's input of each file, (3, H, W) of an image and (1, ...) of a volume, where it was asked for."""
+
+
+def encode_files(
+    model: str,
+    paths: Sequence[Path],
+    *,
+    weights: str = "",
+    feature: str = "",
+    with_pixels: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    offline: bool = False,
+    window: str = FILE,
+    say: Say | None = None,
+) -> Encoded:
+    """Encode image files, or volumes, with a model of the catalog or of a prefix.
+
+    Weights that are not here are downloaded when `say` is there to tell of it, and `offline` does not forbid it.
+
+    Raises UsageError for unknown names, MissingInputError when weights or files are not there, ImageError for a
+    file that cannot be read, WeightsError for a checkpoint that does not fit.
+    """
+    spec = resolve_model(model, load_models())
+    feature = check_feature(spec, feature)
+    if missing := [path for path in paths if not path.is_file()]:
+        raise MissingInputError(f"{missing[0]} is not a file", "check the path")
+    _refuse_other_kind(spec, paths)
+    found = _found(spec, weights, offline, say)
+    spec = as_stored(spec, found)
+    # A few files need no speed, and nothing has measured whether the model's features bear less than fp32.
+    machine = devices.choose(device, "fp32" if precision == "auto" else precision)
+    encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
+    inputs = [_input(encoder, path, window) for path in paths]
+    size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
+    parts, _ = with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
+    features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
+    pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
+    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), machine.warning, pixels)
+
+
+def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
+    """Locate the weights, fetching what may be fetched; without a store there is no key, and so no digest."""
+    found = locate(spec, override, None, offline)
+    fetchable = found.state in ("missing", "gated") and can_fetch(spec) and not (override or offline)
+    if say is None or not fetchable:
+        return found
+    if problem := download_missing([spec], say).get(spec.id):
+        raise problem
+    return locate(spec, override, None, offline)
+
+
+def _refuse_other_kind(spec: ModelSpec, paths: Sequence[Path]) -> None:
+    """Refuse images for an encoder of volumes, and volumes for one of images, before any weight is read."""
+    for path in paths:
+        if spec.volume is not None and not is_volume(path):
+            error = volume_refusal(spec)
+            raise UsageError(f"{clean(path.name)}: {error.message}", error.hint)
+        if spec.volume is None and is_volume(path):
+            raise UsageError(
+                f"{clean(path.name)} is a volume, and {spec.id} encodes images", "merlin and ct_clip take volumes"
+            )
+
+
+def _input(encoder: Encoder, path: Path, window: str) -> torch.Tensor:
+    if isinstance(encoder, VolumeEncoder):
+        return encoder.preprocess_volume(read_volume(path))
+    return encoder.preprocess(read_sample(Sample(path.name, path, ""), window))
+
+
+def save_encoded(encoded: Encoded, out: Path) -> None:
+    """Write F.npz: features (n, d) float32, names (n,), and pixels_0, pixels_1, ... where they were asked for."""
+    arrays = {f"pixels_{number}": array for number, array in enumerate(encoded.pixels)}
+    with open(out, "wb") as file:
+        np.savez(file, features=encoded.features, names=np.array(encoded.names), allow_pickle=False, **arrays)

@@ -1,0 +1,1 @@
+"""The probe: linear SVM, kNN and few-shot classifiers on stored features."""

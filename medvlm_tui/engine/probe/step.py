@@ -1,0 +1,129 @@
+"""The study's classification: hold-out, the protocol asked for, metrics with their own spreads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from medvlm_tui.core.events import Event, Log, ResultReady
+from medvlm_tui.core.request import LINEAR_PROTOCOLS, ProbeParams
+from medvlm_tui.core.specs import FeatureTable
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.probe import few_shot, knn
+from medvlm_tui.engine.probe import folds as cv
+from medvlm_tui.engine.probe import linear as linear_probe
+from medvlm_tui.engine.probe.protocol import Measure, Task
+from medvlm_tui.engine.probe.solver.choice import Solver
+from medvlm_tui.engine.probe.split import divide, short_folds
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
+from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
+
+_MEASURES: Mapping[str, Measure] = {
+    **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),
+    "knn": knn.measure,
+    "few_shot": few_shot.measure,
+}
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Fit and score the classifiers of one model on one dataset; raises MedvlmError on unusable features."""
+    begun = time.monotonic()
+    params = probe_params(job.step.params)
+    if params.protocol not in _MEASURES:
+        raise UsageError(f"unknown protocol {params.protocol}", f"choose from {', '.join(_MEASURES)}")
+    table = feature_table(job, context)
+    labelled = _labelled(table, job)
+    problem = cv.Problem(np.asarray(table.matrix), labelled.codes, len(labelled.classes))
+    noted = _constant_columns(problem, job)
+    for note in noted:
+        yield Log("warning", f"{job.step.model} on {job.step.dataset}: {note}")
+    division = yield from divide(table, params, job, context)
+    positive = _positive(labelled.classes, job.dataset.spec.positive)
+    solver = Solver(context.check, devices.choose(job.request.device).device)
+    task = Task(problem, division.rows, params, positive, labelled.classes, job.step.id, solver)
+    measured = yield from _MEASURES[params.protocol](task)
+    if solver.note:
+        yield Log("warning", f"{job.step.model} on {job.step.dataset}: {solver.note}")
+    record = {
+        **_description(table, job, params, labelled.classes, positive),
+        **division.record(),
+        **measured.record,
+        "n_train": len(task.pool),
+        "n_test": len(task.truth),
+        "warnings": [
+            *_warnings(table, job, labelled.classes),
+            *noted,
+            *short_folds(division.rows, labelled.codes, labelled.classes),
+            *measured.warnings,
+            *filter(None, [solver.note]),
+        ],
+        "solved_on": sorted(solver.used),
+        "versions": versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
+        "seconds": time.monotonic() - begun,
+    }
+    groups = {} if division.groups is None else {"group": division.groups}
+    context.store.put_result(job.step.key, {**measured.arrays, **groups}, record)
+    shown = summaries.of_record("probe", record)
+    yield ResultReady(job.step.id, "probe", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def _labelled(table: FeatureTable, job: Job) -> Labelled:
+    labelled = Labelled.of(table, job.dataset.classes)
+    if len(labelled.classes) < 2:
+        raise DatasetError(
+            f"{job.step.dataset} has only one class ({labelled.classes[0]}): there is nothing to tell apart",
+            "choose another label view, or add images of a second class",
+        )
+    return labelled
+
+
+def _constant_columns(problem: cv.Problem, job: Job) -> list[str]:
+    """Say how many dimensions carry nothing; raises MedvlmError when none carries anything."""
+    dim = problem.features.shape[1]
+    constant = int((problem.features == problem.features[0]).all(axis=0).sum())
+    if constant == dim:
+        raise MedvlmError(
+            f"{job.step.model} gives the same features for every image of {job.step.dataset}",
+            "look at the images and at the model's weights: nothing can be told apart by them",
+        )
+    if constant:
+        return [f"{constant} of {dim} features are the same for every image and take no part"]
+    return []
+
+
+def _positive(classes: Sequence[str], named: str) -> int | None:
+    """Return the positive class of two: the one the dataset names, else the last; None with more classes."""
+    if len(classes) != 2:
+        return None
+    return classes.index(named) if named in classes else 1
+
+
+def _description(
+    table: FeatureTable, job: Job, params: ProbeParams, classes: Sequence[str], positive: int | None
+) -> dict[str, Any]:
+    return {
+        "classes": list(classes),
+        "protocol": params.protocol,
+        "label_view": job.dataset.view,
+        "d": int(table.matrix.shape[1]),
+        "positive": "" if positive is None else classes[positive],
+        "seed": params.split.seed,
+        "split": asdict(params.split),
+    }
+
+
+def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str]:
+    notes = list(job.dataset.warnings)
+    missing = [name for name in (table.classes or job.dataset.classes) if name not in classes]
+    if missing:
+        notes.append(f"no readable image of {', '.join(missing)}: left out of the classes")
+    if table.failed:
+        notes.append(f"{len(table.failed)} images could not be read and take no part")
+    return notes

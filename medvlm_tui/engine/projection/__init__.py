@@ -1,0 +1,1 @@
+"""UMAP: grids of maps, their scores, clusters and examples."""

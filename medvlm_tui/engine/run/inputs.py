@@ -1,0 +1,184 @@
+"""From the names a user typed to models with weights and datasets with images, or to what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.events import Event, Log, StepProgress
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.datasets.opening import open_dataset
+from medvlm_tui.engine.datasets.resolve import resolve_dataset
+from medvlm_tui.engine.encoders.registry import encoder_key, volume_refusal
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
+from medvlm_tui.engine.encoders.weights.location import Weights, locate
+from medvlm_tui.errors import DatasetError, MedvlmError, MissingInputError, UsageError
+
+Say = Callable[[Event], None]
+PrecisionOf = Callable[[ModelSpec, Weights, str], Precision]
+"""Spec, weights and feature -> the precision that the model runs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """A model that the user asked for."""
+
+    spec: ModelSpec
+    weights: Weights
+    key: EncoderKey | None
+    """None while the weights are missing."""
+    problem: MedvlmError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that the user asked for."""
+
+    spec: DatasetSpec
+    dataset: Dataset | None
+    problem: MedvlmError | None = None
+
+    @property
+    def can_be_made(self) -> bool:
+        """A run that needs it makes it: the phantom without a folder of the user's."""
+        return self.spec.synthetic and self.spec.root is None
+
+
+def model_ids(names: tuple[str, ...], catalog: Mapping[str, ModelSpec]) -> list[str]:
+    """Expand `all` and `group:NAME`; order of the catalog within them, no repeats."""
+    chosen: list[str] = []
+    for name in names:
+        if name == "all":
+            chosen += catalog
+        elif name.startswith("group:"):
+            group = name.removeprefix("group:")
+            members = [spec.id for spec in catalog.values() if spec.group == group]
+            if not members:
+                groups = ", ".join(sorted({spec.group for spec in catalog.values()}))
+                raise UsageError(f"there is no group of models {group!r}", f"groups: {groups}")
+            chosen += members
+        else:
+            chosen.append(name)
+    return list(dict.fromkeys(chosen))
+
+
+def dataset_ids(names: tuple[str, ...], request: RunRequest, catalog: Mapping[str, DatasetSpec]) -> list[str]:
+    """Expand `all`: the catalog and everything that `--data` names."""
+    chosen: list[str] = []
+    for name in names:
+        chosen += [*catalog, *request.data] if name == "all" else [name]
+    return list(dict.fromkeys(chosen))
+
+
+def find_models(
+    request: RunRequest, digests: FileDigests, precision_of: PrecisionOf, fetch: Say | None
+) -> list[ModelInput]:
+    """Resolve every model of the request; weights that are not here are fetched when `fetch` says so."""
+    catalog = load_models()
+    if not request.models:
+        raise UsageError("no model was chosen", "--models efficientnet_lite0, or `medvlm-tui models` for all of them")
+    unknown = sorted(set(request.weights) - {*catalog, *request.models})
+    if unknown:
+        raise UsageError(f"--weights names {unknown[0]!r}, which is no model of this run", "see `medvlm-tui models`")
+    specs = [resolve_model(name, catalog) for name in model_ids(request.models, catalog)]
+    found = [_model(spec, request, digests, precision_of) for spec in specs]
+    wanted = [model.spec for model in found if model.key is None and _may_be_fetched(model, request)]
+    if fetch is None or not wanted:
+        return found
+    from medvlm_tui.engine.encoders.weights.downloads import download_missing
+
+    problems = download_missing(wanted, fetch)
+    again = {spec.id: _model(spec, request, digests, precision_of) for spec in wanted}
+    for name, problem in problems.items():
+        again[name] = replace(again[name], problem=problem, key=None)
+    return [again.get(model.spec.id, model) for model in found]
+
+
+def _may_be_fetched(model: ModelInput, request: RunRequest) -> bool:
+    local = request.offline or model.spec.id in request.weights
+    fetchable = model.spec.source.startswith(("hub:", "torchvision:")) and model.weights.state in ("missing", "gated")
+    return fetchable and not local and model.spec.volume is None
+
+
+def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf) -> ModelInput:
+    feature = request.feature or spec.default_feature
+    if feature not in spec.features:
+        raise UsageError(f"{spec.id} has no feature {feature!r}", f"its features: {', '.join(spec.features)}")
+    if spec.volume is not None:
+        # Every data set of a run is of images so far; what would be fetched could not be used.
+        refused = volume_refusal(spec)
+        return ModelInput(spec, Weights("missing", hint=refused.hint), None, refused)
+    override = request.weights.get(spec.id, "")
+    weights = locate(spec, override, digests, request.offline)
+    if weights.state != "present":
+        problem = MissingInputError(f"{spec.id}: its weights are {weights.state}", weights.hint)
+        return ModelInput(spec, weights, None, problem)
+    spec = as_stored(spec, weights)
+    precision = precision_of(spec, weights, feature)
+    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision, request.window))
+
+
+def find_datasets(
+    request: RunRequest, workspace: Workspace, digests: FileDigests, make: Say | None
+) -> list[DatasetInput]:
+    """Resolve and read every dataset of the request; the phantom is made when `make` says so."""
+    catalog = load_datasets()
+    if not request.datasets:
+        raise UsageError("no dataset was chosen", "--datasets brain_mr --data brain_mr=DIR, or `medvlm-tui datasets`")
+    found = []
+    for name in dataset_ids(request.datasets, request, catalog):
+        spec = resolve_dataset(name, request.data, catalog)
+        try:
+            spec = _with_phantom(spec, request, workspace, make)
+            found.append(DatasetInput(spec, _read(spec, request, digests)))
+        except (MissingInputError, DatasetError) as error:
+            found.append(DatasetInput(spec, None, error))
+    return found
+
+
+def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, make: Say | None) -> DatasetSpec:
+    """Give the phantom its root: made by code below the workspace, unless the user named a place."""
+    if spec.reader != "phantom" or spec.root is not None:
+        return spec
+    per_class = request.phantom_per_class
+    root = workspace.phantom / f"{per_class}-{request.seed}"
+    if make is None and not root.exists():
+        raise MissingInputError("the phantom is not made yet", "it is made when a run needs it")
+    if make is not None:
+        from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
+
+        total = len(spec.classes) * per_class
+        make(Log("info", f"phantom: {total} SYNTHETIC images in {root}"))
+        progress = partial(_say_drawn, make, total)
+        root = make_phantom(root, per_class=per_class, seed=request.seed, drawn=progress)
+    return replace(spec, root=root)
+
+
+def _say_drawn(say: Say, total: int, done: int) -> None:
+    if done % 3 == 0 or done == total:
+        say(StepProgress("phantom", done, total))
+
+
+def _read(spec: DatasetSpec, request: RunRequest, digests: FileDigests) -> Dataset:
+    root = spec.root
+    if root is None:
+        raise MissingInputError(
+            f"{spec.id}: no folder is known for it", f"--data {spec.id}=DIR\n{spec.how_to_get}".strip()
+        )
+    return open_dataset(
+        spec,
+        Path(root),
+        view=request.label,
+        part=request.part,
+        limit=request.limit,
+        digests=digests,
+        strict=request.strict,
+    )

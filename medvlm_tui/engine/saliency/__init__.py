@@ -1,0 +1,1 @@
+"""Saliency: RISE maps of encoder and classifier, and their quality."""

@@ -1,0 +1,178 @@
+"""What a classifier looks at: RISE on encoder + scaler + SVM, for hold-out images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.request import SaliencyParams
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.images.geometry import view_of
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.saliency.explained_images import Explained, estimated, half_maps, prepare
+from medvlm_tui.engine.saliency.masking import StoredScores, score_chunk
+from medvlm_tui.engine.saliency.masks import CHUNK
+from medvlm_tui.engine.saliency.preview import Preview
+from medvlm_tui.engine.saliency.quality import (
+    Regions,
+    map_quality,
+    perturbation_curves,
+    quality_table,
+    sample_regions,
+    stability,
+)
+from medvlm_tui.engine.saliency.rise import Estimate, relative_error
+from medvlm_tui.engine.step.inputs import params_of
+from medvlm_tui.engine.step.job import Job, StepContext
+
+Floats = NDArray[np.float64]
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Explain the chosen images; goes on from the ranges of masks that an interrupted run has stored."""
+    begun = time.monotonic()
+    params = params_of(SaliencyParams, job.step.params)
+    images = prepare(job, context, params)
+    scores = yield from _scores(images, params, job, context)
+    found = [estimated(images, params, scores[image], image) for image in range(len(images.samples))]
+    items, regions = _items(images, found), [view_regions(job, sample) for sample in images.samples]
+    for item, one, region, image in zip(items, found, regions, range(len(items)), strict=True):
+        context.check()
+        curves = perturbation_curves(images.masking, image, one.maps[0], int(images.maps_of[image][0]))
+        halves = half_maps(images, params, scores[image], image)
+        item["quality"] = {**map_quality(one.maps[0], region), **curves, "stability": stability(halves)}
+    record = {
+        **_description(images, params, scores.shape[1]),
+        "encoder": job.encoder.digest,
+        "probe": job.inputs["probe"],
+        "items": items,
+        "quality": quality_table(items, params.seed),
+        "seconds": time.monotonic() - begun,
+    }
+    encoder = images.masking.encoder
+    arrays: dict[str, NDArray[Any]] = {
+        "images": np.stack([encoder.display(pixels) for pixels in images.masking.pixels]),
+        "maps": np.stack([one.maps[0] for one in found]).astype(np.float32),
+        "errors": np.stack([one.errors[0] for one in found]).astype(np.float32),
+        "class_maps": np.stack([one.maps for one in found]).astype(np.float32),
+        "scores": scores,
+        "lesions": np.stack([region.lesion for region in regions]),
+    }
+    context.store.put_result(job.step.key, arrays, record)
+    stored_scores(job, context, params, images).discard()
+    shown = summaries.of_record("saliency", record)
+    yield ResultReady(job.step.id, "saliency", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def stored_scores(job: Job, context: StepContext, params: SaliencyParams, images: Explained) -> StoredScores:
+    """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
+    masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
+    digests = [[sample.id, sample.digest] for sample in images.samples]
+    return StoredScores.of(context.store, digests, job.encoder.digest, job.inputs["probe"], masks)
+
+
+def score_share(job: Job, context: StepContext, worker: int, workers: int) -> Iterator[int]:
+    """Score every `workers`-th range of masks and store it, for another process to use; yields each range's number."""
+    params = params_of(SaliencyParams, job.step.params)
+    images = prepare(job, context, params)
+    stored = stored_scores(job, context, params, images)
+    for chunk, count in list(_ranges(params.masks))[worker::workers]:
+        shape = (len(images.samples), count, len(images.classes))
+        for _ in score_chunk(images.masking, chunk, shape, stored, context.check):
+            context.check()
+        yield chunk
+
+
+def view_regions(job: Job, sample: Sample) -> Regions:
+    """Return the sample's lesion and text boxes in the pixels that the model sees."""
+    return sample_regions(sample, lambda size: view_of(job.model.preprocess, size), job.request.window)
+
+
+def _ranges(masks: int) -> Iterator[tuple[int, int]]:
+    """Yield (chunk, masks of it) of the first `masks` masks."""
+    for chunk, begin in enumerate(range(0, masks, CHUNK)):
+        yield chunk, min(CHUNK, masks - begin)
+
+
+def _scores(
+    images: Explained, params: SaliencyParams, job: Job, context: StepContext
+) -> Generator[Event, None, Floats]:
+    """Yield progress and previews of the maps; return the scores (q, N, k), fewer where they were good enough."""
+    stored = stored_scores(job, context, params, images)
+    q, k = images.scores.shape
+    total, fresh, started = q * params.masks, 0, time.monotonic()
+    preview, whole = Preview(job, context, images, params), np.empty((q, 0, k))
+    for chunk, count in _ranges(params.masks):
+        context.check()
+        before, part = whole.shape[1], None
+        for part in score_chunk(images.masking, chunk, (q, count, k), stored, context.check):
+            done = q * before + sum(part.known)
+            rate = (fresh + part.fresh) / max(time.monotonic() - started, 1e-9)
+            yield _progress(job, done, total, rate)
+            if preview.due() and done < total:
+                yield preview.store(whole, part, done)
+        assert part is not None
+        fresh, whole = fresh + part.fresh, np.concatenate([whole, part.scores], axis=1)
+        if params.stop_error and whole.shape[1] < params.masks and _good_enough(images, params, whole):
+            break
+    preview.discard()
+    return whole
+
+
+def _good_enough(images: Explained, params: SaliencyParams, scores: Floats) -> bool:
+    """Whether every image's map is as exact as was asked."""
+    found = (estimated(images, params, scores[image], image) for image in range(len(scores)))
+    return all(relative_error(one).max() <= params.stop_error for one in found)
+
+
+def _progress(job: Job, done: int, total: int, rate: float) -> StepProgress:
+    return StepProgress(job.step.id, done, total, rate, (total - done) / rate if rate > 0 else None, "masked images")
+
+
+def _items(images: Explained, found: Sequence[Estimate]) -> list[dict[str, Any]]:
+    names = images.classes
+    return [
+        {
+            "image": sample.id,
+            "label": names[label],
+            "predicted": names[predicted],
+            "explained": names[explained[0]],
+            "explained_classes": [names[c] for c in explained],
+            "score": float(scores[explained[0]]),
+            "relative_error": _finite(float(relative_error(one)[0])),
+            "constant": bool(np.ptp(one.maps[0]) <= 1e-12),
+        }
+        for sample, label, predicted, explained, scores, one in zip(
+            images.samples, images.labels, images.predicted, images.maps_of, images.scores, found, strict=True
+        )
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[str, Any]:
+    encoder = images.masking.encoder
+    return {
+        "masks": masks,
+        "masks_asked": params.masks,
+        "cells": params.cells,
+        "probability": params.probability,
+        "seed": params.seed,
+        "baseline": params.fill,
+        "estimator": params.estimator,
+        "offset": "none" if params.estimator == "plain" else "the mean score is left out: cov(score, mask) / p",
+        "classes": list(images.classes),
+        "device": encoder.device,
+        "batch_size": images.masking.batch_size,
+        "threads": torch.get_num_threads(),
+        "versions": versions("numpy", "torch"),
+    }

@@ -1,0 +1,1 @@
+"""Separability of the classes in the full feature space."""

@@ -1,0 +1,172 @@
+"""Whether two models see a dataset alike: similarities of their features with permutation p-values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.events import Event, ResultReady, StepProgress
+from medvlm_tui.core.request import SimilarityParams
+from medvlm_tui.core.specs import FeatureTable
+from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours, unit_rows
+from medvlm_tui.engine.projection.step import stratified_subsample
+from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.similarity.measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
+from medvlm_tui.engine.step.devices import choose
+from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
+from medvlm_tui.engine.step.job import STEP_VERSIONS, Job, StepContext
+from medvlm_tui.errors import MedvlmError
+
+Ints = NDArray[np.int64]
+Wide = NDArray[np.float64]
+Check = Callable[[], None]
+LOWER_IS_NEARER = frozenset({"procrustes"})
+
+
+def run(job: Job, context: StepContext) -> Iterator[Event]:
+    """Compare every pair of `job.step.params["tables"]`, a list of {model, table: key of its sealed table}.
+
+    Each pair is stored on its own, so that one more model costs its own pairs. Images that one of two models lacks
+    are left out for both. Raises MedvlmError with fewer than two models.
+    """
+    begun = time.monotonic()
+    params = params_of(SimilarityParams, job.step.params)
+    keys = {each["model"]: each["table"] for each in job.step.params["tables"]}
+    if len(keys) < 2:
+        raise MedvlmError("similarity compares models, and there is one", "choose two models or more")
+    pairs = list(combinations(keys, 2))
+    spaces = _Spaces(job, context, params)
+    found: list[Mapping[str, Any]] = []
+    for done, (a, b) in enumerate(pairs):
+        yield StepProgress(job.step.id, done, len(pairs), unit="pairs")
+        found.append(_pair(a, b, keys, spaces, context, params))
+    record = {
+        "pairs": found,
+        "permutations": params.permutations,
+        "seed": params.seed,
+        "versions": versions("numpy", "scipy"),
+        "seconds": time.monotonic() - begun,
+    }
+    context.store.put_result(job.step.key, {}, record)
+    shown = summaries.of_record("similarity", record)
+    yield ResultReady(job.step.id, "similarity", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def _pair(
+    a: str, b: str, keys: Mapping[str, str], spaces: _Spaces, context: StepContext, params: SimilarityParams
+) -> Mapping[str, Any]:
+    """Return the record of two models, as stored or measured now."""
+    key = of_record(["similarity pair", STEP_VERSIONS["similarity"], keys[a], keys[b], asdict(params)])
+    stored = context.store.result(key)
+    if stored is not None:
+        return stored.record
+    (first, second), common = spaces.of(a, keys[a], b, keys[b])
+    n = len(first.near.indices)
+    record: dict[str, Any] = {
+        "a": a,
+        "b": b,
+        **compare(_measures(first, second), n, params, context.check),
+        "n": common,
+        "used": n,
+        "neighbours": min(params.neighbours, n - 1),
+        "mutual_knn_by_chance": min(1.0, params.neighbours / max(1, n - 1)),
+    }
+    context.store.put_result(key, {}, record)
+    return record
+
+
+def compare(measures: Mapping[str, Measure], n: int, params: SimilarityParams, check: Check) -> dict[str, float | None]:
+    """Return each measure as NAME and its permutation p-value as NAME_p.
+
+    The null is that the rows of the two sets belong to different images: p = (1 + permutations that are at least
+    as alike) / (1 + permutations).
+    """
+    found = {name: measure.value() for name, measure in measures.items()}
+    above = dict.fromkeys(measures, 0)
+    rng = np.random.default_rng(params.seed)
+    for _ in range(params.permutations):
+        check()
+        order = rng.permutation(n)
+        for name, measure in measures.items():
+            ours, value = found[name], measure.value(order) if found[name] is not None else None
+            if ours is not None and value is not None:
+                above[name] += value <= ours if name in LOWER_IS_NEARER else value >= ours
+    p_values = {
+        f"{name}_p": None if found[name] is None else (1 + count) / (1 + params.permutations)
+        for name, count in above.items()
+    }
+    return {**found, **p_values}
+
+
+def common_ids(tables: list[FeatureTable]) -> list[str]:
+    """Return the images that every table has, in the first one's order; raises MedvlmError when there is none."""
+    shared = set(tables[0].ids).intersection(*(table.ids for table in tables[1:]))
+    if not shared:
+        raise MedvlmError("the models have no image in common", "run them on the same dataset and part")
+    return [i for i in tables[0].ids if i in shared]
+
+
+def rows_of(table: FeatureTable, ids: list[str]) -> Wide:
+    """Return the rows (len(ids), d) of these images as float64."""
+    position = {name: row for row, name in enumerate(table.ids)}
+    return np.asarray(table.matrix[[position[i] for i in ids]], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    rows: Wide
+    near: Neighbours
+
+    @classmethod
+    def of(cls, rows: Wide, neighbours: int, check: Check, device: str) -> _Space:
+        return cls(rows, cosine_neighbours(unit_rows(rows), min(neighbours + 1, len(rows)), check, device))
+
+    @property
+    def others(self) -> Ints:
+        """(n, k) neighbours without the row itself."""
+        return self.near.indices[:, 1:].astype(np.int64)
+
+
+class _Spaces:
+    """The models' rows of the images that a pair has in common; the first model's are kept for its next pair."""
+
+    def __init__(self, job: Job, context: StepContext, params: SimilarityParams) -> None:
+        self._job, self._context, self._params = job, context, params
+        self._device = choose(job.request.device).device
+        self._kept: tuple[str, tuple[str, ...], _Space] | None = None
+
+    def of(self, a: str, key_a: str, b: str, key_b: str) -> tuple[tuple[_Space, _Space], int]:
+        """Return both spaces and the number of common images; raises MedvlmError when there is none."""
+        first, second = self._table(a, key_a), self._table(b, key_b)
+        common = common_ids([first, second])
+        labels = dict(zip(first.ids, Labelled.of(first, self._job.dataset.classes).codes.tolist(), strict=True))
+        codes = np.array([labels[image] for image in common])
+        rows = stratified_subsample(codes, self._params.max_points, self._params.seed)
+        chosen = tuple(common[row] for row in rows.tolist())
+        if self._kept is None or self._kept[:2] != (key_a, chosen):
+            self._kept = key_a, chosen, self._space(first, chosen)
+        return (self._kept[2], self._space(second, chosen)), len(common)
+
+    def _table(self, model: str, key: str) -> FeatureTable:
+        step = replace(self._job.step, model=model)
+        return feature_table(replace(self._job, step=step, inputs={"extract": key}), self._context)
+
+    def _space(self, table: FeatureTable, chosen: tuple[str, ...]) -> _Space:
+        rows = rows_of(table, list(chosen))
+        return _Space.of(rows, self._params.neighbours, self._context.check, self._device)
+
+
+def _measures(a: _Space, b: _Space) -> dict[str, Measure]:
+    return {
+        "cka": DebiasedCka.of(a.rows, b.rows),
+        "mutual_knn": MutualNeighbours(a.others, b.others),
+        "procrustes": ProcrustesDistance.of(a.rows, b.rows),
+    }

@@ -1,0 +1,1 @@
+"""The bias lab's tables and figures."""

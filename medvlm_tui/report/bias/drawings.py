@@ -1,0 +1,161 @@
+"""The bias lab's figures: images with and without words, what the words do, where the map goes, models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_png, style
+from medvlm_tui.report.results.naming import dataset_title, model_title
+
+_ROWS = 4
+_TESTS = ("matching", "random", "reversed")
+_WAYS = ("as it is", "blank", "inpaint", "border")
+
+
+def draw_overlays(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredResult) -> None:
+    """Write the first shown images plain and with each overlay: shift, and the predicted class with and without."""
+    record, arrays = lab.record, lab.arrays
+    kinds, shown = ["plain", *record["kinds"]], record["shown"][:_ROWS]
+    predicted = arrays["scores"].argmax(axis=2)
+    with style():
+        # Not narrower than its title.
+        figure = new_figure(max(3.5, 1.45 * len(kinds)), 1.75 * len(shown) + 0.5)
+        grid = figure.subplots(len(shown), len(kinds), squeeze=False)
+        for row, position in enumerate(shown):
+            for column, kind in enumerate(kinds):
+                axes = grid[row, column]
+                axes.imshow(arrays["pictures"][row, column])
+                bare(axes)
+                said = label(record["classes"][predicted[column, position]], 18)
+                axes.set_xlabel(said, fontsize=6.5, labelpad=2)
+                if column and predicted[column, position] != predicted[0, position]:
+                    axes.xaxis.label.set_color(COLOURS[1])
+                moved = f"{kind}\nshift {arrays['shifts'][column - 1, position]:.2f}" if column else "plain"
+                axes.set_title(moved, fontsize=6.5)
+        word = label(record["words"][0], 12)
+        _title(figure, model, dataset, f"word {word}; predicted class below, orange: flipped")
+        save_png(figure, path, _parameters(model, dataset, record))
+
+
+def draw_measures(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredResult) -> None:
+    """Write shift and flips by overlay, accuracy by correlation in training, and accuracy after taking words out."""
+    record = lab.record
+    with style():
+        figure = new_figure(7.6, 2.6)
+        panels = figure.subplots(1, 3)
+        kinds = record["kinds"]
+        _bars(panels[0], [("shift", kind) for kind in kinds], record, kinds)
+        panels[0].set_ylabel("shift / median distance")
+        _levels(panels[1], record)
+        ways = [way for way in _WAYS if ("removal_reversed", way) in _table(record)]
+        _bars(panels[2], [("removal_reversed", way) for way in ways], record, ways)
+        panels[2].set_ylabel("accuracy, words reversed")
+        panels[2].set_ylim(0, 1)
+        _title(figure, model, dataset, f"{record['n_train']} + {record['n_test']} images, 95 % intervals")
+        save_png(figure, path, _parameters(model, dataset, record))
+
+
+def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredResult) -> None:
+    """Write images that bear their class's word, and the maps of a classifier trained without and with correlation."""
+    record, arrays = lab.record, lab.arrays
+    count = min(_ROWS, len(record["map_items"]))
+    with style():
+        figure = new_figure(5.0, 1.75 * count + 0.5)
+        grid = figure.subplots(count, 3, squeeze=False)
+        for row in range(count):
+            item, pictures = record["map_items"][row], [arrays["map_images"][row], *arrays["maps"][row]]
+            names = [f"{label(item['label'], 14)} · {label(item['word'], 10)}"]
+            names += [
+                f"words follow class: {level:.0%}\nsays {label(said, 16)}"
+                for level, said in zip(record["map_levels"], item["predicted"], strict=True)
+            ]
+            left, top, right, bottom = (int(edge) for edge in arrays["map_boxes"][row])
+            for axes, picture, name in zip(grid[row], pictures, names, strict=True):
+                axes.imshow(picture, cmap=COLOUR_MAP)
+                box = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec="white", lw=0.8)
+                axes.add_patch(box)
+                bare(axes)
+                axes.set_title(name, fontsize=6.5)
+        how = f"{record['rise_masks']} reduced masks, hidden pixels: {record['rise_fill']}"
+        _title(figure, model, dataset, f"{how}; the box is the word")
+        save_png(figure, path, _parameters(model, dataset, record))
+
+
+def draw_models(
+    path: Path, dataset: Dataset, labs: Sequence[tuple[ModelSpec, StoredResult]], name: str, condition: str
+) -> None:
+    """Write one measure of several models on a dataset with its intervals, the largest on top, by group."""
+    found = [(model, _table(lab.record)[name, condition]) for model, lab in labs]
+    found.sort(key=lambda pair: float(pair[1]["value"]))
+    groups = list(dict.fromkeys(model.group for model, _ in found))
+    with style():
+        figure = new_figure(5.2, 0.22 * len(found) + 1.1)
+        axes = figure.subplots()
+        for place, (model, m) in enumerate(found):
+            colour = COLOURS[groups.index(model.group) % len(COLOURS)]
+            axes.plot([m["low"], m["high"]], [place, place], color=colour, lw=1.2)
+            first = model.group not in [other.group for other, _ in found[:place]]
+            axes.plot(m["value"], place, "o", color=colour, ms=4, label=model.group if first else None)
+        axes.set_yticks(range(len(found)), [label(model_title(model), 30) for model, _ in found])
+        axes.set_xlabel(f"{name.replace('_', ' ')}, {condition}")
+        axes.legend(loc="lower right")
+        axes.set_title(label(dataset_title(dataset), 50), loc="left")
+        save_png(figure, path, {"dataset": dataset.spec.id, "measure": name, "condition": condition})
+
+
+def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: Mapping[str, Any], names: Sequence[str]) -> None:
+    found = [_table(record)[key] for key in wanted]
+    values = np.array([m["value"] for m in found])
+    reach = np.abs(np.array([[m["low"], m["high"]] for m in found]).T - values)
+    axes.bar(range(len(found)), values, yerr=reach, color=COLOURS[0], ecolor="#222222", error_kw={"lw": 0.8})
+    axes.set_xticks(range(len(found)), names, rotation=30, ha="right")
+    axes.set_xlim(-0.6, max(len(found), 3) - 0.4)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _levels(axes: Axes, record: Mapping[str, Any]) -> None:
+    table, levels = _table(record), list(record["levels"])
+    for test, colour in zip(_TESTS, (COLOURS[2], COLOURS[6], COLOURS[1]), strict=True):
+        found = [table[f"accuracy_{test}", f"{level:g}"] for level in levels]
+        axes.plot(levels, [m["value"] for m in found], "o-", color=colour, ms=3, lw=1.0, label=test)
+        axes.fill_between(levels, [m["low"] for m in found], [m["high"] for m in found], color=colour, alpha=0.15, lw=0)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("words follow the class in training")
+    axes.set_ylabel("accuracy")
+    axes.legend(loc="best", title="words in test", title_fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _table(record: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(m["name"], m["condition"]): m for m in record["measures"]}
+
+
+def _title(figure: Any, model: ModelSpec, dataset: Dataset, what: str) -> None:
+    head = f"{label(model_title(model), 30)} · {label(dataset_title(dataset), 36)}"
+    figure.suptitle(f"{head}\n{label(what, 90)}", x=0.01, ha="left", fontsize=8.5)
+
+
+def _parameters(model: ModelSpec, dataset: Dataset, record: Mapping[str, Any]) -> dict[str, object]:
+    names = (
+        "words",
+        "position",
+        "height",
+        "contrast",
+        "controls",
+        "n_train",
+        "n_test",
+        "rise_masks",
+        "rise_fill",
+        "seed",
+        "versions",
+    )
+    drawn = {name: record[name] for name in names if name in record}
+    return {**drawn, "model": model.id, "dataset": dataset.spec.id, "synthetic": dataset.spec.synthetic}

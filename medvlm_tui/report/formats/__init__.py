@@ -1,0 +1,1 @@
+"""Forms of a table: CSV, LaTeX, plain text."""

@@ -1,0 +1,379 @@
+"""What a report is written from: the run's plan and store, gathered into one typed record a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.report.scores.verdicts import Verdicts
+
+# What a map's bits depend on beside the image and the class.
+MAP_PARAMETERS = (
+    "masks", "cells", "probability", "seed", "baseline", "estimator", "encoder", "probe", "device", "batch_size",
+    "threads", "versions",
+)  # fmt: skip
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Everything a report may use: what was asked, what was planned, what the store has, what went wrong."""
+
+    run_id: str
+    plan: Plan
+    request: RunRequest
+    models: Mapping[str, ModelSpec]
+    datasets: Mapping[str, Dataset]
+    store: Store
+    failures: tuple[tuple[str, str, str], ...] = ()
+    """(step id, error, hint)."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Step id -> seconds."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of a cell; fractions, None where it is not defined."""
+
+    name: str
+    mean: float | None
+    """Over the folds' hold-out scores."""
+    std: float | None
+    folds: tuple[float | None, ...]
+    validation: tuple[float | None, ...]
+    low: float | None = None
+    """Lower end of the bootstrap interval, None when the statistics did not run."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How the intervals of a cell were made."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The tuned grid's choice, by the validation scores."""
+
+    t: float
+    macro_f1: float
+    """Mean over the folds' validation parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a protocol without a grid of t says at one of its settings: a number of neighbours, of shots."""
+
+    setting: str
+    """`k` or `shots`."""
+    value: int | None
+    """None: all training images."""
+    n_train: int
+    """Training images that took part: the learning curve's axis."""
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model on one dataset under one protocol: everything about it but the arrays."""
+
+    model: ModelSpec
+    dataset: Dataset
+    protocol: str
+    feature: str
+    classes: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    n_train: int
+    n_test: int
+    d: int
+    t: float | None
+    saturated: bool
+    tuned: Tuned | None
+    """Where the paper's grid is saturated: what the tuned grid would choose."""
+    positive: str
+    warnings: tuple[str, ...]
+    table_key: str
+    probe_key: str
+    statistics_key: str = ""
+    interval: Interval | None = None
+    setting: str = ""
+    """`k = 5`, `16 shots`: the reading that `metrics` are of; empty for a protocol with one alone."""
+    readings: tuple[Reading, ...] = ()
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of this name, None where the cell has none or it is undefined."""
+        found = next((metric for metric in self.metrics if metric.name == name), None)
+        return None if found is None or found.mean is None else found
+
+    @property
+    def n(self) -> int:
+        """Images with features: what the published n is compared with."""
+        return self.n_train + self.n_test
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A stored comparison of models under one protocol: on one dataset (pairs), or over all (ranking)."""
+
+    protocol: str
+    dataset: str
+    """Id; empty for all."""
+    view: str
+    key: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """One UMAP cell of one model on one dataset."""
+
+    model: ModelSpec
+    dataset: Dataset
+    feature: str
+    key: str
+    table_key: str
+    n_neighbors: int
+    min_dist: float
+    seed: int
+    n: int
+    subsampled: bool
+    scores: Mapping[str, float | None]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The saliency maps of one model on one dataset: where they lie and how they were made."""
+
+    model: ModelSpec
+    dataset: Dataset
+    key: str
+    items: tuple[ExplainedImage, ...]
+    parameters: Mapping[str, Any]
+    """masks, cells, probability, seed, baseline, estimator, ...: as they go into the PNG's text chunks."""
+    quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Measure -> mean, low, high, n over the images."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedImage:
+    """One image of a saliency result, in the order of its arrays."""
+
+    image: str
+    label: str
+    predicted: str
+    explained: str
+    """The class whose score the map explains."""
+    score: float
+    relative_error: float | None = None
+    """Standard error of the map over its standard deviation over pixels."""
+    quality: Mapping[str, float | bool | None] = field(default_factory=dict)
+
+
+class Gathered:
+    """Typed views of a run's results, in the plan's order; a step without a result is left out."""
+
+    def __init__(self, source: ReportInput) -> None:
+        self.source = source
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """One a probe that has a result."""
+        statistics = {
+            (step.model, step.dataset, str(step.params.get("protocol", "paper"))): (step.key, record)
+            for step, record in self._records("statistics")
+        }
+        return tuple(
+            self._cell(step, record, *statistics.get((step.model, step.dataset, str(record["protocol"])), ("", {})))
+            for step, record in self._records("probe")
+        )
+
+    @cached_property
+    def pairs(self) -> tuple[Compared, ...]:
+        """One a dataset and protocol with several models."""
+        return self._compared("pairs")
+
+    @cached_property
+    def rankings(self) -> tuple[Compared, ...]:
+        """One a protocol with several models and datasets."""
+        return self._compared("ranking")
+
+    @cached_property
+    def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
+        """(dataset, protocol) -> what its pairs of models say."""
+        return {(pair.dataset, pair.protocol): Verdicts.of(pair.record) for pair in self.pairs}
+
+    @cached_property
+    def maps(self) -> tuple[Map, ...]:
+        """One a UMAP cell that has a result."""
+        return tuple(self._map(step, record) for step, record in self._records("project"))
+
+    @cached_property
+    def explained(self) -> tuple[Explained, ...]:
+        """One a saliency step that has a result."""
+        return tuple(self._explained(step, record) for step, record in self._records("saliency"))
+
+    def tables(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        """Yield the extraction steps with the manifests of their sealed tables."""
+        for step in self.source.plan.steps:
+            manifest = self.source.store.tables.record(step.key) if step.kind == "extract" and step.key else None
+            if manifest is not None:
+                yield step, manifest
+
+    def _compared(self, kind: str) -> tuple[Compared, ...]:
+        found = []
+        for step in self.source.plan.steps:
+            result = self.source.store.result(step.key) if step.kind == kind and step.key else None
+            if result is not None:
+                dataset = self.source.datasets.get(step.dataset)
+                view = "" if dataset is None else dataset.view
+                found.append(Compared(str(result.record["protocol"]), step.dataset, view, step.key, result.record))
+        return tuple(found)
+
+    def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        for step in self.source.plan.steps:
+            known = step.model in self.source.models and step.dataset in self.source.datasets
+            result = self.source.store.result(step.key) if step.kind == kind and step.key and known else None
+            if result is not None:
+                yield step, result.record
+
+    @cached_property
+    def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
+        """(model, dataset) -> (key, feature name) of the sealed table."""
+        return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
+
+    def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
+        table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
+        model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
+        return cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
+
+    def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
+        table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
+        return Map(
+            model=self.source.models[step.model],
+            dataset=self.source.datasets[step.dataset],
+            feature=feature,
+            key=step.key,
+            table_key=table_key,
+            n_neighbors=int(record["n_neighbors"]),
+            min_dist=float(record["min_dist"]),
+            seed=int(record["seed"]),
+            n=int(record["n"]),
+            subsampled=bool(record["subsampled"]),
+            scores={name: _number(value) for name, value in record["scores"].items()},
+            note=str(record.get("note", "")),
+        )
+
+    def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
+        items = tuple(
+            ExplainedImage(
+                str(i["image"]),
+                str(i["label"]),
+                str(i["predicted"]),
+                str(i["explained"]),
+                float(i["score"]),
+                _number(i.get("relative_error")),
+                i.get("quality", {}),
+            )
+            for i in record["items"]
+        )
+        return Explained(
+            model=self.source.models[step.model],
+            dataset=self.source.datasets[step.dataset],
+            key=step.key,
+            items=items,
+            parameters={name: record[name] for name in MAP_PARAMETERS if name in record},
+            quality=record.get("quality", {}),
+        )
+
+
+def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+    return tuple(_metric(name, values[name], bounds.get(name)) for name in sorted(values, key=_metric_order))
+
+
+def _setting(record: Mapping[str, Any]) -> str:
+    if "k" in record:
+        return f"k = {int(record['k'])}"
+    return f"{int(record['shots'])} shots" if "shots" in record else ""
+
+
+def cell_of(
+    model: ModelSpec,
+    dataset: Dataset,
+    table: tuple[str, str],
+    probe: tuple[str, Mapping[str, Any]],
+    statistics: tuple[str, Mapping[str, Any]],
+) -> Cell:
+    """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), empty where
+    there are none."""
+    (feature, table_key), (probe_key, record), (statistics_key, intervals) = table, probe, statistics
+    bounds = intervals.get("intervals", {})
+    return Cell(
+        model=model,
+        dataset=dataset,
+        protocol=str(record["protocol"]),
+        feature=feature,
+        classes=tuple(record["classes"]),
+        metrics=_metrics(record["metrics"], bounds),
+        n_train=int(record["n_train"]),
+        n_test=int(record["n_test"]),
+        d=int(record["d"]),
+        t=_number(record["t"]),
+        saturated=bool(record["saturated"]),
+        tuned=_tuned(record.get("tuned")),
+        positive=str(record["positive"] or ""),
+        warnings=tuple(record["warnings"]),
+        table_key=table_key,
+        probe_key=probe_key,
+        statistics_key=statistics_key,
+        interval=_interval(intervals),
+        setting=_setting(record),
+        readings=tuple(
+            Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
+            for one in record.get("readings", ())
+        ),
+    )
+
+
+def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
+    low, high = bounds if bounds else (None, None)
+    return Metric(
+        name=name,
+        mean=_number(values["mean"]),
+        std=_number(values["std"]),
+        folds=tuple(_number(value) for value in values["folds"]),
+        validation=tuple(_number(value) for value in values.get("validation") or ()),
+        low=_number(low),
+        high=_number(high),
+    )
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    """Sort the known metrics as METRICS lists them, the others behind them by name."""
+    return (METRICS.index(name) if name in METRICS else len(METRICS), name)
+
+
+def _tuned(record: Any) -> Tuned | None:
+    return Tuned(float(record["t"]), float(record["validation_macro_f1"])) if record else None
+
+
+def _interval(record: Mapping[str, Any]) -> Interval | None:
+    if not record:
+        return None
+    return Interval(int(record["resamples"]), float(record["confidence"]), int(record["seed"]))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

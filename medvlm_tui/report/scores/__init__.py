@@ -1,0 +1,1 @@
+"""The score tables: the paper's form, CSV, Markdown, supplement."""

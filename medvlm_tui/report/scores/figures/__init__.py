@@ -1,0 +1,1 @@
+"""Figures of the probe: confusion, per class, learning curve, calibration."""

@@ -1,0 +1,65 @@
+"""Our score beside the printed one: which cell compares, by how much it differs, and what stands in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
+from medvlm_tui.core.request import LINEAR_PROTOCOLS
+from medvlm_tui.core.specs import DatasetSpec, ModelSpec
+from medvlm_tui.report.results.run_results import Cell
+
+Mark = Literal["", "dagger", "star"]
+_STUDY_VIEWS = ("", "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A printed mean and our difference to it, in fractions."""
+
+    source: str
+    published: float
+    delta: float
+    n_differs: bool
+    """We have not the number of images that the study had (or nobody knows it)."""
+
+
+def source_for(protocol: str) -> str:
+    """Return where a protocol was published: the poster's own protocol in the poster, all others in the paper."""
+    return POSTER if protocol == "poster" else PAPER
+
+
+def compare(cell: Cell, metric: str, source: str = "") -> Comparison | None:
+    """Return the comparison of one metric of a cell, None where nothing comparable was printed.
+
+    `source` is one of SOURCES, by default the one that printed the cell's protocol.
+
+    Another label view than the study's is another task, and a reading without the study's classifier another question:
+    they are compared with nothing.
+    """
+    if cell.protocol not in LINEAR_PROTOCOLS:
+        return None
+    ours = cell.metric(metric)
+    if ours is None or ours.mean is None or cell.dataset.view not in _STUDY_VIEWS or not cell.model.published:
+        return None
+    source = source or source_for(cell.protocol)
+    score = published(cell.dataset.spec.id, cell.model.published, metric, source)
+    if score is None:
+        return None
+    expected = cell.dataset.spec.published_n
+    return Comparison(source, score.mean, ours.mean - score.mean, n_differs=expected != cell.n)
+
+
+def f1_metric(cell: Cell) -> str:
+    """Return the metric that stands in the F1 column: the one that the printed F1 compares with."""
+    wanted = metric_for(cell.dataset.spec.id, "f1")
+    return wanted if cell.metric(wanted) is not None else "macro_f1"
+
+
+def training_mark(model: ModelSpec, dataset: DatasetSpec) -> Mark:
+    """Return star where the dataset was in the model's training data, dagger where its modality was."""
+    if dataset.id in model.trained_on:
+        return "star"
+    modality = dataset.modality.casefold()
+    return "dagger" if modality and modality in map(str.casefold, model.modalities) else ""

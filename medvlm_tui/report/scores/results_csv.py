@@ -1,0 +1,68 @@
+"""The tidy tables: results, folds. Scores are fractions in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.results.run_results import Cell
+from medvlm_tui.report.scores.published_difference import compare
+
+Row = Sequence[Value]
+RESULTS = (
+    "model", "dataset", "label_view", "protocol", "feature", "metric", "mean", "std", "ci_low", "ci_high", "n_train",
+    "n_test", "d", "t", "saturated", "published", "delta",
+)  # fmt: skip
+FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
+READINGS = (
+    "model", "dataset", "label_view", "protocol", "feature", "setting", "value", "n_train", "metric", "mean", "std",
+)  # fmt: skip
+
+
+def write_results(path: Path, cells: Iterable[Cell]) -> None:
+    """Write results.csv: one row a (cell, metric); a metric that is not defined for the cell has no row."""
+    write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
+
+
+def write_folds(path: Path, cells: Iterable[Cell]) -> None:
+    """Write folds.csv: one row a (cell, metric, fold, part); part is test (the hold-out) or validation."""
+    write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
+
+
+def write_readings(path: Path, cells: Iterable[Cell]) -> None:
+    """Write readings.csv: one row a (cell, setting, metric); a learning curve is mean against n_train.
+
+    `setting` is k (neighbours) or shots (training images a class); a value of `all` is every training image.
+    """
+    write_csv(path, READINGS, (row for cell in cells for row in _readings(cell)))
+
+
+def _results(cell: Cell) -> Iterator[Row]:
+    for metric in cell.metrics:
+        if metric.mean is None:
+            continue
+        comparison = compare(cell, metric.name)
+        yield (
+            cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol, cell.feature, metric.name,
+            metric.mean, metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t,
+            cell.saturated, *((comparison.published, comparison.delta) if comparison else (None, None)),
+        )  # fmt: skip
+
+
+def _readings(cell: Cell) -> Iterator[Row]:
+    ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol, cell.feature)
+    for one in cell.readings:
+        value = "all" if one.value is None else one.value
+        for metric in one.metrics:
+            if metric.mean is not None:
+                yield (*ids, one.setting, value, one.n_train, metric.name, metric.mean, metric.std)
+
+
+def _folds(cell: Cell) -> Iterator[Row]:
+    ids = (cell.model.id, cell.dataset.spec.id, cell.protocol)
+    for metric in cell.metrics:
+        for part, values in (("test", metric.folds), ("validation", metric.validation)):
+            for fold, value in enumerate(values):
+                if value is not None:
+                    yield (*ids, fold, cell.t, metric.name, part, value)

@@ -1,0 +1,162 @@
+"""The paper's Tables 3 and 4 as records: groups of models by datasets, best, ties, marks, difference to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from medvlm_tui.catalog.models import group_titles
+from medvlm_tui.catalog.published import SOURCES
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.results.naming import dataset_title, model_title
+from medvlm_tui.report.results.run_results import Cell, Metric
+from medvlm_tui.report.scores.published_difference import Comparison, Mark, compare, f1_metric, training_mark
+from medvlm_tui.report.scores.table_notes import notes
+from medvlm_tui.report.scores.verdicts import Verdicts
+
+AllVerdicts = Mapping[tuple[str, str], Verdicts]
+"""(dataset, protocol) -> the comparison of its models, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric as a table prints it, in percent."""
+
+    mean: str
+    std: str
+    best: bool
+    tied: bool
+    """Not the best, and not told apart from it by the stored comparison of the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model's part of one dataset's columns."""
+
+    accuracy: Score | None
+    f1: Score | None
+    mark: Mark
+    differences: Mapping[str, str]
+    """Source (SOURCES) -> accuracy minus the printed one in points, signed; only where something comparable was
+    printed."""
+    n_differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One dataset: accuracy, F1 and, where anything was printed, the difference."""
+
+    title: str
+    f1_title: str
+    entries: Mapping[str, Entry]
+    """Model id -> entry."""
+    sources: tuple[str, ...] = ()
+    """Where something comparable was printed: each has a column of differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Models under one heading."""
+
+    title: str
+    models: tuple[tuple[str, str], ...]
+    """(id, title)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """One protocol's table."""
+
+    protocol: str
+    groups: tuple[Group, ...]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+
+def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTable, ...]:
+    """Return one table a protocol, in the order the protocols were asked for; ties are the verdicts'."""
+    protocols = dict.fromkeys(cell.protocol for cell in cells)
+    return tuple(
+        _table(protocol, [cell for cell in cells if cell.protocol == protocol], verdicts) for protocol in protocols
+    )
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction as percent with one decimal, without the sign of percent."""
+    return f"{100 * fraction:.1f}"
+
+
+def points(fraction: float) -> str:
+    """Return a difference in percent points with its sign, a typographic minus."""
+    text = f"{100 * fraction:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def _table(protocol: str, cells: Sequence[Cell], verdicts: AllVerdicts) -> ScoreTable:
+    datasets = dict.fromkeys(cell.dataset.spec.id for cell in cells)
+    columns = tuple(
+        _column([cell for cell in cells if cell.dataset.spec.id == dataset], verdicts.get((dataset, protocol)))
+        for dataset in datasets
+    )
+    here = {dataset: verdicts.get((dataset, protocol)) for dataset in datasets}
+    return ScoreTable(protocol, _groups(cells), columns, notes(cells, columns, here))
+
+
+def _groups(cells: Iterable[Cell]) -> tuple[Group, ...]:
+    titles = group_titles()
+    models = {cell.model.id: cell.model for cell in cells}
+    keys = dict.fromkeys([*titles, *(model.group for model in models.values())])
+    groups = (
+        Group(
+            clean(titles.get(key, key) or "Other models"),
+            tuple((m.id, model_title(m)) for m in models.values() if m.group == key),
+        )
+        for key in keys
+    )
+    return tuple(group for group in groups if group.models)
+
+
+def _column(cells: Sequence[Cell], verdicts: Verdicts | None) -> Column:
+    accuracies = _scores({cell.model.id: cell.metric("accuracy") for cell in cells}, verdicts)
+    f1s = _scores({cell.model.id: cell.metric(f1_metric(cell)) for cell in cells}, verdicts)
+    entries = {c.model.id: _entry(c, accuracies[c.model.id], f1s[c.model.id]) for c in cells}
+    positive = next((cell.positive for cell in cells if f1_metric(cell) == "f1_positive"), "")
+    return Column(
+        title=dataset_title(cells[0].dataset),
+        f1_title=f"F1 ({clean(positive)})" if positive else "F1",
+        entries=entries,
+        sources=tuple(name for name in SOURCES if any(name in entry.differences for entry in entries.values())),
+    )
+
+
+def _entry(cell: Cell, accuracy: Score | None, f1: Score | None) -> Entry:
+    compared = [(source, compare(cell, "accuracy", source)) for source in SOURCES]
+    found: dict[str, Comparison] = {source: each for source, each in compared if each is not None}
+    return Entry(
+        accuracy=accuracy,
+        f1=f1,
+        mark=training_mark(cell.model, cell.dataset.spec),
+        differences={source: points(each.delta) for source, each in found.items()},
+        n_differs=any(each.n_differs for each in found.values()),
+    )
+
+
+def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> dict[str, Score | None]:
+    """Return the scores of one column: the highest mean is best, and what prints the same.
+
+    Tied with it is what the verdicts do not tell apart from it, however different it looks.
+    """
+    means = {model: m.mean for model, m in metrics.items() if m is not None and m.mean is not None}
+    best = max(means, key=lambda model: means[model], default="")
+    # With one model in the column there is nothing to be best of.
+    contested = len(means) > 1
+
+    def score(model: str, metric: Metric) -> Score:
+        is_best = contested and percent(means[model]) == percent(means[best])
+        tied = verdicts is not None and not is_best and verdicts.tied(model, best, metric.name)
+        return Score(percent(means[model]), percent(metric.std or 0.0), is_best, tied)
+
+    return {
+        model: None if metric is None or model not in means else score(model, metric)
+        for model, metric in metrics.items()
+    }

@@ -1,0 +1,137 @@
+"""What the bias screen says of a model: the lab's measures by name, and the images whose class a word flips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medvlm_tui.core.safe_text import clean
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.store.store import StoredResult
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One number of the lab with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    chance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelBias:
+    """One model's row of the ranking."""
+
+    model: str
+    name: str
+    group: str
+    """Safe to show, as are the conditions of `values`."""
+    values: Mapping[tuple[str, str], Value]
+    """(measure, condition) -> number."""
+
+    def get(self, measure: str, condition: str) -> Value | None:
+        """Return one number, None where the lab did not measure it."""
+        return self.values.get((measure, condition))
+
+    @property
+    def over_control(self) -> Value | None:
+        """How much further the word moves features than the control that moves them most."""
+        found = [value for (name, _), value in self.values.items() if name == "shift_over_control"]
+        return min(found, key=lambda value: value.value, default=None)
+
+    @property
+    def decodability(self) -> list[tuple[str, Value]]:
+        """Pair of words -> how well features tell them apart."""
+        return [(pair, value) for (name, pair), value in self.values.items() if name == "decodability"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A hold-out image whose predicted class the overlay changes; names are safe to show."""
+
+    image: str
+    """Id, to ask for its pixels."""
+    label: str
+    before: str
+    after: str
+
+
+def model_bias(model: str, name: str, group: str, record: Mapping[str, Any]) -> ModelBias:
+    """Read a record of the lab."""
+    values = {
+        (str(one["name"]), clean(str(one["condition"]))): Value(one["value"], one["low"], one["high"], one["chance"])
+        for one in record["measures"]
+    }
+    return ModelBias(model, name, group, values)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupGap:
+    """Medical models less general ones in one measure."""
+
+    what: str
+    """The measure and its condition, safe to show."""
+    difference: float
+    p_value: float
+    """Of the permutation test in which models are exchanged."""
+    inside: int
+    outside: int
+    datasets: int
+
+
+SORTS = ("shift", "over control", "flips", "decodability", "catalog")
+# What a sort ranks by -> the measure of the lab.
+_MEASURES = {"shift": "shift", "over control": "shift_over_control", "flips": "flip_rate"}
+
+
+def ranked(found: Sequence[ModelBias], sort: str) -> list[ModelBias]:
+    """Return the models, the most biased first by what is asked for; what was not measured comes last."""
+    return list(found) if sort == "catalog" else sorted(found, key=lambda one: -_strength(one, sort))
+
+
+def _strength(one: ModelBias, sort: str) -> float:
+    if sort == "over control":
+        known = one.over_control
+    elif sort == "decodability":
+        known = max((value for _, value in one.decodability), key=lambda value: value.value, default=None)
+    else:
+        known = one.get(_MEASURES[sort], "text")
+    return known.value if known is not None else float("-inf")
+
+
+def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
+    """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing.
+
+    Of several conditions it is the least telling one. By catalog, where no measure ranks, it is decodability.
+    """
+    measure = _MEASURES.get(sort, "decodability")
+    tests = [test for test in record["groups"] if (test["trait"], test["measure"]) == ("medical", measure)]
+    if measure in ("shift", "flip_rate"):  # of the word; those of the controls are not what the table shows
+        tests = [test for test in tests if test["condition"] == "text"]
+    if not tests:
+        return None
+    test = max(tests, key=lambda one: float(one["p_value"]))
+    return GroupGap(
+        f"{measure.replace('_', ' ')} {clean(str(test['condition']))}", float(test["difference"]),
+        float(test["p_value"]), int(test["inside"]), int(test["outside"]), int(test["datasets"]),
+    )  # fmt: skip
+
+
+def flips(found: StoredResult, kind: str) -> list[Flip]:
+    """Return the images that an overlay flips, in the lab's order."""
+    record, names = found.record, [clean(str(name)) for name in found.record["classes"]]
+    scores, labels = found.arrays["scores"], found.arrays["labels"]
+    after = 1 + list(record["kinds"]).index(kind)
+    return [
+        Flip(
+            str(record["images"][position]),
+            names[int(labels[position])],
+            names[int(scores[0, position].argmax())],
+            names[int(scores[after, position].argmax())],
+        )
+        for position in record["flipped"][kind]
+    ]

@@ -1,0 +1,1 @@
+"""The home screen: models, datasets, what is missing, the plan."""

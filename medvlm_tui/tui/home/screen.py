@@ -1,0 +1,334 @@
+"""Home: the panels of models and datasets, the matrix between them, and what `enter` would do."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from medvlm_tui.tui.home import rows as catalog
+from medvlm_tui.tui.home.detail import cell_detail
+from medvlm_tui.tui.shared.filter_line import FilterLine
+from medvlm_tui.tui.shared.filtered import FilteredScreen
+from medvlm_tui.tui.shared.matrix import Matrix
+from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.selection import PHANTOM
+from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
+from medvlm_tui.tui.states import GREY
+
+PANES = ("models", "datasets", "matrix")
+# What one can do in an empty workspace: name, key, line, remarks of at most 64 cells.
+_WELCOME = (
+    (
+        "phantom",
+        "enter",
+        "try the phantom",
+        ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage"),
+    ),
+    ("open", "o", "point to a data folder", ("class folders, a CSV, or one of the study's eight datasets",)),
+    ("missing", "m", "what is missing to run the paper", ("weights and datasets, and how to get them",)),
+)
+
+
+class HomeScreen(FilteredScreen):
+    """Where one chooses."""
+
+    place = "home"
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "go", "run / open"),
+        Binding("space", "mark", "mark"),
+        Binding("tab", "pane(1)", "next pane"),
+        Binding("d", "dry_run", "dry run"),
+        Binding("slash", "filter", "filter"),
+        Binding("o", "open_data", "data folder"),
+        Binding("m", "missing", "what is missing"),
+        Binding("u", "unmark", "unmark all"),
+        Binding("shift+tab", "pane(-1)", "previous pane", show=False),
+        Binding("escape", "clear_filter", "clear the filter", show=False),
+    ]
+
+    def __init__(self) -> None:
+        # The classes of an empty workspace from the first frame on: nothing jumps when the survey comes.
+        super().__init__(classes="-matrix -new")
+        self.pane = "matrix"
+
+    def body(self) -> ComposeResult:
+        """Panels at the left, matrix or welcome in the middle, detail at the right or below."""
+        with Container(id="body"):
+            with Container(id="left"):
+                yield Rows("Models", widget_id="models")
+                yield Rows("Datasets", widget_id="datasets")
+            with Container(id="main"):
+                yield Matrix("accuracy in percent, paper protocol", self.draw_cell, widget_id="matrix")
+                yield Rows("Welcome", widget_id="welcome")
+                yield Static(id="detail")
+        yield FilterLine(id="filter")
+        yield Static(id="plan")
+
+    def on_mount(self) -> None:
+        """Start in the middle."""
+        self._show_pane("matrix")
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Draw all panes from the board."""
+        board, selection = self.medvlm.board, self.medvlm.selection
+        if board.surveyed:
+            self._settle_current()
+        models, datasets = self.models(), self.datasets()
+        self.query_one("#models", Rows).set_rows(catalog.model_rows(models, selection), keep=selection.model)
+        self.query_one("#datasets", Rows).set_rows(catalog.dataset_rows(datasets, selection), keep=selection.dataset)
+        rows, columns = catalog.axes(models, datasets, selection)
+        self.query_one(Matrix).set_axes(rows, columns, selection.model, selection.dataset)
+        self._welcome_or_matrix()
+        self._show_choice()
+
+    def _settle_current(self) -> None:
+        """Stand on something that exists: the command line's, else what is ready."""
+        board, selection = self.medvlm.board, self.medvlm.selection
+        done = [cell for cell in board.with_result("probe") if selection.dataset in ("", cell.dataset)]
+        models = [cell.model for cell in done] + [row.id for row in board.models.values() if row.state == "ready"]
+        datasets = [cell.dataset for cell in done] + [row.id for row in board.datasets.values() if row.state == "ready"]
+        if selection.model not in board.models:
+            selection.model = next(iter([*models, *board.models]), "")
+        if selection.dataset not in board.datasets:
+            selection.dataset = next(iter([*datasets, *board.datasets]), "")
+
+    def _welcome_or_matrix(self) -> None:
+        new, was_new = self.is_welcome, self.has_class("-new")
+        self.set_class(new, "-new")
+        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed))
+        if new != was_new or self.focused is None:
+            self._show_pane(self.pane)
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether there is nothing yet that a matrix could show."""
+        board, selection = self.medvlm.board, self.medvlm.selection
+        return not board.surveyed or (board.is_new and not board.running and not selection.models | selection.datasets)
+
+    def _show_choice(self) -> None:
+        """Draw what depends on the cursor and the marks alone."""
+        board, selection = self.medvlm.board, self.medvlm.selection
+        detail = self.query_one("#detail", Static)
+        cell = board.cell(selection.model, selection.dataset)
+        title = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}" if cell.model else ""
+        detail.border_title = Text(title)
+        detail.update(cell_detail(board, cell, compact=not self.has_class("-wide")))
+        self.query_one("#plan", Static).update(self._plan_line(cell))
+
+    def _plan_line(self, cell: Cell) -> Text:
+        board, selection = self.medvlm.board, self.medvlm.selection
+        if not board.surveyed:
+            return Text("looking at what is here ...", style=GREY)
+        if self.is_welcome and self.focused is self.query_one("#welcome"):
+            return Text("nothing computed here yet", style=GREY)
+        if selection.models or selection.datasets:
+            return Text.assemble(("enter ", "bold"), f"runs {self._marked_summary()}")
+        name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
+        deed = {"done": "opens the scores of", "running": "watches", "queued": "watches"}.get(cell.state, "runs")
+        if cell.state.endswith("_missing"):
+            deed = "tells what is missing for"
+        return Text.assemble(("enter ", "bold"), f"{deed} {name}")
+
+    def _marked_summary(self) -> str:
+        states = [cell.state for cell in self._chosen_cells()]
+        have, missing = states.count("done"), sum(state.endswith("_missing") for state in states)
+        parts = [f"{have} done"] if have else []
+        parts += [f"{missing} lack weights or data"] if missing else []
+        return f"{len(states)} cell{'s' if len(states) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
+
+    def draw_cell(self, model: str, dataset: str) -> Text:
+        """Draw one cell of the matrix."""
+        board = self.medvlm.board
+        cell = board.cell(model, dataset)
+        best = cell.accuracy is not None and cell.accuracy == board.best(dataset)
+        return catalog.cell_text(cell, best, self.medvlm.selection.includes_mark(model, dataset))
+
+    def models(self) -> list[ModelRow]:
+        """Return the models that pass the filter."""
+        wanted = self.filter_text.lower() if self.pane != "datasets" else ""
+        rows = self.medvlm.board.models.values()
+        return [row for row in rows if wanted in f"{row.id} {row.name} {row.group}".lower()]
+
+    def datasets(self) -> list[DatasetRow]:
+        """Return the datasets that pass the filter."""
+        wanted = self.filter_text.lower() if self.pane == "datasets" else ""
+        rows = self.medvlm.board.datasets.values()
+        return [row for row in rows if wanted in f"{row.id} {row.name} {row.modality}".lower()]
+
+    def on_resize(self) -> None:
+        """The detail is written for its width."""
+        if self.medvlm.board.surveyed:
+            self.call_after_refresh(self._show_choice)
+
+    # -- moving ------------------------------------------------------------------------------------
+
+    @on(Rows.Moved, "#models")
+    def _model_moved(self, event: Rows.Moved) -> None:
+        self.medvlm.selection.model = event.row
+        self._cursor_moved()
+
+    @on(Rows.Moved, "#datasets")
+    def _dataset_moved(self, event: Rows.Moved) -> None:
+        self.medvlm.selection.dataset = event.row
+        self._cursor_moved()
+
+    @on(Matrix.Moved)
+    def _cell_moved(self, event: Matrix.Moved) -> None:
+        self.medvlm.selection.model, self.medvlm.selection.dataset = event.model, event.dataset
+        self._cursor_moved()
+
+    def _cursor_moved(self) -> None:
+        selection = self.medvlm.selection
+        self.query_one("#models", Rows).go_to(selection.model)
+        self.query_one("#datasets", Rows).go_to(selection.dataset)
+        self.query_one(Matrix).go_to(selection.model, selection.dataset)
+        self._show_choice()
+
+    def action_pane(self, step: int) -> None:
+        """Go to the next pane; on a narrow terminal it is the only one shown."""
+        self._show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
+
+    def _show_pane(self, pane: str) -> None:
+        self.pane = pane
+        for name in PANES:
+            self.set_class(name == pane, f"-{name}")
+        target = "welcome" if pane == "matrix" and self.is_welcome else pane
+        self.set_focus(self.query_one(f"#{target}"))
+
+    def on_descendant_focus(self) -> None:
+        """A click may have moved the focus."""
+        focused = self.focused.id if self.focused is not None else ""
+        pane = "matrix" if focused == "welcome" else focused
+        if pane in PANES and pane != self.pane:
+            self._show_pane(pane)
+        if self.medvlm.board.surveyed:
+            self._show_choice()
+
+    # -- choosing ----------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark what the cursor stands on."""
+        selection = self.medvlm.selection
+        if self.pane == "models":
+            selection.toggle_model(selection.model)
+        elif self.pane == "datasets":
+            selection.toggle_dataset(selection.dataset)
+        elif not self.is_welcome:
+            selection.toggle_cell(selection.model, selection.dataset)
+        self.update()
+
+    def action_unmark(self) -> None:
+        """Mark nothing."""
+        self.medvlm.selection.models.clear()
+        self.medvlm.selection.datasets.clear()
+        self.update()
+
+    def _chosen_cells(self) -> list[Cell]:
+        board, selection = self.medvlm.board, self.medvlm.selection
+        models = [model for model in board.models if model in selection.run_models()]
+        datasets = [dataset for dataset in board.datasets if dataset in selection.run_datasets()]
+        return [board.cell(model, dataset) for model in models for dataset in datasets]
+
+    async def action_go(self) -> None:
+        """Do what the line at the bottom says."""
+        app = self.medvlm
+        if not app.board.surveyed:
+            return
+        if self.focused is self.query_one("#welcome"):
+            await self._welcome(self.query_one("#welcome", Rows).row)
+            return
+        cells = self._chosen_cells()
+        any_marked = bool(app.selection.models or app.selection.datasets)
+        if not any_marked and cells and cells[0].state in ("done", "running", "queued"):
+            app.action_go("scores" if cells[0].state == "done" else "run")
+        elif cells and all(cell.state.endswith("_missing") for cell in cells):
+            self.action_missing()
+        elif cells:
+            await self._run(cells)
+
+    async def _run(self, cells: list[Cell]) -> None:
+        models = tuple(dict.fromkeys(cell.model for cell in cells))
+        datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
+        was_running = self.medvlm.board.running
+        self._show_pane("matrix")
+        await self.medvlm.start_run(models, datasets)
+        if not was_running:
+            self.medvlm.selection.models.clear()
+            self.medvlm.selection.datasets.clear()
+
+    async def _welcome(self, choice: str) -> None:
+        if choice == "phantom":
+            self.medvlm.selection.model, self.medvlm.selection.dataset = PHANTOM
+            await self.medvlm.start_run((PHANTOM[0],), (PHANTOM[1],))
+        elif choice == "open":
+            self.action_open_data()
+        elif choice == "missing":
+            self.action_missing()
+
+    async def action_dry_run(self) -> None:
+        """Ask the engine what a run would do."""
+        cells = self._chosen_cells()
+        if cells:
+            from medvlm_tui.tui.state.selection import run_request
+
+            models = tuple(dict.fromkeys(cell.model for cell in cells))
+            datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
+            request = run_request(self.medvlm.request, models, datasets)
+            if await self.medvlm.tell_engine("plan", request):
+                self.medvlm.tell("planning ...")
+
+    @on(messages.PlanArrived)
+    def _plan_arrived(self, event: messages.PlanArrived) -> None:
+        if event.dry:
+            from medvlm_tui.tui.home.dry_run import PlanScreen
+
+            self.app.push_screen(PlanScreen(event.plan))
+
+    def action_open_data(self) -> None:
+        """Ask for a data folder."""
+        from medvlm_tui.tui.home.ask_folder import DataScreen
+
+        self.app.push_screen(DataScreen(), self._data_given)
+
+    async def _data_given(self, given: tuple[str, str] | None) -> None:
+        if given is not None:
+            name, folder = given
+            self.medvlm.request.data[name] = folder
+            self.medvlm.selection.dataset = name
+            await self.medvlm.survey()
+
+    def action_missing(self) -> None:
+        """Show what is missing, and how to get it."""
+        from medvlm_tui.tui.home.missing import MissingScreen
+
+        self.app.push_screen(MissingScreen(self.medvlm.board))
+
+    def focus_filtered(self) -> None:
+        """The filter narrows the pane that is shown."""
+        self._show_pane(self.pane)
+
+
+def _welcome_rows(surveyed: bool) -> list[Row]:
+    if not surveyed:
+        return [plain(Text("looking at what is here ...", style=GREY))]
+    rows: list[Row] = [plain(Text())]
+    for name, key, text, more in _WELCOME:
+        rows.append(Row(name, partial(_welcome_line, f" {key:<7}{text}")))
+        rows += [plain(Text(f"        {line}", style=GREY)) for line in more]
+        rows.append(plain(Text()))
+    return rows
+
+
+def _welcome_line(text: str, _width: int) -> Text:
+    return Text(text, style="bold")

@@ -1,0 +1,148 @@
+"""What the map shows, read from the store: a map, the classes on it, and what is known of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.measures.procrustes import procrustes
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.specs import FeatureTable
+    from medvlm_tui.core.store.store import StoredResult
+
+NEIGHBOURS = 5
+_FIRST_SCORES = ("trustworthiness", "knn_purity")
+
+
+@dataclass(frozen=True, slots=True)
+class MapData:
+    """One map; names are safe to show, ids are as they are."""
+
+    key: str
+    xy: NDArray[np.floating]
+    """(m, 2)"""
+    codes: NDArray[np.int64]
+    """(m,) index of each point's class."""
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    """Of the images, to ask for."""
+    rows: NDArray[np.int64]
+    """(m,) rows of the feature table."""
+    n_neighbors: int
+    min_dist: float
+    scores: Mapping[str, float]
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the classifiers say of an image they have not seen."""
+
+    code: int
+    """Index in `classes` of the probe."""
+    name: str
+    how: str
+
+
+def map_data(key: str, found: StoredResult, table: FeatureTable) -> MapData:
+    """Join a map with the labels and ids of the table it was made of."""
+    rows = found.arrays["rows"].astype(np.int64)
+    names = tuple(table.classes) or tuple(sorted(set(table.labels)))
+    number = {name: index for index, name in enumerate(names)}
+    codes = np.array([number.get(table.labels[row], 0) for row in rows.tolist()], np.int64)
+    ids = tuple(table.ids[row] for row in rows.tolist())
+    record = found.record
+    known = {name: score for name, score in record.get("scores", {}).items() if isinstance(score, float)}
+    return MapData(
+        key, found.arrays["xy"], codes, tuple(map(clean, names)), ids, rows, *settings(record), known, facts(record),
+    )  # fmt: skip
+
+
+def settings(record: Mapping[str, Any]) -> tuple[int, float]:
+    """Return n_neighbors and min_dist of a map's record."""
+    return int(record["n_neighbors"]), float(record["min_dist"])
+
+
+def aligned(data: MapData, grid: StoredResult | None) -> MapData:
+    """Return the map as its grid has turned it, so that all maps of the grid lie alike; unchanged without one."""
+    keys = [] if grid is None else [cell["key"] for cell in grid.record["cells"]]
+    if grid is None or data.key not in keys or not np.array_equal(grid.arrays["rows"], data.rows):
+        return data
+    return replace(data, xy=grid.arrays["xy"][keys.index(data.key)])
+
+
+def similarity_words(found: StoredResult | None, first: str, second: str) -> str:
+    """Return how alike two models' full feature spaces are, in words; empty where it was not measured."""
+    pairs = [] if found is None else found.record["pairs"]
+    pair = next((pair for pair in pairs if {pair["a"], pair["b"]} == {first, second}), None)
+    if pair is None:
+        return ""
+    names = (("CKA", "cka"), ("mutual kNN", "mutual_knn"), ("Procrustes", "procrustes"))
+    known = [(name, pair.get(key), pair.get(f"{key}_p")) for name, key in names]
+    said = [
+        f"{name} {value:.2f}" + (f" (p {p:.3g})" if p is not None else "")
+        for name, value, p in known
+        if value is not None
+    ]
+    return "features: " + ", ".join(said) if said else ""
+
+
+def facts(record: Mapping[str, Any]) -> str:
+    """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record."""
+    parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]
+    scores = record.get("scores", {})
+    # What narrow screens must not cut comes first.
+    for name in sorted(scores, key=lambda name: (_FIRST_SCORES.index(name) if name in _FIRST_SCORES else 9, name)):
+        if isinstance(scores[name], float):
+            label = "trust" if name == "trustworthiness" else clean(str(name)).replace("_", " ")
+            parts.append(f"{label} {scores[name]:.2f}")
+    count = record.get("n")
+    parts += [f"{count:,} images"] if isinstance(count, int) else []
+    return " · ".join([*parts, *(["a stratified part"] if record.get("subsampled") else [])])
+
+
+def turned_onto(reference: MapData, other: MapData) -> tuple[MapData, float | None]:
+    """Return `other` turned, mirrored and scaled to lie as `reference` does, and what remains between them.
+
+    The remainder is Procrustes' disparity over the images that both show, 0 to 1; None when they share fewer
+    than three.
+    """
+    position = {image: index for index, image in enumerate(reference.ids)}
+    pairs = [(position[image], index) for index, image in enumerate(other.ids) if image in position]
+    if len(pairs) < 3:
+        return other, None
+    ours, theirs = np.array(pairs).T
+    turn = procrustes(reference.xy[ours], other.xy[theirs])
+    return replace(other, xy=turn.apply(other.xy)), turn.disparity
+
+
+def prediction(probe: StoredResult, row: int) -> Prediction | None:
+    """Return what the probe predicts of a table's row, by classifiers that were not fitted on it."""
+    names = probe.record["classes"]
+    held_out = np.flatnonzero(probe.arrays["hold_out"] == row)
+    if len(held_out):
+        votes = probe.arrays["predicted_test"][:, held_out[0]]
+        code = int(probe.arrays["final_predicted"][held_out[0]])
+        how = f"held out, {int((votes == code).sum())}/{len(votes)} folds agree"
+    elif "predicted_validation" in probe.arrays:
+        code, how = int(probe.arrays["predicted_validation"][row]), "by the fold without it"
+    else:
+        return None
+    return Prediction(code, clean(str(names[code])), how) if 0 <= code < len(names) else None
+
+
+def neighbours(table: FeatureTable, row: int, count: int = NEIGHBOURS) -> list[int]:
+    """Return the table's rows nearest to `row` by cosine distance in the full feature space, itself left out."""
+    matrix = np.asarray(table.matrix, dtype=np.float32)
+    norms = np.sqrt(np.einsum("nd,nd->n", matrix, matrix))
+    similar = (matrix @ matrix[row]) / np.where(norms > 0, norms, 1.0)
+    similar[row] = -np.inf
+    nearest = np.argpartition(-similar, min(count, len(similar) - 1))[:count]
+    ordered: list[int] = nearest[np.argsort(-similar[nearest], kind="stable")].tolist()
+    return [index for index in ordered if index != row]

@@ -1,0 +1,208 @@
+"""Run: the queue, how far the running step is, and the log."""
+
+from __future__ import annotations
+
+import textwrap
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.tui.run import meter
+from medvlm_tui.tui.shared.place import PlaceScreen
+from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.board import Board, LogLine, Task, run_summary
+from medvlm_tui.tui.states import GREY, look
+
+LEVELS = {"warning": look("stale").style, "error": look("failed").style}
+# A step's result is shown where it can be seen best.
+PLACE_OF = {
+    "extract": "scores",
+    "probe": "scores",
+    "statistics": "scores",
+    "pairs": "scores",
+    "ranking": "scores",
+    "project": "map",
+    "grid": "map",
+    "separability": "map",
+    "similarity": "map",
+    "saliency": "saliency",
+    "bias": "bias",
+    "bias_groups": "bias",
+    "check": "data",
+}
+
+
+class RunScreen(PlaceScreen):
+    """Where one watches, cancels and retries."""
+
+    place = "run"
+    CSS_PATH = Path(__file__).with_name("run.tcss")
+    AUTO_FOCUS = "#queue"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "cancel", "cancel"),
+        Binding("r", "retry", "retry failed"),
+        Binding("enter", "open", "result"),
+        Binding("o", "log", "log"),
+        Binding("escape", "app.back", "back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followed = ""
+
+    def body(self) -> ComposeResult:
+        """Queue at the left (on top where it is narrow), step and log beside it."""
+        with Container(id="run-body"):
+            yield Rows("Queue", widget_id="queue")
+            with Container(id="run-right"):
+                yield Static(id="step")
+                yield Rows("Log", widget_id="log", follow=True)
+
+    def show(self) -> None:
+        """Draw everything."""
+        board = self.medvlm.board
+        queue = self.query_one("#queue", Rows)
+        # The cursor goes with the work until the user moves it elsewhere.
+        keep = board.current if queue.row in ("", self.followed) or self.followed not in board.tasks else None
+        queue.set_rows(_queue(board, queue.content_size.width), keep=keep)
+        self.followed = board.current
+        self._show_step()
+        self._show_log()
+        self.refresh_bindings()
+
+    @on(messages.StepMoved)
+    def _moved(self) -> None:
+        self.query_one("#queue", Rows).refresh()
+        self._show_step()
+
+    @on(messages.DeviceChanged)
+    def _device(self) -> None:
+        self._show_step()
+
+    @on(messages.Logged)
+    def _logged(self) -> None:
+        self._show_log()
+
+    @on(Rows.Moved, "#queue")
+    def _looked_at(self) -> None:
+        self._show_step()
+        self.refresh_bindings()
+
+    def on_resize(self) -> None:
+        """The bar is as wide as its frame."""
+        self.call_after_refresh(self._show_step)
+        self.call_after_refresh(self._show_log)
+
+    def _watched(self) -> Task | None:
+        """Return the running step; without one, the step under the cursor."""
+        board = self.medvlm.board
+        running = board.tasks.get(board.current)
+        if board.running and running is not None and running.state == "running":
+            return running
+        return board.tasks.get(self.query_one("#queue", Rows).row)
+
+    def _show_step(self) -> None:
+        board, panel = self.medvlm.board, self.query_one("#step", Static)
+        task = self._watched()
+        title = board.title(task.step) if task else "No run yet" if not board.running else "Planning"
+        panel.border_title = Text(title)
+        panel.update(Text("\n").join(_step_lines(board, task, max(10, panel.content_size.width))))
+
+    def _show_log(self) -> None:
+        log = self.query_one("#log", Rows)
+        width = log.content_size.width
+        log.set_rows([row for line in self.medvlm.board.log for row in _log_rows(line, width)])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done now."""
+        board = self.medvlm.board
+        if action == "cancel":
+            return board.running and not board.cancelling
+        if action == "retry":
+            states = {task.state for task in board.tasks.values()}
+            return not board.running and bool(states & {"failed", "skipped", "blocked"})
+        if action == "open":
+            return self._result() is not None
+        return True
+
+    def _result(self) -> Task | None:
+        task = self.medvlm.board.tasks.get(self.query_one("#queue", Rows).row)
+        return task if task is not None and task.state == "done" and task.step.kind in PLACE_OF else None
+
+    async def action_cancel(self) -> None:
+        """Stop the run; what was computed is kept."""
+        if await self.medvlm.tell_engine("cancel"):
+            self.medvlm.board.cancelling = True
+            self.update()
+
+    async def action_retry(self) -> None:
+        """Ask for the same run again: what is stored is not computed twice."""
+        if self.medvlm.board.request is not None:
+            await self.medvlm.start_request(self.medvlm.board.request)
+            self.update()
+
+    def action_log(self) -> None:
+        """Give the log the whole place, or put it back."""
+        self.toggle_class("-log")
+        self.query_one("#log" if self.has_class("-log") else "#queue", Rows).focus()
+
+    def action_open(self) -> None:
+        """Show the result of the step under the cursor."""
+        task = self._result()
+        if task is not None:
+            selection = self.medvlm.selection
+            # A step over several models or datasets keeps the chosen ones.
+            selection.model = task.step.model or selection.model
+            selection.dataset = task.step.dataset or selection.dataset
+            self.medvlm.action_go(PLACE_OF[task.step.kind])
+
+
+def _queue(board: Board, width: int) -> list[Row]:
+    if not board.tasks:
+        hint = "planning ..." if board.running else "nothing to run yet: F2, choose, enter"
+        return [plain(Text(hint, style=GREY))]
+    rows: list[Row] = []
+    for name, task in board.tasks.items():
+        rows.append(Row(name, partial(meter.queue_line, board, task)))
+        if task.note and task.state in ("failed", "blocked"):
+            rows += [plain(Text(f"  {part}", style=GREY)) for part in textwrap.wrap(task.note, max(20, width - 2))]
+    return rows
+
+
+def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
+    lines = meter.meter(task, width) if task is not None else []
+    lines[2:2] = meter.work_lines(board, task, width)
+    if task is not None and task.note:
+        lines.append(Text(task.note, style=look(task.state).style))
+    if board.cancelling:
+        lines.append(Text("cancelling: the step stops at its next batch, what was computed is kept", style=GREY))
+    if board.refused is not None:
+        word = "broken off" if board.tasks else "nothing ran"
+        lines.append(Text(f"{word}: the log says why", style="bold"))
+    if board.finished is not None:
+        lines.append(Text(run_summary(board.finished), style="bold"))
+        lines += [Text(f"files: {clean(board.finished.out)}", style=GREY)] if board.finished.out else []
+    if lines:
+        return lines
+    if board.running:
+        doing = board.preparing or "reading the datasets and looking at what the store has ..."
+        return [Text(doing, style=GREY)]
+    return [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
+
+
+def _log_rows(line: LogLine, width: int) -> list[Row]:
+    """Return a line of the log, wrapped so that nothing of a reason is lost."""
+    room = max(20, width - len(line.clock) - 1)
+    parts = textwrap.wrap(line.message, room, break_on_hyphens=False) or [""]
+    style = LEVELS.get(line.level, "")
+    clocks = [line.clock] + [" " * len(line.clock)] * (len(parts) - 1)
+    return [plain(Text.assemble((f"{clock} ", GREY), (part, style))) for clock, part in zip(clocks, parts, strict=True)]

@@ -1,0 +1,255 @@
+"""Saliency: an image, what the classifier looked at, and both together; growing while masks come in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.heat import heat, overlay
+from medvlm_tui.render.palette import Depth
+from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.tui.saliency.words import decision, made, quality
+from medvlm_tui.tui.shared.picture import Drawing, Picture
+from medvlm_tui.tui.shared.result_place import WalkScreen
+from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.survey_rows import Cell
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.store.store import StoredResult
+
+STAGES = ("extract", "probe", "saliency", "report")
+Estimator = Literal["plain", "reduced"]
+
+
+class SaliencyScreen(WalkScreen):
+    """Where one sees what a decision rests on."""
+
+    place = "saliency"
+    kind = "saliency"
+    noun = "saliency map"
+    CSS_PATH = Path(__file__).with_name("saliency.tcss")
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket,left,h,up,k", "image(-1)", "image", key_display="[ ]"),
+        Binding("right_square_bracket,right,l,down,j", "image(1)", "next image", show=False),
+        Binding("c", "class", "class"),
+        Binding("r", "explain", "explain the map's image"),
+        Binding("s", "stop", "stop"),
+        Binding("x", "save", "PNG"),
+        Binding("enter", "app.go('map')", "map"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: StoredResult | None = None
+        self.growing = False
+        """What is shown is not finished."""
+        self.index = 0
+        self.explained = 0
+        """Which of the image's explained classes."""
+
+    def body(self) -> ComposeResult:
+        """Three pictures side by side, words below."""
+        yield Picture("Saliency", widget_id="words")
+        with Container(id="pictures"):
+            yield Picture("image", widget_id="image")
+            yield Picture("map", widget_id="heat")
+            yield Picture("overlay", widget_id="overlay")
+        yield Static(id="about")
+
+    def show(self) -> None:
+        """Show the maps so far while a run makes them, the current cell's result otherwise."""
+        if self._preview_key():
+            self._grow()
+            return
+        if self.growing:
+            self.growing, self.shown_key = False, ""
+        super().show()
+        self._choose(self.medvlm.selection.image)
+
+    def say(self, text: Text) -> None:
+        """Show words instead of pictures."""
+        self.found = None
+        self.query_one("#words", Picture).say(text)
+        self._show_words(True)
+
+    def _show_words(self, words: bool) -> None:
+        self.query_one("#words").display = words
+        self.query_one("#pictures").display = self.query_one("#about").display = not words
+        self.set_focus(self.query_one("#words" if words else "#image"))
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def read(self, cell: Cell) -> bool:
+        """Read images and maps."""
+        found = await self.medvlm.results.result(cell.keys["saliency"])
+        if found is None or not len(found.arrays["images"]):
+            return False
+        self.found, self.index, self.explained = found, 0, 0
+        self._show_words(False)
+        self._choose(self.medvlm.selection.image)
+        self._draw_pictures()
+        return True
+
+    def _choose(self, image: str) -> None:
+        """Show the map of the image that was chosen elsewhere; say so when it has none."""
+        if not image or self.found is None:
+            return
+        ids = [item["image"] for item in self.found.record["items"]]
+        if image in ids:
+            self.index, self.explained, self.medvlm.selection.image = ids.index(image), 0, ""
+            self._draw_pictures()
+        else:
+            self.medvlm.tell(f"{image} has no map yet: r makes one, if it is held out")
+
+    def _preview_key(self) -> str:
+        """Return where the maps so far of the running step lie, empty when none are being made."""
+        board = self.medvlm.board
+        task = board.tasks.get(board.current)
+        return task.preview if task is not None and board.running and task.state == "running" else ""
+
+    @on(messages.PreviewChanged)
+    def _grow(self) -> None:
+        if key := self._preview_key():
+            self._read_preview(key)
+
+    @work(exclusive=True, group="load")
+    async def _read_preview(self, key: str) -> None:
+        """Draw the maps so far; one that is replaced or gone in this moment is drawn with the next."""
+        board = self.medvlm.board
+        task = board.tasks.get(board.current)
+        try:
+            found = await self.medvlm.results.changing(key)
+        except MedvlmError:
+            return
+        if found is None or task is None:
+            return
+        if not self.growing:
+            self.index = 0
+        self.cell = board.cell(task.step.model, task.step.dataset)
+        self.found, self.growing, self.explained = found, True, 0
+        self._show_words(False)
+        self._draw_pictures()
+
+    # -- keys --------------------------------------------------------------------------------------
+
+    def action_image(self, step: int) -> None:
+        """Go to another image."""
+        if self.found is not None:
+            self.index, self.explained = (self.index + step) % len(self.found.arrays["images"]), 0
+            self._draw_pictures()
+
+    def action_class(self) -> None:
+        """Show the map of the next class that was explained."""
+        if self.found is not None and not self.growing:
+            count = len(self.found.record["items"][self.index]["explained_classes"])
+            self.explained = (self.explained + 1) % count
+            self._draw_pictures()
+            if count == 1:
+                self.medvlm.tell("one class was explained; `--rise-explain` names more")
+
+    async def action_stop(self) -> None:
+        """Stop the run; the masks that were scored are kept."""
+        if self.medvlm.board.running:
+            if await self.medvlm.tell_engine("cancel"):
+                self.medvlm.board.cancelling = True
+        else:
+            self.medvlm.tell("nothing runs")
+
+    async def action_explain(self) -> None:
+        """Make the map of the image that was chosen on the map."""
+        image = self.medvlm.selection.image
+        if not image:
+            self.medvlm.tell("choose an image on the map first (F5)")
+            return
+        await self.medvlm.start_request(self._request(image))
+
+    async def action_save(self) -> None:
+        """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
+        if self.found is None or self.growing:
+            return
+        record = self.found.record
+        request = replace(
+            self._request(*(str(item["image"]) for item in record["items"])),
+            rise_masks=int(record["masks_asked"]), rise_cells=int(record["cells"]), seed=int(record["seed"]),
+            rise_estimator=_estimator(record),
+        )  # fmt: skip
+        await self.medvlm.start_request(request)
+
+    def _request(self, *images: str) -> RunRequest:
+        cell, listed = self.cell, join_list(images)
+        return replace(
+            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=listed
+        )
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        """All three have another size."""
+        self.call_after_refresh(self._draw_pictures)
+
+    def _values(self, found: StoredResult) -> np.ndarray[Any, Any]:
+        if self.explained and "class_maps" in found.arrays:
+            values: np.ndarray[Any, Any] = found.arrays["class_maps"][self.index, self.explained]
+            return values
+        first: np.ndarray[Any, Any] = found.arrays["maps"][self.index]
+        return first
+
+    def _draw_pictures(self) -> None:
+        found = self.found
+        if found is None:
+            return
+        self.index %= len(found.arrays["images"])
+        image, values = found.arrays["images"][self.index], self._values(found)
+        # A third of 80 cells is no whole number: all three are drawn as wide as the narrowest frame.
+        most = self.app.size.width // 3 - 2
+        for name, draw in (
+            ("#image", partial(thumbnail, image)),
+            ("#heat", partial(heat, values)),
+            ("#overlay", partial(overlay, values, image)),
+        ):
+            self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
+        item = found.record["items"][self.index]
+        self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
+        self.query_one("#heat", Picture).set_title("map", self._progress(found, item))
+        self.query_one("#about", Static).update(self._about(found, item))
+
+    def _progress(self, found: StoredResult, item: dict[str, Any]) -> str:
+        """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
+        if not self.growing:
+            return ""
+        values, errors = found.arrays["maps"][self.index], found.arrays["errors"][self.index]
+        spread = float(values.std())
+        error = f" · standard error {float(np.sqrt((errors**2).mean())) / spread:.2f}" if spread > 0 else ""
+        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{error}"
+
+    def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
+        names = item.get("explained_classes") or [item["explained"]]
+        explained = str(names[self.explained % len(names)])
+        lines = decision(self.cell_title, item, explained)
+        if self.growing:
+            return Text("\n").join([*lines, Text("masks come in: s stops, and what was scored is kept", style="dim")])
+        said = quality(item)
+        return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
+
+
+def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
+    return draw(min(width, most), height, depth)
+
+
+def _estimator(record: Any) -> Estimator:
+    return "reduced" if clean(str(record["estimator"])) == "reduced" else "plain"

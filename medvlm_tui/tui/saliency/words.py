@@ -1,0 +1,65 @@
+"""What is said of a saliency map: the decision, what is known of the map, how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.tui.states import GREEN, GREY, RED
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return a character a value, from the lowest to the highest."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
+
+
+def decision(title: str, item: Mapping[str, Any], explained: str) -> list[Text]:
+    """Return whose map this is, and what the classifier says of the image."""
+    label, predicted, image = (clean(str(item[name])) for name in ("label", "predicted", "image"))
+    verdict = ("right", GREEN) if item["label"] == item["predicted"] else ("wrong", RED)
+    score = f"  decision value {item['score']:+.2f}" if item["explained"] == explained and "score" in item else ""
+    return [
+        Text.assemble((title, "bold"), "   ", image),
+        Text.assemble(
+            ("true ", GREY), label, ("   predicted ", GREY), predicted, "  ", verdict,
+            ("   explained ", GREY), clean(explained), (score, GREY),
+        ),
+    ]  # fmt: skip
+
+
+def quality(item: Mapping[str, Any]) -> Text:
+    """Return the masses beside their chance, the pointing game, and the areas under both curves; may be empty."""
+    known: Mapping[str, Any] = item.get("quality") or {}
+    parts = []
+    for name in ("lesion", "text"):
+        mass, area = known.get(f"mass_{name}"), known.get(f"area_{name}")
+        if mass is not None and area is not None:
+            parts.append(f"mass in {name} {mass:.2f} (chance {area:.2f})")
+    if known.get("pointing") is not None:
+        parts.append("peak in the lesion" if known["pointing"] else "peak outside the lesion")
+    for name in ("insertion", "deletion"):
+        if known.get(name) is not None:
+            curve = known.get(f"{name}_curve")
+            parts.append(f"{name} {known[name]:.2f}" + (f" {sparkline(curve)}" if curve else ""))
+    if item.get("constant"):
+        parts.append("the map is flat: no mask changes the score")
+    return Text("   ".join(parts))
+
+
+def made(record: Mapping[str, Any], item: Mapping[str, Any]) -> Text:
+    """Return how the map was made, and how sure it is."""
+    error = item.get("relative_error")
+    sure = f", standard error {error:.2f} of the map's spread" if error is not None else ""
+    return Text(
+        f"RISE ({clean(str(record['estimator']))}), {record['masks']:,} masks of {record['cells']} × {record['cells']} "
+        f"cells, p {record['probability']:g}, masked with the {clean(str(record['baseline']))}, seed "
+        f"{record['seed']}{sure}; bright raises the decision value",
+        style=GREY,
+    )

@@ -1,0 +1,1 @@
+"""The scores screen: the table, a cell, ranks, export."""

@@ -1,0 +1,119 @@
+"""One cell of the scores: everything of its probe, and the images it errs on most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.tui.scores.cell_detail import whole, worst_images
+from medvlm_tui.tui.shared.picture import Picture
+from medvlm_tui.tui.shared.place import PlaceScreen
+from medvlm_tui.tui.state.survey_rows import Cell
+from medvlm_tui.tui.states import GREY, RED
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.specs import FeatureTable
+    from medvlm_tui.core.store.store import StoredResult
+
+WORST = 4
+
+
+class CellScreen(PlaceScreen):
+    """Folds, confusions, classes, calibration; below, the worst images as thumbnails."""
+
+    CSS_PATH = Path(__file__).with_name("scores.tcss")
+    AUTO_FOCUS = "#cell-text"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,i", "app.go('saliency')", "saliency", key_display="enter"),
+        Binding("f5", "app.go('map')", "map"),
+        Binding("down,j", "scroll_text(1)", "scroll", key_display="↑ ↓"),
+        Binding("up,k", "scroll_text(-1)", "up", show=False),
+        Binding("escape", "app.back", "back"),
+    ]
+
+    def __init__(self, cell: Cell, probe_key: str) -> None:
+        super().__init__()
+        self.cell, self.probe_key = cell, probe_key
+
+    def body(self) -> ComposeResult:
+        """The numbers, and a row of pictures."""
+        with VerticalScroll(id="cell-text"):
+            yield Static(id="cell-words")
+        with Container(id="worst"):
+            for number in range(WORST):
+                yield Picture("", widget_id=f"worst-{number}")
+
+    def on_mount(self) -> None:
+        """Read and draw."""
+        board = self.medvlm.board
+        name = f"{board.model_name(self.cell.model)} × {board.dataset_name(self.cell.dataset)}"
+        self.query_one("#cell-text").border_title = Content(name)
+        self.query_one("#worst").border_title = Content("most wrong held-out images")
+        for picture in self.query(Picture):
+            picture.can_focus = False
+        self.read()
+
+    def on_resize(self) -> None:
+        """The blocks stand side by side where they fit."""
+        self.call_after_refresh(self.read)
+
+    @work(exclusive=True, group="cell")
+    async def read(self) -> None:
+        """Read the probe, write what is said of it, then show the images one by one."""
+        words = self.query_one("#cell-words", Static)
+        try:
+            probe = await self.medvlm.results.result(self.probe_key)
+            table = await self.medvlm.results.table(self.cell.keys.get("table", ""))
+        except MedvlmError as error:
+            words.update(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            return
+        if probe is None:
+            words.update(Text("the details are not in the store", style=GREY))
+            return
+        width = self.query_one("#cell-text").content_size.width
+        words.update(Text("\n").join(whole(probe, table, width)))
+        await self._show_worst(probe, table)
+
+    async def _show_worst(self, probe: StoredResult, table: FeatureTable | None) -> None:
+        found = worst_images(probe, table, WORST) if table is not None else []
+        # Four frames of a narrow terminal would hold no picture.
+        shown = WORST if self.app.size.width >= 100 else 2
+        for number in range(WORST):
+            self.query_one(f"#worst-{number}").display = number < min(shown, len(found))
+        self.query_one("#worst").display = bool(found)
+        for number, (image, truth, predicted, margin) in enumerate(found[:shown]):
+            picture = self.query_one(f"#worst-{number}", Picture)
+            picture.set_title(clean(image.rpartition("/")[2]))
+            await self._show_image(
+                picture, image, Text.assemble(f"{truth} ", ("→", RED), f" {predicted}  {margin:+.2f}")
+            )
+
+    async def _show_image(self, picture: Picture, image: str, words: Text) -> None:
+        app = self.medvlm
+        try:
+            pixels = await app.pictures.picture(app.request, self.cell.dataset, image, 96)
+        except MedvlmError as error:
+            picture.say(Text.assemble(words, "\n", (clean(error.message), GREY)))
+            return
+
+        def draw(width: int, height: int, depth: object) -> Text:
+            head = words.copy()
+            head.truncate(width, overflow="ellipsis")
+            return Text("\n").join([head, thumbnail(pixels, width, max(1, height - 1), depth)])  # type: ignore[arg-type]
+
+        picture.show_drawing(draw)
+
+    def action_scroll_text(self, lines: int) -> None:
+        """Scroll the numbers."""
+        self.query_one("#cell-text", VerticalScroll).scroll_relative(y=lines, animate=False)

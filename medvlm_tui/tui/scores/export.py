@@ -1,0 +1,119 @@
+"""The table of scores written to files: what the store holds, in the forms of a run's report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.tui.scores.ranks import newest_ranking
+from medvlm_tui.tui.scores.table import probe_of
+from medvlm_tui.tui.state.board import Board
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.report.results.run_results import Cell
+    from medvlm_tui.report.scores.verdicts import Verdicts
+    from medvlm_tui.tui.app import MedvlmApp
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is written."""
+
+    protocol: str
+    cells: tuple[Cell, ...]
+    verdicts: Mapping[tuple[str, str], Verdicts]
+    ranking: Mapping[str, Any] | None
+
+
+async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str], Sequence[Verdicts]]) -> Path:
+    """Write every score under a protocol into a new folder of the workspace; raises MedvlmError or OSError."""
+    cells = []
+    for cell in app.board.cells.values():
+        probe = probe_of(cell, protocol)
+        result = await app.results.result(probe.key) if probe is not None and probe.key else None
+        if probe is not None and result is not None:
+            statistics = await app.results.result(probe.statistics)
+            cells.append(
+                report_cell(app.board, cell.model, cell.dataset, cell.keys.get("table", ""), result, statistics)
+            )
+    if not cells:
+        raise MedvlmError(f"there is no score under the {protocol} protocol", "run it first")
+    newest = {key: known[-1] for key, known in verdicts.items() if known and key[1] == protocol}
+    table = Table(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
+    folder = app.workspace / "exports" / f"scores-{time.strftime('%Y%m%d-%H%M%S')}"
+    await asyncio.get_running_loop().run_in_executor(None, write, table, folder)
+    return folder
+
+
+def write(table: Table, folder: Path) -> None:
+    """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
+    from medvlm_tui.core.atomic_files import write_atomic
+    from medvlm_tui.report.formats.csv_file import write_csv
+    from medvlm_tui.report.scores import latex, markdown, results_csv, side_tables
+    from medvlm_tui.report.scores.score_table import score_tables
+
+    folder.mkdir(parents=True, exist_ok=True)
+    results_csv.write_results(folder / "results.csv", table.cells)
+    write_csv(folder / "published.csv", side_tables.PUBLISHED, side_tables.published_rows(table.cells))
+    tables = score_tables(table.cells, table.verdicts)
+    write_atomic(folder / "table.tex", latex.render(tables).encode())
+    write_atomic(folder / "table.md", markdown.render(tables).encode())
+    for metric, ranking in (table.ranking or {}).get("rankings", {}).items():
+        if ranking["ranks"] is not None:
+            _draw(table, metric, folder)
+
+
+def _draw(table: Table, metric: str, folder: Path) -> None:
+    from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
+    from medvlm_tui.report.results.naming import model_title
+    from medvlm_tui.report.results.run_results import Compared
+
+    assert table.ranking is not None
+    models = {cell.model.id: cell.model for cell in table.cells}
+    known = table.ranking["rankings"][metric]["ranks"]["models"]
+    names = {model: model_title(models[model]) if model in models else model for model in known}
+    groups = {model.id: model.group for model in models.values()}
+    name = "critical_difference" + ("" if metric == "accuracy" else f"_{metric}")
+    draw_critical_difference(
+        folder / f"{name}.png", Compared(table.protocol, "", "", "", table.ranking), metric, names, groups
+    )
+
+
+def report_cell(
+    board: Board, model: str, dataset: str, table_key: str, probe: StoredResult, statistics: StoredResult | None
+) -> Cell:
+    """Return a score as the report's tables take it; images and files play no part in them."""
+    from medvlm_tui.report.results.run_results import cell_of
+
+    record = probe.record
+    spec = _dataset(board, dataset)
+    found = Dataset(
+        spec, Path(), str(record.get("label_view", "")), (), tuple(record["classes"]), board.datasets[dataset].warnings
+    )
+    return cell_of(
+        _model(board, model), found, ("", table_key), (probe.key, record),
+        ("", {}) if statistics is None else (statistics.key, statistics.record),
+    )  # fmt: skip
+
+
+def _model(board: Board, model: str) -> ModelSpec:
+    known, row = load_models().get(model), board.models[model]
+    if known is not None:
+        return known
+    return ModelSpec(model, row.name, "", "", "", "", PreprocessSpec(0, 0), {"": row.dim})
+
+
+def _dataset(board: Board, dataset: str) -> DatasetSpec:
+    known, row = load_datasets().get(dataset), board.datasets[dataset]
+    return known or DatasetSpec(
+        dataset, row.name, row.modality, "", published_n=row.published_n, synthetic=row.synthetic
+    )

@@ -1,0 +1,232 @@
+"""Scores: the study's table, live, and what lies behind the cell under the cursor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.tui.scores import look as scoretable
+from medvlm_tui.tui.scores.cell_detail import behind
+from medvlm_tui.tui.scores.table import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
+from medvlm_tui.tui.shared.filter_line import FilterLine
+from medvlm_tui.tui.shared.filtered import FilteredScreen
+from medvlm_tui.tui.shared.matrix import Matrix
+from medvlm_tui.tui.shared.picture import Picture
+from medvlm_tui.tui.state.survey_rows import Cell
+from medvlm_tui.tui.states import GREY
+
+if TYPE_CHECKING:
+    from medvlm_tui.report.scores.verdicts import Verdicts
+
+
+class ScoresScreen(FilteredScreen):
+    """The results as numbers."""
+
+    place = "scores"
+    CSS_PATH = Path(__file__).with_name("scores.tcss")
+    AUTO_FOCUS = "#scores"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "cell"),
+        Binding("s", "sort", "sort"),
+        Binding("m", "metric", "metric"),
+        Binding("t", "protocol", "protocol"),
+        Binding("c", "view", "columns"),
+        Binding("slash", "filter", "filter"),
+        Binding("v", "ranks", "ranks"),
+        Binding("x", "export", "export"),
+        Binding("i", "app.go('saliency')", "saliency", show=False),
+        Binding("escape", "leave", "back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sort, self.metric, self.protocol, self.view = "catalog", "accuracy", "paper", "score"
+        self.table = ScoreTable({})
+        self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
+        self._read_pairs: set[str] = set()
+
+    def body(self) -> ComposeResult:
+        """Table, and beside or below it what lies behind a cell."""
+        with Container(id="scores-body"):
+            yield Matrix("Scores", self.draw_cell, widget_id="scores", column_width=scoretable.COLUMN)
+            yield Picture("", widget_id="behind", centred=False)
+        yield Static(id="score-note")
+        yield FilterLine(id="filter")
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def show(self) -> None:
+        """Draw the table; the cursor stands on the cell that home stands on."""
+        board, selection = self.medvlm.board, self.medvlm.selection
+        if self.protocol not in protocols(board):
+            self.protocol = "paper"
+        self.table = score_table(board, self.protocol, self.metric, self.verdicts)
+        wanted = self.filter_text.lower()
+        datasets = [d for d in self.table.datasets if wanted in f"{d} {board.dataset_name(d)}".lower()]
+        models = [
+            m for m in self.table.models if wanted in f"{m} {board.model_name(m)} {board.models[m].group}".lower()
+        ]
+        # A filter that names models leaves the datasets alone, and the other way round.
+        models, datasets = models or self.table.models, datasets or self.table.datasets
+        models = ordered(self.table, models, self.sort)
+        matrix = self.query_one("#scores", Matrix)
+        matrix.corner = " rank  model"
+        rows, columns = scoretable.axes(board, self.table, models, datasets, grouped=self.sort == "catalog")
+        matrix.set_axes(rows, columns, selection.model, selection.dataset)
+        matrix.set_title(self._title())
+        self._settle(models, datasets)
+        self._load_pairs()
+        self._show_behind()
+
+    def _title(self) -> str:
+        sort = self.sort if self.sort in ("catalog", "mean rank") else self.medvlm.board.dataset_name(self.sort)
+        what = "" if self.view == "score" else f", {self.view}"
+        return f"{self.metric.replace('_', ' ')}{what}, {clean(self.protocol)} protocol, by {sort}"
+
+    def _settle(self, models: list[str], datasets: list[str]) -> None:
+        """Stand on a cell of the table."""
+        selection = self.medvlm.selection
+        if models and selection.model not in models:
+            selection.model = models[0]
+        if datasets and selection.dataset not in datasets:
+            selection.dataset = datasets[0]
+        self.query_one("#scores", Matrix).go_to(selection.model, selection.dataset)
+
+    def draw_cell(self, model: str, dataset: str) -> Text:
+        """Draw one cell of the table."""
+        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric)
+
+    @work(exclusive=True, group="pairs")
+    async def _load_pairs(self) -> None:
+        """Read the comparisons of models that are new, and draw the ties anew."""
+        from medvlm_tui.report.scores.verdicts import Verdicts
+
+        board = self.medvlm.board
+        wanted = {
+            key: cell.dataset for cell in board.cells.values() for key in cell.pairs if key not in self._read_pairs
+        }
+        for key, dataset in wanted.items():
+            self._read_pairs.add(key)
+            try:
+                found = await self.medvlm.results.result(key)
+            except MedvlmError:
+                continue
+            if found is not None:
+                verdict = Verdicts.of(found.record)
+                self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
+        if wanted:
+            self.show()
+
+    @on(Matrix.Moved)
+    def _moved(self, event: Matrix.Moved) -> None:
+        self.medvlm.selection.model, self.medvlm.selection.dataset = event.model, event.dataset
+        self._show_behind()
+
+    @property
+    def cell(self) -> Cell:
+        """The cell under the cursor."""
+        return self.medvlm.board.cell(self.medvlm.selection.model, self.medvlm.selection.dataset)
+
+    def _show_behind(self) -> None:
+        panel, board, cell = self.query_one("#behind", Picture), self.medvlm.board, self.cell
+        panel.set_title(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")
+        self.query_one("#score-note", Static).update(Text(scoretable.NOTES[self.view], style=GREY))
+        probe = probe_of(cell, self.protocol)
+        if not self.table.scores:
+            panel.say(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))
+        elif probe is None:
+            panel.say(Text(f"nothing under the {clean(self.protocol)} protocol: F2 runs it", style=GREY))
+        else:
+            self._read(cell, probe.key)
+
+    @work(exclusive=True, group="behind")
+    async def _read(self, cell: Cell, key: str) -> None:
+        panel = self.query_one("#behind", Picture)
+        try:
+            probe = await self.medvlm.results.result(key)
+            table = await self.medvlm.results.table(cell.keys.get("table", ""))
+        except MedvlmError as error:
+            panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            return
+        if probe is None:
+            panel.say(Text("the details are not in the store", style=GREY))
+            return
+        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width)))
+
+    # -- choosing ----------------------------------------------------------------------------------
+
+    def action_sort(self) -> None:
+        """Sort by the next of: the catalog, the mean rank, the column under the cursor."""
+        column = self.medvlm.selection.dataset
+        follows = {"catalog": "mean rank", "mean rank": column}
+        self.sort = follows.get(self.sort, "catalog")
+        self.show()
+
+    def action_metric(self) -> None:
+        """Show the next metric that some cell has."""
+        known = {name for cell in self.medvlm.board.cells.values() for p in cell.probes.values() for name in p.metrics}
+        self.metric = _next([name for name in METRICS if name in known or name == "accuracy"], self.metric)
+        self.show()
+
+    def action_protocol(self) -> None:
+        """Show the next protocol."""
+        self.protocol = _next(protocols(self.medvlm.board), self.protocol)
+        self.show()
+
+    def action_view(self) -> None:
+        """Show scores, the published ones, the difference, the leakage, or the grid of t."""
+        self.view = _next(list(VIEWS), self.view)
+        self.show()
+
+    def action_open(self) -> None:
+        """Open the cell under the cursor."""
+        cell, probe = self.cell, probe_of(self.cell, self.protocol)
+        if probe is not None:
+            from medvlm_tui.tui.scores.cell_screen import CellScreen
+
+            self.app.push_screen(CellScreen(cell, probe.key))
+
+    @work(exclusive=True, group="ranks")
+    async def action_ranks(self) -> None:
+        """Show the critical difference diagram."""
+        from medvlm_tui.tui.scores.ranks import RanksScreen, newest_ranking
+
+        printed = "f1" if "f1" in self.metric else "accuracy"
+        found = await newest_ranking(self.medvlm, self.protocol)
+        self.app.push_screen(RanksScreen(self.medvlm.board, found, self.protocol, printed))
+
+    @work(exclusive=True, group="export")
+    async def action_export(self) -> None:
+        """Write the table as it is shown, as CSV, LaTeX, Markdown and PNG."""
+        from medvlm_tui.tui.scores.export import export
+
+        try:
+            folder = await export(self.medvlm, self.protocol, self.verdicts)
+        except (MedvlmError, OSError) as error:
+            self.medvlm.tell(f"nothing was written: {error}", "error")
+            return
+        self.medvlm.tell(f"results.csv, published.csv, table.tex, table.md and figures: {folder}")
+
+    def focus_filtered(self) -> None:
+        """The filter narrows the table."""
+        self.set_focus(self.query_one("#scores"))
+
+    async def action_leave(self) -> None:
+        """Clear the filter, or go back where there is none."""
+        if self.filter_text or self.query_one(FilterLine).display:
+            self.action_clear_filter()
+        else:
+            await self.medvlm.action_back()
+
+
+def _next(names: list[str], current: str) -> str:
+    return names[(names.index(current) + 1) % len(names)] if current in names else names[0]

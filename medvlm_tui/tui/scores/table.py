@@ -1,0 +1,170 @@
+"""The table of scores as values: what a cell shows under a protocol, a metric and a view, ranks, best and ties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.published import PAPER, POSTER, published
+from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.state.survey_rows import Cell, Reading, reading
+
+if TYPE_CHECKING:
+    # The report is imported with the first table that is drawn: screens start without it.
+    from medvlm_tui.report.scores.published_difference import Mark
+    from medvlm_tui.report.scores.verdicts import Verdicts
+
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
+VIEWS = ("score", "published", "difference", "leakage", "grid")
+_LOWER_IS_BETTER = frozenset({"ece"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownScore:
+    """One cell of the table."""
+
+    mean: float
+    std: float | None
+    published: float | None
+    """Of the paper, of the poster under its own protocol."""
+    other_n: bool
+    """The number of images is not the published one, so that the difference says little."""
+    leakage: float | None
+    """The score under `paper` less that under `grouped`."""
+    t: float | None
+    saturated: bool
+    tuned_t: float | None
+    mark: Mark
+    best: bool = False
+    tied: bool = False
+    """Compared with the best, and not told apart from it."""
+
+    @property
+    def delta(self) -> float | None:
+        """Ours less the published one."""
+        return None if self.published is None else self.mean - self.published
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """Models x datasets under one protocol and metric."""
+
+    scores: Mapping[tuple[str, str], ShownScore]
+    ranks: Mapping[str, float] = field(default_factory=dict)
+    """Mean rank of each model that has a score on every dataset that has any."""
+
+    @property
+    def models(self) -> list[str]:
+        """Those with a score, in the catalog's order."""
+        return list(dict.fromkeys(model for model, _ in self.scores))
+
+    @property
+    def datasets(self) -> list[str]:
+        """Those with a score, in the catalog's order."""
+        return list(dict.fromkeys(dataset for _, dataset in self.scores))
+
+
+def probe_of(cell: Cell, protocol: str) -> Reading | None:
+    """Return the cell's scores under a protocol; the run under way knows two of the paper's before the survey does."""
+    if protocol in cell.probes:
+        return cell.probes[protocol]
+    if protocol != "paper" or cell.accuracy is None:
+        return None
+    numbers = {name: getattr(cell, name) for name in ("accuracy", "std", "macro_f1", "t", "saturated")}
+    return reading(cell.keys.get("probe", ""), numbers)
+
+
+def protocols(board: Board) -> list[str]:
+    """Return the protocols that some cell has scores under, `paper` first."""
+    found = dict.fromkeys(name for cell in board.cells.values() for name in cell.probes)
+    return ["paper", *(name for name in found if name != "paper")]
+
+
+def score_table(
+    board: Board, protocol: str, metric: str, verdicts: Mapping[tuple[str, str], Sequence[Verdicts]]
+) -> ScoreTable:
+    """Return the table; `verdicts` (dataset, protocol) -> what is known of its pairs of models, the newest last."""
+    scores: dict[tuple[str, str], ShownScore] = {}
+    for model in board.models:
+        for dataset in board.datasets:
+            shown = _score(board, board.cell(model, dataset), protocol, metric)
+            if shown is not None:
+                scores[model, dataset] = shown
+    sign = -1 if metric in _LOWER_IS_BETTER else 1
+    for dataset in board.datasets:
+        column = {model: score.mean * sign for (model, of), score in scores.items() if of == dataset}
+        if len(column) > 1:
+            best = max(column, key=lambda model: column[model])
+            for model in column:
+                known = verdicts.get((dataset, protocol), ())
+                is_best = column[model] == column[best]
+                tied = not is_best and _tied(known, model, best, metric)
+                scores[model, dataset] = replace(scores[model, dataset], best=is_best, tied=tied)
+    return ScoreTable(scores, mean_ranks(scores, sign))
+
+
+def mean_ranks(scores: Mapping[tuple[str, str], ShownScore], sign: int = 1) -> dict[str, float]:
+    """Return the mean rank of each model with a score everywhere, equal scores sharing their ranks; 1 is best."""
+    datasets = list(dict.fromkeys(dataset for _, dataset in scores))
+    models = dict.fromkeys(model for model, _ in scores)
+    whole = [model for model in models if all((model, dataset) in scores for dataset in datasets)]
+    if len(whole) < 2:
+        return {}
+    totals = dict.fromkeys(whole, 0.0)
+    for dataset in datasets:
+        values = {model: scores[model, dataset].mean * sign for model in whole}
+        for model, value in values.items():
+            above = sum(other > value for other in values.values())
+            same = sum(other == value for other in values.values())
+            totals[model] += above + (same + 1) / 2
+    return {model: total / len(datasets) for model, total in totals.items()}
+
+
+def ordered(table: ScoreTable, models: Iterable[str], sort: str) -> list[str]:
+    """Return models by `catalog`, `mean rank` or the id of a dataset; those without a value last."""
+    listed = list(models)
+    if sort == "mean rank":
+        return sorted(listed, key=lambda model: table.ranks.get(model, float("inf")))
+    if sort == "catalog":
+        return listed
+    column = {model: table.scores[model, sort] for model in listed if (model, sort) in table.scores}
+    return sorted(listed, key=lambda model: (model not in column, -column[model].mean if model in column else 0.0))
+
+
+def _score(board: Board, cell: Cell, protocol: str, metric: str) -> ShownScore | None:
+    probe = probe_of(cell, protocol)
+    if probe is None or metric not in probe.metrics:
+        return None
+    mean, std = probe.metrics[metric]
+    printed = published(cell.dataset, cell.model, metric, POSTER if protocol == "poster" else PAPER)
+    dataset = board.datasets[cell.dataset]
+    return ShownScore(
+        mean, std, None if printed is None else printed.mean,
+        bool(dataset.published_n) and (probe.n or dataset.images) != dataset.published_n,
+        _leakage(cell, metric), probe.t, probe.saturated, probe.tuned_t, _mark(cell),
+    )  # fmt: skip
+
+
+def _leakage(cell: Cell, metric: str) -> float | None:
+    by_image, by_group = probe_of(cell, "paper"), cell.probes.get("grouped")
+    if by_image is None or by_group is None or metric not in by_image.metrics or metric not in by_group.metrics:
+        return None
+    return by_image.metrics[metric][0] - by_group.metrics[metric][0]
+
+
+def _mark(cell: Cell) -> Mark:
+    from medvlm_tui.report.scores.published_difference import training_mark
+
+    model, dataset = load_models().get(cell.model), load_datasets().get(cell.dataset)
+    return training_mark(model, dataset) if model is not None and dataset is not None else ""
+
+
+def _tied(known: Sequence[Verdicts], model: str, best: str, metric: str) -> bool:
+    """Say what the newest comparison that has both models says."""
+    for verdict in reversed(known):
+        if verdict.p_value(model, best, metric) is not None:
+            return verdict.tied(model, best, metric)
+    return False

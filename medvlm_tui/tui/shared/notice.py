@@ -1,0 +1,68 @@
+"""What must be answered: the engine stopped, or one wants to leave while a run is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import MedvlmError
+from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.states import GREY
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.app import MedvlmApp
+
+Leaving = Literal["go_on", "cancel"]
+"""What becomes of the run when one leaves."""
+
+
+class EngineNotice(Dialog[None]):
+    """The engine's process ended by itself."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "restart", "restart"),
+        Binding("q", "leave", "quit"),
+    ]
+
+    def __init__(self, error: MedvlmError, said: Sequence[str]) -> None:
+        lines = [Text(clean(error.message), style="bold"), *(Text(line) for line in said), Text()]
+        lines += [Text(clean(line), style=GREY) for line in error.hint.splitlines()]
+        lines += [Text(), Text("What was computed is stored. A restarted engine goes on from there.")]
+        keys = "r restart   q quit   esc look around without it"
+        super().__init__("The engine stopped", Text("\n").join(lines), keys)
+
+    def action_restart(self) -> None:
+        """Start another engine."""
+        self.dismiss(None)
+        cast("MedvlmApp", self.app).restart_engine()
+
+    async def action_leave(self) -> None:
+        """Quit."""
+        await self.app.run_action("leave")
+
+
+class QuitNotice(Dialog[Leaving]):
+    """A run is under way and the user wants to leave: it goes on, unless it is cancelled."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,enter,y,ctrl+c,ctrl+q", "answer('go_on')", "leave"),
+        Binding("c", "answer('cancel')", "cancel the run and leave"),
+        Binding("n", "close", "stay"),
+    ]
+
+    def __init__(self, come_back: str) -> None:
+        text = Text.assemble(
+            "A run is under way. It goes on without this screen.\n",
+            ("Come back with  ", GREY),
+            (come_back, "bold"),
+        )
+        super().__init__("Leave?", text, "q leave, the run goes on   c cancel it and leave   esc stay")
+
+    def action_answer(self, leaving: Leaving) -> None:
+        """Leave."""
+        if self.is_current:
+            self.dismiss(leaving)

@@ -1,0 +1,85 @@
+"""The top line: workspace, engine, device, store, and what is marked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rich.text import Text
+from textual.widget import Widget
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.states import look
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.app import MedvlmApp
+
+
+class StatusBar(Widget):
+    """One line, drawn from the board whenever the screen says so."""
+
+    DEFAULT_CSS = """
+    StatusBar { dock: top; height: 1; background: $panel; padding: 0 1; }
+    """
+
+    def render(self) -> Text:
+        """Draw what fits; the right side gives way first."""
+        app = cast("MedvlmApp", self.app)
+        width = self.content_size.width
+        left = Text.assemble(
+            ("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None)
+        )
+        marked = marks_text(app)
+        facts = [marked, Text(app.board.device_name), Text(store_size(app.board)), Text(short_path(app.workspace))]
+        right = Text()
+        for fact in facts:
+            if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
+                right = Text.assemble(right, (" │ ", "dim") if right.cell_len else "", fact)
+        return Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len), right)
+
+
+def engine_text(board: Board, gone: bool) -> Text:
+    """Say what the engine does."""
+    if gone:
+        return Text("engine stopped", style=look("failed").style)
+    if not board.surveyed and not board.running:
+        return Text("engine starting", style="dim")
+    if not board.running:
+        return Text("engine idle")
+    finished = sum(task.state not in ("queued", "running") for task in board.tasks.values())
+    word = "cancelling" if board.cancelling else "running"
+    steps = f"{finished}/{len(board.tasks)} steps" if board.tasks else "planning"
+    return Text(f"{look('running').letter} {word} {steps}", style=look("running").style)
+
+
+def marks_text(app: MedvlmApp) -> Text:
+    """Say how many models and datasets are marked, nothing when none is."""
+    models, datasets = app.selection.models, app.selection.datasets
+    if not models and not datasets:
+        return Text()
+    all_models, all_datasets = len(app.board.models), len(app.board.datasets)
+    return Text(
+        f"{len(models)} of {all_models} models, {len(datasets)} of {all_datasets} datasets marked", style="bold"
+    )
+
+
+def store_size(board: Board) -> str:
+    """Return the store's size in words, empty when nothing is known."""
+    size = board.store_bytes
+    if not size:
+        return ""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"store {size / factor:.1f} {unit}"
+    return f"store {size} B"
+
+
+def short_path(path: Path) -> str:
+    """Return a path with `~` for the home directory, its end kept when it is long."""
+    try:
+        shown = f"~/{path.relative_to(Path.home())}"
+    except (ValueError, RuntimeError):
+        shown = str(path)
+    shown = clean(shown)
+    return shown if len(shown) <= 40 else f"…{shown[-39:]}"

@@ -1,0 +1,88 @@
+"""Results out of the store, read in one thread of their own so that the screens stay quick."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from medvlm_tui.errors import MedvlmError
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.specs import FeatureTable
+    from medvlm_tui.core.store.store import Store, StoredResult
+
+T = TypeVar("T")
+# Results never change under their key, so what was read may be shown again; a probe of 1280 x 4 takes 0.2 MB.
+KEPT = 32
+
+
+class Results:
+    """The store, opened read-only when the first result is asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._store: Store | None = None
+        # SQLite's connection belongs to the thread that opened it: one thread reads everything.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="results")
+        self._results: dict[str, StoredResult] = {}
+        self._tables: dict[str, FeatureTable] = {}
+
+    async def result(self, key: str) -> StoredResult | None:
+        """Return a result, None when it is not there; raises StoreError."""
+        return await self._read(self._results, key, lambda store: store.result(key))
+
+    async def record(self, key: str) -> Mapping[str, Any] | None:
+        """Return only the record of a result, None when it is not there; raises StoreError."""
+        return await self._read({}, key, lambda store: store.record(key))
+
+    async def changing(self, key: str) -> StoredResult | None:
+        """Return what lies under a key whose result is replaced as it grows; raises StoreError."""
+        self._results.pop(key, None)
+        found = await self.result(key)
+        self._results.pop(key, None)
+        return found
+
+    async def table(self, key: str) -> FeatureTable | None:
+        """Return a feature table, its matrix on disk, None when it is not there; raises StoreError."""
+        return await self._read(self._tables, key, lambda store: store.tables.read(key))
+
+    def close(self) -> None:
+        """Let the thread end; it holds nothing that needs saving."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _read(self, kept: dict[str, T], key: str, read: Callable[[Store], T | None]) -> T | None:
+        if key not in kept:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._thread, partial(self._guarded, read))
+            if found is None:
+                return None
+            while len(kept) >= KEPT:
+                kept.pop(next(iter(kept)))
+            kept[key] = found
+        return kept[key]
+
+    def _guarded(self, read: Callable[[Store], T | None]) -> T | None:
+        """Read; an error nobody expected goes to a log, and costs this result instead of the screen."""
+        try:
+            return read(self._open())
+        except MedvlmError:
+            raise
+        except Exception as error:
+            log = self._directory.parent / "logs" / "tui.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with open(log, "a", encoding="utf-8") as file:
+                traceback.print_exc(file=file)
+            raise MedvlmError(f"this result cannot be read: {type(error).__name__}: {error}", f"see {log}") from error
+
+    def _open(self) -> Store:
+        if self._store is None:
+            # diskcache and safetensors cost 60 ms: paid with the first result, not at the start.
+            from medvlm_tui.core.store.store import Store
+
+            self._store = Store(self._directory, read_only=True)
+        return self._store

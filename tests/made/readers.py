@@ -1,0 +1,48 @@
+"""Readers that misbehave, for decoding processes: the image `4.png` (`00004.jpg`) is the one that kills."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+
+import numpy as np
+from PIL import Image
+
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.images.read_sample import read_sample
+
+POISON = ("4.png", "00004.jpg")
+
+
+def crashing(sample: Sample, window: str = "") -> Image.Image:
+    """End the process as a decoder's segmentation fault does."""
+    if sample.id in POISON:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return read_sample(sample)
+
+
+def crashing_once(sample: Sample, window: str = "") -> Image.Image:
+    mark = sample.path.with_suffix(".mark")
+    if sample.id in POISON and not mark.exists():
+        mark.touch()
+        os._exit(3)
+    return read_sample(sample)
+
+
+def greedy(sample: Sample, window: str = "") -> Image.Image:
+    np.ones(6 << 30, np.uint8)
+    return read_sample(sample)
+
+
+def broken(sample: Sample, window: str = "") -> Image.Image:
+    raise RuntimeError("a decoder's own mistake")
+
+
+def running_in_circles(sample: Sample, window: str = "") -> Image.Image:
+    if sample.id in POISON:
+        used = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+        resource.setrlimit(resource.RLIMIT_CPU, (used + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        while True:
+            pass
+    return read_sample(sample)

@@ -1,0 +1,155 @@
+"""What is compared with print, and when it must not be; ties, bold and marks of the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
+from medvlm_tui.report.results.run_results import Cell, Gathered, Metric
+from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
+from medvlm_tui.report.scores.score_table import percent, points, score_tables
+from medvlm_tui.report.scores.verdicts import Verdicts
+from tests.made.report_store import filled
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
+    return Gathered(filled(tmp_path_factory.mktemp("store"))).cells[0]
+
+
+def scored(cell: Cell, name: str, mean: float, metric: str = "accuracy") -> Cell:
+    """Return the cell as another model's, with one metric of this mean."""
+    model = replace(cell.model, id=name, name=name)
+    return replace(cell, model=model, metrics=(Metric(metric, mean, 0.01, (mean,), ()),))
+
+
+def test_the_difference_is_ours_minus_the_printed_one(cell: Cell) -> None:
+    found = compare(scored(cell, "x", 0.93), "accuracy")
+    assert found is not None
+    assert (found.source, found.published, found.n_differs) == (PAPER, 0.91, True)
+    assert found.delta == pytest.approx(0.02)
+
+
+def test_the_studys_number_of_images_is_not_marked(cell: Cell) -> None:
+    found = compare(replace(cell, n_train=2296, n_test=574), "accuracy")
+    assert found is not None
+    assert not found.n_differs
+
+
+def test_each_protocol_is_compared_where_it_was_published(cell: Cell) -> None:
+    poster = compare(replace(cell, protocol="poster"), "accuracy")
+    assert poster is not None
+    assert poster.source == POSTER
+    assert compare(replace(cell, protocol="tuned"), "accuracy").source == PAPER  # type: ignore[union-attr]
+
+
+def test_readings_without_the_studys_classifier_are_compared_with_nothing(cell: Cell) -> None:
+    for protocol in ("knn", "few_shot"):
+        assert compare(replace(cell, protocol=protocol), "accuracy") is None
+
+
+def test_another_task_or_model_is_compared_with_nothing(cell: Cell) -> None:
+    assert compare(replace(cell, dataset=replace(cell.dataset, view="tumor")), "accuracy") is None
+    assert compare(replace(cell, model=replace(cell.model, published="")), "accuracy") is None
+    assert compare(cell, "auroc") is None
+    assert compare(cell, "f1_positive") is None
+
+
+def test_breakhis_prints_the_positive_class(cell: Cell) -> None:
+    spec = replace(cell.dataset.spec, id="breakhis")
+    breakhis = replace(scored(cell, "x", 0.9, "f1_positive"), dataset=replace(cell.dataset, spec=spec))
+    assert f1_metric(breakhis) == "f1_positive"
+    assert compare(breakhis, "f1_positive") is not None
+    assert f1_metric(cell) == "macro_f1"
+
+
+def test_the_star_outranks_the_dagger(cell: Cell) -> None:
+    assert training_mark(cell.model, cell.dataset.spec) == "dagger"
+    assert training_mark(replace(cell.model, trained_on=("brain_mr",)), cell.dataset.spec) == "star"
+    assert training_mark(replace(cell.model, modalities=("CT",)), cell.dataset.spec) == ""
+
+
+def verdicts(p_values: dict[tuple[str, str], float]) -> Verdicts:
+    pairs = [
+        {"a": a, "b": b, "mcnemar": {"holm": p}, "differences": {"macro_f1": {"holm": 1 - p}}}
+        for (a, b), p in p_values.items()
+    ]
+    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": pairs})
+
+
+def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
+    cells = [scored(cell, "a", 0.9104), scored(cell, "b", 0.9096), scored(cell, "c", 0.90), scored(cell, "d", 0.88)]
+    known = verdicts({("a", "b"): 0.9, ("c", "a"): 0.2, ("a", "d"): 0.01, ("c", "d"): 0.9})
+    made = score_tables(cells, {("brain_mr", "paper"): known})[0]
+    entries = made.columns[0].entries
+    # a and b print the same: both are best. c looks worse and is not told apart; d is.
+    assert {name: (s.mean, s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
+        "a": ("91.0", True, False), "b": ("91.0", True, False), "c": ("90.0", False, True), "d": ("88.0", False, False),
+    }  # fmt: skip
+    assert any(note.startswith("=: not told apart") and "level 0.05" in note for note in made.notes)
+    assert not any("not compared" in note for note in made.notes)
+
+
+def test_without_a_comparison_nothing_is_called_tied(cell: Cell) -> None:
+    made = score_tables([scored(cell, "a", 0.91), scored(cell, "b", 0.91)], {})[0]
+    assert not any(entry.accuracy.tied for entry in made.columns[0].entries.values() if entry.accuracy)
+    assert "Models were not compared on Brain MR: ties are not marked there." in made.notes
+
+
+def test_accuracy_is_decided_by_mcnemar_and_f1_by_the_bootstrap() -> None:
+    known = verdicts({("a", "b"): 0.01})
+    assert (known.tied("a", "b", "accuracy"), known.tied("b", "a", "macro_f1")) == (False, True)
+    assert known.p_value("a", "b", "auroc") is None
+    assert not known.tied("a", "x", "accuracy")
+    assert not known.tied("a", "a", "accuracy")
+
+
+def test_without_final_classifiers_the_bootstrap_decides_accuracy_and_the_table_says_so(cell: Cell) -> None:
+    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}, "macro_f1": {"holm": 0.01}}}
+    known = Verdicts.of({"protocol": "few_shot", "alpha": 0.05, "n": 9, "pairs": [pair]})
+    assert (known.tied("a", "b", "accuracy"), known.tied("a", "b", "macro_f1")) == (True, False)
+    cells = [replace(scored(cell, name, mean), protocol="few_shot") for name, mean in (("a", 0.9), ("b", 0.8))]
+    made = score_tables(cells, {("brain_mr", "few_shot"): known})[0]
+    assert any("by the paired bootstrap of images and draws" in note for note in made.notes)
+    assert not any("McNemar" in note for note in made.notes)
+
+
+def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:
+    assert cell.model.published == "biomedclip"
+    made = score_tables([scored(cell, "biomedclip", 0.90)], {})[0]
+    [entry] = made.columns[0].entries.values()
+    assert made.columns[0].sources == SOURCES
+    for source in SOURCES:
+        printed = published("brain_mr", "biomedclip", "accuracy", source)
+        assert printed is not None
+        assert entry.differences[source] == points(0.90 - printed.mean)
+    assert any(note.startswith("Δ: accuracy minus the paper's") for note in made.notes)
+    assert any(note.startswith("Δ′: accuracy minus the poster's") for note in made.notes)
+
+
+def test_a_lone_model_is_best_of_nothing(cell: Cell) -> None:
+    score = score_tables([cell], {})[0].columns[0].entries[cell.model.id].accuracy
+    assert score is not None
+    assert not score.best
+
+
+def test_a_metric_that_is_undefined_leaves_its_place_empty(cell: Cell) -> None:
+    none = replace(cell, metrics=(Metric("accuracy", None, None, (None,), ()),))
+    entry = score_tables([none], {})[0].columns[0].entries[cell.model.id]
+    assert (entry.accuracy, entry.differences) == (None, {})
+
+
+def test_percent_and_points() -> None:
+    assert [percent(x) for x in (1.0, 0.91234, 0.0)] == ["100.0", "91.2", "0.0"]
+    assert [points(x) for x in (0.012, -0.093, 0.0, -0.0001)] == ["+1.2", "−9.3", "0.0", "0.0"]
+
+
+def test_a_run_without_results_says_so(tmp_path: Path) -> None:
+    from medvlm_tui.report.write import write_report
+
+    source = filled(tmp_path)
+    empty = replace(source, plan=replace(source.plan, steps=source.plan.steps[-1:]))
+    assert [Path(event.path).name for event in write_report(empty, tmp_path / "out")] == ["manifest.json"]
