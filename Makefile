@@ -43,7 +43,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/hygiene tests/core tests/catalog tests/settings tests/render tests/report
+	$(BIN)/python -m pytest tests/hygiene tests/measures tests/core tests/catalog tests/settings tests/render tests/report
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -44,7 +44,8 @@ def lines(audit: PublishedAudit) -> Iterator[str]:
     ranking = audit.ranking
     k, n = len(ranking.models), ranking.datasets
     yield f"{audit.source}, {audit.metric}: {k} models on {n} datasets, as printed"
-    yield f"  Friedman chi2 {ranking.chi2:.1f}, p {ranking.p_value:.2g}"
+    rest = "" if ranking.iman_davenport is None else f", Iman and Davenport's F {ranking.iman_davenport:.1f}"
+    yield f"  Friedman chi2 {ranking.chi2:.1f}{rest}, p {ranking.p_value:.2g} ({ranking.method})"
     yield f"  Nemenyi critical difference {ranking.critical_difference:.2f} mean ranks at level {ranking.alpha:g}"
     yield f"  {len(ranking.separable)} of {ranking.pairs} pairs of models are separable"
     test = audit.medical_against_general

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medvlm_tui.core.specs import Precision
-from medvlm_tui.core.typed_lists import split_list
+from medvlm_tui.core.typed_lists import join_list, split_list
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
@@ -152,22 +152,20 @@ class BiasParams:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsParams:
-    """Bootstrap on the hold-out."""
+    """Intervals of one model's scores on the hold-out; nothing in them is drawn."""
 
-    resamples: int = 2000
     confidence: float = 0.95
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonParams:
     """Models beside each other, on one dataset and over all."""
 
-    resamples: int = 2000
     confidence: float = 0.95
     alpha: float = 0.05
     """Two models are told apart when their p-value, adjusted for all pairs, is below it."""
     seed: int = 0
+    """Of the exchanges that are drawn where all are too many."""
 
 
 # What a run asks for unless it is told otherwise is what each analysis does by itself.
@@ -306,6 +304,21 @@ class RunRequest:
         if self.rise_images.isdigit():
             return replace(base, images_per_class=int(self.rise_images))
         return replace(base, images=split_list(self.rise_images))
+
+    def with_saliency(self, params: SaliencyParams) -> RunRequest:
+        """Return the request whose `saliency()` is `params`; no option changes their probability."""
+        images = join_list(params.images) if params.images else str(params.images_per_class)
+        return replace(
+            self,
+            rise_masks=params.masks,
+            rise_cells=params.cells,
+            seed=params.seed,
+            rise_images=images,
+            rise_estimator=params.estimator,
+            rise_fill=params.fill,
+            rise_stop_error=params.stop_error,
+            rise_explain=params.explain,
+        )
 
 
 def _absolute(path: str) -> str:

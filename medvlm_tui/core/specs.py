@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ResizeMode = Literal["short_side", "squash", "squash_float", "long_side_pad", "pad_square"]
-Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+ResizeMode = Literal["short_side", "squash", "squash_float", "long_side_pad", "pad_square", "none"]
+Interpolation = Literal["bicubic", "bilinear", "lanczos", "nearest", "box", "hamming"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -28,7 +28,7 @@ class PreprocessSpec:
     resize_px: int
     """Target of the resize: the short side, the long side or both sides, by `resize`."""
     resize: ResizeMode = "short_side"
-    """`squash_float` is `squash` after scaling to [0, 1], without rounding to 8 bits in between."""
+    """`squash_float` is `squash` after scaling to [0, 1], without rounding to 8 bits in between; `none` only crops."""
     interpolation: Interpolation = "bicubic"
     antialias: bool = True
     crop_rounding: Literal["half_even", "floor"] = "half_even"

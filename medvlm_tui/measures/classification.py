@@ -1,4 +1,4 @@
-"""Scores of a classifier, from confusion matrices where possible, so that thousands of resamples cost little."""
+"""Scores of a classifier: those of its confusion matrix, AUROC, and how far its probabilities can be trusted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from medvlm_tui.measures.calibration import Platt, expected_calibration_error
+from medvlm_tui.measures.calibration_error import (
+    brier_per_image,
+    calibrated_brier,
+    calibrated_ece,
+    debiased_calibration_error,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
+CALIBRATION = ("ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated")
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", *CALIBRATION)
 
 
 def confusion(codes: Ints, predicted: Ints, n_classes: int) -> Floats:
@@ -71,18 +78,30 @@ def evaluate(
 ) -> dict[str, float | None]:
     """Return every metric of decision values (n, k) that is defined here; the others are None.
 
-    The predicted class is the one with the largest decision value. `ece` needs a calibration: it compares the
-    calibrated probability of the predicted class with how often that class is right.
+    The predicted class is the one with the largest decision value. The CALIBRATION measures need Platt's
+    probabilities: `ece` compares that of the predicted class with how often the class is right, `ece_calibrated` is
+    what `ece` would be on average if these probabilities were true, `ece_debiased` is free of that part, `brier` is
+    the squared distance of probabilities and outcome (0 to 2).
     """
     predicted = scores.argmax(axis=1)
     matrix = confusion(codes, predicted, scores.shape[1])
     values: dict[str, float | None] = {name: float(f(matrix)) for name, f in from_confusion(positive).items()}
     values["auroc"] = auroc(codes, scores)
-    values["ece"] = None
-    if calibration is not None:
-        confidence = calibration.probabilities(scores)[np.arange(len(codes)), predicted]
-        values["ece"] = expected_calibration_error(confidence, predicted == codes)
-    return values
+    if calibration is None:
+        return {**values, **dict.fromkeys(CALIBRATION)}
+    return {**values, **_calibration(codes, predicted, calibration.probabilities(scores))}
+
+
+def _calibration(codes: Ints, predicted: Ints, probabilities: Floats) -> dict[str, float]:
+    """Return the calibration measures of probabilities (n, k), each beside what a calibrated classifier would get."""
+    confidence, correct = probabilities[np.arange(len(codes)), predicted], predicted == codes
+    return {
+        "ece": expected_calibration_error(confidence, correct),
+        "ece_calibrated": calibrated_ece(confidence),
+        "ece_debiased": debiased_calibration_error(confidence, correct),
+        "brier": float(brier_per_image(probabilities, codes).mean()),
+        "brier_calibrated": calibrated_brier(probabilities),
+    }
 
 
 def _area(positive: NDArray[np.bool_], score: Floats) -> float | None:

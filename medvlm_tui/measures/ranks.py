@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import friedmanchisquare, norm, rankdata, studentized_range
+from scipy.stats import norm, rankdata, studentized_range
 
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.friedman import Method, friedman
 from medvlm_tui.measures.paired_tests import holm
 
 Floats = NDArray[np.float64]
@@ -25,7 +26,11 @@ class Ranking:
     datasets: int
     chi2: float
     """Friedman's statistic, corrected for ties."""
+    iman_davenport: float | None
+    """Iman and Davenport's F; None where all data sets have one order, and F is infinite."""
     p_value: float
+    method: Method
+    """How `p_value` was computed: exact or by Iman and Davenport below ten data sets, where chi2 is rough."""
     critical_difference: float
     """Mean ranks further apart than this differ, by Nemenyi's test at level `alpha`."""
     alpha: float
@@ -98,17 +103,16 @@ def rank_models(scores: Floats, models: Sequence[str], alpha: float = 0.05) -> R
             f"{k} models on {n} data sets cannot be ranked", "Friedman's test needs three models and two data sets"
         )
     ranks = np.apply_along_axis(rankdata, 1, -scores)
-    if (scores == scores[:, :1]).all():
-        chi2, p_value = 0.0, 1.0
-    else:
-        chi2, p_value = friedmanchisquare(*scores.T)
+    test = friedman(scores)
     quantile = float(studentized_range.ppf(1 - alpha, k, np.inf)) / math.sqrt(2)
     return Ranking(
         models=tuple(models),
         mean_ranks=tuple(float(r) for r in ranks.mean(axis=0)),
         datasets=n,
-        chi2=float(chi2),
-        p_value=float(p_value),
+        chi2=test.chi2,
+        iman_davenport=test.iman_davenport,
+        p_value=test.p_value,
+        method=test.method,
         critical_difference=quantile * math.sqrt(k * (k + 1) / (6 * n)),
         alpha=alpha,
     )

@@ -1,4 +1,4 @@
-"""`python -m medvlm_tui.service.start_engine --workspace DIR`: start the engine's process, wait until it listens, and return.
+"""`python -m medvlm_tui.service.start_engine --workspace DIR`: start the engine process, wait until it listens, return.
 
 The engine is a session of its own without a terminal: whoever started it may go, be killed, or hang up. What kept it
 from starting is one JSON line on stdout, and the exit code.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medvlm_tui.core import digests, events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.request import FILLS, RunRequest, SaliencyParams
 from medvlm_tui.core.safe_text import clean, slug
 from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.core.store import packing
@@ -171,3 +171,25 @@ def test_a_broken_toml_file_is_a_usage_error(tmp_path: Path) -> None:
     file.write_text("models = [")
     with pytest.raises(UsageError, match="not valid TOML"):
         settings.read_toml(file)
+
+
+NAMES = st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1), max_size=3).map(tuple)
+
+
+@given(
+    images=NAMES.map(lambda names: tuple(f"{name}, x.png" for name in names)),
+    explain=NAMES,
+    fill=st.sampled_from(FILLS),
+    estimator=st.sampled_from(["plain", "reduced"]),
+    numbers=st.tuples(*[st.integers(1, 9999)] * 4),
+    stop_error=st.floats(0, 1),
+)
+def test_a_request_is_made_from_saliency_parameters_and_gives_them_back(
+    images, explain, fill, estimator, numbers, stop_error
+) -> None:
+    masks, cells, seed, per_class = numbers
+    params = SaliencyParams(
+        masks, cells, seed=seed, images_per_class=1 if images else per_class, images=images, estimator=estimator,
+        fill=fill, stop_error=stop_error, explain=explain,
+    )  # fmt: skip
+    assert RunRequest().with_saliency(params).saliency() == params

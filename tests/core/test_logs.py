@@ -41,7 +41,7 @@ def test_a_token_of_any_shape_is_known_from_the_environment(monkeypatch: pytest.
 SPEAKS = """
 import logging, os, subprocess, sys
 from pathlib import Path
-from medvlm_tui.core.logs import point_output_at
+from medvlm_tui.core.workspace.logs import point_output_at
 point_output_at(Path(sys.argv[1]))
 print("printed", os.environ["HF_TOKEN"])
 logging.getLogger("x").warning("logged %s", os.environ["HF_TOKEN"])

@@ -12,6 +12,7 @@ import pytest
 from medvlm_tui.commands import store as store_command
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import EncoderKey
+from medvlm_tui.core.store import packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ExitCode, MedvlmError, MissingInputError, StoreError
 from medvlm_tui.settings.sources import Settings
@@ -38,8 +39,9 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
         store.seal("t" * 32, table(encoder=CLIP))
         store.put_result("p" * 32, {"a": np.arange(4)}, {})
         half = store.put_block(UNI, ["a"], np.ones((1, 3), np.float32))
-        store.put("rise/" + "p" * 32 + "/000000", b"scores")
-        store.put("rise/" + "q" * 32 + "/000000", b"scores")
+        for step in "pq":
+            scores = packing.pack({"scores": np.ones((1, 3))}, {"masks": [0, 1], "step": step * 32})
+            store.put("rise/" + step.upper() * 32 + "/00000000-00000001", scores)
     run = root / "runs" / "20260101-000000-abcd"
     run.mkdir(parents=True)
     cells = [("extract", "clip_b16", "breast_us", "t"), ("probe", "clip_b16", "breast_us", "p")]
@@ -108,9 +110,9 @@ def test_prune_without_a_choice_takes_what_nothing_needs_and_only_when_told(
     assert command(workspace, "prune") == ExitCode.OK
     assert "2 entries" in capsys.readouterr().out
     assert command(workspace, "prune", "--yes", "--json") == ExitCode.OK
-    keys = json.loads(capsys.readouterr().out)["keys"]
+    keys = sorted(json.loads(capsys.readouterr().out)["keys"])
     with Store(workspace / "store", read_only=True) as store:
-        assert keys == [f"block/{CLIP.digest}/{keys[0].rpartition('/')[2]}", "rise/" + "p" * 32 + "/000000"]
+        assert keys == [f"block/{CLIP.digest}/{keys[0].rpartition('/')[2]}", "rise/" + "P" * 32 + "/00000000-00000001"]
         assert not set(keys) & set(store.keys())
         assert len(store.keys()) == 3
         assert store.tables.read("t" * 32) is not None

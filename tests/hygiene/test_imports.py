@@ -28,7 +28,8 @@ def command(*arguments: str) -> str:
         command("--help"),
         command("--version"),
         command("--batch", "--help"),
-        "import medvlm_tui.core.store.store, medvlm_tui.catalog.models, medvlm_tui.catalog.datasets, medvlm_tui.settings.sources",
+        "import medvlm_tui.core.store.store, medvlm_tui.catalog.models, medvlm_tui.catalog.datasets",
+        "import medvlm_tui.settings.sources",
     ],
 )
 def test_light_entries_load_nothing_heavy(code: str) -> None:

@@ -90,8 +90,8 @@ def _comparisons(store: Store) -> list[Step]:
             "permutations": 2, "exhaustive": True, "inside": 1, "outside": 1, "datasets": 1,
         }  # fmt: skip
         record = {
-            "protocol": "paper", "models": names, "n": 12, "left_out": 0, "pairs": pairs, "groups": [group],
-            "resamples": 2000, "confidence": 0.95, "alpha": 0.05, "seed": 0,
+            "protocol": "paper", "models": names, "n": 12, "left_out": 0, "groups_drawn": None, "too_few": bool(number),
+            "draws": 9_999, "pairs": pairs, "groups": [group], "confidence": 0.95, "alpha": 0.05, "seed": 0,
         }  # fmt: skip
         store.put_result(f"pairs-{shown.spec.id}", {}, record)
         steps.append(Step(f"pairs:*:{shown.spec.id}:paper", "pairs", "", shown.spec.id, {}, f"pairs-{shown.spec.id}"))
@@ -100,11 +100,17 @@ def _comparisons(store: Store) -> list[Step]:
 
 
 def _compared(a: str, b: str, p: float) -> dict[str, object]:
-    difference = {"value": 0.125, "low": -0.0625, "high": 0.25, "p_value": p / 2, "holm": p}
+    difference = {
+        "value": 0.125, "low": -0.0625, "high": 0.25, "p_value": p / 2, "holm": p, "smallest_seen": 0.1875,
+        "method": "exact",
+    }  # fmt: skip
     return {
         "a": a, "b": b,
         "mcnemar": {"only_first": 3, "only_second": 1, "exact": p / 2, "mid_p": p / 4, "holm": p},
-        "differences": dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), difference),
+        "differences": {
+            "accuracy": difference,
+            **dict.fromkeys(("balanced_accuracy", "macro_f1"), difference | {"method": "drawn"}),
+        },
     }  # fmt: skip
 
 
@@ -114,12 +120,14 @@ def _ranking(names: list[str]) -> dict[str, object]:
     ]
     ranks = {
         "models": names, "mean_ranks": [1.25, 1.75, 3.0], "datasets": 2, "chi2": 3.25, "p_value": 0.1875,
+        "iman_davenport": 4.5,
+        "method": "exact",
         "critical_difference": 2.34375, "alpha": 0.05, "separable": [], "cliques": [names], "pairs": pairs,
     }  # fmt: skip
     ranking = {"models": names, "datasets": ["brain_mr", "phantom"], "left_out": [], "reason": "", "ranks": ranks}
     few = {**ranking, "models": names[:2], "left_out": names[2:], "reason": "2 models cannot be ranked", "ranks": None}
     return {
-        "protocol": "paper", "rankings": {"accuracy": ranking, "f1": few}, "groups": [], "resamples": 2000,
+        "protocol": "paper", "rankings": {"accuracy": ranking, "f1": few}, "groups": [],
         "confidence": 0.95, "alpha": 0.05, "seed": 0,
     }  # fmt: skip
 
@@ -137,7 +145,8 @@ def _pair(store: Store, model_: ModelSpec, dataset_: Dataset, rng: np.random.Gen
     key = f"{model_.id}-{dataset_.spec.id}".replace(":", "-")
     _probe(store, f"probe-{key}", table, rng)
     low_high = {name: [0.5, 0.9375] for name in METRICS[:-1]}
-    store.put_result(f"statistics-{key}", {}, {"intervals": low_high, "resamples": 2000, "confidence": 0.95, "seed": 0})
+    final = {"final_intervals": {"accuracy": [0.4375, 0.875]}, "n": 12, "groups": None}
+    store.put_result(f"statistics-{key}", {}, {"intervals": low_high, **final, "confidence": 0.95})
     _project(store, f"project-{key}", table, rng)
     _saliency(store, f"saliency-{key}", table, rng)
     ids = (model_.id, dataset_.spec.id)
@@ -179,7 +188,8 @@ def _probe(store: Store, key: str, table: FeatureTable, rng: np.random.Generator
         {
             "classes": list(classes), "protocol": "paper", "label_view": "", "t": 1.0, "saturated": k == 2,
             "tuned": {"t": 0.001, "validation_macro_f1": 0.875} if k == 2 else None,
-            "metrics": metrics, "final_metrics": {}, "n_train": n - len(hold_out), "n_test": len(hold_out), "d": 8,
+            "metrics": metrics, "final_metrics": {"accuracy": 0.6875, "ece": None},
+            "n_train": n - len(hold_out), "n_test": len(hold_out), "d": 8,
             "positive": classes[-1] if k == 2 else "", "seed": 0, "warnings": [], "c": 0.1, "t_grid": [1.0],
         },
     )  # fmt: skip

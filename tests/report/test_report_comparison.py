@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
-from medvlm_tui.report.results.run_results import Cell, Gathered, Metric
+from medvlm_tui.report.results.run_results import Cell, Gathered, Interval, Metric
+from medvlm_tui.report.scores import latex, markdown
 from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
@@ -72,12 +73,20 @@ def test_the_star_outranks_the_dagger(cell: Cell) -> None:
     assert training_mark(replace(cell.model, modalities=("CT",)), cell.dataset.spec) == ""
 
 
-def verdicts(p_values: dict[tuple[str, str], float]) -> Verdicts:
+def verdicts(p_values: dict[tuple[str, str], float], too_few: bool = False) -> Verdicts:
     pairs = [
-        {"a": a, "b": b, "mcnemar": {"holm": p}, "differences": {"macro_f1": {"holm": 1 - p}}}
+        {
+            "a": a,
+            "b": b,
+            "mcnemar": {"holm": 1 - p},
+            "differences": {
+                "accuracy": {"holm": p, "smallest_seen": None if too_few else 0.03125 + p / 100},
+                "macro_f1": {"holm": 1 - p, "smallest_seen": None},
+            },
+        }
         for (a, b), p in p_values.items()
     ]
-    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": pairs})
+    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "too_few": too_few, "pairs": pairs})
 
 
 def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
@@ -91,6 +100,35 @@ def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
     }  # fmt: skip
     assert any(note.startswith("=: not told apart") and "level 0.05" in note for note in made.notes)
     assert not any("not compared" in note for note in made.notes)
+    [smallest] = [note for note in made.notes if note.startswith("Smallest difference")]
+    assert smallest.endswith("in percent points: Brain MR 3.1 to 4.0.")
+
+
+def test_too_few_images_are_no_tie(cell: Cell) -> None:
+    cells = [scored(cell, "a", 0.9), scored(cell, "b", 0.6)]
+    made = score_tables(cells, {("brain_mr", "paper"): verdicts({("a", "b"): 0.7}, too_few=True)})[0]
+    score = made.columns[0].entries["b"].accuracy
+    assert score is not None
+    assert (score.tied, score.too_few) == (False, True)
+    assert not any(note.startswith(("=:", "Smallest")) for note in made.notes)
+    [few] = [note for note in made.notes if note.startswith("too few:")]
+    assert few.endswith("Brain MR 9.")
+    assert "60.0 ± 1.0 % too few" in markdown.render([made])
+    assert "too few" in latex.render([made])
+
+
+def test_the_interval_stands_beside_the_spread_and_the_notes_say_what_each_is(cell: Cell) -> None:
+    whole = replace(cell, metrics=(Metric("accuracy", 0.7, 0.01, (0.7,), (), 0.5, 0.8125),))
+    made = score_tables([whole], {})[0]
+    assert "70.0 ± 1.0 %† \\[50.0, 81.2\\]" in markdown.render([made])
+    assert r"{\scriptsize {[}50.0, 81.2{]}}" in latex.render([made])
+    assert any("leaves out which images were held out, which [low, high] takes in" in note for note in made.notes)
+    assert any(note.startswith("[low, high]: 95 % interval over held-out images") for note in made.notes)
+    grouped = replace(whole, protocol="grouped", interval=Interval(0.95, 7))
+    notes = score_tables([grouped], {})[0].notes
+    assert any("over whole groups of held-out images (groups: Brain MR 7)" in note for note in notes)
+    without = score_tables([replace(whole, interval=None)], {})[0].notes
+    assert "No intervals: the stage statistics did not run." in without
 
 
 def test_without_a_comparison_nothing_is_called_tied(cell: Cell) -> None:
@@ -99,7 +137,7 @@ def test_without_a_comparison_nothing_is_called_tied(cell: Cell) -> None:
     assert "Models were not compared on Brain MR: ties are not marked there." in made.notes
 
 
-def test_accuracy_is_decided_by_mcnemar_and_f1_by_the_bootstrap() -> None:
+def test_each_score_is_decided_by_its_own_test_and_accuracy_not_by_mcnemar() -> None:
     known = verdicts({("a", "b"): 0.01})
     assert (known.tied("a", "b", "accuracy"), known.tied("b", "a", "macro_f1")) == (False, True)
     assert known.p_value("a", "b", "auroc") is None
@@ -107,14 +145,17 @@ def test_accuracy_is_decided_by_mcnemar_and_f1_by_the_bootstrap() -> None:
     assert not known.tied("a", "a", "accuracy")
 
 
-def test_without_final_classifiers_the_bootstrap_decides_accuracy_and_the_table_says_so(cell: Cell) -> None:
-    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}, "macro_f1": {"holm": 0.01}}}
-    known = Verdicts.of({"protocol": "few_shot", "alpha": 0.05, "n": 9, "pairs": [pair]})
-    assert (known.tied("a", "b", "accuracy"), known.tied("a", "b", "macro_f1")) == (True, False)
+def test_a_comparison_of_an_earlier_release_says_nothing() -> None:
+    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}}}
+    old = {"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": [pair], "resamples": 2000}
+    assert Verdicts.of(old).p_value("a", "b", "accuracy") is None
+
+
+def test_the_draws_of_training_images_are_named(cell: Cell) -> None:
+    known = replace(verdicts({("a", "b"): 0.4}), protocol="few_shot")
     cells = [replace(scored(cell, name, mean), protocol="few_shot") for name, mean in (("a", 0.9), ("b", 0.8))]
     made = score_tables(cells, {("brain_mr", "few_shot"): known})[0]
-    assert any("by the paired bootstrap of images and draws" in note for note in made.notes)
-    assert not any("McNemar" in note for note in made.notes)
+    assert any("exchanged image by image; the draws of training images count too" in note for note in made.notes)
 
 
 def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:

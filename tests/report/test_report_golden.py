@@ -1,6 +1,7 @@
 """Every export format of a made run, byte for byte against files that a person has looked at.
 
-`MEDVLM_WRITE_GOLDEN=1 pytest tests/unit/test_report_golden.py` writes them anew; read the difference before committing.
+`MEDVLM_WRITE_GOLDEN=1 pytest tests/report/test_report_golden.py` writes them anew; read the difference before
+committing.
 """
 
 from __future__ import annotations

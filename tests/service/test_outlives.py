@@ -248,7 +248,7 @@ def test_cancel_and_attach_reach_a_batch_run_and_a_second_one_is_refused(batch: 
 
 CRASHES = """
 import os
-from medvlm_tui.engine import steps
+from medvlm_tui.engine.step import job as steps
 found = steps.step_function
 def bad(job, context):
     print("printed", os.environ["HF_TOKEN"], flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
+from medvlm_tui.core.request import RunRequest, SaliencyParams
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.tui.saliency.words import quality, sparkline
+from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until
 
@@ -93,6 +95,41 @@ async def test_saving_asks_for_the_report_of_what_is_shown(make_app, tmp_path: P
     assert (run["rise_masks"], run["rise_cells"], run["seed"], run["rise_estimator"]) == (512, 7, 0, "plain")
     assert run["rise_images"] == "none/000.png,smooth/000.png,spiculated/000.png"
     assert run["stages"] == ("extract", "probe", "saliency", "report")
+
+
+async def test_saving_asks_for_exactly_what_was_computed(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    params = SaliencyParams(
+        masks=900, cells=5, seed=3, images_per_class=2, estimator="reduced", fill="blur", stop_error=0.1, explain=("*",)
+    )
+    with Store(tmp_path / "store") as store:
+        first = store.result(KEYS["saliency"])
+        store.put_result("tuned-probe", {}, {"protocol": "tuned"})
+        store.discard(f"result/{KEYS['saliency']}")
+        record = {**first.record, "masks_asked": 900, "params": asdict(params), "probe": "tuned-probe"}
+        store.put_result(KEYS["saliency"], first.arrays, record)
+    app, client = make_app(done=True, hold=3)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot)
+        await until(pilot, "image 1 of 3")
+        await pilot.press("x")
+        await pilot.pause(0.1)
+    (run,) = [RunRequest.from_record(command["request"]) for command in client.sent if command["cmd"] == "run"]
+    assert run.saliency() == params
+    assert run.protocols == ("tuned",)
+
+
+def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> None:
+    item = {"image": "a.png", "explained_classes": ["none", "smooth"]}
+    record = {
+        "masks_asked": 64, "cells": 4, "probability": 0.5, "seed": 1, "baseline": "blur", "estimator": "reduced",
+        "items": [item, {**item, "image": "b,c.png"}],
+    }  # fmt: skip
+    expected = SaliencyParams(
+        64, 4, seed=1, images=("a.png", "b,c.png"), estimator="reduced", fill="blur", explain=("none", "smooth")
+    )
+    assert asked(record) == expected
+    assert RunRequest().with_saliency(expected).saliency() == expected
 
 
 async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ async def test_views_metrics_and_protocols(app: MedvlmApp) -> None:
         await pilot.press("c")
         assert "1s→0.001" in line(await until(pilot, "accuracy, grid"), "MedSigLIP")
         await pilot.press("c", "m")
-        # CLIP's F1 is told apart by the bootstrap where its accuracy is not by McNemar.
+        # CLIP's F1 is told apart where its accuracy is not.
         assert "93.0±1.3=" not in await until(pilot, "macro f1, paper")
         await pilot.press("m")
         assert "0.050±0.010" in line(await until(pilot, "ece, paper"), "MedSigLIP")
@@ -149,8 +149,11 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
     assert {row["model"] for row in rows} == {"medsiglip", "clip_b16", "mine"}
     assert "Mine \\[/\\]" in (folder / "table.md").read_text()
     assert "\\begin{table}" in (folder / "table.tex").read_text()
-    bounds = {(row["ci_low"], row["ci_high"]) for row in rows if row["metric"] == "accuracy"}
+    bounds = {
+        (row["ci_low"], row["ci_high"]) for row in rows if (row["metric"], row["protocol"]) == ("accuracy", "paper")
+    }
     assert bounds == {("0.5", "0.75")}
+    assert {row["mean"] for row in rows if row["protocol"] == "paper/final"} == {"0.8"}
 
 
 async def test_export_of_a_protocol_without_intervals_leaves_them_empty(app: MedvlmApp, tmp_path: Path) -> None:

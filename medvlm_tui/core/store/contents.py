@@ -33,7 +33,7 @@ class Item:
     """One entry of the journal, or one sealed table."""
 
     kind: ItemKind
-    """`part`: the scores of some masks, which an interrupted saliency step goes on from."""
+    """`part`: what an interrupted step goes on from: scores of masks, features of the bias lab."""
     key: str
     size_bytes: int
     stored_s: float
@@ -58,8 +58,9 @@ def contents(store: Store, runs: Path) -> Iterator[Item]:
             origin = origins.get(found.key, Origin("extract", models[encoder], UNKNOWN, UNKNOWN))
             yield Item("block", found.key, found.size_bytes, found.stored_s, origin)
         else:
-            origin = origins.get(rest.partition("/")[0], Origin(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN))
             name: ItemKind = "result" if kind == "result" else "part"
+            step = rest if name == "result" else _step_of_part(store, found.key)
+            origin = origins.get(step, Origin(UNKNOWN, UNKNOWN, UNKNOWN, step))
             yield Item(name, found.key, found.size_bytes, found.stored_s, origin)
     yield from _tables(store, origins)
 
@@ -103,8 +104,22 @@ def _learn(line: bytes, steps: dict[str, Origin], origins: dict[str, Origin]) ->
 
 def _model_of_block(store: Store, key: str) -> str:
     """Return the model a block's header names; it is shown and filtered by, never computed with."""
+    encoder = _header(store, key).get("encoder")
+    return str(encoder.get("model", UNKNOWN)) if isinstance(encoder, Mapping) else UNKNOWN
+
+
+def _step_of_part(store: Store, key: str) -> str:
+    """Return the key of the step that stored a part: its header names it, or its own key does.
+
+    Parts of saliency that release 0.1.0 stored name no step: nothing tells that they are no longer needed.
+    """
+    _, _, rest = key.partition("/")
+    return str(_header(store, key).get("step", rest.partition("/")[0]))
+
+
+def _header(store: Store, key: str) -> Mapping[str, Any]:
+    """Return the record of an entry's header, an empty one where it cannot be read."""
     try:
-        record: Mapping[str, Any] = packing.record_of(store.journal.head(key, _HEAD_BYTES))
-        return str(record["encoder"]["model"])
+        return packing.record_of(store.journal.head(key, _HEAD_BYTES))
     except (OSError, ValueError, KeyError, TypeError, CorruptEntryError):
-        return UNKNOWN
+        return {}

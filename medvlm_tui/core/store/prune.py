@@ -37,7 +37,7 @@ def choose(items: Sequence[Item], chosen: Filter) -> list[Item]:
     """Return the items to remove.
 
     With a filter all that pass it. Without one what nothing needs any more: blocks whose table is sealed (the table
-    holds their rows) and the parts of saliency steps whose result is stored.
+    holds their rows) and the parts of steps whose result is stored.
     """
     if not chosen.empty:
         now_s = time.time()
@@ -48,7 +48,7 @@ def choose(items: Sequence[Item], chosen: Filter) -> list[Item]:
         item
         for item in items
         if (item.kind == "block" and item.origin.step_key in sealed)
-        or (item.kind == "part" and item.key.split("/")[1:2] and item.key.split("/")[1] in results)
+        or (item.kind == "part" and item.origin.step_key in results)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.errors import MedvlmError
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -23,8 +24,10 @@ class Predicted:
     """One model's predictions of the common images, classes as indices into `CommonImages.classes`."""
 
     model: str
-    folds: Ints
-    """(F, n)"""
+    scores: Floats
+    """(F, n, k) decision values of the folds' classifiers, -inf for a class that this probe does not have."""
+    draws: Mapping[str, Sequence[float]] | None
+    """Metric -> each draw's score under `few_shot`, whose draws of training images are part of the chance."""
     final: Ints | None
     """(n,); None under `few_shot`, which fits no final classifier."""
 
@@ -88,7 +91,10 @@ def _renumbered(probe: StoredResult, classes: Sequence[str]) -> Ints:
 
 def _predicted(model: str, probe: StoredResult, rows: Ints, classes: Sequence[str]) -> Predicted:
     number = _renumbered(probe, classes)
+    known = probe.arrays["scores_test"][:, rows]
+    scores = np.full((*known.shape[:2], len(classes)), -np.inf)
+    scores[:, :, number] = known
     final = probe.arrays.get("final_predicted")
-    return Predicted(
-        model, number[probe.arrays["predicted_test"][:, rows]], None if final is None else number[final[rows]]
-    )
+    metrics = probe.record["metrics"] if probe.record["protocol"] == "few_shot" else None
+    draws = None if metrics is None else {name: values["folds"] for name, values in metrics.items()}
+    return Predicted(model, scores, draws, None if final is None else number[final[rows]])

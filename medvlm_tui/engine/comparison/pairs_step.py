@@ -1,8 +1,8 @@
 """Every two models on one dataset, and its groups of models: which differences are more than chance.
 
-McNemar's test asks the final classifiers, of which there is one a model (none under `few_shot`); the paired bootstrap
-asks the printed scores, the mean over the folds' classifiers. Each family of p-values is all pairs of models of the
-dataset, adjusted by Holm.
+The printed scores, means over the folds' classifiers, are compared by exchanging the two models' outputs image by
+image, under `grouped` group by group. McNemar's test of the final classifiers stands beside. Each family of p-values
+is all pairs of models of the dataset, adjusted by Holm.
 """
 
 from __future__ import annotations
@@ -21,17 +21,28 @@ from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparison.group_records import group_records
-from medvlm_tui.engine.comparison.intervals_step import CHUNK, fold_shares, mean_over_folds, resample_weights
 from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
-from medvlm_tui.measures import classification
-from medvlm_tui.measures.paired_tests import Difference, McNemar, holm, mcnemar, paired_difference
+from medvlm_tui.measures.exchange import Images, Outputs, exchange_p_values
+from medvlm_tui.measures.influence import Influence, influences, variance
+from medvlm_tui.measures.paired_scores import ScoreDifference, draws_p_value, score_difference, smallest_seen, too_few
+from medvlm_tui.measures.paired_tests import McNemar, holm, mcnemar
+from medvlm_tui.measures.score_intervals import draws_variance
+from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
 
 Floats = NDArray[np.float64]
-Scores = Mapping[str, Floats]
-"""Metric -> one score a resample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One model on the common images."""
+
+    predicted: Predicted
+    outputs: Outputs
+    scores: Mapping[str, Influence]
+    """Metric -> mean over the folds' classifiers, and how each image moves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,10 @@ class Pair:
     a: str
     b: str
     mcnemar: McNemar | None
-    differences: Mapping[str, Difference]
+    differences: Mapping[str, ScoreDifference]
     """Metric -> a's score less b's."""
+    p_values: Mapping[str, float]
+    """Metric -> two-sided, not adjusted."""
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
@@ -50,18 +63,23 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     begun = time.monotonic()
     params = params_of(ComparisonParams, job.step.params)
     cells = CellInput.all_of(job.step.params)
-    images = CommonImages.of(cells, context.store)
-    points = [scores_of(images, model, np.ones((1, len(images.codes)))) for model in images.models]
-    draws = yield from _draws(images, params, job, context)
-    pairs = [_pair(images, points, draws, a, b, params) for a, b in combinations(range(len(cells)), 2)]
+    common = CommonImages.of(cells, context.store)
+    images = Images(common.codes, len(common.classes), common.positive, common.groups)
+    models = [
+        Compared(model, Outputs.of(model.scores), influences(common.codes, model.scores, common.positive))
+        for model in common.models
+    ]
+    pairs = yield from _pairs(images, models, params, job, context)
     record = {
         "protocol": job.step.params["protocol"],
         "models": [cell.model for cell in cells],
-        "n": len(images.codes),
-        "left_out": images.left_out,
-        "groups_drawn": None if images.groups is None else len(np.unique(images.groups)),
-        "pairs": _records(pairs),
-        "groups": _groups(cells, points, params),
+        "n": len(common.codes),
+        "left_out": common.left_out,
+        "groups_drawn": None if common.groups is None else images.units,
+        "too_few": too_few(images.units, params.alpha, len(pairs)),
+        "draws": draws_needed(len(pairs), params.alpha),
+        "pairs": _records(pairs, params.alpha, images.units <= EXACT_UNITS),
+        "groups": _groups(cells, models, params),
         **asdict(params),
         "versions": versions("numpy", "scipy"),
         "seconds": time.monotonic() - begun,
@@ -71,76 +89,79 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
 
 
-def scores_of(
-    images: CommonImages, model: Predicted, weights: Floats, shares: Floats | None = None
-) -> dict[str, Floats]:
-    """Return metric -> (resamples,) means over the folds, each image counted as often as `weights` (resamples, n)."""
-    k = len(images.classes)
-    cell = images.codes * k + model.folds
-    found: dict[str, list[Floats]] = {}
-    for fold in cell:
-        hit = np.zeros((len(fold), k * k))
-        hit[np.arange(len(fold)), fold] = 1
-        counts = (weights @ hit).reshape(len(weights), k, k)
-        for name, score in classification.from_confusion(images.positive).items():
-            found.setdefault(name, []).append(score(counts))
-    return {name: mean_over_folds(np.array(values), shares) for name, values in found.items()}
+def _pairs(
+    images: Images, models: Sequence[Compared], params: ComparisonParams, job: Job, context: StepContext
+) -> Generator[Event, None, list[Pair]]:
+    """Yield progress; return every two models, compared."""
+    every = list(combinations(models, 2))
+    found = []
+    for number, (first, second) in enumerate(every):
+        context.check()
+        yield StepProgress(job.step.id, number, len(every), unit="pairs")
+        found.append(_pair(images, first, second, params, draws_needed(len(every), params.alpha)))
+    return found
 
 
-def _draws(
-    images: CommonImages, params: ComparisonParams, job: Job, context: StepContext
-) -> Generator[Event, None, list[Scores]]:
-    """Yield progress; return the scores of each model on the same resamples."""
-    rng = np.random.default_rng(params.seed)
-    parts: list[list[dict[str, Floats]]] = [[] for _ in images.models]
-    for start in range(0, params.resamples, CHUNK):
-        yield StepProgress(job.step.id, start, params.resamples, unit="resamples")
-        weights = resample_weights(images.codes, min(CHUNK, params.resamples - start), rng, images.groups)
-        # The draws of training images are every model's: what one resample leaves out, it leaves out for all.
-        shares = fold_shares(job.step.params["protocol"], len(weights), len(images.models[0].folds), rng)
-        for model, found in zip(images.models, parts, strict=True):
-            context.check()
-            found.append(scores_of(images, model, weights, shares))
-    return [{name: np.concatenate([part[name] for part in found]) for name in found[0]} for found in parts]
-
-
-def _pair(
-    images: CommonImages, points: Sequence[Scores], draws: Sequence[Scores], a: int, b: int, params: ComparisonParams
-) -> Pair:
-    first, second = images.models[a], images.models[b]
-    differences = {
-        name: paired_difference(
-            float(points[a][name][0] - points[b][name][0]), draws[a][name], draws[b][name], params.confidence
+def _pair(images: Images, first: Compared, second: Compared, params: ComparisonParams, draws: int) -> Pair:
+    p_values = exchange_p_values(images, first.outputs, second.outputs, draws, params.seed)
+    differences = {}
+    for name in p_values:
+        one, other = first.scores[name], second.scores[name]
+        gains = _draws(first.predicted, second.predicted, name)
+        differences[name] = score_difference(
+            one, other, images.codes, images.groups, params.confidence, draws_variance(gains)
         )
-        for name in draws[a]
-    }
-    test = None
-    if first.final is not None and second.final is not None:
-        test = mcnemar(first.final == images.codes, second.final == images.codes)
-    return Pair(first.model, second.model, test, differences)
+        if gains is not None:
+            spread = variance(one.per_image - other.per_image, images.codes, images.groups)
+            with_draws = draws_p_value(differences[name].value, spread, np.array(gains), images.units)
+            p_values[name] = max(p_values[name], with_draws)
+    test, a, b = None, first.predicted, second.predicted
+    if a.final is not None and b.final is not None:
+        test = mcnemar(a.final == images.codes, b.final == images.codes)
+    return Pair(a.model, b.model, test, differences, p_values)
 
 
-def _records(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+def _draws(first: Predicted, second: Predicted, metric: str) -> list[float] | None:
+    """Return the differences (F,) of two models' draws of training images, which are the same; None without draws."""
+    if first.draws is None or second.draws is None:
+        return None
+    return [a - b for a, b in zip(first.draws[metric], second.draws[metric], strict=True)]
+
+
+def _records(pairs: Sequence[Pair], alpha: float, exhaustive: bool) -> list[dict[str, Any]]:
     """Return the pairs as records, with the p-values of each family adjusted."""
     tests = [pair.mcnemar for pair in pairs if pair.mcnemar is not None]
     adjusted = holm([test.mid_p for test in tests])
-    by_metric = {name: holm([pair.differences[name].p_value for pair in pairs]) for name in pairs[0].differences}
+    by_metric = {name: holm([pair.p_values[name] for pair in pairs]) for name in pairs[0].p_values}
     return [
         {
             "a": pair.a,
             "b": pair.b,
             "mcnemar": None if pair.mcnemar is None else {**asdict(pair.mcnemar), "holm": adjusted[i]},
-            "differences": {name: {**asdict(d), "holm": by_metric[name][i]} for name, d in pair.differences.items()},
+            "differences": {
+                name: {
+                    "value": found.value,
+                    "low": found.low,
+                    "high": found.high,
+                    "p_value": pair.p_values[name],
+                    "holm": by_metric[name][i],
+                    "smallest_seen": smallest_seen(found, alpha, len(pairs)),
+                    "method": "exact" if name == "accuracy" or exhaustive else "drawn",
+                }
+                for name, found in pair.differences.items()
+            },
         }
         for i, pair in enumerate(pairs)
     ]
 
 
-def _groups(cells: Sequence[CellInput], points: Sequence[Scores], params: ComparisonParams) -> list[dict[str, Any]]:
+def _groups(cells: Sequence[CellInput], models: Sequence[Compared], params: ComparisonParams) -> list[dict[str, Any]]:
     """Return the tests of every trait on this dataset, for accuracy and macro F1."""
     traits = [[cell.traits for cell in cells]]
     return [
         record
         for metric in ("accuracy", "macro_f1")
-        for record in group_records(metric, np.array([[float(s[metric][0]) for s in points]]), traits, params.seed)
+        for record in group_records(
+            metric, np.array([[model.scores[metric].value for model in models]]), traits, params.seed
+        )
     ]

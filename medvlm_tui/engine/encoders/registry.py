@@ -39,6 +39,11 @@ class FamilyEntry:
     before it. They alone make the weights' digest, and of sharded repositories only their shards are fetched."""
     function: str = "load"
     """The module's `Load`."""
+    drafted: bool = False
+    """Whether the network's shape may come from files beside the checkpoint: it is then compared with the checkpoint's
+    names and shapes before it is built."""
+    fetched: tuple[str, ...] = ()
+    """Further files that are downloaded with a checkpoint: what they say is in the key by itself."""
 
 
 ENTRY_POINTS = "medvlm_tui.encoders"
@@ -46,11 +51,16 @@ _LIBRARIES = "medvlm_tui.engine.encoders.libraries"
 _MODELS = "medvlm_tui.engine.encoders.models"
 _VISUAL = r"^(module\.)?visual\."
 FAMILIES: Mapping[str, FamilyEntry] = {
-    "open_clip": FamilyEntry(f"{_LIBRARIES}.open_clip_", "1", ("open_clip_config.json",), _VISUAL),
+    "open_clip": FamilyEntry(f"{_LIBRARIES}.open_clip_", "1", ("open_clip_config.json",), _VISUAL, drafted=True),
     "transformers": FamilyEntry(
-        f"{_LIBRARIES}.transformers_", "1", ("config.json",), r"(^|\.)(vision_model|visual_projection)\.|^visual\."
+        f"{_LIBRARIES}.transformers_",
+        "1",
+        ("config.json",),
+        r"(^|\.)(vision_model|visual_projection)\.|^visual\.",
+        drafted=True,
+        fetched=("preprocessor_config.json", "processor_config.json"),
     ),
-    "timm": FamilyEntry(f"{_LIBRARIES}.timm_", "1"),
+    "timm": FamilyEntry(f"{_LIBRARIES}.timm_", "1", drafted=True, fetched=("config.json",)),
     "torchvision": FamilyEntry(f"{_LIBRARIES}.torchvision_", "1"),
     "flair": FamilyEntry(f"{_MODELS}.flair", "1", reads=r"(^|\.)vision_model\."),
     "cxr_clip": FamilyEntry(f"{_MODELS}.cxr_clip", "1", reads=r"^image_(encoder|projection)\."),
@@ -64,7 +74,11 @@ FAMILIES: Mapping[str, FamilyEntry] = {
         f"{_MODELS}.llava", "1", ("config.json",), r"(^|\.)(vision_tower|mm_projector|multi_modal_projector)\."
     ),
     "medgemma": FamilyEntry(
-        f"{_MODELS}.medgemma", "1", ("config.json",), r"(^|\.)(vision_tower|multi_modal_projector)\."
+        f"{_MODELS}.medgemma",
+        "1",
+        ("config.json",),
+        r"(^|\.)(vision_tower|multi_modal_projector)\.",
+        drafted=True,
     ),
     "mammo_clip": FamilyEntry(f"{_MODELS}.mammo_clip", "2", reads=r"(^|\.)image_encoder\."),
     "efficientnet_lite": FamilyEntry(f"{_MODELS}.efficientnet_lite", "1"),
@@ -161,13 +175,25 @@ def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, p
     if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, weights.path, device):
         return _last[0].encoder
     forget_encoder()  # before the next one is built, so that two never share the memory
+    encoder = _loaded(spec, weights, key.feature, device, precision)
+    _last.append(_Loaded(key, weights.path, device, encoder))
+    return encoder
+
+
+def _loaded(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
+    from medvlm_tui.engine.encoders.checkpoints import drafts
+    from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
+
+    assert weights.path is not None
     entry = family_entry(spec)
     load = cast("Load", getattr(import_module(entry.module), entry.function))
-    with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
-        encoder = cast("Encoder", load(spec, weights, key.feature, device, precision))
+    with kept_open():
+        if entry.drafted:
+            drafts.compare(lambda: load(spec, weights, feature, "meta", precision), weights.path, spec.id)
+        with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
+            encoder = cast("Encoder", load(spec, weights, feature, device, precision))
     _refuse_uncounted(spec, report)
     encoder.report = report
-    _last.append(_Loaded(key, weights.path, device, encoder))
     return encoder
 
 

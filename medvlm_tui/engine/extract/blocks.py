@@ -134,6 +134,7 @@ def extract(work: Extraction) -> Iterator[Event]:
         for subject, found in (("parameters", work.parameters), ("tensors", work.tensors)):
             work.context.store.measured.note(subject, work.job.encoder.digest, found)
         work.batch_size = batch_sizes.chosen(work.job, work.context.store, encoder, work.machine, largest)
+        yield from (Log("warning", f"{work.job.model.id}: {note}", work.job.step.id) for note in encoder.report.notes)
         yield device_status(work)
         yield work.progress.start()
         began = time.monotonic()

@@ -16,6 +16,8 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
 }
 
 
@@ -56,6 +58,8 @@ def _margin(excess: int, rounding: str) -> int:
 
 
 def _resized(image: Image.Image, spec: PreprocessSpec, resample: Resample) -> Image.Image:
+    if spec.resize == "none":
+        return image
     if spec.resize == "pad_square":
         image = _pad_square(image, spec.pad_colour)
     target = (spec.resize_px, spec.resize_px)

@@ -58,7 +58,9 @@ def view_of(spec: PreprocessSpec, size: tuple[int, int]) -> View:
         pad_x, pad_y = (side - width) // 2, (side - height) // 2
         width = height = side
     target = (spec.resize_px, spec.resize_px)
-    if spec.resize == "short_side":
+    if spec.resize == "none":
+        target = (width, height)
+    elif spec.resize == "short_side":
         target = short_side_size(width, height, spec.resize_px)
     scale_x, scale_y = target[0] / width, target[1] / height
     left = _margin(target[0] - spec.size_px, spec.crop_rounding)

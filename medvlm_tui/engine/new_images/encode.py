@@ -18,7 +18,7 @@ from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.registry import check_feature, load_encoder, volume_refusal
-from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.download import can_fetch
 from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
@@ -79,7 +79,8 @@ def encode_files(
     parts, _ = with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
-    return Encoded(features, tuple(str(path) for path in paths), str(encoder.report), machine.warning, pixels)
+    report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
+    return Encoded(features, tuple(str(path) for path in paths), report, machine.warning, pixels)
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:

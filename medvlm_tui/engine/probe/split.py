@@ -14,11 +14,11 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.request import ProbeParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
-from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.datasets.likeness.fingerprints import fingerprints
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.groups import cluster_groups
 from medvlm_tui.engine.datasets.splits.stratified import Split, split
+from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 

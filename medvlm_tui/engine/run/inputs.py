@@ -17,10 +17,10 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.registry import encoder_key, volume_refusal
-from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, unresolved
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.location import Weights, locate
-from medvlm_tui.errors import DatasetError, MedvlmError, MissingInputError, UsageError
+from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
 
 Say = Callable[[Event], None]
 PrecisionOf = Callable[[ModelSpec, Weights, str], Precision]
@@ -88,15 +88,18 @@ def find_models(
     unknown = sorted(set(request.weights) - {*catalog, *request.models})
     if unknown:
         raise UsageError(f"--weights names {unknown[0]!r}, which is no model of this run", "see `medvlm-tui models`")
-    specs = [resolve_model(name, catalog) for name in model_ids(request.models, catalog)]
-    found = [_model(spec, request, digests, precision_of) for spec in specs]
+
+    def find(name: str) -> ModelInput:
+        return _found(name, catalog, request, digests, precision_of)
+
+    found = [find(name) for name in model_ids(request.models, catalog)]
     wanted = [model.spec for model in found if model.key is None and _may_be_fetched(model, request)]
     if fetch is None or not wanted:
         return found
     from medvlm_tui.engine.encoders.weights.downloads import download_missing
 
     problems = download_missing(wanted, fetch)
-    again = {spec.id: _model(spec, request, digests, precision_of) for spec in wanted}
+    again = {spec.id: find(spec.id) for spec in wanted}
     for name, problem in problems.items():
         again[name] = replace(again[name], problem=problem, key=None)
     return [again.get(model.spec.id, model) for model in found]
@@ -108,10 +111,33 @@ def _may_be_fetched(model: ModelInput, request: RunRequest) -> bool:
     return fetchable and not local and model.spec.volume is None
 
 
-def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf) -> ModelInput:
+def _found(
+    name: str,
+    catalog: Mapping[str, ModelSpec],
+    request: RunRequest,
+    digests: FileDigests,
+    precision_of: PrecisionOf,
+) -> ModelInput:
+    """Resolve one model; what is wrong with its folder or its files costs it alone, a name that is unknown the run."""
+    try:
+        spec = resolve_model(name, catalog)
+    except MedvlmError as error:
+        if isinstance(error, Cancelled) or not has_prefix(name):
+            raise
+        return ModelInput(unresolved(name), Weights("wrong", hint=error.hint), None, error)
     feature = request.feature or spec.default_feature
     if feature not in spec.features:
         raise UsageError(f"{spec.id} has no feature {feature!r}", f"its features: {', '.join(spec.features)}")
+    try:
+        return _model(spec, request, digests, precision_of)
+    except Cancelled:
+        raise
+    except MedvlmError as error:
+        return ModelInput(spec, Weights("wrong", hint=error.hint), None, error)
+
+
+def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision_of: PrecisionOf) -> ModelInput:
+    feature = request.feature or spec.default_feature
     if spec.volume is not None:
         # Every data set of a run is of images so far; what would be fetched could not be used.
         refused = volume_refusal(spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.likeness.feature_pairs import fullest_encoder
 from medvlm_tui.engine.datasets.opening import open_every_part
+from medvlm_tui.engine.encoders.resolve.names import has_prefix
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
@@ -133,8 +134,15 @@ def lay_out(
         layout.add_report()
     warnings = [machine.warning] if machine.warning else []
     warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
-    plan = Plan(run_id, tuple(layout.steps), (*warnings, *layout.warnings))
+    plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+
+
+def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
+    """Yield what the folders of the user's own models leave open."""
+    for spec in (model.spec for model in models):
+        if has_prefix(spec.id) and spec.assumption:
+            yield f"{spec.id}: {spec.assumption}"
 
 
 def _needs_no_model(request: RunRequest) -> bool:
@@ -231,7 +239,7 @@ class _Layout:
             inputs["probe"] = add(probe, asdict(ProbeParams(protocol, split)), (extract,))
             probes[protocol] = (probe, inputs["probe"])
             if "statistics" in self.stages:
-                params = asdict(StatisticsParams(seed=self.request.seed))
+                params = asdict(StatisticsParams())
                 add(f"statistics:{cell}:{protocol}", {**params, "protocol": protocol}, (probe,))
         self._add_distribution(cell, dataset, table, add)
         linear = next((probes[p] for p in self.request.protocols if p in LINEAR_PROTOCOLS and p in probes), None)

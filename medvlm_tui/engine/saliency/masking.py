@@ -135,18 +135,20 @@ class StoredScores:
     """
 
     store: Store
+    step: str
+    """Key of the step that stores them: once it has a result, nothing needs its entries (`store prune`)."""
     names: tuple[str, ...]
-    """One an image."""
+    """One per image."""
 
     @classmethod
-    def of(cls, store: Store, images: Sequence[object], *depends: object) -> StoredScores:
+    def of(cls, store: Store, step: str, images: Sequence[object], *depends: object) -> StoredScores:
         """Name the entries by the image and everything else that the scores depend on (JSON-able)."""
-        return cls(store, tuple(f"rise/{of_record([image, *depends])}/" for image in images))
+        return cls(store, step, tuple(f"rise/{of_record([image, *depends])}/" for image in images))
 
     def put(self, image: int, chunk: int, scores: Floats) -> None:
         """Store (m, k) scores of an image under a chunk's first m masks."""
         first = chunk * CHUNK
-        record = {"masks": [first, first + len(scores)]}
+        record = {"masks": [first, first + len(scores)], "step": self.step}
         self.store.put(self._key(image, chunk, len(scores)), packing.pack({"scores": scores}, record))
 
     def get(self, image: int, chunk: int, shape: tuple[int, int]) -> Floats | None:

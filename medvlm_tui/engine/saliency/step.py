@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -75,19 +76,7 @@ def stored_scores(job: Job, context: StepContext, params: SaliencyParams, images
     """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
     masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
     digests = [[sample.id, sample.digest] for sample in images.samples]
-    return StoredScores.of(context.store, digests, job.encoder.digest, job.inputs["probe"], masks)
-
-
-def score_share(job: Job, context: StepContext, worker: int, workers: int) -> Iterator[int]:
-    """Score every `workers`-th range of masks and store it, for another process to use; yields each range's number."""
-    params = params_of(SaliencyParams, job.step.params)
-    images = prepare(job, context, params)
-    stored = stored_scores(job, context, params, images)
-    for chunk, count in list(_ranges(params.masks))[worker::workers]:
-        shape = (len(images.samples), count, len(images.classes))
-        for _ in score_chunk(images.masking, chunk, shape, stored, context.check):
-            context.check()
-        yield chunk
+    return StoredScores.of(context.store, job.step.key, digests, job.encoder.digest, job.inputs["probe"], masks)
 
 
 def view_regions(job: Job, sample: Sample) -> Regions:
@@ -164,6 +153,7 @@ def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[
     return {
         "masks": masks,
         "masks_asked": params.masks,
+        "params": asdict(params),
         "cells": params.cells,
         "probability": params.probability,
         "seed": params.seed,

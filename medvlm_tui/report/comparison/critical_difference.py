@@ -91,13 +91,13 @@ def _title(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> str:
     return (
         f"Mean ranks by {shown} · protocol {label(compared.protocol)} · "
         f"{len(ranks['models'])} models on {ranks['datasets']} datasets\n"
-        f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} · "
+        f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}) · "
         f"{apart} of {pairs} pairs told apart (Nemenyi, level {ranks['alpha']:g})"
     )
 
 
 def _parameters(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> dict[str, object]:
-    shown = ("models", "mean_ranks", "datasets", "chi2", "p_value", "critical_difference", "alpha", "cliques")
+    shown = ("models", "mean_ranks", "datasets", "chi2", "p_value", "method", "critical_difference", "alpha", "cliques")
     ranking = compared.record["rankings"][metric]
     return {
         "protocol": compared.protocol,
@@ -105,5 +105,5 @@ def _parameters(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> di
         "on": list(ranking["datasets"]),
         "left_out": list(ranking["left_out"]),
         "key": compared.key,
-        **{name: ranks[name] for name in shown},
+        **{name: ranks[name] for name in shown if name in ranks},
     }

@@ -12,18 +12,20 @@ from medvlm_tui.report.results.run_results import Cell, Compared, Gathered
 Row = Sequence[Value]
 STATISTICS = (
     "statistic", "model", "other", "dataset", "label_view", "protocol", "metric", "value", "ci_low", "ci_high",
-    "p_value", "p_adjusted", "n", "resamples", "confidence", "seed",
+    "p_value", "p_adjusted", "n", "resamples", "confidence", "seed", "groups", "smallest_difference", "method",
 )  # fmt: skip
 
 
 def write_statistics(path: Path, gathered: Gathered) -> None:
     """Write statistics.csv.
 
-    `value` is the score (bootstrap_interval), the first model's score less the other's (paired_bootstrap), the images
-    only the first has right less those only the other has (mcnemar), the statistic (friedman, critical_difference),
-    a mean rank or a difference of two (mean_rank, nemenyi, holm_ranks), or how much higher the models with the trait
-    score (group_permutation). `n` counts images, data sets or, for groups, the models inside. `p_adjusted` is Holm's
-    over the family: all pairs of models, or all traits.
+    `value` is the score (score_interval), the first model's score less the other's (paired_exchange), the images
+    only the first has right less those only the other has (mcnemar), the statistic (friedman: chi2; iman_davenport: F;
+    critical_difference), a mean rank or a difference of two (mean_rank, nemenyi, holm_ranks), or how much higher the
+    models with the trait score (group_permutation). `n` counts images, data sets or, for groups, the models inside.
+    `p_adjusted` is Holm's over the family: all pairs of models, or all traits. `resamples` counts exchanges that were
+    drawn, `groups` the groups of images under `grouped`; `smallest_difference` would have been seen in four of five
+    cases, and is empty where the images are too few for any; `method` is how the p-value was computed.
     """
     write_csv(path, STATISTICS, rows(gathered))
 
@@ -45,12 +47,15 @@ def rows(gathered: Gathered) -> Iterator[Row]:
 
 def _intervals(cell: Cell) -> Iterator[Row]:
     made = cell.interval
+    if made is None:
+        return
+    statistic = "bootstrap_interval" if made.resamples else "score_interval"
+    ids = (cell.model.id, "", cell.dataset.spec.id, cell.dataset.view, cell.protocol)
     for metric in cell.metrics:
-        if made is not None and metric.mean is not None and metric.low is not None:
+        if metric.mean is not None and metric.low is not None:
             yield (
-                "bootstrap_interval", cell.model.id, "", cell.dataset.spec.id, cell.dataset.view, cell.protocol,
-                metric.name, metric.mean, metric.low, metric.high, None, None, cell.n_test, made.resamples,
-                made.confidence, made.seed,
+                statistic, *ids, metric.name, metric.mean, metric.low, metric.high, None, None, cell.n_test,
+                made.resamples, made.confidence, None, made.groups, None, None,
             )  # fmt: skip
 
 
@@ -61,12 +66,27 @@ def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
         gain = test["only_first"] - test["only_second"]
         yield (
             "mcnemar", *ids, "accuracy", gain, None, None, test["mid_p"], test["holm"], record["n"], None, None, None,
+            None, None, "mid-p",
         )  # fmt: skip
-    made = (record["resamples"], record["confidence"], record["seed"])
+    if "draws" not in record:
+        yield from _earlier_pair(record, ids, pair)
+        return
+    for metric, found in pair["differences"].items():
+        drawn = (record["draws"], record["seed"]) if found["method"] == "drawn" else (None, None)
+        yield (
+            "paired_exchange", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
+            found["holm"], record["n"], drawn[0], record["confidence"], drawn[1], record["groups_drawn"],
+            found["smallest_seen"], found["method"],
+        )  # fmt: skip
+
+
+def _earlier_pair(record: Mapping[str, Any], ids: tuple[str, ...], pair: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a comparison that release 0.1 stored, by the paired bootstrap."""
     for metric, found in pair["differences"].items():
         yield (
             "paired_bootstrap", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
-            found["holm"], record["n"], *made,
+            found["holm"], record["n"], record["resamples"], record["confidence"], record["seed"], None, None,
+            "bootstrap",
         )  # fmt: skip
 
 
@@ -76,16 +96,22 @@ def _groups(compared: Compared) -> Iterator[Row]:
         yield (
             "group_permutation", group["trait"], f"not {group['trait']}", compared.dataset, compared.view,
             compared.protocol, group["metric"], group["difference"], None, None, group["p_value"], group["holm"], n,
-            group["permutations"], None, None if group["exhaustive"] else compared.record["seed"],
+            group["permutations"], None, None if group["exhaustive"] else compared.record["seed"], None, None,
+            "exact" if group["exhaustive"] else "drawn",
         )  # fmt: skip
 
 
 def _ranks(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> Iterator[Row]:
-    def row(statistic: str, model: str, other: str, value: float, p: float | None, adjusted: float | None) -> Row:
+    def row(
+        statistic: str, model: str, other: str, value: float, p: float | None, adjusted: float | None, method: str = ""
+    ) -> Row:
         ids = (statistic, model, other, compared.dataset, compared.view, compared.protocol, metric)
-        return (*ids, value, None, None, p, adjusted, ranks["datasets"], None, None, None)
+        none = (None, None, None)
+        return (*ids, value, None, None, p, adjusted, ranks["datasets"], *none, None, None, method or None)
 
-    yield row("friedman", "", "", ranks["chi2"], ranks["p_value"], None)
+    yield row("friedman", "", "", ranks["chi2"], ranks["p_value"], None, ranks.get("method", "chi2"))
+    if ranks.get("iman_davenport") is not None:
+        yield row("iman_davenport", "", "", ranks["iman_davenport"], None, None)
     yield row("critical_difference", "", "", ranks["critical_difference"], ranks["alpha"], None)
     for model, rank in zip(ranks["models"], ranks["mean_ranks"], strict=True):
         yield row("mean_rank", model, "", rank, None, None)

@@ -18,7 +18,10 @@ MAP_PARAMETERS = (
     "masks", "cells", "probability", "seed", "baseline", "estimator", "encoder", "probe", "device", "batch_size",
     "threads", "versions",
 )  # fmt: skip
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
+METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
+    "brier", "brier_calibrated",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Metric:
     folds: tuple[float | None, ...]
     validation: tuple[float | None, ...]
     low: float | None = None
-    """Lower end of the bootstrap interval, None when the statistics did not run."""
+    """Lower end of the interval over held-out images, None when the statistics did not run or images are too few."""
     high: float | None = None
 
 
@@ -58,9 +61,11 @@ class Metric:
 class Interval:
     """How the intervals of a cell were made."""
 
-    resamples: int
     confidence: float
-    seed: int
+    groups: int | None
+    """Under `grouped`: the groups of held-out images that they are over."""
+    resamples: int | None = None
+    """Of the bootstrap by which release 0.1 made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class Cell:
     setting: str = ""
     """`k = 5`, `16 shots`: the reading that `metrics` are of; empty for a protocol with one alone."""
     readings: tuple[Reading, ...] = ()
+    final: tuple[Metric, ...] = ()
+    """The scores of the final classifier, fitted to all that is not held out; empty where the protocol fits none."""
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric of this name, None where the cell has none or it is undefined."""
@@ -344,7 +351,14 @@ def cell_of(
             Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
             for one in record.get("readings", ())
         ),
+        final=_final(record.get("final_metrics", {}), intervals.get("final_intervals", {})),
     )
+
+
+def _final(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Return the scores of one classifier: there is no spread over folds."""
+    known = {name: {"mean": value, "std": None, "folds": ()} for name, value in values.items()}
+    return _metrics(known, bounds)
 
 
 def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
@@ -372,7 +386,8 @@ def _tuned(record: Any) -> Tuned | None:
 def _interval(record: Mapping[str, Any]) -> Interval | None:
     if not record:
         return None
-    return Interval(int(record["resamples"]), float(record["confidence"]), int(record["seed"]))
+    groups = record.get("groups")
+    return Interval(float(record["confidence"]), None if groups is None else int(groups), record.get("resamples"))
 
 
 def _number(value: Any) -> float | None:

@@ -15,6 +15,7 @@ _TEXT_WIDTH_PT = 345.0
 _LETTER_PT = 4.25
 _SCORE_PT = 58.0
 _DIFFERENCE_PT = 30.0
+_TOO_FEW_PT = 16.0
 _GAP_PT = 4.0
 _MARKS = {"": "", "dagger": r"$^{\dagger}$", "star": r"$^{\star}$"}
 _ABSENT = "--"
@@ -30,12 +31,19 @@ class Block:
     titles: tuple[str, ...]
     """One a column of the table, escaped."""
     fields: Fields
+    below: Fields
+    """What stands in a second line under the fields."""
     width_pt: float
 
     def row(self, model: str) -> list[str]:
         """Return the model's fields, dashes where it has none."""
         entry = self.column.entries.get(model)
         return [_ABSENT] * len(self.titles) if entry is None else self.fields(entry)
+
+    def second_row(self, model: str) -> list[str]:
+        """Return what stands under the model's fields."""
+        entry = self.column.entries.get(model)
+        return [""] * len(self.titles) if entry is None else self.below(entry)
 
 
 def render(tables: Sequence[ScoreTable]) -> str:
@@ -69,21 +77,29 @@ def _numbered(table: ScoreTable, parts: Sequence[list[Block]], caption: str, lab
 
 def _scores(column: Column, with_difference: bool) -> Block:
     sources = column.sources if with_difference else ()
-    f1 = max(_SCORE_PT, _LETTER_PT * len(column.f1_title))
-    width = _SCORE_PT + f1 + 2 * _GAP_PT + len(sources) * (_DIFFERENCE_PT + _GAP_PT)
+    scores = [score for entry in column.entries.values() for score in (entry.accuracy, entry.f1) if score is not None]
+    score_pt = _SCORE_PT + (_TOO_FEW_PT if any(score.too_few for score in scores) else 0)
+    f1 = max(score_pt, _LETTER_PT * len(column.f1_title))
+    width = score_pt + f1 + 2 * _GAP_PT + len(sources) * (_DIFFERENCE_PT + _GAP_PT)
     titles = ("Accuracy", escape(column.f1_title), *(escape(SIGNS[source]) for source in sources))
 
     def fields(entry: Entry) -> list[str]:
         scores = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
         return [*scores, *(_difference(entry, source) for source in sources)]
 
-    return Block(column, titles, fields, max(width, _LETTER_PT * len(column.title) + _GAP_PT))
+    def below(entry: Entry) -> list[str]:
+        return [_below(entry.accuracy), _below(entry.f1), *[""] * len(sources)]
+
+    return Block(column, titles, fields, below, max(width, _LETTER_PT * len(column.title) + _GAP_PT))
 
 
 def _differences(column: Column) -> Block:
     signs = tuple(escape(SIGNS[source]) for source in column.sources)
     width = max(len(signs) * (_DIFFERENCE_PT + _GAP_PT), _LETTER_PT * len(column.title) + _GAP_PT)
-    return Block(column, signs, lambda entry: [_difference(entry, source) for source in column.sources], width)
+    empty = [""] * len(signs)
+    return Block(
+        column, signs, lambda entry: [_difference(entry, source) for source in column.sources], lambda _: empty, width
+    )
 
 
 def _parts(table: ScoreTable, blocks: Sequence[Block]) -> list[list[Block]]:
@@ -140,6 +156,8 @@ def _body(table: ScoreTable, blocks: Sequence[Block], count: int) -> list[str]:
         lines += [r"\midrule", rf"\multicolumn{{{count + 1}}}{{@{{}}l@{{}}}}{{{title}}} \\"]
         for model, name in group.models:
             lines.append(_row([escape(name), *(field for block in blocks for field in block.row(model))]))
+            below = [field for block in blocks for field in block.second_row(model)]
+            lines += [_row(["", *below])] if any(below) else []
     return lines
 
 
@@ -148,6 +166,14 @@ def _score(score: Score | None, entry: Entry) -> str:
         return _ABSENT
     text = rf"{score.mean} $\pm$ {score.std}\,\%"
     return (rf"\textbf{{{text}}}" if score.best else text) + ("$^{=}$" if score.tied else "") + _MARKS[entry.mark]
+
+
+def _below(score: Score | None) -> str:
+    """Return what stands under a score: its interval, and that the images are too few to compare it."""
+    if score is None:
+        return ""
+    text = " ".join(filter(None, [escape(score.interval), "too few" if score.too_few else ""]))
+    return rf"{{\scriptsize {text}}}" if text else ""
 
 
 def _difference(entry: Entry, source: str) -> str:

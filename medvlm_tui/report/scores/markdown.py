@@ -59,7 +59,9 @@ def _score(score: Score | None, entry: Entry) -> str:
     if score is None:
         return _ABSENT
     text = f"{score.mean} ± {score.std} %"
-    return (f"**{text}**" if score.best else text) + ("=" if score.tied else "") + _MARKS[entry.mark]
+    sign = "=" if score.tied else " too few" if score.too_few else ""
+    shown = (f"**{text}**" if score.best else text) + sign + _MARKS[entry.mark]
+    return f"{shown} {escape(score.interval)}" if score.interval else shown
 
 
 def row(fields: Sequence[str]) -> str:

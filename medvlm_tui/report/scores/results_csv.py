@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from medvlm_tui.report.formats.csv_file import Value, write_csv
-from medvlm_tui.report.results.run_results import Cell
+from medvlm_tui.report.results.run_results import Cell, Metric
 from medvlm_tui.report.scores.published_difference import compare
 
 Row = Sequence[Value]
@@ -21,7 +21,10 @@ READINGS = (
 
 
 def write_results(path: Path, cells: Iterable[Cell]) -> None:
-    """Write results.csv: one row a (cell, metric); a metric that is not defined for the cell has no row."""
+    """Write results.csv: one row for each cell and metric; a metric that is not defined for the cell has no row.
+
+    Means over the folds' classifiers stand under the protocol's name, the final classifier's scores under NAME/final.
+    """
     write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
 
 
@@ -40,13 +43,19 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
 
 def _results(cell: Cell) -> Iterator[Row]:
     for metric in cell.metrics:
-        if metric.mean is None:
-            continue
         comparison = compare(cell, metric.name)
+        printed = (comparison.published, comparison.delta) if comparison else (None, None)
+        yield from _result(cell, cell.protocol, metric, *printed)
+    for metric in cell.final:
+        yield from _result(cell, f"{cell.protocol}/final", metric, None, None)
+
+
+def _result(cell: Cell, protocol: str, metric: Metric, published: float | None, delta: float | None) -> Iterator[Row]:
+    if metric.mean is not None:
         yield (
-            cell.model.id, cell.dataset.spec.id, cell.dataset.view, cell.protocol, cell.feature, metric.name,
-            metric.mean, metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t,
-            cell.saturated, *((comparison.published, comparison.delta) if comparison else (None, None)),
+            cell.model.id, cell.dataset.spec.id, cell.dataset.view, protocol, cell.feature, metric.name, metric.mean,
+            metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t, cell.saturated, published,
+            delta,
         )  # fmt: skip
 
 

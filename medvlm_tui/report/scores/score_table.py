@@ -27,6 +27,10 @@ class Score:
     best: bool
     tied: bool
     """Not the best, and not told apart from it by the stored comparison of the two."""
+    too_few: bool = False
+    """Compared with the best on so few images that no difference could have shown."""
+    interval: str = ""
+    """`[low, high]` over the held-out images, where it was computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTab
 def percent(fraction: float) -> str:
     """Return a fraction as percent with one decimal, without the sign of percent."""
     return f"{100 * fraction:.1f}"
+
+
+def interval(metric: Metric) -> str:
+    """Return a metric's interval in percent as [low, high], empty where there is none."""
+    return "" if metric.low is None or metric.high is None else f"[{percent(metric.low)}, {percent(metric.high)}]"
 
 
 def points(fraction: float) -> str:
@@ -153,8 +162,15 @@ def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> 
 
     def score(model: str, metric: Metric) -> Score:
         is_best = contested and percent(means[model]) == percent(means[best])
-        tied = verdicts is not None and not is_best and verdicts.tied(model, best, metric.name)
-        return Score(percent(means[model]), percent(metric.std or 0.0), is_best, tied)
+        rival = verdicts if not is_best else None
+        return Score(
+            percent(means[model]),
+            percent(metric.std or 0.0),
+            is_best,
+            rival is not None and rival.tied(model, best, metric.name),
+            rival is not None and rival.undecided(model, best, metric.name),
+            interval(metric),
+        )
 
     return {
         model: None if metric is None or model not in means else score(model, metric)

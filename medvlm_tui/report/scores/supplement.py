@@ -155,9 +155,9 @@ def _ranks(compared: Compared, models: Mapping[str, ModelSpec], warnings: tuple[
         order = sorted(zip(ranks["mean_ranks"], ranks["models"], strict=True))
         rows = tuple((model_title(models[m]) if m in models else clean(m), f"{rank:.2f}") for rank, m in order)
         notes = (
-            f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g}, {ranks['datasets']} datasets; Nemenyi's "
-            f"critical difference {ranks['critical_difference']:.2f} at level {ranks['alpha']:g} tells "
-            f"{len(ranks['separable'])} of {len(ranks['pairs'])} pairs apart.",
+            f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}), "
+            f"{ranks['datasets']} datasets; Nemenyi's critical difference {ranks['critical_difference']:.2f} at level "
+            f"{ranks['alpha']:g} tells {len(ranks['separable'])} of {len(ranks['pairs'])} pairs apart.",
             *warnings,
         )
         title = f"Mean ranks by {_METRICS[metric]}, protocol {compared.protocol}"

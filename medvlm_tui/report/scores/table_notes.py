@@ -26,8 +26,7 @@ _SOURCE_NAMES = {PAPER: "paper's", POSTER: "poster's"}
 def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[str, Verdicts | None]) -> tuple[str, ...]:
     """Return the notes of a table; `verdicts` dataset -> the comparison of its models, None where there is none."""
     entries = [entry for column in columns for entry in column.entries.values()]
-    over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
-    lines = [f"Mean ± standard deviation over {over} classifiers on the hold-out."]
+    lines = _spread_notes(cells)
     if any(score.best for score in _all_scores(entries)):
         lines.append("Bold: best of the column.")
     lines += _tie_notes(cells, entries, verdicts)
@@ -47,6 +46,27 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
     return (*lines, *data_warnings(cells))
 
 
+def _spread_notes(cells: Sequence[Cell]) -> list[str]:
+    """Say what ± is, what it leaves out, and what the interval beside it is over."""
+    over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
+    made = next((cell.interval for cell in cells if cell.interval is not None), None)
+    lines = [
+        f"Mean ± standard deviation (divided by their number) over {over} classifiers on one hold-out. ± leaves out "
+        "which images were held out" + ("." if made is None else ", which [low, high] takes in.")
+    ]
+    if made is None:
+        return [*lines, "No intervals: the stage statistics did not run."]
+    units = "whole groups of held-out images" if made.groups is not None else "held-out images"
+    counts = {cell.dataset.spec.id: cell.interval.groups for cell in cells if cell.interval is not None}
+    groups = ", ".join(
+        f"{dataset_title(cell.dataset)} {counts[cell.dataset.spec.id]}"
+        for cell in {cell.dataset.spec.id: cell for cell in cells}.values()
+        if counts.get(cell.dataset.spec.id) is not None
+    )
+    known = f" (groups: {groups})" if groups else ""
+    return [*lines, f"[low, high]: {100 * made.confidence:g} % interval over {units}{known}; none below five images."]
+
+
 def data_warnings(cells: Sequence[Cell]) -> list[str]:
     """Return what every table on these data repeats: counts that differ from the catalog, and SYNTHETIC."""
     datasets = {cell.dataset.spec.id: cell.dataset for cell in cells}
@@ -60,19 +80,46 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
     lines = []
     known = [verdict for verdict in verdicts.values() if verdict is not None]
     if any(score.tied for score in _all_scores(entries)):
-        tests = (
-            "by the paired bootstrap of images and draws"
-            if known[0].protocol == "few_shot"
-            else "accuracy by McNemar's mid-p test of the final classifiers, F1 by the paired bootstrap"
-        )
+        unit = "group by group" if known[0].protocol == "grouped" else "image by image"
+        draws = "; the draws of training images count too" if known[0].protocol == "few_shot" else ""
         lines.append(
-            f"=: not told apart from the best ({tests}; Holm over all pairs of models of the dataset, level "
-            f"{known[0].alpha:g})."
+            f"=: not told apart from the best (the two models' outputs exchanged {unit}{draws}; Holm over all pairs of "
+            f"models of the dataset, level {known[0].alpha:g}). It does not say that they are equal."
         )
+    lines += _smallest_notes(cells, verdicts)
     lacking = [dataset for dataset, verdict in verdicts.items() if verdict is None and _several(cells, dataset)]
     if lacking:
         names = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in cells}
         lines.append(f"Models were not compared on {', '.join(names[d] for d in lacking)}: ties are not marked there.")
+    return lines
+
+
+def _smallest_notes(cells: Sequence[Cell], verdicts: Mapping[str, Verdicts | None]) -> list[str]:
+    """Say which differences in accuracy would have been seen, and where none could have been."""
+    seen, few = [], []
+    for dataset, verdict in verdicts.items():
+        here = [cell for cell in cells if cell.dataset.spec.id == dataset]
+        means = {cell.model.id: m.mean for cell in here if (m := cell.metric("accuracy")) and m.mean is not None}
+        if verdict is None or not means:
+            continue
+        best = max(means, key=lambda model: means[model])
+        title = dataset_title(here[0].dataset)
+        if any(verdict.undecided(model, best, "accuracy") for model in means):
+            few.append(f"{title} {verdict.units}")
+        found = [s for model in means if (s := verdict.smallest_seen(model, best, "accuracy")) is not None]
+        if found:
+            low, high = f"{100 * min(found):.1f}", f"{100 * max(found):.1f}"
+            seen.append(f"{title} {low}" + (f" to {high}" if high != low else ""))
+    lines = []
+    if seen:
+        lines.append(
+            "Smallest difference in accuracy to the best model that these images show in four of five cases, in "
+            f"percent points: {', '.join(seen)}."
+        )
+    if few:
+        lines.append(
+            f"too few: with so few images (or groups) no p-value could fall below the level: {', '.join(few)}."
+        )
     return lines
 
 

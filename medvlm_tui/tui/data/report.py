@@ -26,7 +26,7 @@ Record = Mapping[str, Any]
 
 
 def report_rows(record: Record, width: int) -> list[Row]:
-    """Return the lines of a stored check (`engine/datasets/check/step.py`); headings and duplicates carry the cursor."""
+    """Return lines of a stored check (`engine/datasets/check/step.py`); headings and duplicates carry the cursor."""
     report = record["report"]
     rows = [_stop(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
     rows += map(plain, _counts(report))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -16,13 +17,12 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from medvlm_tui.core.request import RunRequest
-from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
-from medvlm_tui.tui.saliency.words import decision, made, quality
+from medvlm_tui.tui.saliency.words import asked, decision, made, quality
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.state import messages
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
-Estimator = Literal["plain", "reduced"]
 
 
 class SaliencyScreen(WalkScreen):
@@ -182,13 +181,15 @@ class SaliencyScreen(WalkScreen):
         """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
         if self.found is None or self.growing:
             return
-        record = self.found.record
-        request = replace(
-            self._request(*(str(item["image"]) for item in record["items"])),
-            rise_masks=int(record["masks_asked"]), rise_cells=int(record["cells"]), seed=int(record["seed"]),
-            rise_estimator=_estimator(record),
-        )  # fmt: skip
+        request = self._request().with_saliency(asked(self.found.record))
+        if protocol := await self._protocol(self.found.record):
+            request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
+
+    async def _protocol(self, record: Mapping[str, Any]) -> str:
+        """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
+        probe = await self.medvlm.results.record(str(record.get("probe", "")))
+        return "" if probe is None else str(probe["protocol"])
 
     def _request(self, *images: str) -> RunRequest:
         cell, listed = self.cell, join_list(images)
@@ -249,7 +250,3 @@ class SaliencyScreen(WalkScreen):
 
 def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
     return draw(min(width, most), height, depth)
-
-
-def _estimator(record: Any) -> Estimator:
-    return "reduced" if clean(str(record["estimator"])) == "reduced" else "plain"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
 
+from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
@@ -51,6 +53,30 @@ def quality(item: Mapping[str, Any]) -> Text:
     if item.get("constant"):
         parts.append("the map is flat: no mask changes the score")
     return Text("   ".join(parts))
+
+
+def asked(record: Mapping[str, Any]) -> SaliencyParams:
+    """Return the parameters that a saliency result was asked for with.
+
+    Release 0.1.0 stored them in part: of its results the shown images stand for those that were asked for.
+    """
+    if "params" in record:
+        names = {each.name for each in fields(SaliencyParams)}
+        known: dict[str, Any] = {name: value for name, value in record["params"].items() if name in names}
+        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return SaliencyParams(**known)
+    classes = {tuple(item.get("explained_classes") or ()) for item in record["items"]}
+    several = next(iter(classes)) if len(classes) == 1 else ()
+    return SaliencyParams(
+        masks=int(record["masks_asked"]),
+        cells=int(record["cells"]),
+        probability=float(record["probability"]),
+        seed=int(record["seed"]),
+        images=tuple(str(item["image"]) for item in record["items"]),
+        estimator=record["estimator"],
+        fill=record["baseline"],
+        explain=several if len(several) > 1 else (),
+    )
 
 
 def made(record: Mapping[str, Any], item: Mapping[str, Any]) -> Text:

@@ -16,7 +16,7 @@ from medvlm_tui.tui.states import GREEN, GREY, RED, YELLOW
 COLUMN = 13
 _MARKS = {"": " ", "dagger": "†", "star": "★"}
 NOTES = {
-    "score": "= not told apart from the best   † modality, ★ dataset in training",
+    "score": "= not told apart from the best   ? too few images to tell   † modality, ★ dataset in training",
     "published": "what was printed   ≠n on another number of images",
     "difference": "ours less the printed one, in points   ≠n on another number of images",
     "leakage": "paper less grouped, in points",
@@ -29,7 +29,7 @@ def cell_text(score: ShownScore | None, view: str, metric: str) -> Text:
     if score is None:
         return Text("·", style=GREY)
     if view == "score":
-        tail = ("=" if score.tied else " ") + _MARKS[score.mark]
+        tail = ("=" if score.tied else "?" if score.too_few else " ") + _MARKS[score.mark]
         return Text.assemble((f"{number(score.mean, score.std, metric)}{tail}", "bold" if score.best else ""))
     if view == "grid":
         return _grid(score)

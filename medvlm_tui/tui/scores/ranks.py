@@ -54,8 +54,8 @@ class RanksScreen(Dialog[None]):
         shown = {"accuracy": "accuracy", "f1": "F1"}[self._printed]
         head = (
             f"{shown}, {clean(self._protocol)} protocol, {len(names)} models on {ranks['datasets']} datasets: Friedman "
-            f"chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g}; {len(ranks['separable'])} of {len(ranks['pairs'])} "
-            "pairs told apart"
+            f"chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({clean(str(ranks.get('method', 'chi2')))}); "
+            f"{len(ranks['separable'])} of {len(ranks['pairs'])} pairs told apart"
         )
         left_out = [clean(self._board.model_name(model)) for model in ranking["left_out"]]
         tail = [Text(f"left out, not on every dataset: {', '.join(left_out)}")] if left_out else []

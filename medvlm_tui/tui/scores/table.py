@@ -41,6 +41,8 @@ class ShownScore:
     best: bool = False
     tied: bool = False
     """Compared with the best, and not told apart from it."""
+    too_few: bool = False
+    """Compared with the best on too few images for any difference to show."""
 
     @property
     def delta(self) -> float | None:
@@ -101,8 +103,13 @@ def score_table(
             for model in column:
                 known = verdicts.get((dataset, protocol), ())
                 is_best = column[model] == column[best]
-                tied = not is_best and _tied(known, model, best, metric)
-                scores[model, dataset] = replace(scores[model, dataset], best=is_best, tied=tied)
+                verdict = None if is_best else _newest(known, model, best, metric)
+                scores[model, dataset] = replace(
+                    scores[model, dataset],
+                    best=is_best,
+                    tied=verdict is not None and verdict.tied(model, best, metric),
+                    too_few=verdict is not None and verdict.undecided(model, best, metric),
+                )
     return ScoreTable(scores, mean_ranks(scores, sign))
 
 
@@ -162,9 +169,6 @@ def _mark(cell: Cell) -> Mark:
     return training_mark(model, dataset) if model is not None and dataset is not None else ""
 
 
-def _tied(known: Sequence[Verdicts], model: str, best: str, metric: str) -> bool:
-    """Say what the newest comparison that has both models says."""
-    for verdict in reversed(known):
-        if verdict.p_value(model, best, metric) is not None:
-            return verdict.tied(model, best, metric)
-    return False
+def _newest(known: Sequence[Verdicts], model: str, best: str, metric: str) -> Verdicts | None:
+    """Return the newest comparison that has both models."""
+    return next((one for one in reversed(known) if one.p_value(model, best, metric) is not None), None)

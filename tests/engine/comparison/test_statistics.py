@@ -1,11 +1,12 @@
-"""Bootstrap intervals: deterministic, ordered, around the score, and of a width that theory predicts."""
+"""Intervals of a probe: around the score, of the width that theory predicts, by group, for the final classifier too."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+from scipy.stats import norm
+from sklearn.metrics import brier_score_loss
+from statsmodels.stats.proportion import proportion_confint
 
 from medvlm_tui.core.request import ProbeParams, StatisticsParams
-from medvlm_tui.engine.comparison import intervals_step
 from tests.made.jobs import Bench, blobs, table_of
 
 
@@ -16,54 +17,44 @@ def bench(tmp_path):
 
 
 def test_intervals_contain_the_score_and_repeat(bench):
-    probe, _, _ = bench.run("probe", ProbeParams())
-    record, _, _ = bench.run("statistics", StatisticsParams(resamples=500))
-    again, _, _ = bench.run("statistics", StatisticsParams(resamples=500))
+    probe, arrays, _ = bench.run("probe", ProbeParams())
+    record, _, _ = bench.run("statistics", StatisticsParams())
+    again, _, _ = bench.run("statistics", StatisticsParams())
     assert record["intervals"] == again["intervals"]
-    assert set(record["intervals"]) == {"accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc"}
-    for name, (low, high) in record["intervals"].items():
+    names = {"accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "brier"}
+    assert set(record["intervals"]) == set(record["final_intervals"]) == names
+    for name in names:
+        low, high = record["intervals"][name]
         assert 0 <= low < probe["metrics"][name]["mean"] < high <= 1
-    assert (record["resamples"], record["confidence"], record["seed"]) == (500, 0.95, 0)
-    wider, _, _ = bench.run("statistics", StatisticsParams(resamples=500, confidence=0.99))
+        low, high = record["final_intervals"][name]
+        assert 0 <= low < probe["final_metrics"][name] < high <= 1
+    assert (record["confidence"], record["n"], record["groups"]) == (0.95, 50, None)
+    wider, _, _ = bench.run("statistics", StatisticsParams(confidence=0.99))
     assert wider["intervals"]["accuracy"][0] < record["intervals"]["accuracy"][0]
-    other, _, _ = bench.run("statistics", StatisticsParams(resamples=500, seed=1))
-    assert other["intervals"] != record["intervals"]
+    truth = arrays["labels"][arrays["hold_out"]]
+    right = (arrays["final_predicted"] == truth).sum()
+    # One classifier: nearly Wilson's, a little narrower as the classes' numbers are fixed.
+    wilson = proportion_confint(right, 50, method="wilson")
+    assert record["final_intervals"]["accuracy"] == pytest.approx(wilson, abs=0.02)
+    wanted = np.mean([brier_score_loss(truth, fold, scale_by_half=False) for fold in arrays["probabilities_test"]])
+    assert probe["metrics"]["brier"]["mean"] == pytest.approx(wanted, abs=1e-6)
 
 
-def test_one_resample_equals_sklearn_on_the_repeated_rows():
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 3, 60)
-    scores = np.round(rng.normal(size=(2, 60, 3)) + np.eye(3)[codes], 1)  # with ties
-    weights = intervals_step.resample_weights(codes, 4, rng)
-    for c in range(3):
-        assert (weights[:, codes == c].sum(axis=1) == (codes == c).sum()).all()
-    found = intervals_step.resampled_metrics(codes, weights, scores, None)
-    for r, counts in enumerate(weights.astype(int)):
-        rows = np.repeat(np.arange(60), counts)
-        predicted = [fold[rows].argmax(axis=1) for fold in scores]
-        for name, metric in (
-            ("accuracy", accuracy_score),
-            ("balanced_accuracy", balanced_accuracy_score),
-            ("macro_f1", lambda t, p: f1_score(t, p, average="macro")),
-        ):
-            assert found[name][r] == pytest.approx(np.mean([metric(codes[rows], p) for p in predicted]))
-        area = [np.mean([roc_auc_score(codes[rows] == c, f[rows, c]) for c in range(3)]) for f in scores]
-        assert found["auroc"][r] == pytest.approx(np.mean(area))
+def test_a_perfect_score_has_an_interval(tmp_path):
+    bench = Bench(tmp_path, table_of(*blobs((40, 35), 6, 30.0), names=("a", "b")))
+    probe, _, _ = bench.run("probe", ProbeParams())
+    record, _, _ = bench.run("statistics", StatisticsParams())
+    assert probe["metrics"]["accuracy"]["mean"] == 1.0
+    # 15 of 15: Wilson's lower end is n / (n + z^2).
+    assert record["intervals"]["accuracy"] == pytest.approx([15 / (15 + norm.ppf(0.975) ** 2), 1.0])
+    for name in ("balanced_accuracy", "macro_f1", "f1_positive", "auroc"):
+        low, high = record["intervals"][name]
+        assert 0.5 < low < 0.85, name
+        assert high == 1.0, name
 
 
-def test_width_is_that_of_the_binomial():
-    n = 2000
-    codes = np.zeros(n, dtype=np.int64)
-    right = np.random.default_rng(1).random(n) < 0.8
-    scores = np.stack([right, ~right], axis=1)[None].astype(float)
-    weights = intervals_step.resample_weights(codes, 2000, np.random.default_rng(0))
-    low, high = intervals_step.interval(
-        intervals_step.resampled_metrics(codes, weights, scores, None)["accuracy"], 0.95
-    )
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / n), rel=0.1)
-
-
-def test_one_class_in_the_hold_out_has_no_auroc():
-    scores = np.random.default_rng(0).normal(size=(1, 5, 2))
-    weights = intervals_step.resample_weights(np.ones(5, dtype=np.int64), 3, np.random.default_rng(0))
-    assert "auroc" not in intervals_step.resampled_metrics(np.ones(5, dtype=np.int64), weights, scores, 1)
+def test_four_images_have_no_interval(tmp_path):
+    bench = Bench(tmp_path, table_of(*blobs((10, 10), 6, 3.0), names=("a", "b")))
+    bench.run("probe", ProbeParams())
+    record, _, _ = bench.run("statistics", StatisticsParams())
+    assert (record["n"], record["intervals"], record["final_intervals"]) == (4, {}, {})

@@ -17,7 +17,7 @@ pydicom = pytest.importorskip("pydicom", reason="DICOM needs pydicom")
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.sequence import Sequence  # noqa: E402
 
-from tests.engine.made_images import dicom as made  # noqa: E402
+from tests.made.images import dicom as made  # noqa: E402
 
 REFUSED = {
     "has no DICOM header": "JLSL_RGB_ILV0 JLSL_RGB_ILV1 JLSL_RGB_ILV2 JLSN_RGB_ILV0 OT-PAL-8-face ExplVR_BigEndNoMeta "

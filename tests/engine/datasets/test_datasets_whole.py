@@ -13,6 +13,7 @@ from medvlm_tui.engine.datasets.opening import open_dataset
 from tests.made.shared import DATA
 
 CATALOG = load_datasets()
+
 pytestmark = pytest.mark.slow
 
 

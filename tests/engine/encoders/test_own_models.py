@@ -85,7 +85,7 @@ def test_what_is_wrong_with_an_entry_is_said(own, picture, old, new, message):
 
 PACKAGE = """
 import torch
-from medvlm_tui.engine.encoders.checkpoints import building, load_strictly, read_tower
+from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 
 

@@ -77,7 +77,7 @@ def test_lanes_within_a_lane_end():
     # In a process of its own: threads that wait for each other could not be ended here.
     script = """
 import numpy as np
-from medvlm_tui.engine import lanes
+from medvlm_tui.engine.probe.solver import threads as lanes
 lanes.blas_threads = lambda: 2
 with lanes.lanes(2) as shared:
     print(shared.map(lambda i: shared.map(lambda j: i + j, range(3)), range(4)))
@@ -89,7 +89,7 @@ with lanes.lanes(2) as shared:
 def test_a_class_that_begins_with_every_row_active_beside_others_that_do_not():
     script = """
 import numpy as np
-from medvlm_tui.engine import lanes, svm
+from medvlm_tui.engine.probe.solver import svm, threads as lanes
 lanes.blas_threads, svm.ONE_LANE = lambda: 2, 0
 rng = np.random.default_rng(0)
 features, codes = rng.normal(size=(60, 80)), np.arange(60) % 4

@@ -120,7 +120,7 @@ def test_cancel_ends_the_processes(bench, monkeypatch):
 
 _PARENT = """
 import os, time
-from medvlm_tui.engine import projection_pool
+from medvlm_tui.engine.projection import processes as projection_pool
 def endless(*_):
     print(os.getpid(), flush=True)
     time.sleep(120)

@@ -13,14 +13,16 @@ from PIL import Image
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import RunRequest, SaliencyParams
+from medvlm_tui.core.store.contents import contents
+from medvlm_tui.core.store.prune import Filter, choose, remove
 from medvlm_tui.engine.saliency import explained_images, masking
 from medvlm_tui.engine.saliency import preview as saliency_preview
-from medvlm_tui.engine.saliency import step as saliency
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
 
 CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two images take
@@ -77,6 +79,7 @@ def test_map_is_the_formula(make_bench, encoder):
     assert labels == ["a", "a", "b", "b"]
     assert (record["masks"], record["cells"], record["probability"]) == (600, 5, 0.5)
     assert (record["estimator"], record["baseline"]) == ("plain", "mean")
+    assert asked(json.loads(json.dumps(record))) == SaliencyParams(600, 5, seed=3, images_per_class=2)
 
 
 def test_masks_depend_on_seed_and_number_alone():
@@ -118,7 +121,7 @@ def test_batch_size_changes_nothing_but_rounding(make_bench):
     np.testing.assert_allclose(small, large, atol=1e-5)
 
 
-def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
+def test_an_interrupted_run_goes_on_and_gives_the_same_map(tmp_path, make_bench, encoder):
     params, request = KILLED
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
     asked = []
@@ -126,14 +129,19 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_map(make_bench, encoder):
     stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
     with pytest.raises(Cancelled):
         stopping.run("saliency", params, request)
-    stored = stopping.store.keys("rise/")
+    stored = {key: stopping.store.get(key) for key in stopping.store.keys("rise/")}
     assert stored
+    assert choose(list(contents(stopping.store, tmp_path)), Filter()) == []
     stopping.context = type(stopping.context)(stopping.store, lambda: False)
     encoder.seen = 0
     again, resumed, _ = stopping.run("saliency", params, request)
     np.testing.assert_array_equal(arrays["maps"], resumed["maps"])
     np.testing.assert_array_equal(arrays["scores"], resumed["scores"])
     assert whole["items"] == again["items"]
+    for key, value in stored.items():  # as a run leaves them that is killed after its result and before it tidies up
+        stopping.store.put(key, value)
+    remove(stopping.store, choose(list(contents(stopping.store, tmp_path)), Filter()))
+    assert stopping.store.keys("rise/") == []
     assert encoder.seen == 2 + 2 * 700 - len(stored) * CHUNK + CURVES
     assert stopping.store.keys("rise/") == []
 
@@ -247,19 +255,6 @@ def test_every_class_comes_from_the_same_forward_passes(make_bench, encoder):
     assert arrays["class_maps"].shape == (2, 2, SIDE, SIDE)
     np.testing.assert_allclose(arrays["class_maps"][:, 0], -arrays["class_maps"][:, 1], atol=1e-5)
     assert record["items"][0]["explained_classes"] == ["a", "b"]
-
-
-def test_two_workers_share_the_masks(make_bench, encoder):
-    params = SaliencyParams(masks=600, cells=5)
-    alone = make_bench("alone").run("saliency", params)[1]["maps"]
-    bench = make_bench("shared")
-    job = bench.job("saliency", params)
-    assert list(saliency.score_share(job, bench.context, 0, 2)) == [0, 2]
-    assert list(saliency.score_share(job, bench.context, 1, 2)) == [1]
-    encoder.seen = 0
-    together = bench.run("saliency", params)[1]["maps"]
-    assert encoder.seen == 2 + CURVES
-    np.testing.assert_array_equal(alone, together)
 
 
 def test_images_share_the_masks_of_one_stream(make_bench, encoder):

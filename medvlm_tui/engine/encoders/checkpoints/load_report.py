@@ -17,6 +17,15 @@ class LoadReport:
     used: set[str] = field(default_factory=set)
     absent: list[str] = field(default_factory=list)
     """Names inside the network that the checkpoint lacks, and that no feature depends on."""
+    notes: list[str] = field(default_factory=list)
+    """What the user has to know of choices that were made, each once."""
+    draft: bool = False
+    """Whether names and shapes alone are compared: no tensor is read then."""
+
+    def say(self, note: str) -> None:
+        """Add a note, unless it is empty or there."""
+        if note and note not in self.notes:
+            self.notes.append(note)
 
     @property
     def skipped(self) -> set[str]:
@@ -29,16 +38,17 @@ class LoadReport:
 
     def __str__(self) -> str:
         absent = f", {len(self.absent)} absent and not needed" if self.absent else ""
-        return f"{len(self.used)} tensors used, {len(self.skipped)} passed over{absent}"
+        counts = f"{len(self.used)} tensors used, {len(self.skipped)} passed over{absent}"
+        return "; ".join([counts, *self.notes])
 
 
 _current: ContextVar[LoadReport | None] = ContextVar("load_report", default=None)
 
 
 @contextmanager
-def reporting() -> Iterator[LoadReport]:
-    """Collect what is read within the block."""
-    report = LoadReport()
+def reporting(draft: bool = False) -> Iterator[LoadReport]:
+    """Collect what is read within the block; in a draft names and shapes are compared, and nothing is read."""
+    report = LoadReport(draft=draft)
     token = _current.set(report)
     try:
         yield report

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pickle import UnpicklingError
 from typing import Any
 
-# Keys that training checkpoints put around a state dict.
-WRAPPERS = ("state_dict", "model", "module")
-
 
 class Inert:
     """Stands in for any foreign class or function: can be made, called and filled, and does nothing."""

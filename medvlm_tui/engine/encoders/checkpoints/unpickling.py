@@ -7,7 +7,6 @@ that takes whatever it is given and does nothing.
 
 from __future__ import annotations
 
-import pickle
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
 from pickle import UnpicklingError
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 import torch
 
+from medvlm_tui.engine.encoders.checkpoints.restricted_pickle import RestrictedUnpickler
 from medvlm_tui.engine.encoders.checkpoints.stand_ins import Inert, refuse_hostile
 
 __all__ = ["Unpickler", "UnpicklingError", "load"]
@@ -24,17 +24,23 @@ _STORAGES = (
     "FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "LongStorage", "IntStorage", "ShortStorage",
     "CharStorage", "ByteStorage", "BoolStorage",
 )  # fmt: skip
-_REAL: dict[tuple[str, str], Any] = {
+_MAKERS = {
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_tensor_v3"): torch._utils._rebuild_tensor_v3,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+}
+_REAL: dict[tuple[str, str], Any] = {
+    **_MAKERS,
     ("collections", "OrderedDict"): OrderedDict,
     **{("torch", name): getattr(torch, name) for name in _STORAGES},
     ("torch.storage", "UntypedStorage"): torch.UntypedStorage,
 }
 
 
-class Unpickler(pickle.Unpickler):
+class Unpickler(RestrictedUnpickler):
     """An unpickler whose only real names are those that make plain tensors."""
+
+    makers = tuple(_MAKERS.values())
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the real object of an allowed name, and an inert class for every other.

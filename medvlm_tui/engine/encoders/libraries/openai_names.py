@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from medvlm_tui.engine.encoders.checkpoints.tower import Reader, Tower
 
@@ -43,7 +44,7 @@ def transformers_names(visual: Tower) -> tuple[Tower, Tower]:
                 readers[f"{place}self_attn.{letter}_proj.{joined.group(2)}"] = _third(reader, part)
         else:
             readers[place + _replaced(block.group(2), _BLOCK)] = reader
-    return Tower(visual.path, readers), Tower(visual.path, projection)
+    return replace(visual, readers=readers), Tower(visual.path, projection)
 
 
 def _replaced(name: str, table: dict[str, str]) -> str:

@@ -17,7 +17,10 @@ Cut = Callable[[torch.nn.Module], None]
 
 
 def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> NetworkEncoder:
-    """Build `architecture` as torchvision does, load the whole file, then cut the network at the feature."""
+    """Build `architecture` as torchvision does, cut the network at the feature, and load what is left of it.
+
+    The classifier may so be one of other classes, or not be in the file at all.
+    """
     assert weights.path is not None
     cut = CUTS.get((spec.architecture, feature))
     if cut is None:
@@ -25,8 +28,11 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
         raise WeightsError(f"{spec.id}: no feature {feature} of {spec.architecture} is served", f"one of {known}")
     with building():
         network = torchvision.models.get_model(spec.architecture, weights=None)
-    load_strictly(network, read_tower(weights.path))
+    whole = set(network.state_dict())
     cut(network)
+    left = set(network.state_dict())
+    tower = read_tower(weights.path).around(left)
+    load_strictly(network, tower.without(*sorted(whole - left)).without_heads(network))
     return NetworkEncoder(spec, feature, network, device, precision)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import Reader, Tower, building, load_strictly, read_tower
+from medvlm_tui.engine.encoders.config_fields import Fields
 from medvlm_tui.engine.encoders.libraries import openai_names
+from medvlm_tui.engine.encoders.libraries.grey import one_channel
 from medvlm_tui.engine.encoders.network import NetworkEncoder
+from medvlm_tui.engine.encoders.resolve.saved_folders import side
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.errors import WeightsError
 
@@ -22,6 +26,9 @@ _TRUSTED = (
     "num_channels", "hidden_act", "layer_norm_eps", "projection_dim", "mlp_ratio", "qkv_bias", "layerscale_value",
     "use_swiglu_ffn", "vision_use_head",
 )  # fmt: skip
+_SWITCHES = {"qkv_bias", "use_swiglu_ffn", "vision_use_head"}
+_NUMBERS = {"layer_norm_eps", "mlp_ratio", "layerscale_value"}
+_SIDES = {"image_size", "patch_size"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,15 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     take = layout.features[feature]
     network = build(spec.architecture, vision_config(spec, weights))
     whole = read_tower(weights.path)
-    layout.load(network, *(_openai_layout(whole) or (read_tower(weights.path, layout.tail), whole)))
-    return NetworkEncoder(spec, feature, network, device, precision, lambda p: take(network(pixel_values=p)))
+    layout.load(network, *(_openai_layout(whole) or _parts(weights.path, layout.tail, whole)))
+    forward = one_channel(network) if "arguments" in spec.options else network
+    return NetworkEncoder(spec, feature, network, device, precision, lambda pixels: take(forward(pixels)))
+
+
+def _parts(path: Path, tail: str, whole: Tower) -> tuple[Tower, Tower]:
+    """Return the tower, and the model around it where there is one: a trainer may keep it below another name."""
+    tower = read_tower(path, tail)
+    return tower, whole.below(tower.prefix.removesuffix("vision_model."))
 
 
 def _openai_layout(whole: Tower) -> tuple[Tower, Tower] | None:
@@ -60,7 +74,7 @@ def _openai_layout(whole: Tower) -> tuple[Tower, Tower] | None:
         return None
     visual = whole.below(name.removesuffix(openai_names.TAIL) + "visual.")
     tower, projection = openai_names.transformers_names(visual)
-    return tower, projection.renamed(lambda leaf: f"visual_projection.{leaf}")
+    return tower, projection.renamed(lambda leaf: f"{_PROJECTION}{leaf}")
 
 
 def vision_config(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
@@ -68,13 +82,35 @@ def vision_config(spec: ModelSpec, weights: Weights) -> dict[str, Any]:
     stored = weights.config("config.json")
     if stored is None:
         return {**spec.options.get("config", {}), **spec.options.get("fixed", {})}
-    vision = stored.get("vision_config", stored)
-    if not isinstance(vision, Mapping):
-        raise WeightsError(f"{weights.path}: its config.json describes no image tower", "download it again")
-    trusted = {name: vision[name] for name in _TRUSTED if name in vision}
-    if "vision_config" in stored and "projection_dim" in stored:
-        trusted["projection_dim"] = stored["projection_dim"]
+    config = Fields(f"{spec.id}: config.json", stored)
+    vision = config.below("vision_config") if config.has("vision_config") else config
+    trusted = _trusted(vision)
+    if config.has("vision_config") and config.has("projection_dim"):
+        trusted["projection_dim"] = config.whole("projection_dim")
     return {**trusted, **spec.options.get("fixed", {})}
+
+
+def _trusted(vision: Fields) -> dict[str, Any]:
+    """Return the fields that define the network, each of its own kind; raises WeightsError."""
+    found: dict[str, Any] = {}
+    for name in (name for name in _TRUSTED if vision.has(name)):
+        if name in _SWITCHES:
+            found[name] = vision.truth(name, False)
+        elif name in _NUMBERS:
+            vision.number(name, 0.0, 0.0, 1e6)
+            found[name] = vision.values[name]
+        elif name == "hidden_act":
+            found[name] = vision.text(name, "", transformers_activations())
+        else:
+            found[name] = side(vision, name, 1) if name in _SIDES else vision.whole(name)
+    return found
+
+
+def transformers_activations() -> tuple[str, ...]:
+    """Return the names of the activations that transformers computes by itself."""
+    from transformers.activations import ACT2CLS
+
+    return tuple(ACT2CLS)
 
 
 def build(architecture: str, config: Mapping[str, Any]) -> torch.nn.Module:
@@ -93,13 +129,22 @@ def build(architecture: str, config: Mapping[str, Any]) -> torch.nn.Module:
     return network
 
 
+_PROJECTION = "visual_projection."
+
+
 def _load_clip(network: torch.nn.Module, tower: Tower, whole: Tower) -> None:
     load_strictly(_inner(network), tower)
-    projection = network.get_submodule("visual_projection")
-    load_strictly(projection, whole.below("visual_projection."))
+    stored = whole.below(_PROJECTION)
+    if not stored.readers:
+        raise WeightsError(
+            f"{tower.path} has no {whole.prefix}{_PROJECTION}weight: it holds a tower without the projection that this "
+            "feature passes",
+            "a folder of it has the feature `pooled`: local:DIR",
+        )
+    load_strictly(network.get_submodule("visual_projection"), stored)
 
 
-def _load_siglip(network: torch.nn.Module, tower: Tower, whole: Tower) -> None:
+def _load_tower(network: torch.nn.Module, tower: Tower, whole: Tower) -> None:
     load_strictly(_inner(network), tower)
 
 
@@ -150,9 +195,12 @@ LAYOUTS: Mapping[str, _Layout] = {
     "CLIPVisionModelWithProjection": _Layout(
         "embeddings.class_embedding", _load_clip, {"image": lambda output: output.image_embeds}
     ),
+    "CLIPVisionModel": _Layout(
+        "embeddings.class_embedding", _load_tower, {"pooled": lambda output: output.pooler_output}
+    ),
     "SiglipVisionModel": _Layout(
         "embeddings.patch_embedding.weight",
-        _load_siglip,
+        _load_tower,
         {
             "pooled": lambda output: output.pooler_output,
             "tokens": lambda output: output.last_hidden_state.mean(dim=1),

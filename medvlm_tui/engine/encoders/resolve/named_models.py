@@ -17,8 +17,9 @@ from medvlm_tui.errors import UsageError
 
 def open_clip_model(name: str, architecture: str, tag: str) -> ModelSpec:
     """Return the record of a pretrained open_clip model; raises UsageError when it has none of that name."""
-    settings = open_clip.get_pretrained_cfg(architecture, tag)
-    model = open_clip.get_model_config(architecture)
+    known_here = architecture in open_clip.list_models()  # a prefix (hf-hub:, local-dir:) would lead out of the library
+    settings = open_clip.get_pretrained_cfg(architecture, tag) if known_here else None
+    model = open_clip.get_model_config(architecture) if known_here else None
     if not settings or model is None:
         known = [f"{a}/{t}" for a, t in open_clip.list_pretrained()]
         raise UsageError(f"open_clip has no pretrained {architecture}/{tag}", _similar(f"{architecture}/{tag}", known))

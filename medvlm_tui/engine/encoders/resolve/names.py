@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from medvlm_tui.catalog.models import close_matches
-from medvlm_tui.core.specs import ModelSpec
+from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
 from medvlm_tui.engine.encoders.resolve import saved_folders
 from medvlm_tui.engine.encoders.weights import hub
 from medvlm_tui.errors import MissingInputError, UsageError
@@ -31,18 +33,50 @@ def resolve_model(name: str, catalog: Mapping[str, ModelSpec]) -> ModelSpec:
     return resolver(name, rest)
 
 
+def has_prefix(name: str) -> bool:
+    """Say whether a name begins with one of the prefixes: what is wrong with such a model costs that model alone."""
+    prefix, colon, rest = name.partition(":")
+    return bool(colon and rest) and prefix in _RESOLVERS
+
+
+def unresolved(name: str) -> ModelSpec:
+    """Return a record that stands for a model which cannot be described, so that a plan can say why."""
+    return ModelSpec(
+        id=name,
+        name=name.partition(":")[2],
+        group="general",
+        family="",
+        architecture="",
+        source="bring",
+        preprocess=PreprocessSpec(224, 224),
+        features={"": 0},
+    )
+
+
 def _local(name: str, rest: str) -> ModelSpec:
-    folder = Path(rest).expanduser()
+    try:
+        folder = Path(rest).expanduser()
+    except RuntimeError as error:
+        raise MissingInputError(f"{rest} is not a folder: {error}", "give its whole path") from error
     if not folder.is_dir():
         raise MissingInputError(f"{folder} is not a folder", "local:DIR names a folder that a library has saved")
+    if (folder / "snapshots").is_dir():  # a repository's folder of the hub's cache
+        folder = hub.snapshot_in(folder) or _refuse_choice(str(folder), folder)
     return saved_folders.describe(name, folder, f"local:{folder}", str(folder))
 
 
 def _hf(name: str, rest: str) -> ModelSpec:
     folder = hub.snapshot(rest)
     if folder is None:
-        raise MissingInputError(f"{rest} is not in the Hugging Face cache", f"fetch it once: hf download {rest}")
-    return saved_folders.describe(name, folder, f"hub:{rest}", f"https://huggingface.co/{rest}")
+        folder = _refuse_choice(rest, hub.repository_folder(rest))
+    spec = saved_folders.describe(name, folder, f"hub:{rest}", f"https://huggingface.co/{rest}")
+    return replace(spec, revision=folder.name)
+
+
+def _refuse_choice(name: str, folder: Path) -> NoReturn:
+    if held := hub.without_main(folder):
+        raise MissingInputError(f"{name}: {held}", f"name the one that is meant: local:{folder}/snapshots/COMMIT")
+    raise MissingInputError(f"{name} is not in the Hugging Face cache", f"fetch it once: hf download {name}")
 
 
 def _open_clip(name: str, rest: str) -> ModelSpec:

@@ -99,7 +99,8 @@ def _look_up_hub(spec: ModelSpec, name: str) -> Download:
         raise MissingInputError(
             f"{repository} holds none of {', '.join(candidates)}", f"get the weights from {spec.homepage}"
         )
-    files = [*(file for file in family_entry(spec).config_files if file in sizes), checkpoint]
+    entry = family_entry(spec)
+    files = [*(file for file in (*entry.config_files, *entry.fetched) if file in sizes), checkpoint]
     if checkpoint.endswith(".index.json"):
         index = _fetch_hub(spec, name, checkpoint, lambda count: None)
         files += shards_of(spec, index)

@@ -56,15 +56,51 @@ def split_repository(name: str) -> tuple[str, str]:
     return "model", name
 
 
+def repository_folder(name: str) -> Path:
+    """Return where the cache keeps a repository."""
+    kind, repository = split_repository(name)
+    return hub_cache() / f"{kind}s--{repository.replace('/', '--')}"
+
+
 def snapshot(name: str, revision: str = "") -> Path | None:
     """Return the cached snapshot of a repository: the pinned revision, or what `main` was when it was fetched."""
-    kind, repository = split_repository(name)
-    folder = hub_cache() / f"{kind}s--{repository.replace('/', '--')}"
-    commit = revision
-    if not _COMMIT.fullmatch(revision):
-        try:
-            commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
-            return None
+    return snapshot_in(repository_folder(name), revision)
+
+
+def snapshot_in(folder: Path, revision: str = "") -> Path | None:
+    """Return the snapshot in a repository's folder of the cache: of the revision, or of `main`.
+
+    A cache that was filled by commit, or copied without its `refs`, does not say what `main` was; where it holds one
+    snapshot, that one is meant.
+    """
+    commit = revision if _COMMIT.fullmatch(revision) else _commit_of(folder / "refs" / (revision or "main"))
     found = folder / "snapshots" / commit
-    return found if _COMMIT.fullmatch(commit) and found.is_dir() else None
+    if _COMMIT.fullmatch(commit) and found.is_dir():
+        return found
+    held = snapshots_in(folder)
+    return held[0] if not revision and len(held) == 1 else None
+
+
+def snapshots_in(folder: Path) -> list[Path]:
+    """Return every snapshot in a repository's folder of the cache, by commit."""
+    try:
+        return sorted(
+            path for path in (folder / "snapshots").iterdir() if _COMMIT.fullmatch(path.name) and path.is_dir()
+        )
+    except OSError:
+        return []
+
+
+def without_main(folder: Path) -> str:
+    """Return in words what a folder holds where `snapshot_in` cannot choose; empty where it holds nothing."""
+    held = snapshots_in(folder)
+    if not held:
+        return ""
+    return f"it has snapshots {', '.join(path.name for path in held[:8])}, but no refs/main that leads to one of them"
+
+
+def _commit_of(reference: Path) -> str:
+    try:
+        return reference.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

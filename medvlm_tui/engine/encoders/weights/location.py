@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from medvlm_tui.core.digests import FileDigests, of_record
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
+from medvlm_tui.engine.encoders.checkpoints.file_kinds import kind_of, not_a_checkpoint
 from medvlm_tui.engine.encoders.checkpoints.safetensors_files import read_header
+from medvlm_tui.engine.encoders.checkpoints.state_dicts import NoStateDictError
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen, digest_of
-from medvlm_tui.engine.encoders.checkpoints.torch_archives import read_slots
+from medvlm_tui.engine.encoders.checkpoints.torch_archives import DAMAGE, NotUnderstoodError, read_slots
+from medvlm_tui.engine.encoders.config_fields import read_fields
 from medvlm_tui.engine.encoders.registry import family_entry, reads
 from medvlm_tui.engine.encoders.weights import hub
-from medvlm_tui.errors import WeightsError
 
 State = Literal["present", "missing", "gated", "wrong"]
 # What the libraries call their checkpoints, in order of preference; a model's own `files` come first.
@@ -30,7 +32,6 @@ USUAL_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +49,13 @@ class Weights:
     """What to do when they are not there."""
 
     def config(self, name: str) -> dict[str, Any] | None:
-        """Return the JSON object of a configuration file beside the checkpoint, None when there is none."""
+        """Return the JSON object of a configuration file beside the checkpoint, None when there is none.
+
+        Raises WeightsError for a file that is no JSON object.
+        """
         path = next((file for file in self.files if file.name == name and file != self.path), None)
-        if path is None:
-            return None
-        try:
-            table = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{path} cannot be read: {error}", "download it again") from error
-        if not isinstance(table, Mapping):
-            raise WeightsError(f"{path} is not a configuration", "download it again")
-        return dict(table)
+        found = None if path is None else read_fields(path)
+        return None if found is None else dict(found.values)
 
 
 def examine(spec: ModelSpec, override: str, offline: bool = False) -> Weights:
@@ -68,18 +65,29 @@ def examine(spec: ModelSpec, override: str, offline: bool = False) -> Weights:
     """
     found = locate(spec, override, None, offline)
     for path in found.files if found.state == "present" else ():
-        if path.suffix == ".json":
-            continue
         try:
-            if path.suffix == ".safetensors":
-                read_header(path)
-            elif zipfile.is_zipfile(path):
-                read_slots(path)
-            elif _begins(path, b"PK"):
-                raise ValueError("its end is missing")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            return Weights("wrong", path, hint=f"{path} is damaged ({error}): download it again")
+            if problem := _problem(path):
+                return Weights("wrong", path, hint=f"{path} {problem}")
+        except OSError as error:
+            return Weights("wrong", path, hint=f"{path} cannot be read: {error.strerror}")
+        except DAMAGE as error:
+            return Weights("wrong", path, hint=f"{path} is damaged ({clean(str(error))[:200]}): download it again")
     return found
+
+
+def _problem(path: Path) -> str:
+    """Return what the head of a file says against it, empty where nothing; raises what readers of damaged files do."""
+    kind = kind_of(path)
+    if kind == "safetensors" or (kind is None and path.suffix == ".safetensors"):
+        read_header(path)
+    elif kind in ("archive", "script"):
+        try:
+            read_slots(path)
+        except NoStateDictError as error:
+            return f"{error}: give its state dict, or get the weights from the model's page"
+        except NotUnderstoodError:
+            return ""  # torch itself reads it
+    return ""
 
 
 def locate(spec: ModelSpec, override: str, digests: FileDigests | None, offline: bool = False) -> Weights:
@@ -92,13 +100,29 @@ def locate(spec: ModelSpec, override: str, digests: FileDigests | None, offline:
         path = Path(override or spec.source.removeprefix("local:")).expanduser()
         if not path.exists():
             return Weights("missing", hint=f"{path} does not exist: give --weights {spec.id}=PATH")
+        if (path / "snapshots").is_dir():  # a repository's folder of the hub's cache
+            path = hub.snapshot_in(path, spec.revision) or path
         return _from_folder(spec, path, digests) if path.is_dir() else _from_file(spec, path, digests)
     kind, _, name = spec.source.partition(":")
     folder = {"hub": _hub_folder, "torchvision": _torchvision_folder, "package": _package_folder}.get(kind)
     found = folder(spec, name) if folder else None
     if found is None or _checkpoint(spec, found) is None:
+        if kind == "hub" and (absent := _incomplete(spec, found, name)):
+            return Weights("missing", hint=absent)
         return _missing(spec, offline)
     return _from_folder(spec, found, digests)
+
+
+def _incomplete(spec: ModelSpec, snapshot: Path | None, name: str) -> str:
+    """Return what to do about a cache that was copied in part, or holds several snapshots; empty for any other."""
+    own = f"--weights {spec.id}=PATH"
+    if snapshot is None:
+        held = "" if spec.revision else hub.without_main(hub.repository_folder(name))
+        return f"{name}: {held}; name the one that is meant: {own}" if held else ""
+    for file in spec.files or USUAL_FILES:
+        if (snapshot / file).is_symlink():
+            return f"{snapshot / file} is a link to a file that is not here: copy the cache with its blobs, or {own}"
+    return ""
 
 
 def _hub_folder(spec: ModelSpec, name: str) -> Path | None:
@@ -126,8 +150,13 @@ def _checkpoint(spec: ModelSpec, folder: Path) -> Path | None:
     return next((folder / name for name in candidates if (folder / name).is_file()), None)
 
 
+def checkpoint_in(folder: Path) -> Path | None:
+    """Return the checkpoint of a folder that a library has saved, None where it has none."""
+    return next((folder / name for name in USUAL_FILES if (folder / name).is_file()), None)
+
+
 def _from_folder(spec: ModelSpec, folder: Path, digests: FileDigests | None) -> Weights:
-    path = _checkpoint(spec, folder) or next((folder / n for n in USUAL_FILES if (folder / n).is_file()), None)
+    path = _checkpoint(spec, folder) or checkpoint_in(folder)
     if path is None:
         expected = ", ".join(spec.files or USUAL_FILES)
         return Weights("wrong", hint=f"{folder} holds none of {expected}; {_where(spec)}")
@@ -140,14 +169,15 @@ def _from_file(spec: ModelSpec, path: Path, digests: FileDigests | None) -> Weig
     configs = family_entry(spec).config_files if known else ()
     beside = [path.with_name(name) for name in configs if path.with_name(name).is_file()]
     try:
-        if problem := _no_checkpoint(path):
-            return Weights("wrong", path, hint=f"{path} is {problem}: download it again")
+        if problem := not_a_checkpoint(path):
+            return Weights("wrong", path, hint=f"{path} is {problem[0]}: {problem[1]}")
         shards = [path.with_name(name) for name in shards_of(spec, path)] if path.name.endswith(".index.json") else []
         if absent := [shard for shard in shards if not shard.is_file()]:
             hint = f"{absent[0]} is missing, which holds the image tower by {path.name}; {_where(spec)}"
             return Weights("missing", path, hint=hint)
-        if wrong := next((f"{shard} is {what}" for shard in shards if (what := _no_checkpoint(shard))), ""):
-            return Weights("wrong", path, hint=f"{wrong}: download it again")
+        for shard in shards:
+            if problem := not_a_checkpoint(shard):
+                return Weights("wrong", path, hint=f"{shard} is {problem[0]}: {problem[1]}")
         digest = "" if digests is None else _digest(spec, shards or [path], beside, digests)
     except OSError as error:
         return Weights("wrong", path, hint=f"{error.filename or path} cannot be read: {error.strerror}")
@@ -159,24 +189,12 @@ def _digest(spec: ModelSpec, checkpoints: list[Path], configs: list[Path], diges
     return of_record([tensors, sorted([file.name, digests.of(file)] for file in configs)])
 
 
-def _no_checkpoint(path: Path) -> str:
-    """Say what a file is that cannot be a checkpoint, by its first bytes; empty when it may be one."""
-    if _begins(path, _LFS_POINTER):
-        return "a Git LFS pointer, not the file itself"
-    return "" if path.stat().st_size else "empty"
-
-
-def _begins(path: Path, mark: bytes) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(mark)) == mark
-
-
 def shards_of(spec: ModelSpec, index: Path) -> list[str]:
     """Return the names of the shards that hold the tensors this model may read; none for an index that is damaged."""
     try:
         table = json.loads(index.read_bytes())["weight_map"]
         names = {str(table[name]) for name in chosen(table, reads(spec))}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, *DAMAGE):
         return []
     return sorted(name for name in names if Path(name).name == name)
 

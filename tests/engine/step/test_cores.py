@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.cores import cores
 from medvlm_tui.engine.probe import split as division
+from medvlm_tui.engine.step.cores import cores
 from tests.made.jobs import Bench, table_of
 
 

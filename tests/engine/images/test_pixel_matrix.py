@@ -21,7 +21,7 @@ from medvlm_tui.core.intensity_windows import PRESETS
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError
-from tests.engine.made_images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
+from tests.made.images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
 
 DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
 RNG = np.random.default_rng(7)

@@ -1,6 +1,6 @@
 """Make `release.tar.xz`: the store and the events.jsonl of a small run of every stage, by the code as it stands.
 
-    python tests/engine/pinned/make_release.py
+    python -m tests.engine.run.pinned.make_release
 
 Two tiny image towers with random weights, on a small phantom and on a list of discs with two images per patient. The
 protocol `grouped` fails on the phantom, which has no groups, so that the events have failed and skipped steps. The

@@ -16,7 +16,7 @@ from medvlm_tui.engine.images.file_kind import is_dicom
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.images.reading_version import reading_version
 from medvlm_tui.errors import ImageError
-from tests.engine.made_images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
+from tests.made.images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 BYTES = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -195,7 +195,10 @@ def check_report(store: Store, source: ReportInput, out: Path) -> set[str]:
     for step in probes:
         record = store.record(step.key)
         assert record is not None
-        expected[step.model, step.dataset, step.params["protocol"]] = record["metrics"]["accuracy"]["mean"]
+        protocol = step.params["protocol"]
+        expected[step.model, step.dataset, protocol] = record["metrics"]["accuracy"]["mean"]
+        if record["final_metrics"]:
+            expected[step.model, step.dataset, f"{protocol}/final"] = record["final_metrics"]["accuracy"]
     assert accuracies(out) == pytest.approx(expected)
     results = json.loads((out / "manifest.json").read_text())["results"]
     stored = [step for step in source.plan.steps if store.has_result(step.key) or step.key in store.tables]

@@ -1,7 +1,7 @@
 """The key of every step of two requests, compared with `pinned/step_keys.json`.
 
 A key that moves makes every store compute that step again. Where a step's numbers change, raise its version and write
-the file anew: `python tests/engine/test_pinned_keys.py`. The difference then shows which steps moved.
+the file anew: `python -m tests.engine.run.test_pinned_keys`. The difference then shows which steps moved.
 """
 
 from __future__ import annotations
