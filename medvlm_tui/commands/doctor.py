@@ -21,10 +21,10 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.cuda_driver import cuda_state
 from medvlm_tui.engine.encoders.weights.hub import hub_cache, token_file
 from medvlm_tui.engine.encoders.weights.location import examine as examine_weights
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.cuda_driver import cuda_state
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
 

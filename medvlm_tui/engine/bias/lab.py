@@ -17,12 +17,12 @@ from medvlm_tui.core.request import BiasParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import packing
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError

@@ -16,13 +16,13 @@ from medvlm_tui.engine.bias.lab import Box, Lab, drawn
 from medvlm_tui.engine.bias.measures import Measure, mean_measure
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import UNTOUCHED, removals, word_border
-from medvlm_tui.engine.device_memory import naming_shortage
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
 from medvlm_tui.engine.saliency.rise import estimate
+from medvlm_tui.engine.step.device_memory import naming_shortage
 
 Floats = NDArray[np.float64]
 

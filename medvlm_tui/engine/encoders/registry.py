@@ -14,10 +14,10 @@ from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
-from medvlm_tui.engine.device_memory import naming_shortage, release_memory
-from medvlm_tui.engine.device_session import open_device
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen
+from medvlm_tui.engine.step.device_memory import naming_shortage, release_memory
+from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.device_memory import is_out_of_memory, memory_of, release_memory
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, memory_of, release_memory
 from medvlm_tui.engine.step.job import Job
 
 SUBJECT = "batch_size"

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.device_memory import is_out_of_memory
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.images.decoder import Read
 from medvlm_tui.engine.images.decoder_pool import Decoded, DecoderPool
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.cores import cores
+from medvlm_tui.engine.step.device_memory import is_out_of_memory
 from medvlm_tui.errors import ImageError
 
 Item = TypeVar("Item")

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches
@@ -25,6 +24,7 @@ from medvlm_tui.engine.extract.batches import Batch
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 

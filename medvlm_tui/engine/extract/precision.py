@@ -14,11 +14,11 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 

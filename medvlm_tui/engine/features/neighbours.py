@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.device_memory import naming_shortage, with_back_off
+from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 
 Floats = NDArray[np.float32]
 # 512 x 28,160 (HiCervix) int64 = 115 MB.
@@ -55,7 +55,7 @@ def cosine_neighbours(units: Floats, k: int, check: Callable[[], None], device: 
     """
     import torch
 
-    from medvlm_tui.engine.device_session import open_device
+    from medvlm_tui.engine.step.device_session import open_device
 
     n = len(units)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)

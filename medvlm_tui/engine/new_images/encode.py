@@ -14,7 +14,6 @@ from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec, Sample
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
 from medvlm_tui.engine.encoders.registry import check_feature, load_encoder, volume_refusal
@@ -26,6 +25,7 @@ from medvlm_tui.engine.encoders.weights.location import Weights, locate
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.images.volume import is_volume, read_volume
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.errors import MissingInputError, UsageError
 
 

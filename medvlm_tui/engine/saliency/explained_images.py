@@ -13,7 +13,6 @@ from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store.store import StoredResult
-from medvlm_tui.engine.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.images.read_sample import read_sample
@@ -23,6 +22,7 @@ from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.rise import Estimate, estimate
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError

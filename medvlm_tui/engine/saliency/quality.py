@@ -14,10 +14,10 @@ from PIL import Image
 
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.step.device_memory import with_back_off
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.saliency.masking import Masking

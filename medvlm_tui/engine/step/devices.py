@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from medvlm_tui.core.specs import Precision
-from medvlm_tui.engine.cuda_driver import CudaDevice, cuda_state
+from medvlm_tui.engine.step.cuda_driver import CudaDevice, cuda_state
 from medvlm_tui.errors import UsageError
 
 _BF16_CAPABILITY = (8, 0)

@@ -25,7 +25,7 @@ from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.logs import point_output_at
-from medvlm_tui.engine import device_session
+from medvlm_tui.engine.step import device_session
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
 from medvlm_tui.errors import Cancelled, MedvlmError

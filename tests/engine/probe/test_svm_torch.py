@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from medvlm_tui.engine import device_session
 from medvlm_tui.engine.probe.solver import choice as solver
 from medvlm_tui.engine.probe.solver import svm, svm_torch
 from medvlm_tui.engine.probe.solver.newton import line_minimum
+from medvlm_tui.engine.step import device_session
 from medvlm_tui.errors import Cancelled
 from tests.made.svm_problems import PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.errors import MedvlmError, UsageError
 
 AMPERE = devices.CudaDevice("A100", (8, 0), 40.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from medvlm_tui.engine.device_memory import is_out_of_memory, release_memory
 from medvlm_tui.engine.probe.solver import svm
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, release_memory
 
 # Features times classes below which a GPU's start (seconds of importing and opening it) is not worth it.
 WORTH_A_GPU = 10_000_000
@@ -46,8 +46,8 @@ class Solver:
         """Solve as `svm.solve_path` does."""
         if self.device != "cpu" and features.size * n_classes >= WORTH_A_GPU:
             # torch is seconds to import, and no part of a probe on the CPU.
-            from medvlm_tui.engine.device_session import open_device
             from medvlm_tui.engine.probe.solver import svm_torch
+            from medvlm_tui.engine.step.device_session import open_device
 
             try:
                 open_device(self.device)

@@ -17,8 +17,6 @@ import torch
 
 from medvlm_tui.core.events import DeviceStatus, Log, ResultReady
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine import device_memory, device_session
-from medvlm_tui.engine.device_memory import with_back_off
 from medvlm_tui.engine.encoders.encoder import NotFiniteError
 from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches, precision
@@ -27,13 +25,14 @@ from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.saliency.quality import perturbation_curves
-from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step import device_memory, device_session, devices
 from medvlm_tui.engine.step import worker as worker_module
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
-from tests.engine import made_broken_gpu
-from tests.engine.made_cuda import A100, BREAKING, FULL, GB, T4, V100, Card, Cuda, plug_in, stand_in
+from tests.made import broken_gpu
+from tests.made.cuda import A100, BREAKING, FULL, GB, T4, V100, Card, Cuda, plug_in, stand_in
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 
@@ -146,7 +145,7 @@ def test_whatever_torch_says_at_the_first_call_becomes_a_sentence(cuda):
 # Arithmetic
 
 FLAGS = """
-from medvlm_tui.engine import device_session
+from medvlm_tui.engine.step import device_session
 import torch
 device_session.use_ieee_fp32()
 print(torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision,
@@ -468,7 +467,7 @@ def test_other_errors_leave_the_worker_running(error, cuda):
 def test_a_worker_whose_gpu_broke_leaves_and_is_started_again_once(tmp_path):
     worker, notes = Worker(tmp_path / "store", tmp_path / "worker.log"), tmp_path / "tried"
     try:
-        events = list(worker.run(made_broken_gpu.job(notes, times=1), lambda: False))
+        events = list(worker.run(broken_gpu.job(notes, times=1), lambda: False))
         assert isinstance(events[-1], ResultReady)
         assert [event.message for event in events if isinstance(event, Log)] == [
             "the GPU failed (CUDA error: device-side assert triggered), and the worker process with it: "
@@ -477,10 +476,10 @@ def test_a_worker_whose_gpu_broke_leaves_and_is_started_again_once(tmp_path):
         first, second = notes.read_text().split()
         assert first != second
         with pytest.raises(MedvlmError, match="device-side assert"):
-            list(worker.run(made_broken_gpu.job(notes, times=9), lambda: False))
+            list(worker.run(broken_gpu.job(notes, times=9), lambda: False))
         assert notes.read_text().split()[0] == second  # it was still the one that worked
         assert len(notes.read_text().split()) == 2
-        assert isinstance(list(worker.run(made_broken_gpu.job(notes, times=0), lambda: False))[-1], ResultReady)
+        assert isinstance(list(worker.run(broken_gpu.job(notes, times=0), lambda: False))[-1], ResultReady)
     finally:
         worker.kill()
     assert "the process leaves after CUDA error: device-side assert" in (tmp_path / "worker.log").read_text()
@@ -490,7 +489,7 @@ def test_the_process_that_leaves_has_an_exit_code_of_its_own(tmp_path, monkeypat
     said, left = [], []
     monkeypatch.setattr(device_session, "broken_by", lambda error: str(error))
     monkeypatch.setattr(os, "_exit", left.append)
-    job, error = made_broken_gpu.job(tmp_path / "tried", 0), RuntimeError("CUDA error: unspecified launch failure")
+    job, error = broken_gpu.job(tmp_path / "tried", 0), RuntimeError("CUDA error: unspecified launch failure")
     worker_module._leave_if_broken(_Said(said), job, error, MedvlmError("RuntimeError: ...", "see the log"))
     assert left == [device_session.BROKEN_EXIT]
     assert isinstance(said[0], worker_module.Leaving)

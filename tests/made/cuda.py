@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from medvlm_tui.engine import cuda_driver, device_session
+from medvlm_tui.engine.step import cuda_driver, device_session
 
 GB = 2**30
 

@@ -7,10 +7,9 @@ import json
 import pytest
 
 from medvlm_tui.cli import main
-from medvlm_tui.engine import cuda_driver
-from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step import cuda_driver, devices
 from medvlm_tui.errors import UsageError
-from tests.engine.made_cuda import A100, T4, V100, Card, plug_in
+from tests.made.cuda import A100, T4, V100, Card, plug_in
 
 
 def test_a_driver_that_fits_is_used_and_the_versions_are_read(monkeypatch):

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, MutableMapping
 
-from medvlm_tui.engine.device_memory import is_out_of_memory
+from medvlm_tui.engine.step.device_memory import is_out_of_memory
 from medvlm_tui.errors import MedvlmError
 
 # What a process exits with after an error that leaves its CUDA context unusable.
@@ -17,7 +17,7 @@ _BROKEN = re.compile(
     r"|CUDNN_STATUS_INTERNAL_ERROR|CUSOLVER_STATUS_EXECUTION_FAILED",
     re.IGNORECASE,
 )
-_HELP = "`medvlm-tui doctor --gpu` tests it; --device cpu works without it"
+_HELP = "`medvlm-tui doctor` prints the versions; --device cpu works without the GPU"
 _opened: set[str] = set()
 
 
