@@ -163,6 +163,8 @@ def _is_cuda(device: object) -> bool:
 def stand_in(monkeypatch: pytest.MonkeyPatch, cuda: Cuda) -> Cuda:
     """Put the stand-in in the place of torch.cuda, for all threads; a process opens its GPU anew."""
     monkeypatch.setattr(device_session, "_opened", set())
+    # torch keeps its own list of these functions, made when `torch.device` is first a context: with the real ones.
+    torch.utils._device._device_constructors()
     calls: dict[str, Callable[..., object]] = {
         "set_device": lambda _: cuda.use("set_device"),
         "init": lambda: cuda.use("init"),

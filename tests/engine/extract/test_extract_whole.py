@@ -174,7 +174,7 @@ def test_images_that_are_stored_are_neither_decoded_nor_is_the_model_loaded(
 ) -> None:
     run(job_of(dataset, weights), tmp_path / "store")
     monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(extract_blocks.loading, "decoders", lambda *_: pytest.fail("decoders were started"))
+    monkeypatch.setattr(extract_blocks.batches, "decoders", lambda *_: pytest.fail("decoders were started"))
     binary = replace(dataset, view="binary", samples=dataset.samples[:20])
     job = replace(job_of(binary, weights), step=replace(job_of(dataset, weights).step, key="view"))
     run(job, tmp_path / "store")
