@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from runs import run
 
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.typed_lists import join_list
-from medvlm_tui.engine.saliency.quality import boxes_mask, interval, mass_inside
+from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
+from medvlm_tui.measures.intervals import mean_interval
 
 LESION_CLASSES = ("smooth", "spiculated")
 SMALL = RunRequest(
@@ -42,7 +44,7 @@ STUDIES = {"small": SMALL, "large": LARGE, "blurred": replace(LARGE, rise_fill="
 SEEDS = {"small": (0, 1, 2, 3, 4), "large": (0, 1, 2, 3, 4), "blurred": (5, 6, 7, 8, 9)}
 # Correctly classified hold-out images of each class with a lesion, the first by name.
 LESION_IMAGES = {"small": 2, "large": 4, "blurred": 4}
-# What counts as yes. Gains are differences an image; their 95 % bootstrap interval is over the images of all seeds.
+# What counts as yes. Gains are differences an image; their 95 % interval is over the images of all seeds.
 LESION_SEEDS_ABOVE_CHANCE = 4  # of five: seeds whose mean mass inside the lesion exceeds the lesion's area
 COLLAPSE = 0.30  # accuracy lost from matching to reversed words at full correlation, in every seed
 
@@ -56,9 +58,10 @@ class Outcome:
     lesions: list[tuple[float, float]]
     """(mass inside the lesion, its area) of each image."""
     words: list[tuple[float, float, float]]
-    """(mass inside the word without correlation, with full correlation, area) of each image."""
+    """(mass inside the word where words tell nothing in training, with full correlation, area) of each image."""
     accuracy: Mapping[str, float]
-    """matching, random, reversed at full correlation; random0: random words without; by way of removal, reversed."""
+    """matching, random, reversed at full correlation; random0: random words where they told nothing in training; by
+    way of removal, reversed."""
     removal_mass: Mapping[str, float]
 
 
@@ -86,17 +89,26 @@ def study(folder: Path, name: str, seeds: Sequence[int]) -> Iterator[Outcome]:
 def outcome(seed: int, found: Mapping[str, StoredResult]) -> Outcome:
     """Read one seed's numbers from its results."""
     probe, saliency, bias = (found[kind] for kind in ("probe", "saliency", "bias"))
-    lesions = [(i["quality"]["mass_lesion"], i["quality"]["area_lesion"]) for i in saliency.record["items"]]
+    quality = [item["quality"] for item in saliency.record["items"]]
+    lesions = [(q["mass_lesion"], q["area_lesion"]) for q in quality if q["mass_lesion"] is not None]
     words = []
     for maps, box in zip(bias.arrays["maps"], bias.arrays["map_boxes"], strict=True):
         region = boxes_mask([tuple(int(edge) for edge in box)], maps.shape[-1])
-        words.append((mass_inside(maps[0], region) or 0.0, mass_inside(maps[1], region) or 0.0, float(region.mean())))
+        without, full = mass_inside(maps[0], region), mass_inside(maps[1], region)
+        if without is not None and full is not None:
+            words.append((without, full, float(region.mean())))
     values = {(m["name"], m["condition"]): m["value"] for m in bias.record["measures"]}
     accuracy = {name: values[f"accuracy_{name}", "1"] for name in ("matching", "random", "reversed")}
-    accuracy["random0"] = values["accuracy_random", "0"]
+    accuracy["random0"] = values["accuracy_random", f"{bias.record['even_level']:.3g}"]
     accuracy |= {f"reversed, {way}": v for (name, way), v in values.items() if name == "removal_reversed"}
     removed = {way: v for (name, way), v in values.items() if name == "removal_mass"}
     return Outcome(seed, probe.record["metrics"]["accuracy"]["mean"], lesions, words, accuracy, removed)
+
+
+def gain(differences: NDArray[np.float64]) -> dict[str, float]:
+    """Return mean, 95 % interval and n; no interval counts as one that reaches down without end."""
+    low, high = mean_interval(differences) or (-np.inf, np.inf)
+    return {"mean": float(differences.mean()), "low": low, "high": high, "n": len(differences)}
 
 
 def verdict(found: Sequence[Outcome]) -> dict[str, Any]:
@@ -106,7 +118,7 @@ def verdict(found: Sequence[Outcome]) -> dict[str, Any]:
     moved = np.array([full - none for one in found for none, full, _ in one.words])
     over_chance = np.array([full - area for one in found for _, full, area in one.words])
     lost = [one.accuracy["matching"] - one.accuracy["reversed"] for one in found]
-    gains = {"lesion": interval(lesion), "moved_into_word": interval(moved), "word_over_chance": interval(over_chance)}
+    gains = {"lesion": gain(lesion), "moved_into_word": gain(moved), "word_over_chance": gain(over_chance)}
     return {
         "gains": gains,
         "seeds_with_lesion_above_chance": above,

@@ -15,13 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from runs import run
 
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.typed_lists import join_list
-from medvlm_tui.engine.saliency.quality import interval
+from medvlm_tui.engine.saliency.quality import quality_table
 
 LESION_CLASSES = ("benign", "malignant")
 MOST_SEEDS = 40
@@ -53,18 +52,6 @@ def explained(folder: Path, base: RunRequest) -> Iterator[Mapping[str, Any]]:
             return
 
 
-def summary(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the means over images with their intervals."""
-    quality = [item["quality"] for item in items]
-    values = {
-        "pointing": [float(q["pointing"]) for q in quality],
-        "mass_lesion": [q["mass_lesion"] for q in quality],
-        "area_lesion": [q["area_lesion"] for q in quality],
-        "mass_less_area": [q["mass_lesion"] - q["area_lesion"] for q in quality],
-    }
-    return {name: interval(np.array(found)) for name, found in values.items()}
-
-
 def main() -> None:
     """Explain all images; print one line of JSON an image, and the means: all, each class, right ones, wrong ones."""
     options = argparse.ArgumentParser()
@@ -82,7 +69,7 @@ def main() -> None:
         "right": [i for i in items if i["label"] == i["predicted"]],
         "wrong": [i for i in items if i["label"] != i["predicted"]],
     }
-    print(json.dumps({name: summary(part) for name, part in parts.items() if part}))
+    print(json.dumps({name: quality_table(part) for name, part in parts.items() if part}))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from medvlm_tui import __version__
+from medvlm_tui import __version__, streams
 from medvlm_tui.core.intensity_windows import WINDOW_HELP
 from medvlm_tui.core.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.secrets import redact
+from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
@@ -52,21 +53,60 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.prepare()
+    code = _guarded(arguments)
+    streams.drop_unwritten()
+    return code
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run the command and say what went wrong; no error leaves this function."""
     try:
-        if "--batch" in arguments:
-            return _batch(arguments)
-        return _command(arguments)
+        return _run(arguments)
     except MedvlmError as error:
-        print(f"medvlm-tui: {clean(error.message)}", file=sys.stderr)
-        if error.hint:
-            print("  " + "\n  ".join(clean(line) for line in error.hint.splitlines()), file=sys.stderr)
-        return int(error.exit_code)
+        return _say(error)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is left to say, and flushing at exit must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and error.filename == streams.STDOUT:
+            return int(ExitCode.OK)  # the reader of our output has gone (`| head`): nothing is left to say
+        return _say(in_words(error) or unexpected(error, arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = _batch(arguments) if "--batch" in arguments else _command(arguments)
+    except SystemExit:
+        streams.finish()  # `--help` was printed
+        raise
+    streams.finish()
+    return code
+
+
+def _say(error: MedvlmError) -> int:
+    """Print a known problem on stderr and return its exit code."""
+    print(f"medvlm-tui: {clean(error.message)}", file=sys.stderr)
+    if error.hint:
+        print("  " + "\n  ".join(clean(line) for line in error.hint.splitlines()), file=sys.stderr)
+    return int(error.exit_code)
+
+
+def unexpected(error: Exception, arguments: Sequence[str]) -> MedvlmError:
+    """Write an error that nobody expected to the workspace's log; return it as the sentence that is shown."""
+    from medvlm_tui.core.workspace.logs import note_defect
+    from medvlm_tui.core.workspace.workspace import Workspace
+
+    place = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    place.add_argument("--workspace")
+    message = f"this should not happen: {redact(f'{type(error).__name__}: {error}')}"
+    try:
+        workspace = Workspace(settings.load(place.parse_known_args(list(arguments))[0].workspace).workspace)
+        workspace.make()
+        log = workspace.logs / "commands.log"
+        note_defect(log, error)
+    except (OSError, MedvlmError, argparse.ArgumentError) as refused:
+        return MedvlmError(message, f"the log cannot be written: {refused}")
+    return MedvlmError(message, f"the traceback is in {log}")
 
 
 def _batch(arguments: list[str]) -> int:
@@ -99,10 +139,7 @@ def _command(arguments: list[str]) -> int:
     request = settings.request(configuration, {}, shared_flags(options))
     if options.command:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
-    if not sys.stdin.isatty() or not sys.stdout.isatty():
-        raise UsageError(
-            "the screens need a terminal", "use `medvlm-tui --batch ...` where there is none, `ssh -t` over SSH"
-        )
+    streams.refuse_without_terminal()
     from medvlm_tui.tui.app import run_tui
 
     return run_tui(configuration.workspace, request, mouse=not options.no_mouse)

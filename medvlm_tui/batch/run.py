@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from medvlm_tui import streams
 from medvlm_tui.batch.display import Display, JsonDisplay, choose_display
 from medvlm_tui.batch.summary import plan_lines, result_lines
 from medvlm_tui.core.events import RunRefused
@@ -64,17 +65,15 @@ class _Stop:
             try:
                 termios.tcgetattr(number)
             except (OSError, termios.error):
-                _to_nowhere(number)
-
-
-def _to_nowhere(number: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
+                streams.to_nowhere(number)
 
 
 class _Audience:
-    """Shows events as long as somebody sees them: a lost terminal costs a run nothing, a closed pipe ends it."""
+    """Shows events as long as somebody sees them.
+
+    A terminal that is lost costs a run nothing, and neither do messages that nobody reads any more, as long as its
+    results are read. Without a reader of either (`2>&1 | head`) it ends.
+    """
 
     def __init__(self, display: Display, stop: _Stop) -> None:
         self._display, self._stop = display, stop
@@ -85,10 +84,15 @@ class _Audience:
         try:
             self._display.show(said.event)
         except BrokenPipeError:
-            _to_nowhere(1)
-            self._stop.requested = True
-        except OSError:
+            if isinstance(self._display, JsonDisplay):
+                streams.to_nowhere(1)
+                self._stop.requested = True
+        except OSError as error:
+            if error.filename == streams.STDOUT and not os.isatty(1):
+                raise
             self._stop.forget_lost_terminals()
+        if not (isinstance(self._display, JsonDisplay) or streams.messages_are_read() or streams.has_reader(1)):
+            self._stop.requested = True
 
 
 def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> int:
@@ -104,11 +108,20 @@ def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> in
             audience = _Audience(display, stop)
             prepared, last = engine.run(request, "batch", lambda: stop.requested, audience)
         if not options.json:
-            for line in result_lines(prepared.plan, engine.store, last):
-                print(line)
+            _print(result_lines(prepared.plan, engine.store, last))
         return last.exit_code
     finally:
         engine.close()
+
+
+def _print(lines: Iterator[str]) -> None:
+    """Print the numbers of a finished run; without a reader they are in its files all the same."""
+    try:
+        for line in lines:
+            print(line)
+        streams.finish()
+    except BrokenPipeError:
+        streams.to_nowhere(1)
 
 
 def _dry_run(engine: Engine, request: RunRequest, options: BatchOptions) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec, VolumeSpec
 from medvlm_tui.errors import UsageError
-from medvlm_tui.settings.sources import config_file
+from medvlm_tui.settings.sources import config_file, is_reachable
 
 _FILE = Path(__file__).with_name("models.toml")
 _TEXT = {
@@ -79,7 +79,7 @@ def _refuse_id(name: str, base: ModelCatalog, path: Path) -> None:
 
 def _whole() -> ModelCatalog:
     own = user_file()
-    return load_catalog(own) if own.is_file() else load_catalog()
+    return load_catalog(own) if is_reachable(own) else load_catalog()
 
 
 def load_models() -> dict[str, ModelSpec]:

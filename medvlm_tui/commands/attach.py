@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+from medvlm_tui import streams
 from medvlm_tui.batch.display import JsonDisplay, PlainDisplay
-from medvlm_tui.core.events import RunFinished, RunRefused, from_json
+from medvlm_tui.core.events import RunFinished, RunRefused, from_line
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Show the run under way, or the last one, to its end; returns its exit code. Leaving does not stop it."""
-    if not options.json and sys.stdin.isatty() and sys.stdout.isatty():
+    if not options.json and streams.can_draw():
         from medvlm_tui.tui.app import run_tui
 
         return run_tui(configuration.workspace, request, mouse=not options.no_mouse, place="run")
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     workspace = Workspace(configuration.workspace)
     try:
         for line in follow(workspace):
-            event = from_json(line)
+            event = from_line(line)
             display.show(event)
             if isinstance(event, RunFinished | RunRefused):
                 return event.exit_code

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from medvlm_tui.batch.display import line_of
-from medvlm_tui.core.events import from_json
+from medvlm_tui.core.events import from_line
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace import run_journal
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     path = run_journal.last_run(workspace.runs)
     last = run_journal.whole_lines(path)[0][-1:] if path is not None else []
     for line in last:
-        print(clean(line_of(from_json(line)) or "the run has stopped"))
+        print(clean(line_of(from_line(line)) or "the run has stopped"))
     return int(ExitCode.OK)
 
 

@@ -77,14 +77,11 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield from _cuda()
     yield _device(request)
     yield from _terminal()
-    yield Finding(
-        "settings", "ok", f"{configuration.file}{'' if configuration.file.exists() else ' (not there: defaults)'}"
-    )
+    yield _own_file("settings", configuration.file, "defaults")
     yield from _workspace(configuration.workspace)
     yield _token()
     yield Finding("hub cache", "ok", str(hub_cache()))
-    own = user_file()
-    yield Finding("own models", "ok", f"{own}{'' if own.exists() else ' (not there: none)'}")
+    yield _own_file("own models", user_file(), "none")
     for spec in load_models().values():
         yield _model(spec, request)
 
@@ -94,6 +91,18 @@ def _model(spec: ModelSpec, request: RunRequest) -> Finding:
     states: dict[str, State] = {"present": "ok", "wrong": "failed"}
     detail = str(weights.path) if weights.state == "present" else weights.state
     return Finding(f"model {spec.id}", states.get(weights.state, "missing"), detail, weights.hint)
+
+
+def _own_file(what: str, path: Path, without: str) -> Finding:
+    """Look at a file of the user's own that need not be there; without it there is `without`."""
+    try:
+        with open(path, "rb"):
+            return Finding(what, "ok", str(path))
+    except FileNotFoundError:
+        return Finding(what, "ok", f"{path} (not there: {without})")
+    except OSError as error:
+        detail = f"{path} cannot be looked at: {error.strerror} ({without})"
+        return Finding(what, "missing", detail, "set HOME or MEDVLM_CONFIG to a place of your own")
 
 
 def _python() -> Finding:

@@ -190,7 +190,10 @@ def _sums(items: Iterable[Item], name_of: Callable[[Item], str]) -> list[dict[st
 
 
 def _print_list(as_json: bool, title: str, lines: Sequence[str]) -> None:
-    print(json.dumps({title: list(lines)}, indent=2) if as_json else "\n".join(clean(line) for line in lines))
+    if as_json:
+        print(json.dumps({title: list(lines)}, indent=2))
+    for line in () if as_json else lines:
+        print(clean(line))
 
 
 def _size(size_bytes: int) -> str:

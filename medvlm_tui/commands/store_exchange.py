@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory
+from medvlm_tui.core.atomic_files import EXPORTED_FILE, EXPORTED_FOLDER, make_directory, replacing
 from medvlm_tui.core.safe_text import slug
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.contents import Item
+from medvlm_tui.core.store.manifest_check import schema_fault
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError, MissingInputError, StoreError, UsageError
 
@@ -30,12 +31,11 @@ def export_table(store: Store, item: Item, folder: Path, form: Format) -> list[P
     names = (item.origin.model, item.origin.dataset, item.key[:8])
     path = folder / f"{'_'.join(slug(name) for name in names if name)}.{form}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_directory(folder, EXPORTED_FOLDER)
         if form == "safetensors":
             return _copy_sealed(store, item.key, path)
-        temporary = path.with_name(path.name + TEMPORARY)
-        _WRITERS[form](table, manifest, temporary)
-        temporary.replace(path)
+        with replacing(path, EXPORTED_FILE) as file:
+            _WRITERS[form](table, manifest, file)
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}", "check --out and the space there"
@@ -63,54 +63,40 @@ def import_table(store: Store, manifest: Path) -> str:
     """
     try:
         record = checked_json.load(manifest.read_bytes(), manifest.name)
-        _refuse_wrong_shape(record, manifest)
-        tensor = manifest.with_suffix(".safetensors")
+        if fault := schema_fault(record):
+            raise CorruptEntryError(f"{manifest.name} is not imported: {fault}")
         with store.lock.shared():
-            store.tables.adopt(tensor, record, keep=store.tables.intact(record["key"]))
+            store.tables.adopt(manifest.with_suffix(".safetensors"), record, store.tables.intact(record["key"]))
     except CorruptEntryError as error:
         raise CorruptEntryError(error.message, _RECOPY) from error
     except OSError as error:
         raise StoreError(f"{error.filename or manifest}: {error.strerror or error}", _RECOPY) from error
-    if store.tables.read(record["key"]) is None:
-        raise CorruptEntryError(f"{tensor.name} does not hold the table that its manifest describes", _RECOPY)
     return str(record["key"])
-
-
-def _refuse_wrong_shape(record: Any, manifest: Path) -> None:
-    """Refuse a manifest whose rows do not agree, before anything is copied."""
-    if not isinstance(record, Mapping) or not isinstance(record.get("key"), str):
-        raise CorruptEntryError(f"{manifest.name} is no manifest of a sealed table")
-    shape, rows = record.get("shape"), {len(record.get(name, "")) for name in ("ids", "labels", "groups")}
-    if not isinstance(shape, list) or len(shape) != 2 or rows != {shape[0]}:
-        raise CorruptEntryError(f"{manifest.name} names {sorted(rows)} rows for a table of shape {shape}")
 
 
 def _copy_sealed(store: Store, key: str, path: Path) -> list[Path]:
     """Copy both files as they are, so that their checksums travel with them."""
     made = [path, path.with_suffix(".json")]
     for source, target in zip((store.tables.tensor_path(key), store.tables.manifest_path(key)), made, strict=True):
-        temporary = target.with_name(target.name + TEMPORARY)
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    fsync_directory(path.parent)
+        with open(source, "rb") as sealed, replacing(target, EXPORTED_FILE) as file:
+            shutil.copyfileobj(sealed, file)
     return made
 
 
-def _write_npz(table: FeatureTable, manifest: dict[str, Any], path: Path) -> None:
+def _write_npz(table: FeatureTable, manifest: dict[str, Any], file: BinaryIO) -> None:
     """Arrays `features`, `ids`, `labels`, `groups` (text, no objects) and the manifest as JSON."""
-    with open(path, "wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            features=table.matrix,
-            ids=np.array(table.ids, dtype=np.str_),
-            labels=np.array(table.labels, dtype=np.str_),
-            groups=np.array(table.groups, dtype=np.str_),
-            manifest=np.array(_provenance(manifest)),
-        )
+    np.savez(
+        file,
+        allow_pickle=False,
+        features=table.matrix,
+        ids=np.array(table.ids, dtype=np.str_),
+        labels=np.array(table.labels, dtype=np.str_),
+        groups=np.array(table.groups, dtype=np.str_),
+        manifest=np.array(_provenance(manifest)),
+    )
 
 
-def _write_parquet(table: FeatureTable, manifest: dict[str, Any], path: Path) -> None:
+def _write_parquet(table: FeatureTable, manifest: dict[str, Any], file: BinaryIO) -> None:
     """Columns id, label, group and features (a fixed-size list of float32), the manifest in the schema."""
     try:
         import pyarrow
@@ -128,7 +114,7 @@ def _write_parquet(table: FeatureTable, manifest: dict[str, Any], path: Path) ->
         "features": pyarrow.FixedSizeListArray.from_arrays(flat, dim),
     }
     made = pyarrow.table(columns).replace_schema_metadata({"manifest": _provenance(manifest)})
-    parquet.write_table(made, path)
+    parquet.write_table(made, file)
 
 
 def _provenance(manifest: dict[str, Any]) -> str:

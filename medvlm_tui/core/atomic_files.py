@@ -1,14 +1,28 @@
-"""Writing files so that a crash leaves the old one or the new one, never a mixture."""
+"""Writing files: a crash leaves the old one or the new one, never a mixture, and no link is ever followed.
+
+A link that somebody else put where a file is to be written is replaced by the file (`write_atomic`, `write_export`)
+or refused (`open_own`): what it leads to stays as it is.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from medvlm_tui.errors import StoreError
 
 TEMPORARY = ".tmp"
 """Suffix of a file that is being written; one that stays behind is the leftover of a killed process."""
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Modes in the store and the workspace, which belong to one user."""
+EXPORTED_FILE, EXPORTED_FOLDER = 0o666, 0o777
+"""Modes of what a user takes away: the umask decides, as for any program's output."""
 
 
 def fsync_directory(path: Path) -> None:
@@ -24,7 +38,7 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_directory(path: Path, mode: int = 0o700) -> None:
+def make_directory(path: Path, mode: int = PRIVATE_FOLDER) -> None:
     """Make a directory and the missing ones above it; each survives a power cut once this has returned."""
     if path.is_dir():
         return
@@ -34,18 +48,68 @@ def make_directory(path: Path, mode: int = 0o700) -> None:
     fsync_directory(path.parent)
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write `data` to a temporary file beside `path`, fsync it, rename it over `path`, fsync the directory."""
-    make_directory(path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=TEMPORARY, dir=path.parent)
+@contextmanager
+def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the place of `path`, durably, once the block has ended without an error."""
+    name = f".{path.name[:60]}.{secrets.token_hex(8)}{TEMPORARY}"
+    temporary = path.with_name(name)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
+            os.fsync(descriptor)
+        os.replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with suppress(OSError):  # the error that is under way says more
+            temporary.unlink(missing_ok=True)
         raise
     fsync_directory(path.parent)
+
+
+def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Write `data` for this user alone: to a temporary file beside `path`, synced, renamed over `path`."""
+    make_directory(path.parent)
+    with replacing(path, mode) as file:
+        file.write(data)
+
+
+def write_export(path: Path, data: bytes) -> None:
+    """Write `data` for whoever the umask lets read it; missing folders are made in the same way."""
+    make_directory(path.parent, EXPORTED_FOLDER)
+    with replacing(path, EXPORTED_FILE) as file:
+        file.write(data)
+
+
+def open_own(path: Path, flags: int, mode: int = PRIVATE_FILE) -> int:
+    """Return a descriptor of a lock or a log; raises StoreError where a link lies in its place, OSError otherwise."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+        raise StoreError(
+            f"{path} is a link, and this program writes through none there",
+            f"somebody else may have put it there: look at it with `ls -l {path}`, then remove it",
+        ) from error
+
+
+def refuse_linked_folders(folder: Path) -> None:
+    """Raise StoreError for a link to a folder inside `folder`: files written below it would land elsewhere."""
+    with suppress(FileNotFoundError):
+        for found in os.scandir(folder):
+            if found.is_symlink() and found.is_dir():
+                raise StoreError(
+                    f"{found.path} is a link to another folder", "remove the link, or choose another --out"
+                )
+
+
+def write_cache(path: Path, data: bytes) -> bool:
+    """Write what can be found out again and say whether it was kept; a disk that refuses costs a warning in the log."""
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        logging.getLogger(__name__).warning("%s is not kept: %s", path, error.strerror or error)
+        return False
+    return True

@@ -25,7 +25,10 @@ def load(data: bytes, name: str) -> Any:
     body = data[begin : -len(_END)]
     if _wrap(body) != data:
         raise CorruptEntryError(f"{name} is damaged", "run the same command again: it is computed anew")
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise CorruptEntryError(f"{name} is no JSON: {error}") from error
 
 
 def _wrap(body: bytes) -> bytes:

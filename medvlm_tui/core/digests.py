@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_cache
 from medvlm_tui.errors import CorruptEntryError
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class FileDigests:
     def save(self) -> None:
         """Write what was learnt; atomic, so that a reader never sees half a table."""
         if self._path is not None and self._dirty:
-            write_atomic(self._path, checked_json.dump(self._known))
-            self._dirty = False
+            self._dirty = not write_cache(self._path, checked_json.dump(self._known))
 
 
 def _read_table(path: Path) -> dict[str, str]:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+
+from medvlm_tui.core.plan import Plan
+from medvlm_tui.core.safe_text import clean
 
 STATES = (
     "nothing",
@@ -264,5 +269,41 @@ def from_record(record: Mapping[str, Any]) -> Event:
 
 
 def from_json(line: str) -> Event:
-    """Rebuild an event from its line."""
-    return from_record(json.loads(line))
+    """Rebuild an event from its line; raises ValueError for a line that is none."""
+    try:
+        event = from_record(json.loads(line))
+        for name, hint in _hints(type(event).__name__).items():
+            if not _fits(getattr(event, name), hint):
+                raise ValueError(f"{type(event).__name__}: {name} is of another type")
+        if isinstance(event, PlanReady):
+            Plan.from_record(event.plan)
+    except (TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return event
+
+
+def from_line(line: str) -> Event:
+    """Return the event of a line; a damaged one, or another release's, becomes a warning and costs only itself."""
+    try:
+        return from_json(line)
+    except ValueError as error:
+        return Log("warning", clean(f"the engine said something unknown: {error}"))
+
+
+@cache
+def _hints(kind: str) -> dict[str, Any]:
+    return {
+        name: hint for name, hint in get_type_hints(Event.registry[kind]).items() if get_origin(hint) is not ClassVar
+    }
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether a value read from JSON is what a field holds."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if kind is tuple:
+        return isinstance(value, list | tuple) and all(_fits(item, inner[0]) for item in value)
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
+    return isinstance(value, kind)

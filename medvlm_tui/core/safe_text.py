@@ -6,20 +6,26 @@ import hashlib
 import re
 
 # Everything a terminal, a bidi algorithm or an encoder could act upon instead of showing it: C0 and DEL, C1,
-# zero-width and bidirectional controls, line and paragraph separators, byte-order mark, lone surrogates.
+# line and paragraph separators, lone surrogates, interlinear annotation, and everything that Unicode calls default
+# ignorable (DerivedCoreProperties.txt): soft hyphen, fillers, zero-width and bidirectional controls, variation
+# selectors, tags. Two names that differ in those alone would look the same.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SLUG_UNSAFE = re.compile(r"[^a-z0-9._-]")
 
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def clean(text: str) -> str:
-    """Return `text` with every control, bidi, zero-width and surrogate character written out visibly."""
+    """Return `text` with every control, invisible and surrogate character written out."""
     return _UNSAFE.sub(_visible, text)
 
 

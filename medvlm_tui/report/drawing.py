@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.bias.figures import bias_figures
@@ -40,5 +40,5 @@ def _saliency(gathered: Gathered, store: Store, figures: Path, raw: Path) -> Ite
             yield FileWritten(str(figures / f"{name}.png"), "figure")
             packed = io.BytesIO()
             np.save(packed, values, allow_pickle=False)
-            write_atomic(raw / f"{name}.npy", packed.getvalue())
+            write_export(raw / f"{name}.npy", packed.getvalue())
             yield FileWritten(str(raw / f"{name}.npy"), "saliency")

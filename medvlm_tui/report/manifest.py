@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.specs import Dataset, ModelSpec
@@ -21,7 +21,7 @@ def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: I
     record["settings"]["data"] = {name: redact(root) for name, root in source.request.data.items()}
     record["files"] = {file.relative_to(path.parent).as_posix(): of_file(file) for file in files}
     text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False, default=str)
-    write_atomic(path, text.encode() + b"\n")
+    write_export(path, text.encode() + b"\n")
 
 
 def _record(source: ReportInput, gathered: Gathered) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import refuse_linked_folders, write_export
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.bias import rows as bias_tables
@@ -25,8 +25,9 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
     """Write tables, per-image files, figures and the manifest below `out`; yields each file when it is complete.
 
     Only what the store has is written: a step that failed leaves its files out, and the manifest says why.
-    Raises OSError when `out` cannot be written.
+    Raises OSError when `out` cannot be written, StoreError when a folder below it is a link to another place.
     """
+    refuse_linked_folders(out)
     gathered = Gathered(source)
     written: list[Path] = []
     for event in _files(gathered, source.store, out):
@@ -55,7 +56,7 @@ def _tables(gathered: Gathered, out: Path) -> Iterator[FileWritten]:
             yield FileWritten(str(out / name), "table")
         tables = score_tables(gathered.cells, gathered.verdicts)
         for name, text in (("table.tex", latex.render(tables)), ("table.md", markdown.render(tables))):
-            write_atomic(out / name, text.encode("utf-8"))
+            write_export(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
     if any(cell.readings for cell in gathered.cells):
         results_csv.write_readings(out / "readings.csv", gathered.cells)
@@ -105,7 +106,7 @@ def _side_tables(gathered: Gathered, store: Store, out: Path) -> Iterator[FileWr
             ("supplement.tex", plain_tables.to_latex(made)),
             ("supplement.md", plain_tables.to_markdown(made)),
         ):
-            write_atomic(out / name, text.encode("utf-8"))
+            write_export(out / name, text.encode("utf-8"))
             yield FileWritten(str(out / name), "table")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from medvlm_tui import __version__
-from medvlm_tui.core.events import Event, Log, from_json
+from medvlm_tui.core.events import Event, Log, from_line
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address
@@ -117,7 +117,7 @@ class EngineClient:
             yield Log("warning", words)
         while True:
             while line := await _line(self._reader):
-                yield parse(line)
+                yield from_line(line.decode("utf-8", "replace"))
             if self._leaving:
                 return
             if not await self._again():
@@ -189,14 +189,6 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         return await reader.readline()
     except OSError:
         return b""
-
-
-def parse(line: bytes) -> Event:
-    """Return the event of a line; a line that is none becomes a warning, so that it costs only itself."""
-    try:
-        return from_json(line.decode("utf-8", "replace"))
-    except (ValueError, TypeError, AttributeError) as error:
-        return Log("warning", clean(f"the engine said something unknown: {error}"))
 
 
 def last_lines(path: Path, count: int = 6) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
@@ -186,7 +187,7 @@ def _copy(file: Path, out: Path) -> None:
     if not out.is_dir():
         return
     try:
-        (out / file.name).write_bytes(file.read_bytes())
+        write_export(out / file.name, file.read_bytes())
     except OSError as error:
         logging.getLogger(__name__).error("%s: %s", out, error)
 

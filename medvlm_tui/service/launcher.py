@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from medvlm_tui.core.atomic_files import open_own
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import MedvlmError
 
 ALREADY = 75
@@ -33,7 +35,7 @@ class Launcher:
             "--workspace",
             str(workspace),
         ]
-        self._log = log
+        self._workspace, self._log = workspace, log
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -56,7 +58,8 @@ class Launcher:
             raise await self._failure(self._process)
         try:
             self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(self._log, "ab") as log:
+            descriptor = open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            with os.fdopen(descriptor, "ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=asyncio.subprocess.DEVNULL,
@@ -66,7 +69,7 @@ class Launcher:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise MedvlmError(f"the engine could not be started: {error}", "check the workspace's path") from error
+            raise Workspace(self._workspace).refusal(error) from error
 
     async def _failure(self, process: asyncio.subprocess.Process) -> MedvlmError:
         assert process.stdout is not None

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medvlm_tui.core.atomic_files import open_own
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.errors import ImageError
 
@@ -86,8 +87,9 @@ class PictureClient:
 
     async def _start(self) -> asyncio.subprocess.Process:
         try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._log, "wb") as log:
+            self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(descriptor, "wb") as log:
                 return await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=asyncio.subprocess.PIPE,

@@ -85,7 +85,7 @@ def read_hello(line: bytes) -> Hello | None:
         record = json.loads(line)
         known = {f.name for f in fields(Hello)}
         hello = Hello(**{key: value for key, value in record.items() if key in known})
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return hello if hello.greeting == GREETING else None
 
@@ -97,7 +97,10 @@ def command_line(command: Command) -> bytes:
 
 def read_command(line: bytes) -> Command:
     """Return the command of a line; raises ValueError for anything else."""
-    command = json.loads(line)
+    try:
+        command = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("too many brackets in each other") from error
     if not isinstance(command, dict) or not isinstance(command.get("request", {}), dict):
         raise ValueError("not a command")
     return command

@@ -25,7 +25,7 @@ from medvlm_tui.core.events import (
     RunAsked,
     RunFinished,
     RunRefused,
-    from_json,
+    from_line,
     to_json,
 )
 from medvlm_tui.core.request import RunRequest
@@ -219,7 +219,7 @@ class Server:
             over = self.workspace.holder() is None
             lines, end = run_journal.whole_lines(path, end)
             for line in lines:
-                event = from_json(line)
+                event = from_line(line)
                 self.door.tell_said(run_journal.Said(path.parent.name, number, event, line))
                 number += 1
             if over:

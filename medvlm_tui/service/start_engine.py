@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import open_own
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.service.launcher import ALREADY
 
@@ -67,23 +69,29 @@ def _engine(workspace: Path, starter: _Starter) -> int:
     try:
         return _serve(workspace, starter)
     except MedvlmError as error:
-        logging.getLogger(__name__).error("%s; %s", error.message, error.hint)
-        starter.tell(int(error.exit_code), error.message, error.hint)
-        return int(error.exit_code)
+        refusal = error
+    except OSError as error:
+        refusal = Workspace(workspace).refusal(error)
+    except Exception as error:
+        logging.getLogger(__name__).exception("starting the engine")
+        log = Workspace(workspace).logs / "engine.log"
+        refusal = MedvlmError(f"{type(error).__name__}: {error}", f"the traceback is in {log}")
+    logging.getLogger(__name__).error("%s; %s", refusal.message, refusal.hint)
+    starter.tell(int(refusal.exit_code), refusal.message, refusal.hint)
+    return int(refusal.exit_code)
 
 
 def _serve(workspace: Path, starter: _Starter) -> int:
     # After the fork: what these import may start threads, which a fork would not take along.
     from medvlm_tui.core.secrets import leave_no_core
     from medvlm_tui.core.workspace.logs import point_output_at
-    from medvlm_tui.core.workspace.workspace import Workspace
     from medvlm_tui.service import address
     from medvlm_tui.service.server import Server
     from medvlm_tui.settings import sources as settings
 
     place = Workspace(workspace)
     place.make()
-    lock = os.open(workspace / address.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_own(workspace / address.LOCK, os.O_RDWR | os.O_CREAT)
     if not _is_ours(lock):
         starter.tell(ALREADY, "another engine has the workspace")
         return ALREADY

@@ -62,10 +62,19 @@ def config_file() -> Path:
     return Path(os.environ.get("MEDVLM_CONFIG") or platformdirs.user_config_path(APP) / "settings.toml")
 
 
+def is_reachable(path: Path) -> bool:
+    """Say whether one of the user's own files is there for this process.
+
+    In the home of another user (`sudo -u`, a container under another uid) it counts as not there, unless the user
+    named it by MEDVLM_CONFIG: then reading it says what is wrong.
+    """
+    return os.access(path, os.R_OK) or (bool(os.environ.get("MEDVLM_CONFIG")) and os.path.exists(path))
+
+
 def load(workspace: str | None = None) -> Settings:
     """Read the settings file and the environment; raises UsageError when the file is wrong."""
     path = config_file()
-    table = read_toml(path) if path.exists() else {}
+    table = read_toml(path) if is_reachable(path) else {}
     datasets = table.pop("datasets", {})
     chosen = workspace or os.environ.get("MEDVLM_WORKSPACE") or table.pop("workspace", None)
     table.pop("workspace", None)

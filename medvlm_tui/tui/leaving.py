@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
@@ -17,7 +16,8 @@ from rich.text import Text
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
-from medvlm_tui.errors import ExitCode
+from medvlm_tui.core.workspace.logs import note_defect
+from medvlm_tui.errors import ExitCode, StoreError
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
@@ -60,12 +60,10 @@ def say_farewell(workspace: Path) -> None:
 def crash_note(workspace: Path, error: BaseException | None) -> Text:
     """Write a defect's traceback to the log, and return what is said of it on the terminal."""
     log = workspace / "logs" / "tui.log"
-    lines = traceback.format_exception(error) if error is not None else ["no exception\n"]
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(log, "a", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(redact("".join(lines)) + "\n")
-    except OSError as refused:
+        note_defect(log, error or RuntimeError("no exception"))
+    except (OSError, StoreError) as refused:
         return Text(redact(f"medvlm-tui: {error!r}\n  the log cannot be written: {refused}"))
     name = clean(redact(f"{type(error).__name__}: {error}"))
     return Text(f"medvlm-tui: this should not happen: {name}\n  the traceback is in {clean(str(log))}\n")

@@ -1,6 +1,7 @@
 """Events, text, digests, settings: the small pieces everything stands on."""
 
 import json
+import unicodedata
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medvlm_tui.batch.display import line_of
 from medvlm_tui.core import digests, events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import FILLS, RunRequest, SaliencyParams
@@ -171,6 +173,50 @@ def test_a_broken_toml_file_is_a_usage_error(tmp_path: Path) -> None:
     file.write_text("models = [")
     with pytest.raises(UsageError, match="not valid TOML"):
         settings.read_toml(file)
+
+
+# Signs that stand over digits or letters of Arabic, Syriac and Kaithi, and the quadrats of hieroglyphs: category Cf,
+# and to be seen all the same.
+_VISIBLE_FORMATS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+
+
+def test_clean_shows_every_character_that_has_no_look_of_its_own() -> None:
+    hidden = [
+        code
+        for code in range(0x110000)
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp") and code not in _VISIBLE_FORMATS
+    ]
+    # Default ignorable, and of other categories: fillers, joiners, variation selectors, reserved tags.
+    hidden += [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x3164, *range(0xFE00, 0xFE10), 0xFFA0]
+    hidden += [0x2065, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)]
+    for code in hidden:
+        shown = clean(f"a{chr(code)}b")
+        assert shown.isascii(), hex(code)
+        assert shown.endswith("b")
+        assert int(shown[3:-1], 16) == code
+    assert clean("naïve 日本 한국 नी [/] é") == "naïve 日本 한국 नी [/] é"
+
+
+def test_an_event_line_with_any_bit_flipped_costs_only_itself() -> None:
+    step = Step("probe:m:d", "probe", "m", "d", {"folds": 5}, "k", ("extract:m:d",))
+    said = (
+        events.PlanReady("r", Plan("r", (step,)).to_record()),
+        events.StepProgress("probe:m:d", 3, 5, 1.5, 2.0),
+        events.RunFinished("r", 0, 1, 0, 0, 0, 1.5, "out"),
+        events.DeviceStatus("cpu", "CPU", "fp32", 8, None, 1.5, 2),
+    )
+    for event in said:
+        line = events.to_json(event).encode()
+        assert events.to_json(events.from_line(line.decode())).encode() == line
+        for position in range(8 * len(line)):
+            data = bytearray(line)
+            data[position // 8] ^= 1 << position % 8
+            line_of(events.from_line(data.decode("ascii", "backslashreplace")))
+
+
+@pytest.mark.parametrize("line", ["", "null", "[1]", "{}", '{"type": "Log"}', "[" * 100_000, '{"type": []}'])
+def test_a_line_that_is_no_event_is_a_warning(line: str) -> None:
+    assert events.from_line(line).level == "warning"
 
 
 NAMES = st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1), max_size=3).map(tuple)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medvlm_tui.commands import store as store_command
+from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import EncoderKey
 from medvlm_tui.core.store import packing
@@ -19,6 +20,9 @@ from medvlm_tui.settings.sources import Settings
 from tests.made.store import flip, pretend, table, value_files
 
 CLIP = EncoderKey("clip_b16", "w", "p", "pooled", "fp32", "1")
+TABLE = of_record(["table", 1, CLIP.digest, "d"])
+"""The key of the features of CLIP on the dataset of `made_store.table`."""
+KEYS = {"t": TABLE, "p": "p" * 32, "u": "u" * 32}
 UNI = EncoderKey("uni", "w", "p", "pooled", "fp32", "1")
 
 
@@ -36,7 +40,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     root.mkdir(mode=0o700)
     with Store(root / "store") as store:
         done = store.put_block(CLIP, ["a", "b"], np.ones((2, 3), np.float32))
-        store.seal("t" * 32, table(encoder=CLIP))
+        store.seal(TABLE, table(encoder=CLIP))
         store.put_result("p" * 32, {"a": np.arange(4)}, {})
         half = store.put_block(UNI, ["a"], np.ones((1, 3), np.float32))
         for step in "pq":
@@ -46,7 +50,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     run.mkdir(parents=True)
     cells = [("extract", "clip_b16", "breast_us", "t"), ("probe", "clip_b16", "breast_us", "p")]
     steps = [
-        {"id": f"{kind}:{model}:{dataset}", "kind": kind, "model": model, "dataset": dataset, "key": letter * 32}
+        {"id": f"{kind}:{model}:{dataset}", "kind": kind, "model": model, "dataset": dataset, "key": KEYS[letter]}
         for kind, model, dataset, letter in (*cells, ("extract", "uni", "phantom", "u"))
     ]
     events = [
@@ -90,7 +94,7 @@ def test_verify_says_what_is_damaged_and_forgets_it_when_told(
     assert command(workspace, "verify") == ExitCode.OK
     with Store(workspace / "store", read_only=True) as store:
         flip(value_files(store)[0], -1)
-        flip(store.tables.tensor_path("t" * 32), -1)
+        flip(store.tables.tensor_path(TABLE), -1)
     assert command(workspace, "verify") == ExitCode.STORE_REFUSED
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
@@ -115,7 +119,7 @@ def test_prune_without_a_choice_takes_what_nothing_needs_and_only_when_told(
         assert keys == [f"block/{CLIP.digest}/{keys[0].rpartition('/')[2]}", "rise/" + "P" * 32 + "/00000000-00000001"]
         assert not set(keys) & set(store.keys())
         assert len(store.keys()) == 3
-        assert store.tables.read("t" * 32) is not None
+        assert store.tables.read(TABLE) is not None
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_prune_takes_what_passes_every_option(
     workspace: Path, words: tuple[str, ...], entries: int, tables: int
 ) -> None:
     with Store(workspace / "store", read_only=True) as store:
-        path = store.tables.tensor_path("t" * 32)
+        path = store.tables.tensor_path(TABLE)
     old = time.time() - 86400
     os.utime(path, (old, old))
     assert command(workspace, "prune", *words) == ExitCode.OK
@@ -147,7 +151,7 @@ def test_prune_takes_what_passes_every_option(
 def test_npz_holds_the_table_without_objects(workspace: Path, tmp_path: Path) -> None:
     assert command(workspace, "export", "--format", "npz", "--out", str(tmp_path / "out")) == ExitCode.OK
     [path] = (tmp_path / "out").iterdir()
-    assert path.name == "clip_b16_breast_us_tttttttt.npz"
+    assert path.name == f"clip_b16_breast_us_{TABLE[:8]}.npz"
     with np.load(path, allow_pickle=False) as found:
         assert np.array_equal(found["features"], table().matrix)
         assert found["features"].dtype == np.float32
@@ -173,9 +177,9 @@ def test_sealed_files_travel_to_another_store(
     capsys.readouterr()
     elsewhere = tmp_path / "elsewhere"
     assert command(elsewhere, "import", str(out), "--json") == ExitCode.OK
-    assert json.loads(capsys.readouterr().out) == {"keys": ["t" * 32]}
+    assert json.loads(capsys.readouterr().out) == {"keys": [TABLE]}
     with Store(elsewhere / "store", read_only=True) as store:
-        found = store.tables.read("t" * 32)
+        found = store.tables.read(TABLE)
         assert np.array_equal(found.matrix, table().matrix)
         assert (found.ids, found.encoder) == (table().ids, CLIP)
     assert command(elsewhere, "verify") == ExitCode.OK

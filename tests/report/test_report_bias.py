@@ -18,6 +18,7 @@ from medvlm_tui.report.bias import rows as bias_tables
 from medvlm_tui.report.bias.figures import bias_figures
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.figures import saliency_pages
+from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
 from medvlm_tui.report.saliency.pages import Shown, draw_images
 from medvlm_tui.report.saliency.rows import write_images, write_quality
 from tests.made.report_store import filled
@@ -32,11 +33,21 @@ def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, n
     names = [(name, kind) for name in ("shift", "flip_rate", "accuracy_with") for kind in KINDS]
     names += [(f"accuracy_{test}", f"{level:g}") for test in ("matching", "random", "reversed") for level in LEVELS]
     names += [("removal_reversed", way) for way in WAYS] + [("mass_text", f"{level:g}") for level in LEVELS]
-    names.append(("robustness", "k=10"))
+    names += [("robustness", "k=10"), ("shift_over_control", "every control")]
     measures = [
-        {"name": name, "condition": c, "value": v, "low": v - 0.1, "high": v + 0.1, "n": 6, "chance": None}
+        {
+            "name": name,
+            "condition": c,
+            "value": v,
+            "low": v - 0.1,
+            "high": v + 0.1,
+            "n": 6,
+            "chance": None,
+            "words": ["BREAST"],
+        }
         for (name, c), v in zip(names, rng.uniform(0.2, 0.8, len(names)).tolist(), strict=True)
     ]
+    measures[-1] |= {"low": None, "high": None, "words": ["BREAST", "AXILLA"]}
     arrays = {
         "shifts": rng.uniform(0, 1, (2, 6)).astype(np.float32),
         "scores": rng.normal(size=(3, 6, len(classes))).astype(np.float32),
@@ -50,11 +61,13 @@ def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, n
     said = [classes[0], classes[1]]
     record: dict[str, object] = {
         "words": ["BREAST", "AXILLA"], "position": "bottom_left", "height": 0.08, "contrast": 1.0, "seed": 0,
-        "levels": list(LEVELS), "kinds": list(KINDS), "classes": list(classes), "images": [f"i{n}" for n in range(6)],
+        "levels": list(LEVELS), "even_level": 0.5, "kinds": list(KINDS), "classes": list(classes),
+        "images": [f"i{n}" for n in range(6)],
         "shown": [0, 3], "measures": measures, "map_levels": list(LEVELS), "n_train": 12, "n_test": 6,
         "rise_masks": 256,
         "rise_fill": "mean",
-        "map_items": [{"image": f"i{n}", "label": classes[0], "word": "LEFT", "predicted": said} for n in range(2)],
+        "map_items": [{"image": f"i{n}", "label": classes[0], "word": "LEFT", "predicted": said,
+                       "relative_error": [0.3, None], "mostly_noise": [False, True]} for n in range(2)],
         "texts": [
             {"image": "=i0", "boxes": [[0, 0, 5, 5]], "words": ["AXILLA"], "by": "read"},
             {"image": "i1", "boxes": [], "words": [], "by": "read"},
@@ -72,7 +85,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportInput]:
         made.store.put_result(key, *lab(("=glioma", "no_tumor", "pituitary $x_1$"), rng))
         steps.append(Step(f"bias:{model}:brain_mr", "bias", model, "brain_mr", {}, key))
     group = {
-        "measure": "shift", "condition": "text", "trait": "medical", "difference": 0.1, "p_value": 0.5, "holm": 1.0,
+        "measure": "shift", "condition": "text", "trait": "medical", "primary": False,
+        "difference": 0.1, "p_value": 0.5, "holm": 1.0,
         "inside": 1, "outside": 1, "datasets": 1, "permutations": 2, "exhaustive": True,
     }  # fmt: skip
     made.store.put_result("groups", {}, {"models": [], "datasets": [], "rankings": [], "groups": [group]})
@@ -94,9 +108,11 @@ def test_bias_tables(source: ReportInput, tmp_path: Path) -> None:
     assert {row["model"] for row in found} == {"biomedclip", "vgg16", "local:net"}
     shift = next(r for r in found if (r["model"], r["measure"], r["condition"]) == ("vgg16", "shift", "text"))
     assert float(shift["ci_low"]) < float(shift["value"]) < float(shift["ci_high"])
-    assert (shift["words"], shift["chance"]) == ("BREAST AXILLA", "")
+    assert (shift["words"], shift["chance"]) == ("BREAST", "")  # the words that this number is about
+    lead = next(r for r in found if (r["model"], r["condition"]) == ("vgg16", "every control"))
+    assert (lead["ci_low"], lead["ci_high"], lead["words"]) == ("", "", "BREAST AXILLA")
     (group,) = rows(tmp_path / "bias_groups.csv")
-    assert (group["trait"], group["p_value"], group["exhaustive"]) == ("medical", "0.5", "true")
+    assert (group["trait"], group["primary"], group["p_value"]) == ("medical", "false", "0.5")
 
 
 def test_burned_text_is_a_tag_file(source: ReportInput, tmp_path: Path) -> None:
@@ -139,7 +155,46 @@ def test_saliency_tables(source: ReportInput, tmp_path: Path) -> None:
     write_images(tmp_path / "images.csv", explained)
     found = rows(tmp_path / "images.csv")
     assert len(found) == sum(len(one.items) for one in explained)
-    quality = {"pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 4.0}}
-    write_quality(tmp_path / "quality.csv", [replace(explained[0], quality=quality)])
-    (row,) = rows(tmp_path / "quality.csv")
-    assert (row["measure"], row["mean"], row["ci_low"], row["n"]) == ("pointing", "0.5", "0.25", "4")
+    counts = {"n": 4, "misclassified": 1, "mostly_noise": 2}
+    quality = {
+        "pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, **counts},
+        "mass_over_area_lesion": {"mean": 0.125, "low": None, "high": None, **counts},
+    }
+    made = {**explained[0].parameters, "explained": "the predicted class", "curve_points": 17}
+    write_quality(tmp_path / "quality.csv", [replace(explained[0], quality=quality, parameters=made)])
+    share, mass = rows(tmp_path / "quality.csv")
+    assert (share["measure"], share["mean"], share["ci_low"], share["n"]) == ("pointing", "0.5", "0.25", "4")
+    assert (share["misclassified"], share["mostly_noise"]) == ("1", "2")
+    assert (mass["ci_low"], mass["ci_high"]) == ("", "")
+    assert (mass["explained"], mass["curve_points"], mass["fill"]) == ("the predicted class", "17", "mean")
+
+
+def test_a_map_that_is_mostly_noise_is_marked_in_the_table_and_on_its_pictures(
+    source: ReportInput, tmp_path: Path
+) -> None:
+    explained = Gathered(source).explained[0]
+    result = source.store.result(explained.key)
+    assert result is not None
+    image, values = result.arrays["images"][0], result.arrays["maps"][0]
+    found = {}
+    for name, error in (("sure", 0.2), ("noisy", 0.71)):
+        item = replace(explained.items[0], relative_error=error, mostly_noise=error > 0.5)
+        one = replace(explained, items=(item,))
+        write_images(tmp_path / f"{name}.csv", [one])
+        draw_saliency(tmp_path / f"{name}.png", one, item, image, values)
+        draw_images(tmp_path / f"{name}_page.png", [Shown(one, item, image, values)] * 2)
+        found[name] = [coloured(tmp_path / f"{name}{page}.png") for page in ("", "_page")]
+        with Image.open(tmp_path / f"{name}.png") as drawn:
+            known = json.loads(drawn.text["parameters"])  # type: ignore[attr-defined]
+        assert (known["relative_error"], known["mostly_noise"]) == (error, error > 0.5)
+    assert [rows(tmp_path / f"{name}.csv")[0]["mostly_noise"] for name in found] == ["false", "true"]
+    assert found["sure"] == [0, 0]
+    assert min(found["noisy"]) > 20
+
+
+def coloured(path: Path) -> int:
+    """Pixels in the colour of the mark."""
+    wanted = np.array([int(NOISE_COLOUR[i : i + 2], 16) for i in (1, 3, 5)])
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    return int((np.abs(pixels - wanted).max(axis=2) <= 8).sum())

@@ -12,7 +12,7 @@ from medvlm_tui.core import events
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address, client
-from medvlm_tui.service.client import EngineClient, EngineStoppedError, last_lines, parse
+from medvlm_tui.service.client import EngineClient, EngineStoppedError, last_lines
 from tests.service.conftest import connected, fake_engine, until
 
 NEVER = (sys.executable, "-c", "import sys; sys.exit('nothing may be started here')")
@@ -148,7 +148,7 @@ async def test_nobody_is_there_to_send_to_before_the_start(root: Path) -> None:
 
 def test_an_unknown_line_becomes_a_warning() -> None:
     for line in (b"\xff\xfe\n", b"{}\n", b'{"type": "Nope"}\n', b'{"type": "Log"}\n', b"[1]\n", b"null\n"):
-        event = parse(line)
+        event = events.from_line(line.decode("utf-8", "replace"))
         assert isinstance(event, events.Log)
         assert event.level == "warning"
 

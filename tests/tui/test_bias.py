@@ -37,7 +37,9 @@ def fill_lab(workspace: Path, key: str, shift: float) -> None:
         "shown": [0, 2],
         "measures": [
             measure("shift", "text", shift), measure("shift", "box", shift / 2),
-            measure("shift_over_control", "box", shift / 2, 0.0), measure("flip_rate", "text", 0.25),
+            measure("shift_over_control", "box", shift / 2, 0.0),
+            {**measure("shift_over_control", "every control", shift / 2, 0.0), "low": None, "high": None},
+            measure("flip_rate", "text", 0.25),
             measure("decodability", "BREAST/AXILLA", 0.875, 0.5),
             *(
                 measure(f"accuracy_{words}", level, value)
@@ -62,14 +64,22 @@ def fill_lab(workspace: Path, key: str, shift: float) -> None:
 
 
 def fill_groups(workspace: Path) -> None:
-    """Two comparisons: the larger one is to be shown; the control that says least is to be named."""
-    test = {"trait": "medical", "difference": 0.031, "inside": 3, "outside": 5, "datasets": 1}
+    """Two comparisons: the larger one is to be shown, with its adjusted p-values but for the primary test."""
+    test = {"trait": "medical", "difference": 0.031, "inside": 3, "outside": 5, "datasets": 1, "primary": False}
     groups = [
-        {**test, "measure": "shift", "condition": "text", "p_value": 0.4},
-        {**test, "measure": "shift", "condition": "box", "p_value": 0.9},
-        {**test, "measure": "shift_over_control", "condition": "box", "p_value": 0.01},
-        {**test, "measure": "shift_over_control", "condition": "lines", "p_value": 0.2, "datasets": 2},
-        {**test, "trait": "pmc_15m", "measure": "flip_rate", "condition": "text", "p_value": 0.6},
+        {**test, "measure": "shift", "condition": "text", "p_value": 0.1, "holm": 0.4},
+        {**test, "measure": "shift", "condition": "box", "p_value": 0.3, "holm": 0.9},
+        {**test, "measure": "shift_over_control", "condition": "box", "p_value": 0.01, "holm": 0.05},
+        {
+            **test,
+            "measure": "shift_over_control",
+            "condition": "every control",
+            "p_value": 0.2,
+            "holm": 0.2,
+            "datasets": 2,
+            "primary": True,
+        },
+        {**test, "trait": "pmc_15m", "measure": "flip_rate", "condition": "text", "p_value": 0.2, "holm": 0.6},
     ]
     with Store(workspace / "store") as store:
         store.put_result("groups-1", {}, {"models": ["a", "b"], "groups": []})
@@ -145,21 +155,30 @@ async def test_accuracy_by_correlation_is_a_table(lab_app) -> None:
         lines = (await until(pilot, "with text")).splitlines()
         head = next(i for i, line in enumerate(lines) if "accuracy, trained on words" in line)
         assert lines[head].split()[-4:-1] == ["matching", "random", "reversed"]
-        assert "0 % follow the class    0.60 [0.59, 0.61]  0.70 [0.69, 0.71]  0.50 [0.49, 0.51]" in lines[head + 1]
-        assert "100 % follow the class    0.40 [0.39, 0.41]  0.90 [0.89, 0.91]  0.10 [0.09, 0.11]" in lines[head + 2]
+        assert "0 % bear their own      0.60 [0.59, 0.61]  0.70 [0.69, 0.71]  0.50 [0.49, 0.51]" in lines[head + 1]
+        assert "100 % bear their own      0.40 [0.39, 0.41]  0.90 [0.89, 0.91]  0.10 [0.09, 0.11]" in lines[head + 2]
         assert "50 %" in lines[head + 3]
         assert "chance 0.02" in lines[head + 3]
+
+
+async def test_a_measure_without_an_interval_says_why(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        lines = (await until(pilot, "with text")).splitlines()
+        (line,) = [line for line in lines if "every control" in line and "medical" not in line]
+        assert "too few images" in line
 
 
 async def test_medical_and_general_models_are_compared_under_the_table(lab_app) -> None:
     app, client = lab_app
     async with app.run_test(size=(160, 48)) as pilot:
         await opened(pilot, client)
-        await until(pilot, "shift text: medical 3 less general 5 +0.031, permutation p 0.4")
+        screen = await until(pilot, "shift text: medical 3 less general 5 +0.031")
+        assert "permutation p 0.4, adjusted for all other tests" in screen
         await pilot.press("s")
-        await until(
-            pilot, "shift over control lines: medical 3 less general 5 over 2 datasets +0.031, permutation p 0.2"
-        )
+        screen = await until(pilot, "shift over control every control: medical 3 less general 5 over 2 datasets +0.031")
+        assert "permutation p 0.2, the test named in advance" in screen
         await pilot.press("s")
         assert "permutation" not in await until(pilot, "by flips")
 

@@ -19,16 +19,17 @@ from tests.tui.conftest import SIZES, seen, until
 STEP = f"saliency:{MODEL}:{DATASET}"
 
 
-def explain_more(workspace: Path) -> None:
+def explain_more(workspace: Path, error: float = 0.25) -> None:
     """Replace the recorded result by one with two classes for its first image, and a quality."""
     with Store(workspace / "store") as store:
         first = store.result(KEYS["saliency"])
         items = [{**item, "explained_classes": [item["explained"]]} for item in first.record["items"]]
         items[0] |= {
             "explained_classes": ["none", "smooth"],
-            "relative_error": 0.25,
+            "relative_error": error,
+            "mostly_noise": error > 0.5,
             "quality": {
-                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": 0.0,
+                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": None,
                 "insertion": 0.7, "deletion": 0.2, "insertion_curve": [0.0, 0.5, 1.0],
             },
         }  # fmt: skip
@@ -52,7 +53,8 @@ async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_pat
         await opened(pilot)
         screen = await until(pilot, "image 1 of 3")
         assert "explained none" in screen
-        assert "mass in lesion 0.31 (chance 0.08)" in screen
+        assert "mass in lesion 0.31 (area 0.08, +0.23)" in screen
+        assert "mostly noise" not in screen
         assert "peak in the lesion" in screen
         if size[0] > 100:
             assert "standard error 0.25" in screen
@@ -61,6 +63,16 @@ async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_pat
         assert "explained smooth" in await until(pilot, "explained smooth")
         await pilot.press("c")
         assert "explained none" in seen(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_map_that_is_mostly_noise_says_so(make_app, tmp_path: Path, size) -> None:
+    fill_store(tmp_path)
+    explain_more(tmp_path, error=0.72)
+    app, _ = make_app(done=True)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert "mostly noise" in await until(pilot, "image 1 of 3")
 
 
 async def test_an_image_chosen_on_the_map_is_shown_or_offered(make_app, tmp_path: Path) -> None:
@@ -137,10 +149,10 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
     app, client = make_app(hold=15)
     rng = np.random.default_rng(0)
 
-    def so_far(masks: int) -> None:
+    def so_far(masks: int, error: float = 0.01) -> None:
         item = {"image": "a/0.png", "label": "none", "predicted": "smooth", "explained": "smooth", "masks": masks}
         maps = rng.random((1, 32, 32)).astype(np.float32)
-        arrays = {"images": np.full((1, 32, 32, 3), 90, np.uint8), "maps": maps, "errors": np.full_like(maps, 0.01)}
+        arrays = {"images": np.full((1, 32, 32, 3), 90, np.uint8), "maps": maps, "errors": np.full_like(maps, error)}
         with Store(tmp_path / "store") as store:
             store.discard("result/far")
             store.put_result("far", arrays, {"items": [item], "masks_asked": 4096, "classes": ["none", "smooth"]})
@@ -155,9 +167,11 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
         client.say(events.PreviewReady(STEP, "saliency", "far", 256))
         screen = await until(pilot, "256 / 4,096 masks · standard error 0.0")
         assert "masks come in" in screen
-        so_far(1536)
+        assert "mostly noise" not in screen
+        so_far(1536, error=0.2)  # of values whose spread is about 0.29
         client.say(events.PreviewReady(STEP, "saliency", "far", 1536))
         await until(pilot, "1,536 / 4,096 masks")
+        await until(pilot, "mostly noise so far")
         await pilot.press("s")
         await pilot.pause(0.1)
     assert {"cmd": "cancel"} in client.sent

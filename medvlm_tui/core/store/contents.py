@@ -92,13 +92,13 @@ def _learn(line: bytes, steps: dict[str, Origin], origins: dict[str, Origin]) ->
         event = json.loads(line)
         if event["type"] == "PlanReady":
             for step in event["plan"]["steps"]:
-                origin = Origin(step["kind"], step["model"], step["dataset"], step["key"])
+                origin = Origin(*(str(step[name]) for name in ("kind", "model", "dataset", "key")))
                 steps[step["id"]] = origin
                 if step["key"]:
                     origins[step["key"]] = origin
         elif event["type"] == "BlockStored" and event["step"] in steps:
             origins[event["key"]] = steps[event["step"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from medvlm_tui.core.atomic_files import make_directory, write_atomic
+from medvlm_tui.core.ownership import refuse_shared
 from medvlm_tui.core.store import file_systems
 from medvlm_tui.errors import StoreError
 
 FORMAT_VERSION = 1
 MARKER = "format.json"
 JournalKind = Literal["sqlite", "files"]
+_OTHERS_STORE = "a store serves one user: choose your own --workspace; features travel as sealed files"
 _OTHER_RELEASE = "use the release that wrote it, or another --workspace; nothing was changed"
 
 
@@ -40,7 +41,7 @@ def open_directory(directory: Path, read_only: bool) -> Opened:
             make_directory(directory)
         except OSError as error:
             raise disk_error(error, directory) from error
-    notice = _refuse_foreign(directory, network)
+    notice = refuse_shared(directory, "store", _OTHERS_STORE)
     if not (directory / MARKER).exists():
         if read_only:
             raise StoreError(f"{directory} is not a store of this program", "check --workspace")
@@ -80,24 +81,6 @@ def _make(directory: Path, journal: JournalKind) -> None:
         write_atomic(directory / MARKER, marker_bytes(journal))
     except OSError as error:
         raise disk_error(error, directory) from error
-
-
-def _refuse_foreign(directory: Path, network: str) -> str:
-    status = directory.stat()
-    fixed = network in file_systems.FIXED_MODES
-    if status.st_uid != os.getuid() and not fixed:
-        raise StoreError(
-            f"the store {directory} belongs to another user (uid {status.st_uid})",
-            "a store serves one user: choose your own --workspace; features travel as sealed files",
-        )
-    if not status.st_mode & 0o022:
-        return ""
-    if fixed:
-        return f"{network} shows it as writable by others: make sure that the share is yours alone"
-    raise StoreError(
-        f"the store {directory} can be written by others (mode {status.st_mode & 0o777:o})",
-        f"chmod 700 {directory}",
-    )
 
 
 def _read_marker(marker: Path) -> JournalKind:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import open_own
+
 
 class StoreLock:
     """Locks between processes, for one thread of each; kept by the kernel, gone with the process."""
@@ -61,6 +63,5 @@ class StoreLock:
 
     def _open(self) -> None:
         if self._gate < 0:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._gate = os.open(self._directory / "gate.lock", flags, 0o600)
-            self._work = os.open(self._directory / "work.lock", flags, 0o600)
+            self._gate = open_own(self._directory / "gate.lock", os.O_RDWR | os.O_CREAT)
+            self._work = open_own(self._directory / "work.lock", os.O_RDWR | os.O_CREAT)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core import checked_json
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_cache
 from medvlm_tui.errors import CorruptEntryError
 
 
@@ -29,7 +29,7 @@ class Measured:
         """Remember `found` (JSON-able); of two processes that do so at once one may be forgotten."""
         known = self._read()
         if not self._read_only and known.get(f"{subject}:{key}") != found:
-            write_atomic(self._path, checked_json.dump({**known, f"{subject}:{key}": found}))
+            write_cache(self._path, checked_json.dump({**known, f"{subject}:{key}": found}))
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
+from medvlm_tui.core.store.manifest_check import schema_fault, tensor_offset
 
 # Small enough to say where a damage lies, large enough that a table of 100 MB needs a dozen digests.
 CHUNK_BYTES = 8 << 20
@@ -40,17 +41,25 @@ def checksums(path: Path, sha256: bool = True) -> Checksums:
 
 
 def fault(record: dict[str, Any], path: Path, sha256: bool = False) -> str:
-    """Say in what the file differs from its manifest, empty when in nothing; raises OSError."""
-    if record.get("chunk_bytes") != CHUNK_BYTES or not isinstance(record.get("chunks"), list):
+    """Say in what the manifest is wrong or the file differs from it, empty when in nothing; raises OSError."""
+    if wrong := schema_fault(record):
+        return f"its manifest is not as this program writes it: {wrong}"
+    if record["chunk_bytes"] != CHUNK_BYTES:
         return "its manifest is of another release"
     found = checksums(path, sha256)
-    if found.size_bytes != record.get("size_bytes"):
-        return f"the file has {found.size_bytes} bytes, the manifest says {record.get('size_bytes')}"
+    if found.size_bytes != record["size_bytes"]:
+        return f"the file has {found.size_bytes} bytes, the manifest says {record['size_bytes']}"
     for number, (ours, theirs) in enumerate(zip(found.chunks, record["chunks"], strict=True)):
         if ours != theirs:
             begin = number * CHUNK_BYTES
             return f"the bytes {begin} to {min(begin + CHUNK_BYTES, found.size_bytes)} are not as sealed"
-    return "its sha256 is not the manifest's" if sha256 and found.sha256 != record.get("sha256") else ""
+    if sha256 and found.sha256 != record["sha256"]:
+        return "its sha256 is not the manifest's"
+    try:
+        tensor_offset(path, tuple(record["shape"]))
+    except ValueError as error:
+        return f"the program cannot use it: {error}"
+    return ""
 
 
 def of_table(key: str, table: FeatureTable, path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,12 +18,11 @@ from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, make_direct
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store import sealed_manifest
 from medvlm_tui.core.store.journal import Damage
+from medvlm_tui.core.store.manifest_check import KEY, TENSOR, head_fault, key_fault, schema_fault, tensor_offset
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
-TENSOR = "features"
 DAMAGED = ".damaged"
 """Suffix under which a damaged file is kept until a scrub removes it."""
-_KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
 # safetensors writes beside its target and renames, so that a kill leaves its own temporary file behind.
 _SAFETENSORS_TEMPORARY = re.compile(r"\.tmp[0-9A-Za-z]{6}")
 
@@ -58,6 +56,8 @@ class SealedTables:
 
         `keep`: check it only, as the store's own stays.
         """
+        if fault := schema_fault(record) or key_fault(record):
+            raise CorruptEntryError(f"{tensor.with_suffix('.json').name} is not imported: {fault}")
         key = str(record["key"])
         make_directory(self._folder)
         temporary = self._temporary()
@@ -65,10 +65,9 @@ class SealedTables:
             shutil.copyfile(tensor, temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-            if fault := sealed_manifest.fault(record, temporary, sha256=True):
-                raise CorruptEntryError(
-                    f"{tensor.name} is not imported: {fault}", "copy it again from where it was made"
-                )
+            fault = sealed_manifest.fault(record, temporary, sha256=True)
+            if fault := fault or _values_fault(_map(temporary, tuple(record["shape"]))):
+                raise CorruptEntryError(f"{tensor.name} is not imported: {fault}")
             if keep:
                 temporary.unlink()
                 return
@@ -92,7 +91,7 @@ class SealedTables:
         """Return the keys of the tables that are there, sorted."""
         names = os.listdir(self._folder) if self._folder.is_dir() else []
         found = {name[: -len(".json")] for name in names if name.endswith(".json")}
-        return sorted(key for key in found if _KEY.fullmatch(key) and key in self)
+        return sorted(key for key in found if KEY.fullmatch(key) and key in self)
 
     def intact(self, key: str) -> bool:
         """Say whether a table is there and every byte is as sealed; its file is read once in a process."""
@@ -106,7 +105,10 @@ class SealedTables:
         record = self._load(key)
         if record is None:
             return None
-        return sealed_manifest.to_table(record, _map(self.tensor_path(key), tuple(record["shape"])))
+        try:
+            return sealed_manifest.to_table(record, _map(self.tensor_path(key), tuple(record["shape"])))
+        except (CorruptEntryError, OSError):
+            return None
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the manifest without its rows' names, or None: what provenance a report needs."""
@@ -128,7 +130,7 @@ class SealedTables:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
             if _is_leftover(path.name):
                 continue
-            if path.suffix not in (".json", ".safetensors") or not _KEY.fullmatch(path.stem):
+            if path.suffix not in (".json", ".safetensors") or not KEY.fullmatch(path.stem):
                 yield Damage(f"sealed/{path.name}", "a file that the store never writes")
             elif path.suffix == ".json":
                 if fault := self._fault(path.stem):
@@ -173,9 +175,12 @@ class SealedTables:
 
     def _manifest(self, key: str) -> dict[str, Any]:
         record = checked_json.load(self.manifest_path(key).read_bytes(), f"the manifest of sealed table {key}")
-        if not isinstance(record, dict) or record.get("key") != key:
+        if fault := head_fault(record):
+            raise CorruptEntryError(f"the manifest of sealed table {key} is not as this program writes it: {fault}")
+        if record["key"] != key:
             raise CorruptEntryError(f"the manifest of sealed table {key} is another's")
-        return record
+        made: dict[str, Any] = record
+        return made
 
     def _load(self, key: str) -> dict[str, Any] | None:
         if key not in self:
@@ -206,20 +211,28 @@ class SealedTables:
 
 
 def _checked_key(key: str) -> str:
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         raise StoreError("a sealed table's key holds characters that the store never writes")
     return key
 
 
 def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Map the tensor; the file was verified, so its header is as safetensors wrote it."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    begin, end = header[TENSOR]["data_offsets"]
-    if header[TENSOR]["dtype"] != "F32" or end - begin != 4 * int(np.prod(shape)):
-        raise CorruptEntryError(f"{path.name} is not the tensor its manifest describes")
-    return np.memmap(path, dtype=np.float32, mode="r", offset=8 + length + begin, shape=shape)
+    """Map the tensor of a file that was verified; raises CorruptEntryError when it was changed since."""
+    try:
+        offset = tensor_offset(path, shape)
+    except ValueError as error:
+        raise CorruptEntryError(f"{path.name}: {error}") from error
+    if 0 in shape:
+        return np.zeros(shape, np.float32)
+    return np.memmap(path, dtype=np.float32, mode="r", offset=offset, shape=shape)
+
+
+def _values_fault(matrix: np.ndarray[Any, np.dtype[np.float32]]) -> str:
+    """Say whether what another store sealed cannot be an encoder's features: every image has the same ones."""
+    step = 4096
+    if len(matrix) > 1 and all((matrix[at : at + step] == matrix[0]).all() for at in range(0, len(matrix), step)):
+        return "all of its rows are the same"
+    return ""
 
 
 def _is_leftover(name: str) -> bool:

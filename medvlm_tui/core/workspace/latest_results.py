@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_cache
 
 # A grid of the poster has 50 maps; more than four of them under one table are old.
 KEPT = 200
@@ -27,7 +27,7 @@ class LatestResults:
         keys = self._keys.setdefault(f"{kind}:{table}", [])
         if keys[-1:] != [key]:
             self._keys[f"{kind}:{table}"] = [*(known for known in keys if known != key), key][-KEPT:]
-            write_atomic(self._path, json.dumps(self._keys).encode())
+            write_cache(self._path, json.dumps(self._keys).encode())
 
     def of(self, kind: str, table: str) -> str | None:
         """Return the newest result's key, None when there is none."""

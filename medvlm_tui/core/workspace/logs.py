@@ -12,12 +12,40 @@ import logging
 import os
 import shutil
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
+from medvlm_tui.core.atomic_files import open_own, replacing
 from medvlm_tui.core.secrets import redact
+from medvlm_tui.errors import StoreError
 
 LOG_BYTES = 2_000_000
 KEPT = 3
+
+
+class LogFile(logging.FileHandler):
+    """A log that follows no link, is its owner's alone, and is given up in silence where the disk refuses it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, delay=True)
+        self.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s %(message)s"))
+
+    def _open(self) -> io.TextIOWrapper:
+        descriptor = open_own(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        # Unbuffered: what a full disk refused would be written, and refused, once more at the end of the process.
+        raw: Any = io.FileIO(descriptor, "ab")
+        return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; the file is opened with the first one."""
+        try:
+            super().emit(record)
+        except (OSError, StoreError):
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging names it)
+        """Drop the record: what logging would print instead lands in the middle of a screen or of a table."""
 
 
 class _Redacting(logging.Formatter):
@@ -37,17 +65,25 @@ class _RedactingText(io.TextIOWrapper):
 def log_to(path: Path) -> None:
     """Send warnings and tracebacks of this process to a file, never to the screen."""
     rotate(path)
-    handler = logging.FileHandler(path, delay=True)
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)
+    logging.basicConfig(handlers=[LogFile(path)], force=True)
     logging.captureWarnings(True)
 
 
+def note_defect(path: Path, error: BaseException) -> None:
+    """Append the traceback of an error that nobody expected, without secrets; raises OSError and StoreError."""
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a", errors="backslashreplace") as file:
+        file.write(redact("".join(traceback.format_exception(error))) + "\n")
+
+
 def point_output_at(path: Path) -> None:
-    """Point fd 1 and 2 at the log, so that no library can write over a screen or into a pipe; log there too."""
+    """Point fd 1 and 2 at the log, so that no library can write over a screen or into a pipe; log there too.
+
+    Raises OSError where the log cannot be written, StoreError where it is a link.
+    """
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if stream is not None:
+            stream.flush()
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number in (1, 2):
         os.dup2(descriptor, number)
     os.close(descriptor)
@@ -65,12 +101,13 @@ def rotate(path: Path, most_bytes: int = LOG_BYTES, kept: int = KEPT) -> None:
     try:
         if path.stat().st_size <= most_bytes:
             return
-        with open(path, "r+b") as file:
+        with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _shift(path, kept)
-            shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+            with replacing(path.with_name(f"{path.name}.1")) as older:
+                shutil.copyfileobj(file, older)
             file.truncate(0)
-    except OSError:
+    except (OSError, StoreError):
         return  # another process rotates it, or there is none; a log is not worth an error
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from medvlm_tui.core.atomic_files import open_own
 from medvlm_tui.core.events import Event, from_json, to_json
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.errors import StoreError
@@ -45,10 +46,10 @@ class RunFile:
         self._count = 0
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._descriptor = open_own(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            self._size_bytes = os.fstat(self._descriptor).st_size
         except OSError as error:
             raise _refused(self.path, error) from error
-        self._file = os.fdopen(descriptor, "a", encoding="ascii")
 
     def append(self, event: Event) -> Said:
         """Stamp, strip of secrets and write an event; raises StoreError when the disk refuses."""
@@ -56,14 +57,23 @@ class RunFile:
         line = to_json(event)
         if (safe := redact(line)) != line:
             event, line = from_json(safe), safe
-        try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise _refused(self.path, error) from error
+        self._write(line.encode("ascii") + b"\n")
         said = Said(self.run_id, self._count, event, line)
         self._count += 1
         return said
+
+    def _write(self, data: bytes) -> None:
+        """Append `data` whole or not at all: half a line would spoil the next one."""
+        written = 0
+        try:
+            # Not through a buffer: what a full disk refused would be written once more when the file is closed.
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size_bytes)
+            raise _refused(self.path, error) from error
+        self._size_bytes += len(data)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +81,7 @@ class RunFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._descriptor)
 
 
 def _refused(path: Path, error: OSError) -> StoreError:
@@ -91,7 +101,8 @@ def whole_lines(path: Path, start: int = 0) -> tuple[list[str], int]:
         file.seek(start)
         data = file.read()
     end = data.rfind(b"\n") + 1
-    return data[:end].decode("ascii", "replace").splitlines(), start + end
+    # A damaged byte is written out, so that a line stays ASCII and stays one line.
+    return data[:end].decode("ascii", "backslashreplace").split("\n")[:-1], start + end
 
 
 def without_old_progress(lines: list[str]) -> Iterator[str]:
@@ -101,6 +112,6 @@ def without_old_progress(lines: list[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
         if (match := _PROGRESS.match(line)) is not None:
             progress.add(number)
-            kept.setdefault(json.loads(match[1]), deque(maxlen=PROGRESS_KEPT)).append(number)
+            kept.setdefault(match[1], deque(maxlen=PROGRESS_KEPT)).append(number)
     worth = {number for numbers in kept.values() for number in numbers}
     yield from (line for number, line in enumerate(lines) if number not in progress or number in worth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,9 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import open_own
+from medvlm_tui.core.ownership import refuse_foreign, refuse_shared
 from medvlm_tui.errors import StoreError
 
 LOCK = "run.lock"
+_ANOTHER = "choose another with --workspace DIR or MEDVLM_WORKSPACE"
+_YOUR_OWN = "choose your own with --workspace DIR; features travel as sealed files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +74,58 @@ class Workspace:
         return self.root / "exports" / run_id
 
     def make(self) -> None:
-        """Make the folders; raises StoreError when the place refuses."""
+        """Make the folders; raises StoreError when the place refuses, or is not this user's alone."""
         try:
-            for folder in (self.root, self.logs, self.runs):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # First of all: what others may write to can hold folders and links of theirs.
+            refuse_shared(self.root, "workspace", _YOUR_OWN)
+            for folder in (self.logs, self.runs):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                refuse_foreign(folder, "workspace's folder", _YOUR_OWN)
         except OSError as error:
-            raise StoreError(
-                f"the workspace {self.root} cannot be made: {error.strerror}",
-                "choose another with --workspace DIR or MEDVLM_WORKSPACE",
-            ) from error
-        owner = self.root.stat().st_uid
-        if owner != os.getuid():
-            raise StoreError(
-                f"the workspace {self.root} belongs to another user (uid {owner})",
-                "choose your own with --workspace DIR; features travel as sealed files",
-            )
+            raise StoreError(f"the workspace {self.root} cannot be made: {error.strerror}", _ANOTHER) from error
 
     @contextmanager
     def busy(self, by: str) -> Iterator[None]:
         """Hold the workspace for one run of `by` (engine or batch); raises StoreError when one is under way in it."""
         self.make()
-        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self._refusing():
+            descriptor = open_own(self.root / LOCK, os.O_RDWR | os.O_CREAT)
         try:
-            if not _taken(descriptor):
-                raise self._is_busy()
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(Holder(by, os.getpid(), socket.gethostname()))).encode(), 0)
+            with self._refusing():
+                if not _taken(descriptor):
+                    raise self._is_busy()
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, json.dumps(asdict(Holder(by, os.getpid(), socket.gethostname()))).encode(), 0)
             yield
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self.refusal(error) from error
+
+    def refusal(self, error: OSError) -> StoreError:
+        """Return in words why nothing can be written into this workspace."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StoreError(f"the disk that holds {self.root} is full", "free some space; then run the same again")
+        if error.errno == errno.EROFS:
+            return StoreError(f"the workspace {self.root} is read-only: nothing can run in it", _ANOTHER)
+        return StoreError(f"the workspace {self.root} cannot be written: {error.strerror or error}", _ANOTHER)
+
     def holder(self) -> Holder | None:
         """Return who has a run under way in this workspace, None when nobody has."""
         try:
-            descriptor = os.open(self.root / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            descriptor = open_own(self.root / LOCK, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise StoreError(
+                f"the workspace {self.root} cannot be read: {error.strerror}", "check --workspace and its permissions"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -127,7 +148,7 @@ def _taken(descriptor: int) -> bool:
     for _ in range(5):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             time.sleep(0.05)
         else:
             return True

@@ -15,7 +15,7 @@ from PIL import Image
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.bias.measures import Measure, mean_measure
+from medvlm_tui.engine.bias.measures import About, Measure
 from medvlm_tui.engine.bias.text_boxes import Box, find_text
 from medvlm_tui.engine.images.read_sample import read_sample
 
@@ -77,7 +77,7 @@ def ocr_reader() -> Reader | None:
     return read
 
 
-def grouped_accuracy(texts: Sequence[BurnedText], right: NDArray[np.bool_], seed: int) -> list[Measure]:
+def grouped_accuracy(texts: Sequence[BurnedText], right: NDArray[np.bool_]) -> list[Measure]:
     """Return the accuracy of images with and without text, and of the images that bear each common word."""
     groups = {WITH_TEXT: [bool(t.boxes) for t in texts], WITHOUT_TEXT: [not t.boxes for t in texts]}
     for word in common_words(texts):
@@ -86,7 +86,7 @@ def grouped_accuracy(texts: Sequence[BurnedText], right: NDArray[np.bool_], seed
     for name, members in groups.items():
         chosen = np.array(members, dtype=bool)
         if chosen.sum() >= _FEWEST:
-            found.append(mean_measure("accuracy_by_text", name, right[chosen], seed))
+            found.append(About("accuracy_by_text", name).share(right[chosen]))
     return found
 
 

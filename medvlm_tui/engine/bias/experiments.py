@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.lab import Features, Ints, Lab
-from medvlm_tui.engine.bias.measures import Measure, mean_measure
+from medvlm_tui.engine.bias.measures import About, Measure
 from medvlm_tui.engine.probe.classifier import Classifier
+from medvlm_tui.measures.intervals import mean_interval
+
+EVERY = "every control"
 
 
 def moved(lab: Lab, before: Features, after: Features, kind: str) -> list[Measure]:
-    """(a) shift and (c) flips of one overlay, and the accuracy under it."""
+    """(a) shift and (c) flips of one overlay of the first word, and the accuracy under it."""
+    word = lab.params.words[:1]
     flipped = measures.flips(lab.classifier, before, after)
     right = measures.correct(lab.classifier, after, lab.test_codes)
     return [
-        mean_measure("shift", kind, measures.shift(before, after), lab.params.seed),
-        mean_measure("flip_rate", kind, flipped, lab.params.seed),
-        mean_measure("accuracy_with", kind, right, lab.params.seed),
+        About("shift", kind, words=word).mean(measures.shift(before, after)),
+        About("flip_rate", kind, words=word).share(flipped),
+        About("accuracy_with", kind, words=word).share(right),
     ]
 
 
 def against_controls(lab: Lab, before: Features, after: Mapping[str, Features]) -> list[Measure]:
-    """(a) how much further the word moves each image than a control of its ink does: paired differences."""
-    word = measures.shift(before, after["text"])
-    return [
-        mean_measure("shift_over_control", kind, word - measures.shift(before, features), lab.params.seed, chance=0.0)
-        for kind, features in after.items()
-        if kind != "text"
-    ]
+    """(a) how much further the word moves each image than a control of its ink does: paired differences, and the
+    least of them."""
+    word, drawn = measures.shift(before, after["text"]), lab.params.words[:1]
+    differences = {kind: word - measures.shift(before, features) for kind, features in after.items() if kind != "text"}
+    found = [About("shift_over_control", kind, 0.0, drawn).mean(values) for kind, values in differences.items()]
+    return [*found, over_every_control(list(differences.values()), drawn)] if found else []
+
+
+def over_every_control(differences: Sequence[measures.Floats], words: tuple[str, ...]) -> Measure:
+    """Return the smallest of the mean differences (n,) to several controls, with an interval that holds for it
+    although the control was chosen after looking.
+
+    The lower end is the smallest lower end: the word is above every control when each test says so (intersection-union
+    test, Berger 1982). The upper end is the smallest of the upper ends at the level divided by their number.
+    """
+    plain = [mean_interval(values) for values in differences]
+    wide = [mean_interval(values, confidence=1 - 0.05 / len(differences)) for values in differences]
+    value, n = min(float(values.mean()) for values in differences), len(differences[0])
+    lows, highs = [ends[0] for ends in plain if ends], [ends[1] for ends in wide if ends]
+    complete = len(lows) == len(highs) == len(differences)
+    low, high = (min(lows), min(highs)) if complete else (None, None)
+    return Measure("shift_over_control", EVERY, value, low, high, n, 0.0, words)
 
 
 def decoded(lab: Lab, features: Features) -> list[Measure]:
@@ -38,20 +57,23 @@ def decoded(lab: Lab, features: Features) -> list[Measure]:
     found = []
     for first in range(0, len(features) - 1, 2):
         right = measures.decodability(features[first], features[first + 1], lab.params.seed)
-        name = f"{lab.params.words[first]}/{lab.params.words[first + 1]}"
-        found.append(mean_measure("decodability", name, right.reshape(2, -1).mean(axis=0), lab.params.seed, chance=0.5))
+        pair = lab.params.words[first : first + 2]
+        found.append(
+            About("decodability", "/".join(pair), 0.5, pair).mean(right.reshape(2, -1).mean(axis=0), (0.0, 1.0))
+        )
     return found
 
 
-def robust(lab: Lab, rows: Ints, features: Features) -> Measure:
-    """(d) with words 0 and 1 drawn at random."""
+def robust(lab: Lab, rows: Ints, features: Features) -> list[Measure]:
+    """(d) every image once, under word 0 or 1 as drawn at random; empty where the index is not defined."""
     words = np.random.default_rng([lab.params.seed, 7]).integers(0, 2, size=len(rows))
-    mixed = features[words, np.arange(len(rows))]
-    return measures.robustness_measure(mixed, lab.codes[rows], words, lab.params.neighbours, lab.params.seed)
+    mixed, drawn = features[words, np.arange(len(rows))], lab.params.words[:2]
+    found = measures.robustness_measure(mixed, lab.codes[rows], words, lab.params.neighbours, lab.params.seed, drawn)
+    return [] if found is None else [found]
 
 
 def correlated_classifier(lab: Lab, features: Features, share: float) -> Classifier:
-    """Return the classifier trained on images whose word is their class's with probability `share`.
+    """Return the classifier trained on images of which this share bears its class's word.
 
     `features` (w, n, d) of every image, the training part first, under every word.
     """
@@ -65,12 +87,17 @@ def correlated(lab: Lab, features: Features, models: Mapping[float, Classifier])
     codes, found = lab.test_codes, []
     places = len(lab.train) + np.arange(len(lab.test))
     tests = {
-        "random": measures.correlated_words(codes, len(features), 0.0, lab.params.seed + 1),
+        "random": measures.correlated_words(codes, len(features), 1 / len(features), lab.params.seed + 1),
         "matching": codes % len(features),
-        "reversed": measures.reversed_words(codes, len(features)),
+        "reversed": measures.reversed_words(codes, len(lab.classes), len(features)),
     }
     for level, model in models.items():
         for name, words in tests.items():
             right = measures.correct(model, features[words, places], codes)
-            found.append(mean_measure(f"accuracy_{name}", f"{level:g}", right, lab.params.seed))
+            found.append(About(f"accuracy_{name}", level_name(level), words=lab.params.words).share(right))
     return found
+
+
+def level_name(level: float) -> str:
+    """Return a level of correlation as a measure's condition: `0.25`, `0.333`."""
+    return f"{level:.3g}"

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.bias.experiments import EVERY
 from medvlm_tui.engine.comparison.group_records import group_records
 from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.paired_tests import holm
 
+# Named in advance, for every run: how much further the word moves features than every control of its ink does, medical
+# models against general ones.
+PRIMARY = ("shift_over_control", EVERY, "medical")
 Floats = NDArray[np.float64]
 Measured = Mapping[tuple[str, str], float]
 
@@ -31,7 +36,8 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     traits_of = {(cell.dataset, cell.model): cell.traits for cell in cells}
     traits = [[traits_of.get((dataset, model), {}) for model in models] for dataset in datasets]
-    rankings, groups = [], []
+    rankings: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
     for name, condition in dict.fromkeys(key for one in found for key in one):
         context.check()
         scores = np.full((len(datasets), len(models)), np.nan)
@@ -41,6 +47,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         rankings.append({"measure": name, "condition": condition, "models": _ranked(models, scores)})
         tests = group_records(name, scores, traits, int(job.step.params["seed"]))
         groups += [{"measure": name, "condition": condition, **_without_metric(test)} for test in tests]
+    groups = adjusted_together(groups)
     record = {
         "models": models,
         "datasets": datasets,
@@ -53,6 +60,17 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     context.store.put_result(job.step.key, {}, record)
     shown = summaries.of_record("bias_groups", record)
     yield ResultReady(job.step.id, "bias_groups", job.step.key, summary=shown)
+
+
+def adjusted_together(tests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tests with `primary` and with `holm`: the primary test is a family of its own and keeps its p-value,
+    all the others, of every measure and every trait, are adjusted together by Holm's method."""
+    primary = [(test["measure"], test["condition"], test["trait"]) == PRIMARY for test in tests]
+    rest = iter(holm([float(test["p_value"]) for test, first in zip(tests, primary, strict=True) if not first]))
+    return [
+        {**test, "primary": first, "holm": float(test["p_value"]) if first else next(rest)}
+        for test, first in zip(tests, primary, strict=True)
+    ]
 
 
 def _measured(cell: CellInput, context: StepContext) -> Measured:

@@ -59,6 +59,18 @@ class Lab:
         """(n_test,) classes of the hold-out's images."""
         return np.asarray(self.codes[self.test])
 
+    @property
+    def even_level(self) -> float:
+        """The share of images with their own class's word at which all words are equally common in every class, so
+        that words tell nothing of the class."""
+        return 1 / len(self.params.words)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Every level of correlation in training, in rising order: those asked for and the even one."""
+        asked = [level for level in self.params.levels if abs(level - self.even_level) > 1e-9]
+        return tuple(sorted({*asked, self.even_level}))
+
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
         return read_sample(sample, self.job.request.window)

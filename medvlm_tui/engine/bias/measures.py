@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, distance_blocks, unit_rows
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.solver import svm
+from medvlm_tui.measures.intervals import mean_interval, share_interval
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.floating]
@@ -31,25 +32,41 @@ class Measure:
     name: str
     condition: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None where there are too few images for an interval (measures/intervals.py)."""
+    high: float | None
     n: int
     chance: float | None = None
-    """What a model that sees nothing of it would give."""
+    """What features that hold nothing of it would give."""
+    words: tuple[str, ...] = ()
+    """The words that were drawn for it."""
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-able dict."""
         return asdict(self)
 
 
-def mean_measure(
-    name: str, condition: str, values: NDArray[Any], seed: int, draws: int = 2000, chance: float | None = None
-) -> Measure:
-    """Return the mean of one value an image with its percentile bootstrap interval."""
-    known = np.asarray(values, dtype=np.float64)
-    picks = np.random.default_rng([seed, len(known)]).integers(0, len(known), size=(draws, len(known)))
-    low, high = np.percentile(known[picks].mean(axis=1), [2.5, 97.5])
-    return Measure(name, condition, float(known.mean()), float(low), float(high), len(known), chance)
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a number is about: everything of a Measure but the number."""
+
+    name: str
+    condition: str
+    chance: float | None = None
+    words: tuple[str, ...] = ()
+
+    def share(self, right: NDArray[np.bool_]) -> Measure:
+        """Return the share of images that are right, with Wilson's interval."""
+        return self._with(right, share_interval(float(right.sum()), len(right)))
+
+    def mean(self, values: NDArray[np.floating], bounds: tuple[float, float] | None = None) -> Measure:
+        """Return the mean of one value per image, with a score interval where values have bounds, else Student's."""
+        return self._with(values, mean_interval(np.asarray(values, dtype=np.float64), bounds))
+
+    def _with(self, values: NDArray[Any], interval: tuple[float, float] | None) -> Measure:
+        low, high = interval or (None, None)
+        value = float(values.mean())
+        return Measure(self.name, self.condition, value, low, high, len(values), self.chance, self.words)
 
 
 def median_distance(features: Features) -> float:
@@ -99,38 +116,76 @@ def flips(classifier: Classifier, before: Features, after: Features) -> NDArray[
 def robustness(features: Features, codes: Ints, words: Ints, k: int) -> tuple[float, Floats]:
     """Return the index SO / (SO + OS) and (n, 2) each row's SO and OS among its k nearest neighbours (d).
 
-    SO: neighbours of the same class with another overlay; OS: of another class with the same overlay. 1 says that
-    neighbourhoods follow the class, 0 that they follow the overlay.
+    SO: neighbours of the same class with another overlay; OS: of another class with the same overlay (PathoROB, de
+    Jong et al. 2025). An index above `robustness_chance` says that neighbourhoods follow the class, one below it
+    that they follow the overlay. NaN where there is no neighbour of either kind.
     """
     near = cosine_neighbours(unit_rows(features), min(k + 1, len(features)), lambda: None).indices[:, 1:]
     same_class, same_word = codes[near] == codes[:, None], words[near] == words[:, None]
     counts = np.stack([(same_class & ~same_word).sum(axis=1), (~same_class & same_word).sum(axis=1)], axis=1)
-    return _index(counts.astype(np.float64)), counts.astype(np.float64)
+    return float(_index(counts.sum(axis=0, dtype=np.float64))), counts.astype(np.float64)
 
 
-def robustness_measure(features: Features, codes: Ints, words: Ints, k: int, seed: int, draws: int = 2000) -> Measure:
-    """Return the robustness index with an interval over rows; the neighbours are found once."""
+def robustness_chance(codes: Ints, words: Ints) -> float:
+    """Return the index that features without class or word would give: neighbours drawn from all other rows.
+
+    Counted over all ordered pairs of different rows: those of one class with two words, over these and those of two
+    classes with one word. About 1 / k for k classes of equal size and two words: 1 / 2 for two classes only.
+    """
+    table = np.zeros((int(codes.max()) + 1, int(words.max()) + 1))
+    np.add.at(table, (codes, words), 1.0)
+    same = (table**2).sum()
+    so, os_ = (table.sum(axis=1) ** 2).sum() - same, (table.sum(axis=0) ** 2).sum() - same
+    return float(_index(np.array([so, os_])))
+
+
+def robustness_measure(
+    features: Features, codes: Ints, words: Ints, k: int, seed: int, drawn: tuple[str, ...] = (), draws: int = 2000
+) -> Measure | None:
+    """Return the robustness index with a bootstrap interval over rows, None where it is not defined.
+
+    The neighbours are found once. Where every row agrees, so that all draws do, the interval is Wilson's of as many
+    rows: it has a width.
+    """
     value, counts = robustness(features, codes, words, k)
+    if np.isnan(value):
+        return None
     picks = np.random.default_rng(seed).integers(0, len(counts), size=(draws, len(counts)))
-    low, high = np.percentile([_index(counts[row]) for row in picks], [2.5, 97.5])
-    return Measure("robustness", f"k={k}", value, float(low), float(high), len(counts), 0.5)
+    low, high = (float(end) for end in np.nanpercentile(_index(counts[picks].sum(axis=1)), [2.5, 97.5]))
+    interval = (low, high) if low < high else share_interval(value * len(counts), len(counts))
+    chance = robustness_chance(codes, words)
+    known = None if np.isnan(chance) else chance
+    bounds = interval or (None, None)
+    return Measure("robustness", f"k={k}", value, bounds[0], bounds[1], len(counts), known, drawn)
 
 
-def _index(counts: Floats) -> float:
-    so, os_ = counts.sum(axis=0)
-    return float(so / (so + os_)) if so + os_ > 0 else 0.5
+def _index(counts: Floats) -> Floats:
+    """Return SO / (SO + OS) of counts (..., 2), NaN where both are 0."""
+    total = counts.sum(axis=-1)
+    return np.asarray(np.divide(counts[..., 0], total, out=np.full(total.shape, np.nan), where=total > 0))
 
 
 def correlated_words(codes: Ints, n_words: int, share: float, seed: int) -> Ints:
-    """Return the word of each image: that of its class (class modulo words) with probability `share`, else any."""
-    random = np.random.default_rng(seed)
-    drawn, own = random.integers(0, n_words, size=len(codes)), random.random(len(codes)) < share
-    return np.where(own, codes % n_words, drawn)
+    """Return the word of each image, `share` of each class's images bearing their own class's (class modulo words).
+
+    The share is exact up to rounding to whole images. The other images bear the other words, each as often as the
+    next up to one image; so at a share of 1 / n_words every word is equally common in every class and tells nothing.
+    """
+    random, words = np.random.default_rng(seed), np.empty(len(codes), dtype=np.int64)
+    for c in np.unique(codes):
+        rows = random.permutation(np.flatnonzero(codes == c))
+        own = round(share * len(rows))
+        others = random.permutation(np.delete(np.arange(n_words), c % n_words))
+        words[rows[:own]] = c % n_words
+        words[rows[own:]] = np.resize(others, len(rows) - own)
+    return words
 
 
-def reversed_words(codes: Ints, n_words: int) -> Ints:
-    """Return the word of the next class for each image."""
-    return (codes + 1) % n_words
+def reversed_words(codes: Ints, n_classes: int, n_words: int) -> Ints:
+    """Return for each image the word of the next class (the first one's after the last) that has another word."""
+    after = (np.arange(n_classes)[:, None] + np.arange(1, n_classes)) % n_classes % n_words
+    other = after != (np.arange(n_classes) % n_words)[:, None]
+    return np.asarray(after[np.arange(n_classes), other.argmax(axis=1)][codes], dtype=np.int64)
 
 
 def correct(classifier: Classifier, features: Features, codes: Ints) -> NDArray[np.bool_]:

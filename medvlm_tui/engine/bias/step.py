@@ -46,16 +46,16 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     begun = time.monotonic()
     lab = prepare(job, context)
     encoded = yield from _encoded(lab)
-    models = {level: experiments.correlated_classifier(lab, encoded.words, level) for level in lab.params.levels}
+    models = {level: experiments.correlated_classifier(lab, encoded.words, level) for level in lab.levels}
     texts = _texts(lab)
     found = _of_features(lab, encoded, models, texts)
     found += yield from own_text(lab, encoded.before, texts)
     found += yield from reversed_text(lab, encoded.words, models[max(models)])
     arrays, record = _arrays(lab, encoded), _description(lab, encoded, texts)
     if lab.params.rise_masks >= 2:
-        levels = (min(models), max(models))
+        levels = (lab.even_level, max(models))
         maps = yield from word_maps(lab, [models[level] for level in levels], levels)
-        found += maps.measures(lab.params.seed)
+        found += maps.measures(lab.params.words)
         arrays |= _map_arrays(maps)
         record |= {"map_levels": list(maps.levels), "map_items": maps.items}
     record |= {"measures": [measure.to_record() for measure in found], "seconds": time.monotonic() - begun}
@@ -93,10 +93,10 @@ def _of_features(
     found = [measure for kind in after for measure in experiments.moved(lab, before, after[kind], kind)]
     found += experiments.against_controls(lab, before, after)
     found += experiments.decoded(lab, encoded.words)
-    found.append(experiments.robust(lab, np.concatenate([lab.train, lab.test]), encoded.words))
+    found += experiments.robust(lab, np.concatenate([lab.train, lab.test]), encoded.words)
     found += experiments.correlated(lab, encoded.words, models)
     right = measures.correct(lab.classifier, before, lab.test_codes)
-    return found + burned_text.grouped_accuracy(texts, right, lab.params.seed)
+    return found + burned_text.grouped_accuracy(texts, right)
 
 
 def _description(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText]) -> dict[str, Any]:
@@ -104,6 +104,8 @@ def _description(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText]) -> dic
     flipped = {kind: measures.flips(lab.classifier, before, after) for kind, after in encoded.after.items()}
     return {
         **asdict(lab.params),
+        "levels": list(lab.levels),
+        "even_level": lab.even_level,
         "classes": list(lab.classes),
         "kinds": list(encoded.after),
         "images": [image.id for image in images],

@@ -13,7 +13,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.burned_text import BurnedText
 from medvlm_tui.engine.bias.lab import Box, Features, Lab
-from medvlm_tui.engine.bias.measures import Measure, mean_measure
+from medvlm_tui.engine.bias.measures import About, Measure
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_boxes import blank, inpaint, mask_border
 from medvlm_tui.engine.probe.classifier import Classifier
@@ -41,7 +41,7 @@ def own_text(lab: Lab, plain: Features, texts: Sequence[BurnedText]) -> Generato
 
         features = yield from lab.encode(f"own {name}", lab.test, draw)
         right[name] = measures.correct(lab.classifier, features, lab.test_codes)
-    return [mean_measure("removal_accuracy", name, values, lab.params.seed) for name, values in right.items()]
+    return [About("removal_accuracy", name).share(values) for name, values in right.items()]
 
 
 def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[Event, None, list[Measure]]:
@@ -51,7 +51,7 @@ def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[
     `features` (w, n, d) of every image under every word, the hold-out's images last.
     """
     codes = lab.test_codes
-    words = measures.reversed_words(codes, len(features))
+    words = measures.reversed_words(codes, len(lab.classes), len(features))
     word_of = {lab.samples[row].id: int(word) for row, word in zip(lab.test, words, strict=True)}
     places = len(lab.train) + np.arange(len(codes))
     right = {UNTOUCHED: measures.correct(model, features[words, places], codes)}
@@ -63,7 +63,7 @@ def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[
 
         found = yield from lab.encode(f"reversed {name}", lab.test, draw)
         right[name] = measures.correct(model, found, codes)
-    return [mean_measure("removal_reversed", name, values, lab.params.seed) for name, values in right.items()]
+    return [About("removal_reversed", name, words=lab.params.words).share(values) for name, values in right.items()]
 
 
 def word_border(lab: Lab) -> float:

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.events import Event
+from medvlm_tui.engine.bias.experiments import level_name
 from medvlm_tui.engine.bias.lab import Box, Lab, drawn
-from medvlm_tui.engine.bias.measures import Measure, mean_measure
+from medvlm_tui.engine.bias.measures import About, Measure
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import UNTOUCHED, removals, word_border
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
-from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
-from medvlm_tui.engine.saliency.rise import estimate
+from medvlm_tui.engine.saliency.quality import boxes_mask, is_flat, mass_inside
+from medvlm_tui.engine.saliency.rise import Estimate, estimate, relative_error
 from medvlm_tui.engine.step.device_memory import naming_shortage
+from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
 
@@ -43,30 +45,34 @@ class WordMaps:
     """The maps of hold-out images that bear the word of their class."""
 
     levels: tuple[float, ...]
-    """Of correlation in training: the lowest and the highest."""
+    """Of correlation in training: the one at which words tell nothing, and the highest."""
     items: list[dict[str, Any]]
     images: list[NDArray[np.uint8]]
     boxes: list[Box]
     """The word, in the pixels that the model sees."""
     maps: list[Floats]
     """(levels, H, W) an image."""
-    values: dict[tuple[str, str], list[float]]
-    """(measure, condition) -> a number an image: mass_text by level, removal_mass and removal_map_correlation (with
-    the map before) by way of removal."""
-    areas: list[float]
-    """The box's share of the image: what a flat map would give as mass."""
+    values: dict[tuple[str, str], list[tuple[float, float]]]
+    """(measure, condition) -> for each image its number and the area of the word's box; a flat map has none."""
 
-    def note(self, name: str, condition: str, value: float) -> None:
-        """Add one image's number."""
-        self.values.setdefault((name, condition), []).append(value)
+    def note(self, name: str, condition: str, value: float | None, area: float) -> None:
+        """Add one image's number, None for a flat map."""
+        if value is not None:
+            self.values.setdefault((name, condition), []).append((value, area))
 
-    def measures(self, seed: int) -> list[Measure]:
-        """Return the masses and changes with intervals over images."""
-        chance = float(np.mean(self.areas))
-        return [
-            mean_measure(name, condition, np.array(values), seed, chance=chance if "mass" in name else None)
-            for (name, condition), values in self.values.items()
-        ]
+    def measures(self, words: tuple[str, ...]) -> list[Measure]:
+        """Return the masses and changes with intervals over images; beside a mass its box's mean area over the same
+        images, which is what a uniform map would give, and the paired difference of the two."""
+        found = []
+        for (name, condition), pairs in self.values.items():
+            values, areas = np.array(pairs).T
+            if "mass" not in name:
+                found.append(About(name, condition, words=words).mean(values))
+                continue
+            found.append(About(name, condition, float(areas.mean()), words).mean(values, (0.0, 1.0)))
+            difference = About(name.replace("mass", "mass_over_area"), condition, 0.0, words)
+            found.append(difference.mean(values - areas))
+        return found
 
 
 def word_maps(lab: Lab, models: Sequence[Classifier], levels: tuple[float, ...]) -> Generator[Event, None, WordMaps]:
@@ -74,7 +80,7 @@ def word_maps(lab: Lab, models: Sequence[Classifier], levels: tuple[float, ...])
 
     The models share each image's masked features.
     """
-    found = WordMaps(levels, [], [], [], [], {}, [])
+    found = WordMaps(levels, [], [], [], [], {})
     for row in drawn(lab.test, lab.codes, lab.params.rise_images, lab.params.seed):
         yield from _explain(lab, int(row), models, found)
     return found
@@ -93,21 +99,28 @@ def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) 
     box = view.box(overlaid.box)
     region = boxes_mask([box], view.size_px)
     pixels = lab.encoder.preprocess(overlaid.image)
-    maps, predicted = yield from _maps(lab, f"map {row}", models, pixels)
-    found.areas.append(float(region.mean()))
+    made, predicted = yield from _maps(lab, f"map {row}", models, pixels)
+    maps, area = made.maps, float(region.mean())
     found.images.append(lab.encoder.display(pixels))
     found.boxes.append(box)
     found.maps.append(maps)
     for level, one in zip(found.levels, maps, strict=True):
-        found.note("mass_text", f"{level:g}", mass_inside(one, region) or 0.0)
+        found.note("mass_text", level_name(level), mass_inside(one, region), area)
     after = yield from _without(lab, row, models[-1], overlaid.image, overlaid.box)
     for name, one in {UNTOUCHED: maps[-1], **after}.items():
-        found.note("removal_mass", name, mass_inside(one, region) or 0.0)
+        found.note("removal_mass", name, mass_inside(one, region), area)
         if name != UNTOUCHED:
-            found.note("removal_map_correlation", name, _correlation(maps[-1], one))
-    label, said = lab.classes[lab.codes[row]], [lab.classes[c] for c in predicted]
+            found.note("removal_map_correlation", name, _correlation(maps[-1], one), area)
+    errors = [float(error) if np.isfinite(error) else None for error in relative_error(made)]
     found.items.append(
-        {"image": lab.samples[row].id, "label": label, "word": lab.params.words[word], "predicted": said}
+        {
+            "image": lab.samples[row].id,
+            "label": lab.classes[lab.codes[row]],
+            "word": lab.params.words[word],
+            "predicted": [lab.classes[c] for c in predicted],
+            "relative_error": errors,
+            "mostly_noise": [not is_flat(one) and mostly_noise(error) for one, error in zip(maps, errors, strict=True)],
+        }
     )
 
 
@@ -118,14 +131,14 @@ def _without(
     found = {}
     for name, remove in removals(word_border(lab)).items():
         pixels = lab.encoder.preprocess(remove(image, [box]))
-        maps, _ = yield from _maps(lab, f"map {row} {name}", [model], pixels)
-        found[name] = maps[0]
+        made, _ = yield from _maps(lab, f"map {row} {name}", [model], pixels)
+        found[name] = made.maps[0]
     return found
 
 
 def _maps(
     lab: Lab, name: str, models: Sequence[Classifier], pixels: torch.Tensor
-) -> Generator[Event, None, tuple[Floats, list[int]]]:
+) -> Generator[Event, None, tuple[Estimate, list[int]]]:
     """Return the reduced map of each model's predicted class (m, H, W), and these classes."""
     with naming_shortage("an image to explain", lab.encoder.device):
         moved = pixels[None].to(lab.encoder.device)
@@ -137,7 +150,7 @@ def _maps(
     whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)
     predicted = [int(whole[m * k : (m + 1) * k].argmax()) for m in range(len(models))]
     chosen = [m * k + c for m, c in enumerate(predicted)]
-    return estimate(stream, scores[:, chosen], "reduced").maps, predicted
+    return estimate(stream, scores[:, chosen], "reduced"), predicted
 
 
 def _scores(lab: Lab, name: str, masking: Masking) -> Generator[Event, None, Floats]:
@@ -153,7 +166,8 @@ def _scores(lab: Lab, name: str, masking: Masking) -> Generator[Event, None, Flo
     return np.asarray(lab.keep(name, np.concatenate(parts)))
 
 
-def _correlation(one: Floats, other: Floats) -> float:
-    """Return Pearson's correlation over pixels; 0 where a map is flat."""
-    flat = min(float(np.ptp(one)), float(np.ptp(other))) <= 0
-    return 0.0 if flat else float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+def _correlation(one: Floats, other: Floats) -> float | None:
+    """Return Pearson's correlation over pixels; None where a map is flat."""
+    if is_flat(one) or is_flat(other):
+        return None
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.atomic_files import EXPORTED_FILE, EXPORTED_FOLDER, make_directory, replacing
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec, Sample
@@ -113,7 +114,11 @@ def _input(encoder: Encoder, path: Path, window: str) -> torch.Tensor:
 
 
 def save_encoded(encoded: Encoded, out: Path) -> None:
-    """Write F.npz: features (n, d) float32, names (n,), and pixels_0, pixels_1, ... where they were asked for."""
+    """Write F.npz: features (n, d) float32, names (n,), and pixels_0, pixels_1, ... where they were asked for.
+
+    The file is the old one or the complete new one; raises OSError.
+    """
     arrays = {f"pixels_{number}": array for number, array in enumerate(encoded.pixels)}
-    with open(out, "wb") as file:
+    make_directory(out.parent, EXPORTED_FOLDER)
+    with replacing(out, EXPORTED_FILE) as file:
         np.savez(file, features=encoded.features, names=np.array(encoded.names), allow_pickle=False, **arrays)

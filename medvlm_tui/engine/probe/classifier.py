@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.measures.calibration import Platt
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,3 +58,11 @@ def final_classifier(probe: StoredResult) -> Classifier:
     arrays = probe.arrays
     scaler = Scaler(arrays["final_mean"], arrays["final_scale"])
     return Classifier(scaler, arrays["final_coef"], arrays["final_intercept"])
+
+
+def final_scaling(probe: StoredResult) -> Platt:
+    """Return the Platt scaling of that classifier, which the probe's stored probabilities were made with: fitted to
+    the folds' validation values, all together."""
+    scores, labels = probe.arrays["scores_validation"], probe.arrays["labels"]
+    known = ~np.isnan(scores).any(axis=1)
+    return Platt.fit(scores[known], labels[known])

@@ -14,6 +14,7 @@ from medvlm_tui.core.events import Event, Log, StepProgress
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.datasets.layouts.phantom import CODE_VERSION
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.registry import encoder_key, volume_refusal
@@ -175,7 +176,7 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     if spec.reader != "phantom" or spec.root is not None:
         return spec
     per_class = request.phantom_per_class
-    root = workspace.phantom / f"{per_class}-{request.seed}"
+    root = workspace.phantom / f"{per_class}-{request.seed}-v{CODE_VERSION}"
     if make is None and not root.exists():
         raise MissingInputError("the phantom is not made yet", "it is made when a run needs it")
     if make is not None:

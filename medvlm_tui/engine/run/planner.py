@@ -20,6 +20,7 @@ from medvlm_tui.core.request import (
     StatisticsParams,
 )
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.store.manifest_check import table_key
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, read_tags, tags_of, unmatched
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -217,7 +218,7 @@ class _Layout:
         self._add_steps(cell, model, model.key, dataset.dataset)
 
     def _add_steps(self, cell: str, model: ModelInput, encoder: EncoderKey, dataset: Dataset) -> None:
-        table = of_record(["table", STEP_VERSIONS["extract"], encoder.digest, dataset.digest])
+        table = table_key(STEP_VERSIONS["extract"], encoder, dataset.digest)
         size = {"encoder": encoder.digest, "feature": encoder.feature, "precision": encoder.precision}
         inputs = {"extract": table}
         extract, split = f"extract:{cell}", self.request.split()

@@ -16,7 +16,7 @@ from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
+from medvlm_tui.engine.probe.classifier import Classifier, final_classifier, final_scaling
 from medvlm_tui.engine.saliency.checks import check_params, explained_classes
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
@@ -26,6 +26,7 @@ from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
+from medvlm_tui.measures.calibration import Platt
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3
@@ -43,6 +44,8 @@ class Explained:
     """(q, k) decision values of the unmasked images."""
     maps_of: tuple[tuple[int, ...], ...]
     """For each image the classes to explain; the predicted one when none was named."""
+    scaling: Platt
+    """From decision values to probabilities, as the probe made it for its final classifier."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -85,7 +88,7 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)
     labels = tuple(int(probe.arrays["labels"][row]) for row in rows)
-    return Explained(masking, chosen, tuple(classes), labels, scores, explained)
+    return Explained(masking, chosen, tuple(classes), labels, scores, explained, final_scaling(probe))
 
 
 def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult) -> list[int]:

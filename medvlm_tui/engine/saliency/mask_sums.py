@@ -53,6 +53,13 @@ class ShiftSums:
         return np.asarray(np.einsum("yha,ryaw->rhw", rows, right, optimize=True))
 
 
+def mask_means(stream: MaskStream, grids: NDArray[np.floating], shift: NDArray[np.int64]) -> Floats:
+    """Return (m,) the mean over pixels of masks with grids (m, c, c) at shifts (m, 2)."""
+    rows = up_sampling(stream.height_px, stream.cells).mean(axis=1)[shift[:, 0]]
+    columns = up_sampling(stream.width_px, stream.cells).mean(axis=1)[shift[:, 1]]
+    return np.asarray(np.einsum("ma,mab,mb->m", rows, grids.astype(np.float64), columns, optimize=True))
+
+
 def neighbour_products(grids: NDArray[np.floating]) -> Floats:
     """Return (m, 2c - 1, 2c - 1): even places hold a cell's square, odd ones products with the next cell.
 

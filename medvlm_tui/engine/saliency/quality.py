@@ -17,18 +17,27 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.saliency.masking import hidden_pixels
 from medvlm_tui.engine.step.device_memory import with_back_off
+from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.measures.intervals import mean_interval, share_interval
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.saliency.masking import Masking
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Quality = dict[str, Any]
+"""What is measured of one map, by name; None where it is not defined."""
+REGIONS = ("lesion", "text")
 MEASURES = (
-    "pointing", "mass_lesion", "area_lesion", "mass_text", "area_text", "insertion", "deletion", "stability",
+    "pointing", "mass_lesion", "area_lesion", "mass_over_area_lesion", "mass_text", "area_text",
+    "mass_over_area_text", "insertion", "deletion", "stability",
 )  # fmt: skip
+# Those that may be below zero.
+_DIFFERENCES = ("mass_over_area_lesion", "mass_over_area_text", "stability")
 STEPS = 16
-"""Steps of the insertion and deletion curves."""
+"""Steps of the insertion and deletion curves, which have one point more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,50 +69,63 @@ def boxes_mask(boxes: Sequence[tuple[int, int, int, int]], size_px: int) -> Mask
     return inside
 
 
+def is_flat(values: NDArray[np.floating]) -> bool:
+    """Whether a map has one value everywhere, up to rounding: such a map says nothing and counts as nothing."""
+    return float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max()))
+
+
 def mass_inside(values: NDArray[np.floating], region: Mask) -> float | None:
-    """Return the share of the map's positive mass (above its mean) inside a region; None when there is none.
+    """Return the share of the map's positive mass (above its mean) inside a region; None for no region or a flat map.
 
     A map's zero means nothing (a constant may be added to the score), so that what rises above the mean counts.
     """
+    if is_flat(values) or not region.any():
+        return None
     positive = np.maximum(values - values.mean(), 0.0)
-    total = float(positive.sum())
-    return None if total <= 0 or not region.any() else float(positive[region].sum()) / total
+    return float(positive[region].sum()) / float(positive.sum())
 
 
 def pointing_hit(values: NDArray[np.floating], region: Mask) -> bool | None:
     """Say whether the map's largest value lies in the region (Zhang et al. 2018); None for no region or a flat map."""
-    if not region.any() or float(np.ptp(values)) <= 0:
+    if is_flat(values) or not region.any():
         return None
     return bool(region[np.unravel_index(int(values.argmax()), values.shape)])
 
 
-def map_quality(values: NDArray[np.floating], regions: Regions) -> dict[str, Any]:
-    """Return pointing game and masses, each mass beside the region's share of the image (chance)."""
-    return {
-        "pointing": pointing_hit(values, regions.lesion),
-        "mass_lesion": mass_inside(values, regions.lesion),
-        "area_lesion": float(regions.lesion.mean()),
-        "mass_text": mass_inside(values, regions.text),
-        "area_text": float(regions.text.mean()),
-    }
+def map_quality(values: NDArray[np.floating], regions: Regions) -> Quality:
+    """Return pointing game, masses, and for each mass the region's share of the image: the mass of a uniform map.
 
-
-def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floating], explained: int) -> dict[str, Any]:
-    """Return insertion and deletion AUC of one class (Petsiuk 2018): pixels come or go by falling map value.
-
-    Scores are decision values, which have no fixed range; both areas are means over the curve of
-    (score - score of the hidden image) / (score of the image - score of the hidden image) where that is defined,
-    so that 0 is the hidden image and 1 the whole one. `insertion_raw` and `deletion_raw` are the plain means,
-    `insertion_curve` and `deletion_curve` the scores at STEPS + 1 even shares of the pixels.
+    An area is None where the image has no such region, so that it is never averaged over other images than the mass.
     """
+    found: Quality = {"pointing": pointing_hit(values, regions.lesion)}
+    for name, region in (("lesion", regions.lesion), ("text", regions.text)):
+        mass, area = mass_inside(values, region), float(region.mean())
+        found[f"mass_{name}"] = mass
+        found[f"area_{name}"] = area if region.any() else None
+        found[f"mass_over_area_{name}"] = None if mass is None else mass - area
+    return found
+
+
+def perturbation_curves(
+    masking: Masking, image: int, values: NDArray[np.floating], explained: int, scaling: Platt
+) -> Quality:
+    """Return insertion and deletion of one class (Petsiuk 2018): pixels come or go by falling map value.
+
+    `insertion_curve` and `deletion_curve` hold the class's probability, from `scaling`, at STEPS + 1 even shares of
+    the pixels: insertion from the blurred image to the image, deletion from the image to the fill. `insertion` and
+    `deletion` are the areas under them, between 0 and 1. None of these for a flat map, which orders no pixels.
+    """
+    if is_flat(values):
+        return {"insertion": None, "deletion": None}
     order = np.argsort(-values.ravel(), kind="stable")
     rank = np.empty(values.size, dtype=np.int64)
     rank[order] = np.arange(values.size)
     levels = np.linspace(0, values.size, STEPS + 1)
-    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])[:, None]
     pixels, hidden = masking.pixels[image], masking.hidden[image]
+    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])[:, None]
+    blurred = hidden_pixels("blur", masking.encoder, pixels[None])[0]
     features: list[torch.Tensor] = []
-    for inside, outside in ((pixels, hidden), (hidden, pixels)):
+    for inside, outside in ((pixels, blurred), (hidden, pixels)):
 
         def encode(part: Sequence[int], inside: torch.Tensor = inside, outside: torch.Tensor = outside) -> torch.Tensor:
             steps = shown[part[0] : part[-1] + 1].to(pixels.device)
@@ -111,41 +133,61 @@ def perturbation_curves(masking: Masking, image: int, values: NDArray[np.floatin
 
         parts, masking.batch_size = with_back_off(encode, range(STEPS + 1), masking.batch_size)
         features += parts
-    scores = masking.classifier.scores(torch.cat(features).numpy())[:, explained]
-    insertion, deletion = scores[: STEPS + 1], scores[STEPS + 1 :]
-    result: dict[str, Any] = {"insertion_raw": _area(insertion), "deletion_raw": _area(deletion)}
-    result |= {"insertion_curve": insertion.tolist(), "deletion_curve": deletion.tolist()}
-    span = float(insertion[-1] - insertion[0])
-    if abs(span) > 1e-9:
-        result["insertion"] = (_area(insertion) - float(insertion[0])) / span
-        result["deletion"] = (_area(deletion) - float(insertion[0])) / span
-    return result
+    scores = masking.classifier.scores(torch.cat(features).numpy())
+    probability = scaling.probabilities(scores)[:, explained]
+    insertion, deletion = probability[: STEPS + 1], probability[STEPS + 1 :]
+    return {
+        "insertion": _area(insertion),
+        "deletion": _area(deletion),
+        "insertion_curve": insertion.tolist(),
+        "deletion_curve": deletion.tolist(),
+    }
 
 
 def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
     """Return the mean correlation over pairs of maps of one image made with different masks; None below two."""
-    if len(maps) < 2 or any(float(np.ptp(one)) <= 0 for one in maps):
+    if len(maps) < 2 or any(map(is_flat, maps)):
         return None
     table = np.corrcoef(np.stack([one.ravel() for one in maps]))
     return float(table[np.triu_indices(len(maps), 1)].mean())
 
 
-def quality_table(items: Sequence[Mapping[str, Any]], seed: int = 0) -> dict[str, dict[str, float]]:
-    """Return {measure: {mean, low, high, n}} over images, with 95 % bootstrap intervals (2,000 draws)."""
-    table = {}
+def quality_table(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Return {measure: {mean, low, high, n, misclassified, mostly_noise}} over images, with 95 % intervals.
+
+    The interval of pointing is that of a share, of a difference and of stability Student's, of the other measures,
+    which lie between 0 and 1, a score interval (measures/intervals.py). An area is averaged over the images that its
+    mass is averaged over. `misclassified` and `mostly_noise` count, among the n images, those whose predicted class
+    is wrong and those whose map carries the mark.
+    """
+    table: dict[str, dict[str, float | None]] = {}
     for name in MEASURES:
-        found = [item["quality"].get(name) for item in items]
-        known = np.array([float(value) for value in found if value is not None])
-        if len(known):
-            table[name] = interval(known, seed)
+        known = [item for item in items if _counted(item["quality"], name)]
+        if known:
+            values = np.array([float(item["quality"][name]) for item in known])
+            low, high = _interval(name, values) or (None, None)
+            table[name] = {
+                "mean": float(values.mean()),
+                "low": low,
+                "high": high,
+                "n": len(known),
+                "misclassified": sum(item["label"] != item["predicted"] for item in known),
+                "mostly_noise": sum(bool(item["mostly_noise"]) for item in known),
+            }
     return table
 
 
-def interval(values: Floats, seed: int = 0, draws: int = 2000) -> dict[str, float]:
-    """Return mean, 95 % percentile bootstrap interval and n of values of independent images."""
-    picks = np.random.default_rng(seed).integers(0, len(values), size=(draws, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high), "n": float(len(values))}
+def _counted(quality: Mapping[str, Any], name: str) -> bool:
+    """Whether an image takes part in a measure's mean."""
+    if name.startswith("area_") and quality.get(name.replace("area", "mass")) is None:
+        return False
+    return quality.get(name) is not None
+
+
+def _interval(name: str, values: Floats) -> tuple[float, float] | None:
+    if name == "pointing":
+        return share_interval(float(values.sum()), len(values))
+    return mean_interval(values, None if name in _DIFFERENCES else (0.0, 1.0))
 
 
 def _area(curve: Floats) -> float:

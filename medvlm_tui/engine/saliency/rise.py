@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.saliency.mask_sums import ShiftSums
+from medvlm_tui.engine.saliency.mask_sums import ShiftSums, mask_means
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream, up_sampling
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,8 @@ class Estimate:
     maps: Floats
     """(r, H, W)"""
     errors: Floats
-    """(r, H, W) standard error of each pixel; zero where there are too few masks to tell."""
+    """(r, H, W) standard error of each pixel of the centred map (the map less its mean over pixels, which is all
+    that a picture shows); zero where there are too few masks to tell."""
     masks: int
 
 
@@ -49,25 +50,58 @@ def estimate(stream: MaskStream, scores: Floats, estimator: Estimator) -> Estima
 
 
 def relative_error(found: Estimate) -> Floats:
-    """Return (r,) the root mean square standard error over the standard deviation of the map over its pixels."""
+    """Return (r,) the root mean square standard error of the centred map over its standard deviation over pixels.
+
+    The spread holds the error too, so that pure noise has 1. Infinite for a map that is flat, or of fewer than three
+    masks, whose error is unknown; 0 for one without error.
+    """
+    if found.masks < 3:
+        return np.full(len(found.maps), np.inf)
     noise = np.sqrt((found.errors**2).mean(axis=(1, 2)))
     spread = found.maps.std(axis=(1, 2))
     ratio: Floats = np.divide(noise, spread, out=np.full_like(noise, np.inf), where=spread > 0)
-    ratio[(noise == 0) & (found.masks > 2)] = 0.0
+    ratio[noise == 0] = 0.0
     return ratio
+
+
+class _Moments:
+    """Sums over masks of w m and of (w (m - the mask's mean over pixels))^2, for r series of weights w."""
+
+    def __init__(self, stream: MaskStream, series: int) -> None:
+        self._stream = stream
+        self._first, self._cross = ShiftSums(stream, series), ShiftSums(stream, series)
+        self._second = ShiftSums(stream, series, squares=True)
+        self._constant = np.zeros(series)
+
+    def add(self, grids: NDArray[np.float32], shift: NDArray[np.int64], weights: Floats) -> None:
+        """Add masks (m, c, c) at shifts (m, 2) with weights (m, r)."""
+        means = mask_means(self._stream, grids, shift)[:, None]
+        self._first.add(grids, shift, weights)
+        self._second.add(grids, shift, weights**2)
+        self._cross.add(grids, shift, weights**2 * means)
+        self._constant += ((weights * means) ** 2).sum(axis=0)
+
+    @property
+    def weights(self) -> Floats:
+        """(r,) sum of the weights."""
+        return self._first.total
+
+    def finish(self, n: int) -> tuple[Floats, Floats]:
+        """Return (r, H, W) sum w m, and standard errors of the mean over n masks of w (m - the mask's mean)."""
+        total = self._first.image()
+        centred = total - total.mean(axis=(1, 2), keepdims=True)
+        squares = self._second.image() - 2 * self._cross.image() + self._constant[:, None, None]
+        return total, np.asarray(np.sqrt(_variance(centred, squares, n) / max(n, 1)))
 
 
 def _plain(stream: MaskStream, scores: Floats) -> Estimate:
     n, series = scores.shape
-    first, second = ShiftSums(stream, series), ShiftSums(stream, series, squares=True)
+    moments = _Moments(stream, series)
     for chunk, begin in enumerate(range(0, n, CHUNK)):
         part = scores[begin : begin + CHUNK]
-        grids, shift = _drawn(stream, chunk, len(part))
-        first.add(grids, shift, part)
-        second.add(grids, shift, part**2)
-    total = first.image()
-    variance = _variance(total, second.image(), n)
-    return Estimate(total / (n * stream.probability), np.sqrt(variance / n) / stream.probability, n)
+        moments.add(*_drawn(stream, chunk, len(part)), part)
+    total, errors = moments.finish(n)
+    return Estimate(total / (n * stream.probability), errors / stream.probability, n)
 
 
 def _reduced(stream: MaskStream, scores: Floats) -> Estimate:
@@ -75,20 +109,14 @@ def _reduced(stream: MaskStream, scores: Floats) -> Estimate:
     odd = 0.5 * (scores[0 : 2 * pairs : 2] - scores[1 : 2 * pairs : 2])
     fitted, weights = _control_variate(stream, odd)
     rest = odd - fitted
-    first, weighted = ShiftSums(stream, rest.shape[1]), ShiftSums(stream, rest.shape[1])
-    second = ShiftSums(stream, rest.shape[1], squares=True)
+    moments = _Moments(stream, rest.shape[1])
     for chunk, begin in enumerate(range(0, pairs, CHUNK // 2)):
         part = rest[begin : begin + CHUNK // 2]
-        grids, shift = _drawn(stream, chunk, len(part), 2)
-        first.add(grids, shift, part)
-        weighted.add(grids, shift, part**2)
-        second.add(grids, shift, part**2)
-    total = first.image() - 0.5 * first.total[:, None, None]
-    squares = second.image() - weighted.image() + 0.25 * weighted.total[:, None, None]
+        moments.add(*_drawn(stream, chunk, len(part), 2), part)
+    total, errors = moments.finish(pairs)
     known = covariance(stream, _spread_blocks(stream, weights))
-    maps = (known + total / max(pairs, 1)) / stream.probability
-    errors = np.sqrt(_variance(total, squares, pairs) / max(pairs, 1)) / stream.probability
-    return Estimate(maps, errors, 2 * pairs)
+    maps = (known + (total - 0.5 * moments.weights[:, None, None]) / max(pairs, 1)) / stream.probability
+    return Estimate(maps, errors / stream.probability, 2 * pairs)
 
 
 def covariance(stream: MaskStream, weights: Floats) -> Floats:

@@ -22,7 +22,9 @@ from medvlm_tui.engine.saliency.masking import StoredScores, score_chunk
 from medvlm_tui.engine.saliency.masks import CHUNK
 from medvlm_tui.engine.saliency.preview import Preview
 from medvlm_tui.engine.saliency.quality import (
+    STEPS,
     Regions,
+    is_flat,
     map_quality,
     perturbation_curves,
     quality_table,
@@ -32,6 +34,7 @@ from medvlm_tui.engine.saliency.quality import (
 from medvlm_tui.engine.saliency.rise import Estimate, relative_error
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +49,8 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     items, regions = _items(images, found), [view_regions(job, sample) for sample in images.samples]
     for item, one, region, image in zip(items, found, regions, range(len(items)), strict=True):
         context.check()
-        curves = perturbation_curves(images.masking, image, one.maps[0], int(images.maps_of[image][0]))
+        explained = int(images.maps_of[image][0])
+        curves = perturbation_curves(images.masking, image, one.maps[0], explained, images.scaling)
         halves = half_maps(images, params, scores[image], image)
         item["quality"] = {**map_quality(one.maps[0], region), **curves, "stability": stability(halves)}
     record = {
@@ -54,7 +58,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "encoder": job.encoder.digest,
         "probe": job.inputs["probe"],
         "items": items,
-        "quality": quality_table(items, params.seed),
+        "quality": quality_table(items),
         "seconds": time.monotonic() - begun,
     }
     encoder = images.masking.encoder
@@ -135,8 +139,7 @@ def _items(images: Explained, found: Sequence[Estimate]) -> list[dict[str, Any]]
             "explained": names[explained[0]],
             "explained_classes": [names[c] for c in explained],
             "score": float(scores[explained[0]]),
-            "relative_error": _finite(float(relative_error(one)[0])),
-            "constant": bool(np.ptp(one.maps[0]) <= 1e-12),
+            **_noise(one),
         }
         for sample, label, predicted, explained, scores, one in zip(
             images.samples, images.labels, images.predicted, images.maps_of, images.scores, found, strict=True
@@ -144,13 +147,18 @@ def _items(images: Explained, found: Sequence[Estimate]) -> list[dict[str, Any]]
     ]
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _noise(found: Estimate) -> dict[str, Any]:
+    """Return how sure the first of an image's maps is; a flat one has nothing to be sure of."""
+    error, flat = float(relative_error(found)[0]), is_flat(found.maps[0])
+    known = error if np.isfinite(error) else None
+    return {"relative_error": known, "constant": flat, "mostly_noise": not flat and mostly_noise(known)}
 
 
 def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[str, Any]:
     encoder = images.masking.encoder
     return {
+        "explained": "the classes asked for" if params.explain else "the predicted class",
+        "curve_points": STEPS + 1,
         "masks": masks,
         "masks_asked": params.masks,
         "params": asdict(params),

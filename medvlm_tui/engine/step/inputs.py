@@ -45,6 +45,7 @@ def feature_table(job: Job, context: StepContext) -> FeatureTable:
     table = context.store.tables.read(job.inputs["extract"])
     if table is None:
         raise MedvlmError(f"the features of {job.step.model} on {job.step.dataset} are missing or damaged", AGAIN)
+    _refuse_other_rows(job, table, context)
     if len(table.ids) == 0:
         raise DatasetError(f"{job.step.dataset} has no readable image", "see the reasons in the extraction's result")
     bad = np.flatnonzero(~np.isfinite(table.matrix).all(axis=1))
@@ -56,6 +57,15 @@ def feature_table(job: Job, context: StepContext) -> FeatureTable:
             "look at these images; with --precision fp16 or bf16, try --precision fp32",
         )
     return table
+
+
+def _refuse_other_rows(job: Job, table: FeatureTable, context: StepContext) -> None:
+    """Refuse a table that came from elsewhere and whose images or labels are not the dataset's."""
+    wanted = [(sample.id, sample.label) for sample in job.dataset.samples if sample.id not in table.failed]
+    if wanted != list(zip(table.ids, table.labels, strict=True)):
+        context.store.tables.set_aside(job.inputs["extract"])
+        what = f"the stored features of {job.step.model} on {job.step.dataset} are of other images or labels"
+        raise MedvlmError(f"{what}: they are set aside", AGAIN)
 
 
 def earlier_result(job: Job, context: StepContext, kind: str) -> StoredResult:

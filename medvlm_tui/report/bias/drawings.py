@@ -12,8 +12,10 @@ from matplotlib.patches import Rectangle
 
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
+from medvlm_tui.report.saliency.one_map import NOISE_COLOUR
 
 _ROWS = 4
 _TESTS = ("matching", "random", "reversed")
@@ -49,7 +51,7 @@ def draw_measures(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRes
     """Write shift and flips by overlay, accuracy by correlation in training, and accuracy after taking words out."""
     record = lab.record
     with style():
-        figure = new_figure(7.6, 2.6)
+        figure = new_figure(7.6, 2.75)
         panels = figure.subplots(1, 3)
         kinds = record["kinds"]
         _bars(panels[0], [("shift", kind) for kind in kinds], record, kinds)
@@ -64,7 +66,8 @@ def draw_measures(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRes
 
 
 def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredResult) -> None:
-    """Write images that bear their class's word, and the maps of a classifier trained without and with correlation."""
+    """Write images that bear their class's word, and the maps of two classifiers: one trained on images whose words
+    tell nothing of the class, one on images of which the highest share bear their class's word."""
     record, arrays = lab.record, lab.arrays
     count = min(_ROWS, len(record["map_items"]))
     with style():
@@ -74,16 +77,19 @@ def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRe
             item, pictures = record["map_items"][row], [arrays["map_images"][row], *arrays["maps"][row]]
             names = [f"{label(item['label'], 14)} · {label(item['word'], 10)}"]
             names += [
-                f"words follow class: {level:.0%}\nsays {label(said, 16)}"
+                f"own word on {level:.0%}\nsays {label(said, 16)}"
                 for level, said in zip(record["map_levels"], item["predicted"], strict=True)
             ]
             left, top, right, bottom = (int(edge) for edge in arrays["map_boxes"][row])
-            for axes, picture, name in zip(grid[row], pictures, names, strict=True):
+            marked = [False, *item.get("mostly_noise", [False] * len(record["map_levels"]))]
+            for axes, picture, name, noisy in zip(grid[row], pictures, names, marked, strict=True):
                 axes.imshow(picture, cmap=COLOUR_MAP)
                 box = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec="white", lw=0.8)
                 axes.add_patch(box)
                 bare(axes)
                 axes.set_title(name, fontsize=6.5)
+                if noisy:
+                    axes.set_xlabel(MOSTLY_NOISE, fontsize=6.5, labelpad=2, color=NOISE_COLOUR)
         how = f"{record['rise_masks']} reduced masks, hidden pixels: {record['rise_fill']}"
         _title(figure, model, dataset, f"{how}; the box is the word")
         save_png(figure, path, _parameters(model, dataset, record))
@@ -101,7 +107,7 @@ def draw_models(
         axes = figure.subplots()
         for place, (model, m) in enumerate(found):
             colour = COLOURS[groups.index(model.group) % len(COLOURS)]
-            axes.plot([m["low"], m["high"]], [place, place], color=colour, lw=1.2)
+            axes.plot(_ends(m), [place, place], color=colour, lw=1.2)
             first = model.group not in [other.group for other, _ in found[:place]]
             axes.plot(m["value"], place, "o", color=colour, ms=4, label=model.group if first else None)
         axes.set_yticks(range(len(found)), [label(model_title(model), 30) for model, _ in found])
@@ -114,7 +120,7 @@ def draw_models(
 def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: Mapping[str, Any], names: Sequence[str]) -> None:
     found = [_table(record)[key] for key in wanted]
     values = np.array([m["value"] for m in found])
-    reach = np.abs(np.array([[m["low"], m["high"]] for m in found]).T - values)
+    reach = np.abs(np.array([_ends(m) for m in found]).T - values)
     axes.bar(range(len(found)), values, yerr=reach, color=COLOURS[0], ecolor="#222222", error_kw={"lw": 0.8})
     axes.set_xticks(range(len(found)), names, rotation=30, ha="right")
     axes.set_xlim(-0.6, max(len(found), 3) - 0.4)
@@ -124,14 +130,21 @@ def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: Mapping[str, An
 def _levels(axes: Axes, record: Mapping[str, Any]) -> None:
     table, levels = _table(record), list(record["levels"])
     for test, colour in zip(_TESTS, (COLOURS[2], COLOURS[6], COLOURS[1]), strict=True):
-        found = [table[f"accuracy_{test}", f"{level:g}"] for level in levels]
+        found = [table[f"accuracy_{test}", f"{level:.3g}"] for level in levels]
         axes.plot(levels, [m["value"] for m in found], "o-", color=colour, ms=3, lw=1.0, label=test)
         axes.fill_between(levels, [m["low"] for m in found], [m["high"] for m in found], color=colour, alpha=0.15, lw=0)
+    axes.axvline(record["even_level"], color="#888888", lw=0.8, ls=":")
     axes.set_ylim(0, 1.02)
-    axes.set_xlabel("words follow the class in training")
+    axes.set_xlabel("training images with their class's word\n(dotted: words tell nothing)")
     axes.set_ylabel("accuracy")
     axes.legend(loc="best", title="words in test", title_fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ends(measure: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the ends of an interval, the value itself where there are too few images for one."""
+    value, low, high = (measure[name] for name in ("value", "low", "high"))
+    return (value if low is None else low, value if high is None else high)
 
 
 def _table(record: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:

@@ -14,7 +14,10 @@ from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import ReportInput
 
 # Measures by which models are shown side by side.
-_COMPARED = (("shift", "text"), ("flip_rate", "text"), ("robustness", ""), ("accuracy_reversed", "1"))
+_COMPARED = (
+    ("shift", "text"), ("shift_over_control", "every control"), ("flip_rate", "text"), ("robustness", ""),
+    ("accuracy_reversed", "1"),
+)  # fmt: skip
 
 
 def bias_figures(source: ReportInput, figures: Path) -> Iterator[FileWritten]:

@@ -19,8 +19,8 @@ BIAS = (
     "position", "size", "contrast", "seed",
 )  # fmt: skip
 GROUPS = (
-    "measure", "condition", "trait", "difference", "p_value", "holm", "inside", "outside", "datasets", "permutations",
-    "exhaustive",
+    "measure", "condition", "trait", "primary", "difference", "p_value", "holm", "inside", "outside", "datasets",
+    "permutations", "exhaustive",
 )  # fmt: skip
 TEXTS = ("path", "tag", "value")
 
@@ -55,10 +55,10 @@ def group_results(source: ReportInput) -> list[dict[str, Any]]:
 
 def _measures(source: ReportInput, step: Step, lab: StoredResult) -> Iterator[Row]:
     record, view = lab.record, source.datasets[step.dataset].view
-    drawn = (" ".join(record["words"]), record["position"], record["height"], record["contrast"], record["seed"])
+    drawn = (record["position"], record["height"], record["contrast"], record["seed"])
     for m in record["measures"]:
         value = (m["name"], m["condition"], m["value"], m["low"], m["high"], m["n"], m["chance"])
-        yield (step.model, step.dataset, view, *value, *drawn)
+        yield (step.model, step.dataset, view, *value, " ".join(m["words"]), *drawn)
 
 
 def _group(test: dict[str, Any]) -> Row:

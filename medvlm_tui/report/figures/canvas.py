@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.safe_text import clean
 
 DPI = 200
@@ -108,7 +108,7 @@ def save_pdf(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
             buffer, format="pdf", facecolor="white",
             metadata={"Creator": "medvlm-tui", "Producer": "medvlm-tui", "CreationDate": None, "Keywords": said},
         )  # fmt: skip
-    write_atomic(path, buffer.getvalue())
+    write_export(path, buffer.getvalue())
 
 
 def save_png(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
@@ -125,4 +125,4 @@ def save_png(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
     info.add_text("parameters", json.dumps(dict(parameters), sort_keys=True, ensure_ascii=True, default=str))
     packed = io.BytesIO()
     image.save(packed, format="PNG", pnginfo=info, dpi=(DPI, DPI), optimize=False)
-    write_atomic(path, packed.getvalue())
+    write_export(path, packed.getvalue())

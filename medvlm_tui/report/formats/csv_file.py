@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlm_tui.core.atomic_files import write_atomic
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.safe_text import clean
 
 Value = str | bool | int | float | np.generic | None
@@ -24,7 +24,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Value]]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([safe(name) for name in header])
     writer.writerows([field(value) for value in row] for row in rows)
-    write_atomic(path, text.getvalue().encode("utf-8"))
+    write_export(path, text.getvalue().encode("utf-8"))
 
 
 def field(value: Value) -> str:

@@ -16,7 +16,7 @@ from medvlm_tui.report.scores.verdicts import Verdicts
 # What a map's bits depend on beside the image and the class.
 MAP_PARAMETERS = (
     "masks", "cells", "probability", "seed", "baseline", "estimator", "encoder", "probe", "device", "batch_size",
-    "threads", "versions",
+    "threads", "versions", "explained", "curve_points",
 )  # fmt: skip
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
@@ -170,8 +170,8 @@ class Explained:
     items: tuple[ExplainedImage, ...]
     parameters: Mapping[str, Any]
     """masks, cells, probability, seed, baseline, estimator, ...: as they go into the PNG's text chunks."""
-    quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Measure -> mean, low, high, n over the images."""
+    quality: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    """Measure -> mean, low, high, n, misclassified, mostly_noise over the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,9 @@ class ExplainedImage:
     """The class whose score the map explains."""
     score: float
     relative_error: float | None = None
-    """Standard error of the map over its standard deviation over pixels."""
+    """Standard error of the centred map over its standard deviation over pixels."""
+    mostly_noise: bool = False
+    """The map's error is so large that it carries the mark."""
     quality: Mapping[str, float | bool | None] = field(default_factory=dict)
 
 
@@ -292,6 +294,7 @@ class Gathered:
                 str(i["explained"]),
                 float(i["score"]),
                 _number(i.get("relative_error")),
+                bool(i.get("mostly_noise", False)),
                 i.get("quality", {}),
             )
             for i in record["items"]

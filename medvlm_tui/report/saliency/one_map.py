@@ -9,11 +9,13 @@ import numpy as np
 from matplotlib.colorbar import Colorbar
 from numpy.typing import NDArray
 
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained, ExplainedImage
 
 OPACITY = 0.5
+NOISE_COLOUR = "#d55e00"
 
 
 def draw_saliency(
@@ -40,6 +42,8 @@ def draw_saliency(
         bar.outline.set_visible(False)
         bar.set_label(f"score for {label(item.explained, 24)}")
         figure.suptitle(_title(explained, item), x=0.01, ha="left", fontsize=9)
+        if item.mostly_noise:
+            figure.text(0.01, 0.02, noise_note(item), color=NOISE_COLOUR, fontsize=9, weight="bold")
         save_png(figure, path, parameters(explained, item))
 
 
@@ -48,6 +52,13 @@ def _name_ends(bar: Colorbar, low: float, high: float) -> None:
     ticks = [low, (low + high) / 2, high] if high > low else [low]
     digits = max(0, 2 - math.floor(math.log10(high - low))) if high > low else 3
     bar.set_ticks(ticks, labels=[f"{tick:.{digits}f}" for tick in ticks])
+
+
+def noise_note(item: ExplainedImage) -> str:
+    """Return what stands on the page of a map that carries the mark."""
+    if item.relative_error is None:
+        return f"{MOSTLY_NOISE}: too few masks to know its standard error"
+    return f"{MOSTLY_NOISE}: standard error {item.relative_error:.2f} of the map's spread"
 
 
 def parameters(explained: Explained, item: ExplainedImage) -> dict[str, object]:
@@ -62,6 +73,8 @@ def parameters(explained: Explained, item: ExplainedImage) -> dict[str, object]:
         "predicted": item.predicted,
         "explained": item.explained,
         "score": item.score,
+        "relative_error": item.relative_error,
+        "mostly_noise": item.mostly_noise,
         "key": explained.key,
         "synthetic": explained.dataset.spec.synthetic,
     }

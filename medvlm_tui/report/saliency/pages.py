@@ -11,10 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained, ExplainedImage
-from medvlm_tui.report.saliency.one_map import OPACITY, parameters
+from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, OPACITY, parameters
 
 _COLUMNS = 6
 # The heading is as wide as three tiles.
@@ -54,7 +55,7 @@ def _draw(path: Path, page: Sequence[Shown], verdicts: Sequence[str], title: str
     columns = max(_LEAST_COLUMNS, min(_COLUMNS, len(kept)))
     rows = -(-len(kept) // columns)
     with style():
-        figure = new_figure(_TILE_IN * columns + 0.2, (2 * _TILE_IN + 0.45) * rows + 0.5)
+        figure = new_figure(_TILE_IN * columns + 0.2, (2 * _TILE_IN + 0.55) * rows + 0.5)
         grid = figure.subplots(2 * rows, columns, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
@@ -64,6 +65,8 @@ def _draw(path: Path, page: Sequence[Shown], verdicts: Sequence[str], title: str
             grid[row, column].set_title(name_of(shown), fontsize=6.5, pad=2)
             _tile(grid[row + 1, column], shown.image, shown.values)
             grid[row + 1, column].set_xlabel(verdict, fontsize=6, labelpad=2)
+            if shown.item.mostly_noise:
+                grid[row + 1, column].xaxis.label.set_color(NOISE_COLOUR)
         said = f"overlay: {COLOUR_MAP}, each map over its own range"
         more = f" · the first {_MOST} of {len(page)}" if len(page) > _MOST else ""
         figure.suptitle(f"{title}\n{said}{more}", x=0.01, ha="left", fontsize=8.5)
@@ -83,6 +86,7 @@ def _tile(axes: Axes, image: NDArray[np.uint8], values: NDArray[np.float32] | No
 
 
 def _verdict(item: ExplainedImage) -> str:
-    """Return the explained class with its score, and the true one where it differs."""
+    """Return the explained class with its score, the true one where it differs, and whether the map is noise."""
     wrong = "" if item.label == item.predicted else f"\ntrue {label(item.label, 18)}"
-    return f"{label(item.explained, 18)} {item.score:+.2f}{wrong}"
+    noise = f"\n{MOSTLY_NOISE}" if item.mostly_noise else ""
+    return f"{label(item.explained, 18)} {item.score:+.2f}{wrong}{noise}"

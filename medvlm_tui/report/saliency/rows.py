@@ -10,13 +10,13 @@ from medvlm_tui.report.results.run_results import Explained
 
 Row = Sequence[Value]
 QUALITY = (
-    "model", "dataset", "label_view", "measure", "mean", "ci_low", "ci_high", "n", "estimator", "masks", "cells",
-    "seed",
+    "model", "dataset", "label_view", "measure", "mean", "ci_low", "ci_high", "n", "misclassified", "mostly_noise",
+    "explained", "estimator", "masks", "cells", "fill", "curve_points", "seed",
 )  # fmt: skip
 IMAGES = (
-    "model", "dataset", "label_view", "image", "label", "predicted", "explained", "score", "relative_error", "pointing",
-    "mass_lesion", "area_lesion", "mass_text", "area_text", "insertion", "deletion", "insertion_raw", "deletion_raw",
-    "stability",
+    "model", "dataset", "label_view", "image", "label", "predicted", "explained", "score", "relative_error",
+    "mostly_noise", "pointing", "mass_lesion", "area_lesion", "mass_over_area_lesion", "mass_text", "area_text",
+    "mass_over_area_text", "insertion", "deletion", "stability",
 )  # fmt: skip
 _FIRST_MEASURE = IMAGES.index("pointing")
 
@@ -24,7 +24,8 @@ _FIRST_MEASURE = IMAGES.index("pointing")
 def write_quality(path: Path, explained: Iterable[Explained]) -> None:
     """Write saliency_quality.csv: one row a (model, dataset, measure) with its 95 % interval over images.
 
-    area_lesion and area_text are what a flat map would give for the masses beside them.
+    mass_over_area_lesion and mass_over_area_text are the findings: what a mass exceeds its region's area by, the mass
+    of a uniform map, image by image.
     """
     write_csv(path, QUALITY, (row for one in explained for row in _quality(one)))
 
@@ -35,14 +36,20 @@ def write_images(path: Path, explained: Iterable[Explained]) -> None:
 
 
 def _quality(one: Explained) -> Iterator[Row]:
-    made = [one.parameters.get(name) for name in ("estimator", "masks", "cells", "seed")]
+    names = ("explained", "estimator", "masks", "cells", "baseline", "curve_points", "seed")
+    made = [one.parameters.get(name) for name in names]
     for measure, found in one.quality.items():
-        bounds = (found["mean"], found["low"], found["high"], int(found["n"]))
-        yield (one.model.id, one.dataset.spec.id, one.dataset.view, measure, *bounds, *made)
+        counts = (_count(found.get(name)) for name in ("n", "misclassified", "mostly_noise"))
+        numbers = (found["mean"], found["low"], found["high"], *counts)
+        yield (one.model.id, one.dataset.spec.id, one.dataset.view, measure, *numbers, *made)
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _images(one: Explained) -> Iterator[Row]:
     for item in one.items:
         ids = (one.model.id, one.dataset.spec.id, one.dataset.view, item.image, item.label, item.predicted)
         measured = (item.quality.get(name) for name in IMAGES[_FIRST_MEASURE:])
-        yield (*ids, item.explained, item.score, item.relative_error, *measured)
+        yield (*ids, item.explained, item.score, item.relative_error, item.mostly_noise, *measured)

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
 
 
+EVERY_CONTROL = "every control"
+"""Condition of the smallest lead of the word over its controls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """One number of the lab with its 95 % interval."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    """None where there are too few images for an interval."""
+    high: float | None
     chance: float | None = None
 
 
@@ -40,8 +45,7 @@ class ModelBias:
     @property
     def over_control(self) -> Value | None:
         """How much further the word moves features than the control that moves them most."""
-        found = [value for (name, _), value in self.values.items() if name == "shift_over_control"]
-        return min(found, key=lambda value: value.value, default=None)
+        return self.get("shift_over_control", EVERY_CONTROL)
 
     @property
     def decodability(self) -> list[tuple[str, Value]]:
@@ -77,7 +81,9 @@ class GroupGap:
     """The measure and its condition, safe to show."""
     difference: float
     p_value: float
-    """Of the permutation test in which models are exchanged."""
+    """Of the permutation test in which models are exchanged, adjusted for all tests but the primary one."""
+    primary: bool
+    """The one test that was named in advance."""
     inside: int
     outside: int
     datasets: int
@@ -106,18 +112,18 @@ def _strength(one: ModelBias, sort: str) -> float:
 def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
     """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing.
 
-    Of several conditions it is the least telling one. By catalog, where no measure ranks, it is decodability.
+    Of several conditions it is the least telling one. By catalog, where no measure ranks, it is the primary test.
     """
-    measure = _MEASURES.get(sort, "decodability")
+    measure = _MEASURES.get(sort, "decodability" if sort == "decodability" else "shift_over_control")
     tests = [test for test in record["groups"] if (test["trait"], test["measure"]) == ("medical", measure)]
-    if measure in ("shift", "flip_rate"):  # of the word; those of the controls are not what the table shows
-        tests = [test for test in tests if test["condition"] == "text"]
+    shown = {"shift": "text", "flip_rate": "text", "shift_over_control": EVERY_CONTROL}.get(measure)
+    tests = [test for test in tests if shown in (None, test["condition"])]
     if not tests:
         return None
-    test = max(tests, key=lambda one: float(one["p_value"]))
+    test = max(tests, key=lambda one: float(one["holm"]))
     return GroupGap(
         f"{measure.replace('_', ' ')} {clean(str(test['condition']))}", float(test["difference"]),
-        float(test["p_value"]), int(test["inside"]), int(test["outside"]), int(test["datasets"]),
+        float(test["holm"]), bool(test["primary"]), int(test["inside"]), int(test["outside"]), int(test["datasets"]),
     )  # fmt: skip
 
 

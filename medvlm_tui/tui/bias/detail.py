@@ -13,7 +13,7 @@ from medvlm_tui.tui.shared.rows import Row
 from medvlm_tui.tui.states import GREY
 
 _SCORED = ("accuracy_matching", "accuracy_random", "accuracy_reversed")
-"""Hold-out images whose words match their class, are drawn at random, are the next class's."""
+"""Hold-out images whose words match their class, are drawn at random, are another class's."""
 _MEASURE, _CONDITION, _NUMBER, _INTERVAL = 24, 15, 7, 17
 _LEVEL, _SCORE, _SCORE_AND_INTERVAL = 28, 10, 19
 
@@ -35,13 +35,13 @@ def detail(one: ModelBias) -> list[Row]:
 def _measure(measure: str, values: Mapping[str, Value]) -> Iterator[Row]:
     for index, (condition, value) in enumerate(values.items()):
         name = "" if index else measure.replace("_", " ")
-        said = _percent(condition) if measure == "mass_text" else condition
+        said = _percent(condition) if measure in ("mass_text", "mass_over_area_text") else condition
         yield Row("", partial(_value, name, said, value))
 
 
 def _value(name: str, condition: str, value: Value, width: int) -> Text:
     """Return one line; chance only where there is room for it."""
-    interval = f"[{value.low:.3f}, {value.high:.3f}]"
+    interval = _interval(value, 3) or "too few images"
     line = Text.assemble(
         (f"{name:<{_MEASURE}}", GREY), _cut(condition, _CONDITION), (f"{value.value:>{_NUMBER}.3f}", "bold"),
         (f"{interval:>{_INTERVAL}}", GREY),
@@ -57,7 +57,7 @@ def _correlation(scores: Mapping[str, Mapping[str, Value]]) -> list[Row]:
     rows = [Row("", partial(_names, "accuracy, trained on words", names))]
     for level in levels:
         found = [values.get(level) for values in scores.values()]
-        rows.append(Row("", partial(_scores, f"{_percent(level):>7} follow the class", found)))
+        rows.append(Row("", partial(_scores, f"{_percent(level):>7} bear their own", found)))
     return rows
 
 
@@ -78,7 +78,14 @@ def _column(columns: int, width: int) -> int:
 
 
 def _short(value: Value | None) -> str:
-    return "" if value is None else f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+    return "" if value is None else f"{value.value:.2f} {_interval(value, 2)}".rstrip()
+
+
+def _interval(value: Value, digits: int) -> str:
+    """Return `[low, high]`, empty where there is no interval."""
+    if value.low is None or value.high is None:
+        return ""
+    return f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
 def _percent(level: str) -> str:

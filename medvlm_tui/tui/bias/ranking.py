@@ -63,4 +63,6 @@ def gap_rows(gap: GroupGap | None) -> list[Row]:
         return []
     sets = f" over {gap.datasets} datasets" if gap.datasets > 1 else ""
     said = f"{gap.what}: medical {gap.inside} less general {gap.outside}{sets} {gap.difference:+.3f}"
-    return [plain(Text()), plain(Text(f"{said}, permutation p {gap.p_value:.3g}", style=GREY))]
+    how = "the test named in advance" if gap.primary else "adjusted for all other tests"
+    lines = ("", said, f"permutation p {gap.p_value:.3g}, {how}")
+    return [plain(Text(line, style=GREY)) for line in lines]

@@ -22,7 +22,7 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
-from medvlm_tui.tui.saliency.words import asked, decision, made, quality
+from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.state import messages
@@ -233,17 +233,19 @@ class SaliencyScreen(WalkScreen):
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
         if not self.growing:
             return ""
-        values, errors = found.arrays["maps"][self.index], found.arrays["errors"][self.index]
-        spread = float(values.std())
-        error = f" · standard error {float(np.sqrt((errors**2).mean())) / spread:.2f}" if spread > 0 else ""
-        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{error}"
+        error = self._error(found)
+        said = "" if error is None else f" · standard error {error:.2f}"
+        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{said}"
+
+    def _error(self, found: StoredResult) -> float | None:
+        return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
 
     def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
         names = item.get("explained_classes") or [item["explained"]]
         explained = str(names[self.explained % len(names)])
         lines = decision(self.cell_title, item, explained)
         if self.growing:
-            return Text("\n").join([*lines, Text("masks come in: s stops, and what was scored is kept", style="dim")])
+            return Text("\n").join([*lines, so_far(self._error(found))])
         said = quality(item)
         return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
 

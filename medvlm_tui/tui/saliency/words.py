@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 
 from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -37,13 +40,14 @@ def decision(title: str, item: Mapping[str, Any], explained: str) -> list[Text]:
 
 
 def quality(item: Mapping[str, Any]) -> Text:
-    """Return the masses beside their chance, the pointing game, and the areas under both curves; may be empty."""
+    """Return the masses beside their regions' areas, the pointing game, and the areas under both probability curves;
+    may be empty."""
     known: Mapping[str, Any] = item.get("quality") or {}
     parts = []
     for name in ("lesion", "text"):
         mass, area = known.get(f"mass_{name}"), known.get(f"area_{name}")
         if mass is not None and area is not None:
-            parts.append(f"mass in {name} {mass:.2f} (chance {area:.2f})")
+            parts.append(f"mass in {name} {mass:.2f} (area {area:.2f}, {mass - area:+.2f})")
     if known.get("pointing") is not None:
         parts.append("peak in the lesion" if known["pointing"] else "peak outside the lesion")
     for name in ("insertion", "deletion"):
@@ -83,9 +87,24 @@ def made(record: Mapping[str, Any], item: Mapping[str, Any]) -> Text:
     """Return how the map was made, and how sure it is."""
     error = item.get("relative_error")
     sure = f", standard error {error:.2f} of the map's spread" if error is not None else ""
-    return Text(
+    mark = (f"{MOSTLY_NOISE}: ", RED) if item.get("mostly_noise") else ""
+    return Text.assemble(
+        mark,
         f"RISE ({clean(str(record['estimator']))}), {record['masks']:,} masks of {record['cells']} × {record['cells']} "
         f"cells, p {record['probability']:g}, masked with the {clean(str(record['baseline']))}, seed "
         f"{record['seed']}{sure}; bright raises the decision value",
         style=GREY,
     )
+
+
+def error_so_far(values: NDArray[np.floating], errors: NDArray[np.floating]) -> float | None:
+    """Return the relative standard error of a map (H, W) that grows, from that of each pixel of the centred map; None
+    while the map is flat."""
+    spread = float(values.std())
+    return float(np.sqrt((errors.astype(np.float64) ** 2).mean())) / spread if spread > 0 else None
+
+
+def so_far(error: float | None) -> Text:
+    """Return what is said of a map that grows."""
+    mark = (f"{MOSTLY_NOISE} so far: ", RED) if mostly_noise(error) else ""
+    return Text.assemble(mark, "masks come in: s stops, and what was scored is kept", style="dim")

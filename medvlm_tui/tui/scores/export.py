@@ -56,17 +56,16 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
 
 def write(table: Table, folder: Path) -> None:
     """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
-    from medvlm_tui.core.atomic_files import write_atomic
+    from medvlm_tui.core.atomic_files import write_export
     from medvlm_tui.report.formats.csv_file import write_csv
     from medvlm_tui.report.scores import latex, markdown, results_csv, side_tables
     from medvlm_tui.report.scores.score_table import score_tables
 
-    folder.mkdir(parents=True, exist_ok=True)
     results_csv.write_results(folder / "results.csv", table.cells)
     write_csv(folder / "published.csv", side_tables.PUBLISHED, side_tables.published_rows(table.cells))
     tables = score_tables(table.cells, table.verdicts)
-    write_atomic(folder / "table.tex", latex.render(tables).encode())
-    write_atomic(folder / "table.md", markdown.render(tables).encode())
+    write_export(folder / "table.tex", latex.render(tables).encode())
+    write_export(folder / "table.md", markdown.render(tables).encode())
     for metric, ranking in (table.ranking or {}).get("rankings", {}).items():
         if ranking["ranks"] is not None:
             _draw(table, metric, folder)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from medvlm_tui.errors import MedvlmError
+from medvlm_tui.errors import MedvlmError, StoreError
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
@@ -74,10 +73,8 @@ class Results:
             raise
         except Exception as error:
             log = self._directory.parent / "logs" / "tui.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with open(log, "a", encoding="utf-8") as file:
-                traceback.print_exc(file=file)
-            raise MedvlmError(f"this result cannot be read: {type(error).__name__}: {error}", f"see {log}") from error
+            message = f"this result cannot be read: {type(error).__name__}: {error}"
+            raise MedvlmError(message, _noted(log, error)) from error
 
     def _open(self) -> Store:
         if self._store is None:
@@ -86,3 +83,15 @@ class Results:
 
             self._store = Store(self._directory, read_only=True)
         return self._store
+
+
+def _noted(log: Path, error: Exception) -> str:
+    """Write a traceback to the log and return where it is."""
+    from medvlm_tui.core.workspace.logs import note_defect
+
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note_defect(log, error)
+    except (OSError, StoreError) as refused:
+        return f"the log cannot be written: {refused}"
+    return f"the traceback is in {log}"

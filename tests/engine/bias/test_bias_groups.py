@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
@@ -49,6 +50,33 @@ def test_medical_models_that_are_all_moved_more(bench):
     assert test["difference"] == pytest.approx(0.6)
     assert test["p_value"] == pytest.approx(2 / 20)  # of 20 divisions of six models this one and its mirror image
     assert (test["inside"], test["outside"], test["datasets"], test["exhaustive"]) == (3, 3, 2, True)
+
+
+def test_one_test_is_primary_and_all_others_are_adjusted_together(bench):
+    """Holm over every measure and trait but the primary test, by statsmodels."""
+    tests = [
+        {"measure": measure, "condition": condition, "trait": trait, "p_value": p}
+        for p, (measure, condition, trait) in zip(
+            (0.03, 0.01, 0.02, 0.2, 0.004),
+            [
+                ("shift_over_control", "every control", "medical"),
+                ("shift", "text", "medical"),
+                ("shift", "text", "pmc_15m"),
+                ("flip_rate", "box", "medical"),
+                ("shift_over_control", "every control", "pmc_15m"),
+            ],
+            strict=True,
+        )
+    ]
+    found = groups_step.adjusted_together(tests)
+    assert [one["primary"] for one in found] == [True, False, False, False, False]
+    assert found[0]["holm"] == 0.03
+    wanted = multipletests([one["p_value"] for one in tests[1:]], method="holm")[1]
+    assert [one["holm"] for one in found[1:]] == pytest.approx(wanted.tolist())
+    record = run(bench, {"seed": 0, "cells": cells(bench)})
+    together = multipletests([one["p_value"] for one in record["groups"]], method="holm")[1]
+    assert len(together) == 2  # two measures, one trait, no primary measure in this run
+    assert [one["holm"] for one in record["groups"]] == pytest.approx(together.tolist())
 
 
 def test_a_model_that_lacks_a_measure_is_not_ranked_by_it(bench):

@@ -44,7 +44,7 @@ def test_groups_of_images_by_their_text():
     with_word, other = BurnedText(((0, 0, 1, 1),), ("AXILLA",), "read"), BurnedText((), (), "read")
     texts = [with_word] * 4 + [other] * 6
     right = np.array([True] * 3 + [False] + [True, False] * 3)
-    found = {m.condition: (m.value, m.n) for m in grouped_accuracy(texts, right, 0)}
+    found = {m.condition: (m.value, m.n) for m in grouped_accuracy(texts, right)}
     assert found == {"text": (0.75, 4), "no text": (0.5, 6), "word AXILLA": (0.75, 4)}
 
 

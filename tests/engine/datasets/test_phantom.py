@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.datasets.layouts import phantom as phantom_module
 from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.phantom.drawing import draw
+from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.errors import DatasetError, UsageError
 
 SPEC = load_datasets()["phantom"]
@@ -52,6 +55,30 @@ def test_words_are_where_the_boxes_say_and_never_on_the_lesion(made):
             if name in WORDS:
                 assert inside.min() <= 4, "written on a dark ground"
                 assert not mask[top:bottom, left:right].any()
+
+
+@pytest.mark.parametrize("model", ["efficientnet_lite0", "biomedclip", "clip_b16", "vgg16", "conch"])
+def test_every_word_survives_the_encoders_resize_and_crop(made, model):
+    """Also the smallest and the largest picture: the whole word, a pixel's rounding aside, lies in what is seen."""
+    preprocess = load_models()[model].preprocess
+    for sample in open_dataset(SPEC, made).samples:
+        size = Image.open(sample.path).size
+        view = view_of(preprocess, size)
+        for name, box in sample.boxes.items():
+            if name not in WORDS:
+                continue
+            left, top, right, bottom = view.box(box)
+            assert right - left >= (box[2] - box[0]) * view.scale_x - 1, (name, box, size)
+            assert bottom - top >= (box[3] - box[1]) * view.scale_y - 1, (name, box, size)
+
+
+def test_the_corner_where_the_bias_lab_draws_is_free(made):
+    for sample in open_dataset(SPEC, made).samples:
+        image = Image.open(sample.path)
+        left, top, right, bottom = draw_overlay(image, OverlaySpec("BREAST")).box
+        for name, box in sample.boxes.items():
+            apart = box[0] >= right or box[2] <= left or box[1] >= bottom or box[3] <= top
+            assert apart or name not in WORDS
 
 
 def test_files_say_that_they_are_synthetic(made):

@@ -32,6 +32,10 @@ def test_pairs_are_complements_at_one_shift():
     assert not np.allclose(masks[0], masks[2])
 
 
+def centred(image):
+    return image - image.mean()
+
+
 def linear(side=48):
     y, x = np.mgrid[:side, :side]
     bump = np.exp(-((y - 14) ** 2 + (x - 30) ** 2) / 60) - 0.6 * np.exp(-((y - 36) ** 2 + (x - 10) ** 2) / 40)
@@ -42,9 +46,9 @@ def test_plain_map_of_a_linear_score_is_the_masks_covariance_times_its_weights()
     stream, weights, offset = MaskStream(7, 0.5, 1, 48, 48), linear(), 0.3
     scores = all_masks(stream, 4096).reshape(4096, -1) @ weights.ravel() + offset
     found = estimate(stream, scores[:, None], "plain")
-    mean = weights.sum() / 2 + offset
-    wanted = covariance(stream, weights) / 0.5 + mean
-    assert (np.abs(found.maps[0] - wanted) < 3 * found.errors[0]).mean() > 0.99
+    wanted = covariance(stream, weights) / 0.5
+    assert (np.abs(centred(found.maps[0]) - centred(wanted)) < 3 * found.errors[0]).mean() > 0.99
+    assert found.maps[0].mean() == pytest.approx(wanted.mean() + weights.sum() / 2 + offset, abs=0.05)
 
 
 def test_covariance_is_that_of_many_masks():
@@ -73,19 +77,42 @@ def bent(masks, random):
     return flat @ linear(masks.shape[1]).ravel() + 0.2 * np.tanh(z - z.mean()).sum(axis=1) + 0.1 * (z[:, 0] ** 2)
 
 
-@pytest.mark.parametrize(("estimator", "seeds"), [("plain", 150), ("reduced", 40)])
-def test_standard_error_predicts_the_spread_over_seeds(estimator, seeds):
-    # Errors of a plain map share one constant over all pixels, so that its spread needs more seeds to be known.
-    maps, errors = [], []
-    for seed in range(seeds):
+@pytest.mark.parametrize(("estimator", "offset"), [("plain", 0.0), ("plain", 3.0), ("reduced", 3.0)])
+def test_standard_error_predicts_the_spread_of_centred_maps_over_seeds(estimator, offset):
+    """Also where the score has an offset, whose noise moves all pixels together and which no picture shows."""
+    maps, errors, ratios = [], [], []
+    for seed in range(40):
         stream = MaskStream(7, 0.5, seed, 24, 24, paired=estimator == "reduced")
-        scores = bent(all_masks(stream, 256), np.random.default_rng(0))
+        scores = bent(all_masks(stream, 256), np.random.default_rng(0)) + offset
         found = estimate(stream, scores[:, None], estimator)
-        maps.append(found.maps[0])
+        maps.append(centred(found.maps[0]))
         errors.append(found.errors[0])
+        ratios.append(relative_error(found)[0])
     spread = np.sqrt(np.stack(maps).var(axis=0, ddof=1).mean())
-    said = np.sqrt((np.stack(errors) ** 2).mean())
-    assert said / spread == pytest.approx(1.0, abs=0.15)
+    assert np.sqrt((np.stack(errors) ** 2).mean()) / spread == pytest.approx(1.0, abs=0.15)
+    assert np.mean(ratios) == pytest.approx(np.mean([spread / one.std() for one in maps]), rel=0.15)
+
+
+def test_the_error_is_that_of_each_masks_contribution_to_the_centred_map():
+    """The formula with every mask in memory: the spread over masks of s_i (m_i - mean of m_i) / p."""
+    stream = MaskStream(5, 0.5, 3, 20, 26)
+    masks = all_masks(stream, 600)
+    scores = np.stack([bent(masks[:, :20, :20], np.random.default_rng(4)) + 2.0, masks[:, 3, 4]], axis=1)
+    found = estimate(stream, scores, "plain")
+    centred_masks = masks - masks.mean(axis=(1, 2), keepdims=True)
+    for series in range(2):
+        parts = scores[:, series, None, None] * centred_masks / 0.5
+        np.testing.assert_allclose(found.errors[series], parts.std(axis=0, ddof=1) / np.sqrt(600), rtol=2e-4)
+
+
+def test_pure_noise_has_a_relative_error_of_one():
+    """A score that no mask changes on average: the map's spread is its error (1.15 and more, were the offset in it)."""
+    ratios = []
+    for seed in range(60):
+        stream = MaskStream(7, 0.5, seed, 24, 24)
+        scores = 5.0 + np.random.default_rng(seed).normal(size=(512, 1))
+        ratios.append(relative_error(estimate(stream, scores, "plain"))[0])
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.1)
 
 
 def test_reduced_needs_a_quarter_of_the_masks():
@@ -110,7 +137,7 @@ def test_a_constant_score_gives_a_constant_map_by_the_reduced_estimator_and_nois
         np.testing.assert_allclose(found.maps, 0.0, atol=1e-12)
         assert relative_error(found)[0] == 0
     else:
-        assert (np.abs(found.maps - 2.0) < 5 * found.errors).all()
+        assert (np.abs(centred(found.maps)) < 5 * found.errors).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -120,3 +147,4 @@ def test_very_few_masks_give_finite_numbers(count):
         found = estimate(stream, np.ones((count, 1)), estimator)
         assert np.isfinite(found.maps).all()
         assert np.isfinite(found.errors).all()
+        assert np.isinf(relative_error(found)).all() == (count < 3 or estimator == "reduced")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
 
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
@@ -49,7 +51,8 @@ def plain_map(encoder, arrays, pixels, explained, params):
     scaled = (features - arrays["final_mean"]) / arrays["final_scale"]
     scores = scaled @ arrays["final_coef"][explained] + arrays["final_intercept"][explained]
     weighted = scores[:, None, None] * masks.numpy()
-    error = weighted.std(axis=0, ddof=1) / np.sqrt(params.masks) / params.probability
+    centred = scores[:, None, None] * (masks - masks.mean(dim=(1, 2), keepdim=True)).numpy()
+    error = centred.std(axis=0, ddof=1) / np.sqrt(params.masks) / params.probability
     return weighted.sum(axis=0) / (params.masks * params.probability), error
 
 
@@ -289,8 +292,82 @@ def test_a_constant_map_says_so(make_bench):
     record, arrays, _ = bench.run("saliency", SaliencyParams(masks=64, cells=5, estimator="reduced"))
     assert all(item["constant"] for item in record["items"])
     assert np.ptp(arrays["maps"][0]) == 0
-    assert record["items"][0]["quality"]["insertion_raw"] == pytest.approx(record["items"][0]["score"])
+    assert not any(item["mostly_noise"] for item in record["items"])  # flat is another thing than noisy
+    assert record["items"][0]["quality"]["insertion"] is None
     assert record["items"][0]["quality"]["mass_lesion"] is None
+    assert "insertion" not in record["quality"]
+
+
+def test_insertion_and_deletion_are_areas_under_the_curve_of_the_class_probability(make_bench, encoder):
+    """Pixel by pixel: insertion starts from the blurred image, deletion ends at the fill, probability by Platt."""
+    bench = make_bench()
+    probe = bench.store.result(bench.keys["probe"])
+    record, arrays, _ = bench.run("saliency", SaliencyParams(masks=300, cells=5, fill="black"))
+    arrays_of = probe.arrays
+    known = ~np.isnan(arrays_of["scores_validation"]).any(axis=1)
+    sigmoids = [
+        _sigmoid_of(arrays_of["scores_validation"][known, c], arrays_of["labels"][known] == c) for c in range(2)
+    ]
+    for item, values in zip(record["items"], arrays["maps"], strict=True):
+        with Image.open(bench.dataset.samples[int(item["image"][1:])].path) as image:
+            pixels = encoder.preprocess(image).numpy()
+        explained = probe.record["classes"].index(item["explained"])
+        black = np.full_like(pixels, -1.0)
+        order = np.argsort(-values.astype(np.float64).ravel(), kind="stable")
+        curves = {"insertion": [], "deletion": []}
+        for step in range(STEPS + 1):
+            first = np.zeros(SIDE * SIDE, dtype=bool)
+            first[order[: int(np.ceil(step * SIDE * SIDE / STEPS))]] = True
+            first = first.reshape(SIDE, SIDE)
+            for name, (inside, outside) in {
+                "insertion": (pixels, _blurred(pixels)), "deletion": (black, pixels),
+            }.items():  # fmt: skip
+                shown = torch.from_numpy(np.where(first, inside, outside)[None].astype(np.float32))
+                scaled = (encoder.encode(shown).double().numpy() - arrays_of["final_mean"]) / arrays_of["final_scale"]
+                scores = (scaled @ arrays_of["final_coef"].T + arrays_of["final_intercept"])[0]
+                each = np.array([1 / (1 + np.exp(-(a * f + b))) for (a, b), f in zip(sigmoids, scores, strict=True)])
+                curves[name].append(each[explained] / each.sum())
+        for name, curve in curves.items():
+            area = (np.sum(curve) - (curve[0] + curve[-1]) / 2) / STEPS
+            assert item["quality"][name] == pytest.approx(area, abs=2e-3), name
+            assert 0 <= item["quality"][name] <= 1
+        # Both end at the image itself, whose probability the probe has stored.
+        row = np.flatnonzero(arrays_of["hold_out"] == int(item["image"][1:]))[0]
+        stored = arrays_of["final_probabilities"][row, explained]
+        assert item["quality"]["insertion_curve"][-1] == pytest.approx(stored, abs=1e-5)
+        assert item["quality"]["deletion_curve"][0] == pytest.approx(stored, abs=1e-5)
+    assert record["curve_points"] == len(record["items"][0]["quality"]["insertion_curve"]) == STEPS + 1
+    assert not any(name.endswith("_raw") for item in record["items"] for name in item["quality"])
+
+
+def _sigmoid_of(scores, positive):
+    """Slope and offset of Platt's sigmoid by scipy's minimiser, on the targets of Lin, Lin and Weng 2007."""
+    n, m = positive.sum(), (~positive).sum()
+    target = np.where(positive, (n + 1) / (n + 2), 1 / (m + 2))
+
+    def loss(x):
+        f = x[0] * scores + x[1]
+        return np.sum(np.logaddexp(0, f) - target * f)
+
+    return minimize(loss, [0.0, 0.0], method="BFGS", options={"gtol": 1e-9}).x
+
+
+def _blurred(pixels):
+    """A Gaussian of a twentieth of the side, cut at three standard deviations, edges repeated: by scipy."""
+    sigma = 0.05 * SIDE
+    axes = (0, sigma, sigma)
+    return gaussian_filter(pixels.astype(np.float64), axes, mode="nearest", radius=(0, int(3 * sigma), int(3 * sigma)))
+
+
+def test_a_map_whose_error_exceeds_half_its_spread_is_marked(make_bench):
+    few, many = (
+        make_bench(name).run("saliency", SaliencyParams(masks=count, cells=5, estimator=estimator))[0]["items"]
+        for name, count, estimator in (("few", 16, "plain"), ("many", 1024, "reduced"))
+    )
+    assert all(item["relative_error"] > 0.5 and item["mostly_noise"] for item in few)
+    assert not any(item["mostly_noise"] for item in many)
+    (unknown, *_) = make_bench("one").run("saliency", SaliencyParams(masks=1))[0]["items"]
+    assert (unknown["relative_error"], unknown["mostly_noise"]) == (None, True)
 
 
 def test_more_cells_than_pixels(make_bench):

@@ -31,6 +31,7 @@ from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.calibration import Platt
 from tests.made import broken_gpu
 from tests.made.cuda import A100, BREAKING, FULL, GB, T4, V100, Card, Cuda, plug_in, stand_in
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
@@ -356,7 +357,11 @@ def test_masks_that_do_not_fit_are_kept_in_main_memory_with_the_same_bits(weight
 
 class _Sum:
     def scores(self, features):
-        return features.sum(axis=1, keepdims=True).astype(np.float64)
+        total = features.sum(axis=1).astype(np.float64)
+        return np.column_stack([total, -total])
+
+
+SCALING = Platt(np.full(2, -0.1), np.zeros(2))
 
 
 def test_curves_and_blurred_fills_back_off(weights, monkeypatch):
@@ -366,7 +371,7 @@ def test_curves_and_blurred_fills_back_off(weights, monkeypatch):
     hidden = hidden_pixels("blur", encoder, pixels)
     stream = MaskStream(7, 0.5, 0, 32, 32, True)
     values = np.random.default_rng(0).random((32, 32))
-    wanted = perturbation_curves(Masking(encoder, _Sum(), stream, pixels, hidden, 32), 0, values, 0)
+    wanted = perturbation_curves(Masking(encoder, _Sum(), stream, pixels, hidden, 32), 0, values, 0, SCALING)
     plain, pad, sizes = encoder.encode, torch.nn.functional.pad, []
 
     def crowded(batch):
@@ -377,8 +382,9 @@ def test_curves_and_blurred_fills_back_off(weights, monkeypatch):
 
     monkeypatch.setattr(encoder, "encode", crowded)
     masking = Masking(encoder, _Sum(), stream, pixels, hidden, 32)
-    found = perturbation_curves(masking, 0, values, 0)
+    found = perturbation_curves(masking, 0, values, 0, SCALING)
     np.testing.assert_allclose(found["insertion_curve"], wanted["insertion_curve"], rtol=1e-5)
+    assert np.ptp(wanted["insertion_curve"]) > 1e-3
     np.testing.assert_allclose(found["deletion_curve"], wanted["deletion_curve"], rtol=1e-5)
     assert masking.batch_size == 4
     assert sizes.count(17) == 1  # the second curve begins with what the first one found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 from zipfile import BadZipFile, ZipFile
@@ -11,6 +14,11 @@ _MAX_BYTES = 64 << 20
 _COLUMN = re.compile(r"[A-Z]+")
 _SHEET = "xl/worksheets/sheet1.xml"
 _STRINGS = "xl/sharedStrings.xml"
+# What zipfile, zlib, lzma and expat raise at damaged bytes; RuntimeError is a member that asks for a password.
+_NO_WORKBOOK = (
+    BadZipFile, KeyError, IndexError, ElementTree.ParseError, NotImplementedError, EOFError, MemoryError, RuntimeError,
+    zlib.error, lzma.LZMAError, struct.error,
+)  # fmt: skip
 
 
 def read_rows(path: Path) -> list[list[str]]:
@@ -22,8 +30,8 @@ def read_rows(path: Path) -> list[list[str]]:
         with ZipFile(path) as archive:
             strings = [_text(item) for item in _parsed(archive, _STRINGS)] if _STRINGS in archive.namelist() else []
             return [_cells(row, strings) for row in _parsed(archive, _SHEET).iter(_tag("row"))]
-    except (BadZipFile, KeyError, IndexError, ElementTree.ParseError, NotImplementedError) as error:
-        raise ValueError(f"it is no workbook: {error}") from error
+    except _NO_WORKBOOK as error:
+        raise ValueError(f"it is no workbook: {error or type(error).__name__}") from error
 
 
 def _parsed(archive: ZipFile, name: str) -> ElementTree.Element:

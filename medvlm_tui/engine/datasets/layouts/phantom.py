@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MANIFEST_NAME = "phantom.json"
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised when equal parameters give other pixels."""
 CLASSES = ("none", "smooth", "spiculated")
 SIZE_PX = (320, 240)

@@ -25,6 +25,9 @@ SIDES = ("LEFT", "RIGHT")
 _DYNAMIC_RANGE_DB = 50.0
 _CALIPER_SHARE = 0.5
 _BACKGROUND = 4
+# Of the short side, from the edges of the central square: a crop of 224 of 256 pixels takes 0.0625.
+_WORD_MARGIN = 0.07
+_TOP_LEFT, _TOP_RIGHT = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +158,26 @@ def _burn_calipers(pixels: NDArray[np.uint8], place: _Place) -> dict[str, Box]:
 
 
 def _burn_words(pixels: NDArray[np.uint8], words: tuple[str, str], rng: np.random.Generator) -> dict[str, Box]:
-    """Write the words into two different corners, which the lesion's place never reaches; return their boxes."""
+    """Write the words into two of the corners of the central square, and return their boxes.
+
+    Encoders keep at least the middle 87.5 % of the short side (a resize to 256 and a crop of 224 pixels), so that
+    every word stays in what they see. The lesion never reaches the corners. The lower left one stays free: there the
+    bias lab draws its words.
+    """
     height, width = pixels.shape
-    font = ImageFont.truetype(str(_font_path()), round(height * rng.uniform(0.055, 0.07)))
-    corners = rng.permutation(4)[: len(words)]
+    side = min(pixels.shape)
+    font = ImageFont.truetype(str(_font_path()), round(side * rng.uniform(0.055, 0.07)))
+    corners = rng.permutation(3)[: len(words)]
     canvas = Image.fromarray(pixels)
     drawing = ImageDraw.Draw(canvas)
     boxes: dict[str, Box] = {}
+    inset = round(_WORD_MARGIN * side)
+    left_edge, right_edge = (width - side) // 2 + inset, (width + side) // 2 - inset
+    top_edge, bottom_edge = (height - side) // 2 + inset, (height + side) // 2 - inset
     for word, corner in zip(words, corners, strict=True):
         left, top, right, bottom = drawing.textbbox((0, 0), word, font=font)
-        x = round(0.03 * width) if corner % 2 == 0 else round(0.97 * width - (right - left))
-        y = round(0.03 * height) if corner < 2 else round(0.97 * height - (bottom - top))
+        x = left_edge if corner == _TOP_LEFT else right_edge - round(right - left)
+        y = top_edge if corner in (_TOP_LEFT, _TOP_RIGHT) else bottom_edge - round(bottom - top)
         boxes[word] = (x, y, x + round(right - left), y + round(bottom - top))
         drawing.rectangle((x - 1, y - 1, boxes[word][2], boxes[word][3]), fill=_BACKGROUND)
         drawing.text((x - left, y - top), word, fill=235, font=font)
