@@ -50,11 +50,12 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("--gpu", action="store_true", help="test the GPU with small networks, half a minute")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Print every finding; returns 0 unless something failed (weights that are merely missing are no failure)."""
-    findings = list(examine(request, configuration))
+    findings = list(examine_gpu(request) if options.gpu else examine(request, configuration))
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=True))
     else:
@@ -84,6 +85,25 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield _own_file("own models", user_file(), "none")
     for spec in load_models().values():
         yield _model(spec, request)
+
+
+def examine_gpu(request: RunRequest) -> Iterator[Finding]:
+    """Yield what a test of the device found: opened, right arithmetic, the CPU's features, a full memory survived."""
+    yield from _cuda()
+    chosen = _device(request)
+    yield chosen
+    if chosen.state == "failed":
+        return
+    # torch and timm are seconds to import, and no part of the other findings.
+    from medvlm_tui.engine.gpu_check.quick import quick_checks
+
+    device = devices.choose(request.device, request.precision)
+    if device.device == "cpu":
+        yield Finding("GPU", "missing", "there is none to test; the tests below compare the CPU with itself")
+    states: dict[str, State] = {"ok": "ok", "failed": "failed", "skipped": "missing"}
+    for check in quick_checks(device.device, device.precision):
+        fix = "report it with this output; --device cpu gives right results" if check.outcome == "failed" else ""
+        yield Finding(check.name, states[check.outcome], check.detail, fix)
 
 
 def _model(spec: ModelSpec, request: RunRequest) -> Finding:

@@ -17,7 +17,7 @@ _BROKEN = re.compile(
     r"|CUDNN_STATUS_INTERNAL_ERROR|CUSOLVER_STATUS_EXECUTION_FAILED",
     re.IGNORECASE,
 )
-_HELP = "`medvlm-tui doctor` prints the versions; --device cpu works without the GPU"
+_HELP = "`medvlm-tui doctor --gpu` tests it; --device cpu works without it"
 _opened: set[str] = set()
 
 
