@@ -178,7 +178,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
     parser.add_argument("--folds", type=int, help="cross-validation folds (5)")
     parser.add_argument("--hold-out", type=float, help="share held out for the test (0.2)")
-    parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and bootstrap (0)")
+    parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and exchanges (0)")
     parser.add_argument("--label", metavar="VIEW", help="a label view of the dataset")
     parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
     parser.add_argument("--feature", help="a feature of the model instead of its default")

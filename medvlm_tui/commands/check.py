@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
@@ -76,6 +77,8 @@ def lines(report: Record) -> Iterator[str]:
     yield from (f"  {difference}" for difference in report["differences"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
+    if flat := report.get("flat"):
+        yield one_level_note(flat, report["images"], report["window"])
     yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
     yield from _duplicates("near duplicates (perceptual hash)", report["near"])
     if report["features_of"]:

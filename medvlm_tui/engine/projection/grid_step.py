@@ -62,7 +62,7 @@ def _read_off(shown: StoredResult, job: Job, context: StepContext) -> tuple[dict
     wanted = list(dict.fromkeys(point for points in chosen.values() for point in points))
     samples = {sample.id: sample for sample in job.dataset.samples}
     ids = [table.ids[row] for row in rows.tolist()]
-    found, pixels = map_examples.thumbnails(wanted, ids, samples, context.check)
+    found, pixels = map_examples.thumbnails(wanted, ids, samples, context.check, job.request.window)
     arrays = {"rows": rows, "clusters": clusters, "examples": np.array(found, dtype=np.int32), "thumbnails": pixels}
     examples = {kind: [point for point in points if point in found] for kind, points in chosen.items()}
     return arrays, {"clusters": described, "examples": examples}

@@ -34,6 +34,12 @@ def probe_scores(store: Store, key: str) -> dict[str, Any]:
     }
 
 
+def intervals(store: Store, key: str) -> dict[str, Any]:
+    """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
+    result = store.result(key) if key else None
+    return {} if result is None else dict(result.record["intervals"])
+
+
 def extraction(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Rows, failures and dimension of a sealed table."""
     rows, dim = manifest["shape"]

@@ -14,9 +14,9 @@ from medvlm_tui.core.request import CELL_STAGES, PROTOCOLS, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
-from medvlm_tui.engine.run.summaries import probe_scores
 
 # A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
 _KEY_NAMES: Mapping[str, str] = {
@@ -123,7 +123,11 @@ def _cell(
         cell["maps"] = maps
     cell |= _comparisons(store, latest, cell.get("table", ""))
     cell["probes"] = {
-        protocol: {**probe_scores(store, key), "statistics": intervals.get(protocol, "")}
+        protocol: {
+            **summaries.probe_scores(store, key),
+            "statistics": intervals.get(protocol, ""),
+            "intervals": summaries.intervals(store, intervals.get(protocol, "")),
+        }
         for protocol, key in probes.items()
     }
     if first in probes:

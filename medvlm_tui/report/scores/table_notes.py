@@ -51,7 +51,7 @@ def _spread_notes(cells: Sequence[Cell]) -> list[str]:
     over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
     made = next((cell.interval for cell in cells if cell.interval is not None), None)
     lines = [
-        f"Mean ± standard deviation (divided by their number) over {over} classifiers on one hold-out. ± leaves out "
+        f"Mean ± standard deviation over {over} classifiers on one hold-out (root of the mean square). ± leaves out "
         "which images were held out" + ("." if made is None else ", which [low, high] takes in.")
     ]
     if made is None:

@@ -89,8 +89,10 @@ def test_a_dataset_that_is_not_there_is_a_failed_check_beside_a_good_one(folder,
 
 def test_what_was_read_once_is_kept(folder, tmp_path, monkeypatch):
     reads = []
-    original = fingerprints_module.read_sample
-    monkeypatch.setattr(fingerprints_module, "read_sample", lambda s, w: (reads.append(s.id), original(s, w))[1])
+    original = fingerprints_module.decoded
+    monkeypatch.setattr(
+        fingerprints_module, "decoded", lambda s, *a: (reads.extend(one.id for one in s), original(s, *a))[1]
+    )
     monkeypatch.setattr(fingerprints_module, "_BLOCK", 16)
     dataset = open_dataset(OWN, folder)
 

@@ -15,7 +15,8 @@ from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine.encoders.models import ct_clip, merlin
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
-from medvlm_tui.engine.images.volume import prepare, read_volume
+from medvlm_tui.engine.images.volume import prepare
+from medvlm_tui.engine.images.volume_file import read_volume
 from medvlm_tui.engine.new_images.encode import encode_files
 from medvlm_tui.engine.run.inputs import find_models
 from medvlm_tui.errors import ImageError, UsageError

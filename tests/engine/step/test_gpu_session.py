@@ -22,6 +22,7 @@ from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, loa
 from medvlm_tui.engine.extract import batch_sizes, batches, precision
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.images import decoders
 from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.saliency.quality import perturbation_curves
@@ -52,7 +53,7 @@ def cuda(monkeypatch):
     """One A100 that torch and the driver know of."""
     plug_in(monkeypatch, A100)
     yield stand_in(monkeypatch, Cuda())
-    batches.end_decoders()
+    decoders.end_decoders()
     forget_encoder()
 
 
@@ -197,7 +198,7 @@ def test_an_extraction_names_the_images_whose_features_are_not_finite(dataset, w
     with Store(tmp_path / "store") as store, pytest.raises(MedvlmError) as stopped:
         list(extract.run(job, StepContext(store, lambda: False)))
     assert stopped.value.message == "tiny gave features that are not finite for 1 images: 00006.jpg"
-    batches.end_decoders()
+    decoders.end_decoders()
 
 
 @pytest.mark.parametrize("low", ["bf16", "fp16"])

@@ -111,6 +111,8 @@ class AuditReport:
     group_leaks: tuple[GroupLeak, ...]
     seconds: float
     window: str = "file"
+    flat: tuple[str, ...] = ()
+    """Images in one grey level under the window; those that the window made so are not among the duplicates."""
     similar: tuple[DuplicateSet, ...] = ()
     """Pairs that a model's features hold for the same picture and the hash does not: to be looked at."""
     features_of: str = ""
