@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -51,10 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     parser.add_argument("--gpu", action="store_true", help="test the GPU with small networks, half a minute")
+    parser.add_argument("--device", default="", help="auto, cpu or cuda[:i]; of the settings when not given")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Print every finding; returns 0 unless something failed (weights that are merely missing are no failure)."""
+    request = replace(request, device=options.device or request.device)
     findings = list(examine_gpu(request) if options.gpu else examine(request, configuration))
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=True))
