@@ -15,6 +15,7 @@ from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
 from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.logs import rotate
@@ -117,7 +118,8 @@ class Engine:
             raise
         except Exception as error:
             logging.getLogger(__name__).exception("planning")
-            known = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            known = in_words(error) or unknown
             say(RunRefused(run_id, known.message, known.hint, int(known.exit_code)))
             raise known from error
         finally:

@@ -156,6 +156,25 @@ async def test_the_filter_narrows_and_is_cleared(make_app) -> None:
         await until(pilot, "CONCH")
 
 
+async def test_enter_runs_nothing_that_the_filter_hides(make_app) -> None:
+    app, client = make_app(done=True)
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "CONCH")
+        await pilot.press("slash", *"zzz", "enter")
+        screen = await until(pilot, "no model matches zzz: esc clears the filter")
+        assert "enter opens" not in screen
+        assert "enter runs" not in screen
+        await pilot.press("enter", "d", "space")
+        assert "marked" not in seen(app)
+        assert app.screen.place == "home"
+        await pilot.press("escape")
+        await until(pilot, "enter opens the scores of")
+        # One that hides the cell the cursor was on moves the cursor to what is shown.
+        await pilot.press("slash", *"resnet", "enter")
+        await until(pilot, "enter runs ResNet50")
+    assert sent(client, "run") == sent(client, "plan") == []
+
+
 async def test_marks_span_models_and_datasets(make_app) -> None:
     app, _ = make_app(done=True)
     async with app.run_test(size=(160, 48)) as pilot:

@@ -10,6 +10,7 @@ from typing import Any
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.request import (
+    CELL_STAGES,
     LINEAR_PROTOCOLS,
     STAGES,
     ProbeParams,
@@ -30,6 +31,7 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
+from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.gathered_steps import bias_comparison, comparisons, gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.step import devices
@@ -116,7 +118,7 @@ def lay_out(
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
     models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
-    datasets = find_datasets(request, workspace, store.file_digests, say)
+    datasets = [_with_classes(found, request) for found in find_datasets(request, workspace, store.file_digests, say)]
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
@@ -148,6 +150,16 @@ def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
 
 def _needs_no_model(request: RunRequest) -> bool:
     return "check" in request.stages and set(request.stages) <= _WITHOUT_MODELS
+
+
+def _with_classes(found: DatasetInput, request: RunRequest) -> DatasetInput:
+    """Return the dataset, with the reason why it cannot be probed where a probe is asked for.
+
+    Who asks for everything means what there is: nothing but the steps on classifiers is blocked then.
+    """
+    if found.dataset is None or "probe" not in request.stages or set(CELL_STAGES) <= set(request.stages):
+        return found
+    return replace(found, problem=too_few_classes(found.dataset))
 
 
 def _refuse_if_nothing_can_run(models: Sequence[ModelInput], datasets: Sequence[DatasetInput]) -> None:
@@ -187,7 +199,7 @@ class _Layout:
     def _add_check(self, found: DatasetInput) -> None:
         step_id, name = f"check:{found.spec.id}", found.spec.id
         try:
-            if found.problem is not None or found.dataset is None:
+            if found.dataset is None:
                 raise found.problem or MissingInputError(f"{name} is not there")
             everything = open_every_part(found.dataset.spec, found.dataset.root, self.store.file_digests)
         except MedvlmError as error:
@@ -198,6 +210,8 @@ class _Layout:
             "window": self.request.window,
             "split": asdict(self.request.split()),
             "features": "" if encoder is None else encoder.digest,
+            # What is missing or left out changes nothing in the digests of what is read.
+            "said": of_record(found.dataset.warnings),
         }
         key = of_record(["check", STEP_VERSIONS["check"], params, found.dataset.digest, everything.digest])
         have = self.store.has_result(key)
@@ -213,9 +227,23 @@ class _Layout:
         if problem is not None or model.key is None or dataset.dataset is None:
             assert problem is not None
             blocked = f"{problem.message}\n{problem.hint}"
-            self.steps.append(Step(f"extract:{cell}", "extract", model.spec.id, dataset.spec.id, blocked=blocked))
+            ready = dataset.dataset is not None and model.problem is None
+            steps = ("extract", *(self._steps_on_classes() if ready else ()))
+            self._add_blocked(model.spec.id, dataset.spec.id, steps, blocked)
             return
         self._add_steps(cell, model, model.key, dataset.dataset)
+
+    def _add_blocked(self, model: str, dataset: str, steps: Iterable[str], reason: str) -> None:
+        """Add steps of a cell that cannot run. `steps`: kinds, with the protocol after a colon."""
+        for step in steps:
+            kind, _, protocol = step.partition(":")
+            step_id = f"{kind}:{model}:{dataset}" + (f":{protocol}" if protocol else "")
+            self.steps.append(Step(step_id, kind, model, dataset, blocked=reason))
+
+    def _steps_on_classes(self) -> list[str]:
+        """Return the steps of a cell that need a classifier, as `_add_blocked` takes them."""
+        probes = [f"probe:{protocol}" for protocol in self.request.protocols if "probe" in self.stages]
+        return [*probes, *(stage for stage in ("saliency", "bias") if stage in self.stages)]
 
     def _add_steps(self, cell: str, model: ModelInput, encoder: EncoderKey, dataset: Dataset) -> None:
         table = table_key(STEP_VERSIONS["extract"], encoder, dataset.digest)
@@ -234,6 +262,11 @@ class _Layout:
 
         if "extract" in self.stages:
             add(extract, size, (), table)
+        if problem := too_few_classes(dataset):
+            self._add_distribution(cell, dataset, table, add)
+            reason = f"{problem.message}\n{problem.hint}"
+            self._add_blocked(model.spec.id, dataset.spec.id, self._steps_on_classes(), reason)
+            return
         probes: dict[str, tuple[str, str]] = {}
         for protocol in self.request.protocols if "probe" in self.stages else ():
             probe = f"probe:{cell}:{protocol}"

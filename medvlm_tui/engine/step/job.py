@@ -49,7 +49,7 @@ STEP_VERSIONS: Mapping[str, int] = {
     "statistics": 4,
     "pairs": 2,
     "ranking": 2,
-    "check": 1,
+    "check": 2,
 }
 
 

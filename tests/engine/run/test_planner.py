@@ -14,7 +14,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
-from medvlm_tui.errors import MissingInputError, StoreError, UsageError
+from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.tui.state.selection import run_request
 
@@ -205,3 +205,44 @@ def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_seco
     assert kinds == {*STAGES, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
     assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
+
+
+def one_class(root: Path) -> Path:
+    """Return a folder with images of one class below `img` and their list."""
+    (root / "img").mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(root / "img" / f"scan{number}.png")
+    (root / "list.csv").write_text("path,label\n" + "".join(f"img/scan{i}.png,{'ab'[i % 2]}\n" for i in range(4)))
+    return root
+
+
+def test_one_class_is_known_before_anything_is_encoded(plan, request_: RunRequest, tmp_path: Path) -> None:
+    root = one_class(tmp_path / "set" / "lab").parent
+    (root / "lab" / "img").rename(root / "lab" / "cohort")
+    asked = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
+    blocked = {step.kind: step.blocked for step in plan(asked).plan.steps if step.blocked}
+    assert set(blocked) == {"extract", "probe"}
+    assert blocked["probe"].startswith("mine has only one class (cohort)")
+    assert f"--data mine={root}/lab/list.csv" in blocked["probe"]
+    assert "--stages extract,project" in blocked["probe"]
+    with pytest.raises(MedvlmError, match="only one class"), Store(tmp_path / "ws" / "store") as store:
+        prepare(asked, Workspace(tmp_path / "ws"), store, "run")
+
+
+def test_without_a_probe_one_class_is_encoded_and_drawn(plan, request_: RunRequest, tmp_path: Path) -> None:
+    root = one_class(tmp_path / "lab")
+    (root / "img").rename(root / "cohort")
+    asked = replace(request_, data={"mine": str(root)}, stages=("extract", "project"))
+    assert not [step.id for step in plan(asked).plan.steps if step.blocked]
+    everything = plan(replace(asked, stages=CELL_STAGES)).plan.steps
+    assert {step.kind for step in everything if step.blocked} == {"probe", "saliency", "bias"}
+    assert "extract" in {step.kind for step in everything if not step.blocked}
+
+
+def test_given_parts_are_named_by_the_plan(plan, request_: RunRequest, images: Path) -> None:
+    rows = "".join(f"{c}/{i}.png,{c},{'test' if i == 3 else 'train'}\n" for c in "ab" for i in range(4))
+    (images / "list.csv").write_text("path,label,split\n" + rows)
+    asked = replace(request_, data={"mine": str(images / "list.csv")})
+    (warning,) = plan(asked).plan.warnings
+    assert "its parts test (2), train (6) are pooled; hold-out and folds are drawn anew" in warning
+    assert plan(replace(asked, part="train")).plan.warnings == ()

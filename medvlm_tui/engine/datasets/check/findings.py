@@ -92,7 +92,11 @@ def audited(
         root=str(subject.everything.root),
         images=len(samples),
         counts=_counts(spec, samples),
-        differences=(*subject.study.warnings, *part_differences(spec, samples)),
+        differences=(
+            *(warning for warning in subject.study.warnings if warning not in subject.study.notes),
+            *part_differences(spec, samples),
+        ),
+        notes=subject.study.notes,
         unreadable=tuple(
             Unreadable(s.id, f.message) for s, f in zip(samples, found, strict=True) if isinstance(f, ImageError)
         ),
