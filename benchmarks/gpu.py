@@ -39,6 +39,7 @@ from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.extract import batch_sizes, batches, blocks, step
 from medvlm_tui.engine.gpu_check.networks import encoder_of, noise_images
 from medvlm_tui.engine.gpu_check.quick import quick_checks
+from medvlm_tui.engine.images.decoders import decoders, end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.folds import costs
@@ -225,7 +226,7 @@ def whole_path(bench: Bench, encoder: NetworkEncoder, dataset: Dataset, batch: i
 
 def decode_rate(samples: tuple[Sample, ...], size: PreprocessSpec, workers: int) -> float:
     """Return D, with decoders that have started."""
-    with batches.decoders(workers, 768, size.size_px) as pool:
+    with decoders(workers, 768, size.size_px) as pool:
         for part in (samples[:64], samples):
             began, queue = time.perf_counter(), iter(part)
             for _ in part:
@@ -252,7 +253,7 @@ def extraction(bench: Bench) -> dict[str, Any]:
             f = bench.rate(lambda: encoder.encode(pixels), batch)  # noqa: B023
             limit = min(f, d) if bench.gpu else 1 / (1 / f + 1 / d)
             found[name] = {"F": f, "D": d, "P": p, "P_over_limit": p / limit, "batch": batch, "workers": workers}
-        batches.end_decoders()
+        end_decoders()
     return found
 
 
@@ -310,7 +311,7 @@ def out_of_memory(bench: Bench) -> dict[str, Any]:
                 "step_least_cosine": least_cosine(torch.from_numpy(features), torch.from_numpy(expected)),
             }
             del hog
-        batches.end_decoders()
+        end_decoders()
     return found
 
 

@@ -30,10 +30,11 @@ class Card:
     memory: int = 40 * GB
     taken: int = 0
     """By other processes."""
+    fp32_over_fp64: int = 2
 
 
 V100 = Card("Tesla V100", (7, 0), 16 * GB)
-T4 = Card("Tesla T4", (7, 5), 16 * GB)
+T4 = Card("Tesla T4", (7, 5), 16 * GB, fp32_over_fp64=32)
 A100 = Card()
 
 # Every sentence by which a full GPU was seen to announce itself, and who says it.
@@ -93,7 +94,8 @@ class Driver:
         return 0
 
     def cuDeviceGetAttribute(self, value, attribute: int, handle) -> int:
-        value._obj.value = self.cards[handle.value].capability[attribute - 75]
+        card = self.cards[handle.value]
+        value._obj.value = card.fp32_over_fp64 if attribute == 87 else card.capability[attribute - 75]
         return 0
 
 

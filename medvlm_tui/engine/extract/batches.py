@@ -51,10 +51,22 @@ class Batch:
 
 
 def default_workers(device: str, samples: Sequence[Sample]) -> int:
-    """Return how many processes decode: one a core, beside a GPU one less than that."""
-    most = min(cores() - 1, _MOST_GPU_WORKERS) if device.startswith("cuda") else cores()
-    archives = any(sample.path.suffix.lower() == ".npz" for sample in samples[:1])
-    return max(1, min(most, ARCHIVE_WORKERS) if archives else most)
+    """Return how many processes decode: one per core, beside a GPU one less than that, and at most 16."""
+    return workers_per_device(device, samples, 1)[0]
+
+
+def workers_per_device(device: str, samples: Sequence[Sample], devices: int, asked: int = 0) -> list[int]:
+    """Return how many processes decode for each of several devices: `asked`, or the cores of this process, dealt out.
+
+    A core is left to the process of each GPU; each GPU has one decoder at least and 16 at most.
+    """
+    gpus = device.startswith("cuda")
+    total = asked or (cores() - devices if gpus else cores())
+    most = asked or (_MOST_GPU_WORKERS if gpus else total)
+    if not asked and any(sample.path.suffix.lower() == ".npz" for sample in samples[:1]):
+        most = ARCHIVE_WORKERS
+    each, more = divmod(max(total, 0), devices)
+    return [max(1, min(each + (number < more), most)) for number in range(devices)]
 
 
 def ahead_of(device: str, batch_size: int) -> int:

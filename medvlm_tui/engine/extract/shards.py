@@ -12,7 +12,7 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.extract.batches import default_workers
+from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
 from medvlm_tui.engine.step.devices import Device
 from medvlm_tui.engine.step.job import Job
@@ -69,10 +69,11 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
 
 def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
     job = work.job
-    total = job.request.workers or default_workers(machines[0].device, work.todo)
-    request = replace(job.request, workers=max(1, total // len(machines)), batch_size=work.batch_size)
+    dealt = shares(work.todo, len(machines))
+    workers = workers_per_device(machines[0].device, work.todo, len(dealt), job.request.workers)
     made = []
-    for number, share in enumerate(shares(work.todo, len(machines))):
+    for number, share in enumerate(dealt):
+        request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
         step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))

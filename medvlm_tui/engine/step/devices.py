@@ -12,6 +12,8 @@ from medvlm_tui.engine.step.cuda_driver import CudaDevice, cuda_state
 from medvlm_tui.errors import UsageError
 
 _BF16_CAPABILITY = (8, 0)
+# float32 over float64 rate up to which float64 work belongs on the GPU; above it, 16 CPU cores are as fast.
+_FAST_FP64 = 4
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 _WITHOUT = "use --device cpu; `medvlm-tui doctor` says which GPUs torch can use"
 
@@ -25,6 +27,8 @@ class Device:
     name: str
     precision: Precision
     memory_gb: float | None = None
+    fast_float64: bool = True
+    """It computes in float64 at a quarter of its float32 rate or more."""
     warning: str = ""
     """Which GPUs are here and not used, and why; a warning of the plan."""
 
@@ -64,7 +68,12 @@ def every(device: str = "auto", precision: str = "auto") -> tuple[Device, ...]:
     named = _named(precision, "bf16" if all(gpus[i].capability >= _BF16_CAPABILITY for i in wanted) else "fp16")
     for i in wanted:
         _check_bf16(named, gpus[i])
-    return tuple(Device(f"cuda:{i}", gpus[i].name, named, gpus[i].memory_gb, left_out) for i in wanted)
+    return tuple(_device(i, gpus[i], named, left_out) for i in wanted)
+
+
+def _device(index: int, gpu: CudaDevice, precision: Precision, warning: str) -> Device:
+    fast = gpu.fp32_over_fp64 <= _FAST_FP64
+    return Device(f"cuda:{index}", gpu.name, precision, gpu.memory_gb, fast, warning)
 
 
 def cuda_devices() -> tuple[CudaDevice, ...]:

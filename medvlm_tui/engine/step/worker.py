@@ -28,6 +28,7 @@ from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.workspace.logs import point_output_at
 from medvlm_tui.engine.step import device_session
 from medvlm_tui.engine.step.cancellation import Cancellation, Canceller
+from medvlm_tui.engine.step.device_memory import release_memory
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
@@ -228,6 +229,7 @@ def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) 
     try:
         for event in step_function(job.step.kind)(cast(Job, job), context):
             connection.send(event)
+        release_memory()  # what torch has cached of a GPU would be lost to the other processes of this program
     except MedvlmError as error:
         _leave_if_broken(connection, job, error, error)
         connection.send(Failed(error))

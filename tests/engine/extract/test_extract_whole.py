@@ -160,6 +160,23 @@ def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, wei
     assert measured.summary == {"batch_size": 16}  # a block here; 32 without it
 
 
+@pytest.mark.parametrize(
+    ("cores", "gpus", "asked", "dealt"),
+    [
+        (128, 8, 0, [15] * 8),
+        (256, 8, 0, [16] * 8),
+        (16, 8, 0, [1] * 8),
+        (19, 4, 0, [4, 4, 4, 3]),
+        (2, 4, 0, [1] * 4),
+        (16, 1, 0, [15]),
+        (64, 4, 10, [3, 3, 2, 2]),
+    ],
+)
+def test_all_cores_but_one_per_gpu_decode(dataset, monkeypatch, cores, gpus, asked, dealt) -> None:
+    monkeypatch.setattr(batches, "cores", lambda: cores)
+    assert batches.workers_per_device("cuda:0", dataset.samples, gpus, asked) == dealt
+
+
 def test_blocks_are_dealt_out_whole(dataset) -> None:
     dealt = extract_shards.shares(dataset.samples, 2)
     assert [[s.id for s in share] for share in dealt] == [

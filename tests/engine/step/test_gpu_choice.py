@@ -113,3 +113,8 @@ def test_the_plan_warns_and_the_doctor_prints_both_versions(monkeypatch, tmp_pat
     assert found["device"]["state"] == "missing"
     assert "too old" in found["device"]["detail"]
     assert main(["--batch", "--dry-run", "--demo", "--device", "cuda", *asked]) == 2
+
+
+def test_only_a_gpu_that_is_fast_in_float64_solves_the_svm(monkeypatch):
+    plug_in(monkeypatch, A100, T4)
+    assert [each.fast_float64 for each in devices.every("auto")] == [True, False]
