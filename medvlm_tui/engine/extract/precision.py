@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
@@ -21,6 +20,7 @@ from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages.request import RunRequest
 
 if TYPE_CHECKING:
     import torch
