@@ -28,10 +28,10 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from medvlm_tui.core.request import PAPER_T_GRID, RunRequest
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import PAPER_T_GRID, RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Precision, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.network import NetworkEncoder
