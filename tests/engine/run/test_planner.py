@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.request import CELL_STAGES, STAGES, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, with_every_stage
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
 
@@ -145,6 +146,43 @@ def test_what_is_missing_is_said_and_the_rest_is_planned(plan, request_: RunRequ
     assert blocked == {("clip_b16", "mine"), ("clip_b16", "brain_mr"), ("efficientnet_lite0", "brain_mr")}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", '{"model_type": "clip", "vision_config": "x"}'),
+        ("config.json", '{"a":' + "[" * 200_000),
+        ("config.json", '{"architecture": "hf-hub:evil/model", "num_features": 3}'),
+        ("config.json", '{"model_type": "dinov2", "hidden_size": "abc"}'),
+        ("open_clip_config.json", '{"model_cfg": 3}'),
+        ("README.md", "no configuration at all"),
+    ],
+)
+def test_a_bad_model_folder_costs_itself(plan, request_: RunRequest, tmp_path: Path, name: str, text: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / name).write_text(text)
+    models = ("efficientnet_lite0", f"local:{folder}", f"local:{tmp_path / 'nowhere'}", "hf:lab/never-fetched")
+    prepared = plan(replace(request_, models=models, stages=("extract",)))
+    blocked = {step.model: step.blocked for step in prepared.plan.steps}
+    assert blocked["efficientnet_lite0"] == ""
+    for model in models[1:]:
+        problem, hint = blocked[model].split("\n")
+        assert problem
+        assert hint
+
+
+def test_what_a_models_folder_leaves_open_is_a_warning(plan, request_: RunRequest, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "dinov2", "hidden_size": 32}')
+    prepared = plan(replace(request_, models=(f"local:{tmp_path / 'model'}",)))
+    assert any("the preprocessing is assumed" in warning for warning in prepared.plan.warnings)
+
+
+def test_a_model_that_nobody_knows_is_still_an_error_of_the_line(plan, request_: RunRequest) -> None:
+    with pytest.raises(UsageError, match="nobody"):
+        plan(replace(request_, models=("efficientnet_lite0", "nobody")))
+
+
 @pytest.fixture(autouse=True)
 def no_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -196,13 +234,13 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
         engine.close()
     shown = run_request(RunRequest(), demo.models, demo.datasets)
     assert shown == replace(demo, demo=False, out="")
-    assert demo.stages == STAGES
+    assert demo.stages == STAGE_NAMES
 
 
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
-    prepared = plan(request_.with_every_stage())
+    prepared = plan(with_every_stage(request_))
     kinds = {step.kind for step in prepared.plan.steps}
-    assert kinds == {*STAGES, "grid"} - {"similarity"}
+    assert kinds == {*STAGE_NAMES, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
     assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
 
