@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.request import BiasParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import packing
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
@@ -27,6 +26,7 @@ from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
+from medvlm_tui.stages.request import BiasParams
 
 Ints = NDArray[np.int64]
 Features = NDArray[np.float32]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store.store import StoredResult
@@ -28,6 +27,7 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.request import SaliencyParams
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3

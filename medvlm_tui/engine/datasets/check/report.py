@@ -119,6 +119,8 @@ class AuditReport:
     """The model, empty when the store has no features of this dataset."""
     groups: Groups = field(default_factory=lambda: Groups("", 0, 0, 0))
     splits: tuple[SplitPlan, ...] = ()
+    notes: tuple[str, ...] = ()
+    """How the dataset was read, in sentences: nothing is wrong with it."""
 
     @property
     def matches(self) -> bool:
