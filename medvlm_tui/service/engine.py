@@ -221,7 +221,7 @@ def _complete(request: RunRequest) -> RunRequest:
     if not request.demo:
         return request
     return replace(
-        request.with_every_stage(),
+        request.as_demo(),
         models=request.models or ("efficientnet_lite0",),
         datasets=request.datasets or ("phantom",),
         out=request.out or "medvlm-demo",

@@ -51,5 +51,7 @@ class Selection:
 
 
 def run_request(base: RunRequest, models: tuple[str, ...], datasets: tuple[str, ...]) -> RunRequest:
-    """Return a first look at these models on these datasets: every stage, with `base`'s options."""
-    return replace(base.with_every_stage(), models=models, datasets=datasets)
+    """Return a first look at these models on these datasets: every stage, with `base`'s options; of the phantom alone
+    what `--demo` computes."""
+    whole = base.as_demo() if set(datasets) == {PHANTOM[1]} else base.with_every_stage()
+    return replace(whole, models=models, datasets=datasets)

@@ -199,6 +199,18 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
     assert demo.stages == STAGES
 
 
+def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
+    demo = RunRequest().as_demo()
+    assert 2 * int(demo.rise_images) >= 8  # two of the phantom's three classes have a lesion
+    assert demo.bias_test >= 10
+    assert 3 * demo.bias_images >= 5
+    assert demo.bias_masks > 0
+    assert demo.rise_fill == "blur"
+    assert len(set(demo.bias_words)) == len(demo.bias_words) > len(("none", "smooth", "spiculated"))
+    small = RunRequest(rise_masks=32, bias_test=2, bias_masks=0).as_demo()
+    assert (small.rise_masks, small.bias_test, small.bias_masks) == (32, 2, 0)  # a quicker look stays quick
+
+
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
     prepared = plan(request_.with_every_stage())
     kinds = {step.kind for step in prepared.plan.steps}
