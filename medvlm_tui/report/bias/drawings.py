@@ -133,7 +133,7 @@ def _levels(axes: Axes, record: Mapping[str, Any]) -> None:
         found = [table[f"accuracy_{test}", f"{level:.3g}"] for level in levels]
         axes.plot(levels, [m["value"] for m in found], "o-", color=colour, ms=3, lw=1.0, label=test)
         axes.fill_between(levels, [m["low"] for m in found], [m["high"] for m in found], color=colour, alpha=0.15, lw=0)
-    axes.axvline(record["even_level"], color="#888888", lw=0.8, ls=":")
+    axes.axvline(1 / len(record["words"]), color="#888888", lw=0.8, ls=":")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("training images with their class's word\n(dotted: words tell nothing)")
     axes.set_ylabel("accuracy")
