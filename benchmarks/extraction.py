@@ -32,7 +32,6 @@ from PIL import Image
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.libraries import timm_
@@ -42,10 +41,12 @@ from medvlm_tui.engine.extract import batch_sizes
 from medvlm_tui.engine.extract import batches as loading
 from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import step as extract
+from medvlm_tui.engine.images.decoders import decoders, end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 MODELS = {
@@ -98,7 +99,7 @@ class Bench:
         samples = self.dataset.samples
         workers = loading.default_workers(self.machine.device, samples)
         slots = self.batch + loading.ahead_of(self.machine.device, self.batch)
-        with loading.decoders(workers, slots, 224) as pool:
+        with decoders(workers, slots, 224) as pool:
             began = time.perf_counter()
             submitted = 0
             for _ in samples:
@@ -183,7 +184,7 @@ def main() -> None:
                 f"{name}, {machine.name}, {machine.precision}, batch {bench.batch}, {len(some.samples)} images: {shown}"
             )
             figures[f"path_over_limit_{name}"] = {"value": found["ratio"], "target": 0.9, "better": "higher"}
-            loading.end_decoders()
+            end_decoders()
     cpus = os.cpu_count()
     machine_record = {
         "cpus": cpus, "platform": platform.platform(), "python": platform.python_version(), "device": machine.name,

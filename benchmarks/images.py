@@ -30,6 +30,7 @@ from medvlm_tui.engine.datasets.layouts.phantom import make_phantom
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.extract import batches
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.decoders import decoders, end_decoders
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.images.read_sample import read_sample
 
@@ -102,7 +103,7 @@ def main() -> None:
         files = Files([sample.path for sample in samples])
         source = DataLoader(files, batch_size=BATCH, num_workers=workers, persistent_workers=True)
         mine, theirs = [], []
-        with batches.decoders(workers, BATCH + AHEAD, PREPROCESS.size_px) as pool:
+        with decoders(workers, BATCH + AHEAD, PREPROCESS.size_px) as pool:
             for number in range(4 if options.quick else 6):
                 seconds, first = ours(samples, pool)
                 plain_seconds, plain_first = plain(source)
@@ -112,7 +113,7 @@ def main() -> None:
                 mine.append(len(samples) / seconds)
                 theirs.append(len(samples) / plain_seconds)
                 print(f"round {number}: {mine[-1]:.0f} images/s here, {theirs[-1]:.0f} by the DataLoader")
-        batches.end_decoders()
+        end_decoders()
         report = audit(dataset.spec, dataset.root, options=AuditOptions(workers=workers))
         print(f"check: {report.images} images in {report.seconds:.1f} s")
     ratio = statistics.median(mine) / statistics.median(theirs)

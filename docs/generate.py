@@ -5,14 +5,19 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import batch_parser
+from medvlm_tui.engine.encoders.config_fields import Fields
+from medvlm_tui.engine.encoders.resolve.image_processors import CLASSES, processing
+from medvlm_tui.errors import MedvlmError
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "README.md", ROOT / "docs" / "models.md")
@@ -108,12 +113,68 @@ def datasets() -> str:
     return table(("id", "dataset", "modality", "classes", "n in the study", "licence"), rows)
 
 
+# Every switch of transformers' image processors that changes pixels, at values that differ from the classes' own.
+_SWITCHES: tuple[Mapping[str, Any], ...] = (
+    {"do_resize": False},
+    {"size": {"shortest_edge": 256}},
+    {"size": {"height": 256, "width": 256}},
+    {"size": 256},
+    {"size": {"height": 256, "width": 192}},
+    {"size": {"shortest_edge": 256, "longest_edge": 512}},
+    {"size": {"max_height": 256, "max_width": 256}},
+    *({"resample": number} for number in range(6)),
+    {"do_center_crop": False},
+    {"do_center_crop": True, "crop_size": 192},
+    {"do_center_crop": True, "crop_size": {"height": 192, "width": 224}},
+    {"do_rescale": False},
+    {"rescale_factor": 0.0078125},
+    {"do_normalize": False},
+    {"image_mean": 0.5, "image_std": 0.25},
+    {"do_convert_rgb": False},
+    {"do_pad": True},
+    {"do_flip_channel_order": True},
+)
+
+
+def switches() -> str:
+    """What every switch of an image processor becomes, for each class: of all but the first row what it changes."""
+    usual = {name: _served(name, {}) for name in CLASSES}
+    rows = [("(the class's own)", *(", ".join(parts.values()) for parts in usual.values()))]
+    for fields in _SWITCHES:
+        switch = ", ".join(f"`{name}`: {json.dumps(value)}" for name, value in fields.items())
+        rows.append((switch, *(_changed(_served(name, fields), usual[name]) for name in CLASSES)))
+    return table(("switch", *(f"{name}ImageProcessor" for name in CLASSES)), rows)
+
+
+def _changed(parts: Mapping[str, str], usual: Mapping[str, str]) -> str:
+    if not parts:
+        return "refused"
+    return ", ".join(text for name, text in parts.items() if text != usual[name]) or "no change"
+
+
+def _served(name: str, fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is done to an image, step by step; nothing for what is refused."""
+    stored = Fields("", {**fields, "image_processor_type": f"{name}ImageProcessor"})
+    try:
+        found = processing("clip", stored, 224).preprocess
+    except MedvlmError:
+        return {}
+    resize = {"none": "not resized", "squash": "square", "short_side": "short side"}[found.resize]
+    return {
+        "resize": resize if found.resize == "none" else f"{resize} {found.resize_px}",
+        "filter": found.interpolation,
+        "crop": f"crop {found.size_px}",
+        "values": f"mean {found.mean[0]:.4g}, std {found.std[0]:.4g}",
+    }
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "batch options": batch_options,
     "models": models,
     "datasets": datasets,
     "encoders": encoders,
     "sources": sources,
+    "switches": switches,
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
@@ -18,6 +18,7 @@ from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _SHOWN = 10
 Record = Mapping[str, Any]
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     asked = replace(request, datasets=(options.id,), stages=("check",))
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))
-        report = _report(job, store)
+        report = {**_report(job, store), "root": str(job.everything.root)}
         LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
     if options.json:
         print(json.dumps(report, indent=2, ensure_ascii=True))
@@ -72,10 +73,17 @@ def lines(report: Record) -> Iterator[str]:
     took = f", read in {report['seconds']:.1f} s" if report["seconds"] else ""
     yield f"{report['dataset']}: {report['images']:,} images in {report['root']}{took}"
     yield from _table(report["counts"])
-    yield "counts: as the catalog says" if not report["differences"] else "counts differ from the catalog:"
+    catalogued = any(row["expected"] is not None for row in report["counts"])
+    if not report["differences"]:
+        yield "counts: as the catalog says" if catalogued else "counts: as found, the catalog has none to compare with"
+    else:
+        yield "counts differ from the catalog:" if catalogued else "to be looked at:"
     yield from (f"  {difference}" for difference in report["differences"])
+    yield from (f"note: {note}" for note in report["notes"])
     yield f"unreadable files: {len(report['unreadable']):,}"
     yield from _some([f"  {found['image']}: {found['reason']}" for found in report["unreadable"]])
+    if flat := report.get("flat"):
+        yield one_level_note(flat, report["images"], report["window"])
     yield from _duplicates("exact duplicates (equal pixels)", report["exact"])
     yield from _duplicates("near duplicates (perceptual hash)", report["near"])
     if report["features_of"]:

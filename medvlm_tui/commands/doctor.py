@@ -16,7 +16,6 @@ from typing import Literal
 
 from medvlm_tui import __version__
 from medvlm_tui.catalog.models import load_models, user_file
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.core.store.store import Store
@@ -26,6 +25,7 @@ from medvlm_tui.engine.encoders.weights.location import examine as examine_weigh
 from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 State = Literal["ok", "missing", "failed"]
 _GB = 1e9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,3 +53,10 @@ def parse_window(text: str) -> Window:
     if not (math.isfinite(centre) and math.isfinite(width) and width > 0):
         raise UsageError(f"{clean(text)!r} is no intensity window", WINDOW_HELP)
     return Window("fixed", centre, width, name=f"{centre:g}/{width:g}")
+
+
+def one_level_note(images: Sequence[str], total: int, window: str) -> str:
+    """Return a sentence on images that come out in one grey level under a window, and what to choose instead."""
+    count = f"{len(images):,} of {total:,} images {'is' if len(images) == 1 else 'are'} one grey level"
+    hint = "look at them" if window == "percentiles" else "look at them, or try --window percentiles"
+    return f"{count} under the window {window or FILE}, the first is {clean(images[0])}: {hint}"

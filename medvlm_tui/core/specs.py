@@ -211,7 +211,9 @@ class Dataset:
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    """Differences from the catalog, repeated by every table."""
+    """Differences from the catalog and what else every table repeats."""
+    notes: tuple[str, ...] = ()
+    """Those of the warnings that say how the dataset was read; nothing is wrong with it."""
 
     @property
     def digest(self) -> str:

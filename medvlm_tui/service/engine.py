@@ -13,8 +13,8 @@ from typing import Any
 
 from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.logs import rotate
@@ -28,6 +28,8 @@ from medvlm_tui.engine.run.survey import survey
 from medvlm_tui.engine.step.job import Job
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages import as_demo
+from medvlm_tui.stages.request import RunRequest
 
 _VERSIONED = (
     "torch", "torchvision", "transformers", "timm", "open_clip_torch", "scikit-learn", "umap-learn", "numpy", "scipy",
@@ -116,7 +118,8 @@ class Engine:
             raise
         except Exception as error:
             logging.getLogger(__name__).exception("planning")
-            known = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            known = in_words(error) or unknown
             say(RunRefused(run_id, known.message, known.hint, int(known.exit_code)))
             raise known from error
         finally:
@@ -221,7 +224,7 @@ def _complete(request: RunRequest) -> RunRequest:
     if not request.demo:
         return request
     return replace(
-        request.as_demo(),
+        as_demo(request),
         models=request.models or ("efficientnet_lite0",),
         datasets=request.datasets or ("phantom",),
         out=request.out or "medvlm-demo",

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import FileDigests, of_record
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.images.decoder import MEMORY_BYTES, cap
+from medvlm_tui.engine.images.decoder import MEMORY_BYTES, allow_time, cap
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.run.inputs import find_datasets
 from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.stages.request import RunRequest
 
 Answer = dict[str, Any]
 MOST_PX = 512
@@ -60,6 +60,7 @@ class Pictures:
         sample = self._of(request).get(asked["image"])
         if sample is None:
             raise ImageError(f"{clean(asked['image'])} is not in {clean(asked['dataset'])} any more", "look at --data")
+        allow_time()
         image = read_sample(sample, request.window)
         side = max(1, min(int(asked["side_px"]), MOST_PX))
         # A picture as large as it is shown: reduced with a margin first, which reads a fraction of a large image.

@@ -27,7 +27,7 @@ def test_a_sound_dataset_ends_with_zero(tmp_path, capsys):
     text = capsys.readouterr().out
     assert code == ExitCode.OK
     assert "phantom: 9 images" in text
-    assert "counts: as the catalog says" in text
+    assert "counts: as found, the catalog has none to compare with" in text
     assert "exact duplicates (equal pixels): 0 sets" in text
 
 
@@ -66,3 +66,25 @@ def test_one_dataset_says_how_to_get_it(tmp_path, capsys):
         assert told in text
     assert "  ISIC_2019_Training_Input/            ISIC_0000000.jpg" in text, "the layout as a tree"
     assert "NV                            12,875" in text
+
+
+def test_blank_images_and_passed_over_files_are_named(tmp_path, capsys):
+    for i in range(6):
+        put(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", i)
+    Image.new("L", (64, 64), 90).save(tmp_path / "set" / "a" / "blank.png")
+    assert check(tmp_path, "mine", tmp_path / "set") == ExitCode.OK
+    text = capsys.readouterr().out
+    assert "1 of 7 images is one grey level under the window file, the first is a/blank.png" in text
+    (tmp_path / "set" / "b" / "scan.heic").write_bytes(b"?")
+    assert check(tmp_path, "mine", tmp_path / "set") == ExitCode.MISSING_INPUT, "no digest changed, the answer does"
+    text = capsys.readouterr().out
+    assert "to be looked at:\n  mine: 1 files were passed over, the first is b/scan.heic" in text
+
+
+def test_parts_that_are_pooled_are_a_note_and_no_difference(tmp_path, capsys):
+    for i in range(8):
+        put(tmp_path / "set" / ("train", "test")[i % 2] / "ab"[i // 4] / f"{i}.png", i)
+    assert check(tmp_path, "mine", tmp_path / "set", "--json") == ExitCode.OK
+    record = json.loads(capsys.readouterr().out)
+    assert record["differences"] == []
+    assert "parts test (4), train (4) are pooled" in record["notes"][0]

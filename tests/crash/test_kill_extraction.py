@@ -16,7 +16,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import step as extract
-from medvlm_tui.engine.extract.batches import end_decoders
+from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.step.job import Job, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child

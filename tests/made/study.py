@@ -49,7 +49,7 @@ def survey() -> events.Survey:
     cells = []
     for (model, dataset), mean in SCORES.items():
         n = 600 if dataset == "brain_mr" else 780
-        paper = {**reading(KEYS["probe"], mean, n), "statistics": "intervals"}
+        paper = {**reading(KEYS["probe"], mean, n), "statistics": "intervals", "intervals": {"accuracy": [0.5, 0.75]}}
         probes = {"paper": paper, "grouped": reading(KEYS["probe"], mean - 0.04, n)}
         cells.append({
             "model": model, "dataset": dataset, "state": "done", "table": KEYS["extract"], "probe": KEYS["probe"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +17,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.bias.measures import About, Measure
 from medvlm_tui.engine.bias.text_boxes import Box, find_text
+from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.read_sample import read_sample
 
 # Of a group's images: below this a mean says nothing.
@@ -51,7 +52,7 @@ def burned_text(
     known = {name: box for name, box in sample.boxes.items() if not name.startswith("caliper")}
     if known:
         return BurnedText(tuple(known.values()), tuple(map(_word, known)), "known")
-    image = read_sample(sample, window)
+    image = whole_image(sample, partial(read_sample, window=window))
     if reader is None:
         return BurnedText(tuple(line.box for line in find_text(image)), (), "found")
     lines = reader(image)

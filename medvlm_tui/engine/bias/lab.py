@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.request import BiasParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import packing
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
+from medvlm_tui.stages.request import BiasParams
 
 Ints = NDArray[np.int64]
 Features = NDArray[np.float32]
@@ -72,7 +74,7 @@ class Lab:
 
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
-        return read_sample(sample, self.job.request.window)
+        return whole_image(sample, partial(read_sample, window=self.job.request.window), self.context.check)
 
     def encode(self, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Features]:
         """Yield progress; return the features (n, d) of the rows' images as `draw` makes them.

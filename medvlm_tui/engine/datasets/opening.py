@@ -14,11 +14,14 @@ from typing import Protocol, cast
 from medvlm_tui.core.digests import FileDigests, of_bytes
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
+from medvlm_tui.engine.datasets.label_files.label_text import alike
 from medvlm_tui.engine.images.reading_version import reading_version
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError
 
 DEFAULT_VIEW = "default"
 ALL_PARTS = "all"
+COLUMN_VIEW = "column:"
+"""Label views of the user's own lists: `column:NAME` takes that column as the label."""
 TAG_VIEW = "tag:"
 """Label views of the user's own DICOM folders: `tag:Modality` labels each file by that tag."""
 _NAMED_DIFFERENCES = 6
@@ -33,7 +36,9 @@ class Reading:
     samples: tuple[Sample, ...]
     """Labels are the classes as read; digests are empty."""
     warnings: tuple[str, ...] = ()
-    """What a table made from these samples should say: listed files that are missing, for instance."""
+    """What is wrong with the dataset, for every table made from it: listed files that are missing, for instance."""
+    notes: tuple[str, ...] = ()
+    """What a table should say and nothing is wrong with: how parts are used, or what had to be guessed."""
 
 
 class Reader(Protocol):
@@ -61,12 +66,13 @@ def open_dataset(
     """
     root = _existing_root(spec, root or spec.root)
     by_tag = view.startswith(TAG_VIEW) and not spec.layout
-    if not by_tag:
+    by_column = view.startswith(COLUMN_VIEW) and spec.reader == "csv_list"
+    if not by_tag and not by_column:
         _check_choice(spec, "label view", view, [DEFAULT_VIEW, *spec.views])
     if spec.parts:
         _check_choice(spec, "part", part, spec.parts)
     reading = reader_of(replace(spec, reader="dicom_tags") if by_tag else spec).read(spec, root, view, part)
-    differences = (*_count_differences(spec, part, reading.samples), *reading.warnings)
+    differences = (*_count_differences(spec, part, reading.samples), *reading.warnings, *_alike(spec, reading.samples))
     if strict and differences:
         raise DatasetError(differences[0], "complete the dataset, or run without --strict")
     samples = _viewed(spec, view, reading.samples)
@@ -79,7 +85,8 @@ def open_dataset(
         view="" if view == DEFAULT_VIEW else view,
         samples=tuple(sorted(kept, key=lambda sample: sample.id)),
         classes=_classes(spec, view, kept),
-        warnings=(*differences, *notes, *_unreadable(spec, kept)),
+        warnings=(*differences, *reading.notes, *notes, *_unreadable(spec, kept)),
+        notes=reading.notes,
     )
 
 
@@ -125,6 +132,30 @@ def missing_files(spec: DatasetSpec, missing: Collection[str], found: int) -> tu
         return ()
     share = f"{len(missing):,} of {found + len(missing):,}"
     return (f"{spec.id}: {share} listed images are not there, the first is {clean(min(missing))}",)
+
+
+def counted_parts(spec: DatasetSpec, samples: Collection[Sample], part: str) -> tuple[str, ...]:
+    """Return one sentence that names the parts of a dataset of the user's own, where they are used together."""
+    counts = Counter(sample.part for sample in samples)
+    if part or len(counts) < 2:
+        return ()
+    named = ", ".join(f"{clean(name) or 'no part'} ({n:,})" for name, n in sorted(counts.items()))
+    return (
+        f"{spec.id}: its parts {named} are pooled; hold-out and folds are drawn anew from all of them, and --part "
+        "takes one alone",
+    )
+
+
+def _alike(spec: DatasetSpec, samples: Iterable[Sample]) -> tuple[str, ...]:
+    """Return one sentence for each set of classes that look alike by name; a catalog's classes are known to differ."""
+    if spec.classes:
+        return ()
+    counts = Counter(sample.label for sample in samples if sample.label)
+    return tuple(
+        f"{spec.id}: the classes {' and '.join(f'{clean(name)} ({counts[name]:,})' for name in names)} differ only in "
+        f"{difference}: give them one name if they are one class"
+        for names, difference in alike(counts)
+    )
 
 
 def _existing_root(spec: DatasetSpec, root: Path | None) -> Path:

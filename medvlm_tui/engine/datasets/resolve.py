@@ -12,7 +12,15 @@ from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.layouts.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
-_LIST_READERS = {".csv": "csv_list", ".parquet": "csv_list", ".txt": "csv_list"}
+_LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list") | {".npz": "medmnist"}
+
+_UNPACK = "unpack the archive and give the folder that comes out"
+_OTHER_FILES = dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), _UNPACK) | {
+    ".xls": "save it as .xlsx or as CSV",
+    ".ods": "save it as .xlsx or as CSV",
+    ".json": "write it as CSV with the columns path,label",
+    ".jsonl": "write it as CSV with the columns path,label",
+}
 
 
 def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
@@ -41,7 +49,7 @@ def _reader(name: str, path: Path) -> str:
         return reader
     raise UsageError(
         f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(_LIST_READERS)})",
-        "give a folder of class folders, or a list with the columns path,label",
+        _OTHER_FILES.get(path.suffix.lower(), "give a folder of class folders, or a list with the columns path,label"),
     )
 
 

@@ -6,8 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -16,18 +15,18 @@ from PIL import Image
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.images.decoder import Read
-from medvlm_tui.engine.images.decoder_pool import Decoded, DecoderPool
+from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.decoders import ARCHIVE_WORKERS
+from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.errors import ImageError
 
 Item = TypeVar("Item")
+_Image = NDArray[Any] | ImageError
 _MOST_GPU_WORKERS = 16
 _BATCHES_AHEAD = 2
 _SHARED_BYTES = 512 << 20
-# An .npz is unpacked whole in each process that reads from it.
-_ARCHIVE_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,8 @@ class Batch:
     failed: tuple[tuple[Sample, ImageError], ...]
     notes: tuple[str, ...]
     """What the log should keep."""
+    hidden: tuple[str, ...] = ()
+    """Ids of images of which their window left one grey level."""
 
     @property
     def drawn(self) -> int:
@@ -51,7 +52,7 @@ def default_workers(device: str, samples: Sequence[Sample]) -> int:
     """Return how many processes decode: one a core, beside a GPU one less than that."""
     most = min(cores() - 1, _MOST_GPU_WORKERS) if device.startswith("cuda") else cores()
     archives = any(sample.path.suffix.lower() == ".npz" for sample in samples[:1])
-    return max(1, min(most, _ARCHIVE_WORKERS) if archives else most)
+    return max(1, min(most, ARCHIVE_WORKERS) if archives else most)
 
 
 def ahead_of(device: str, batch_size: int) -> int:
@@ -67,34 +68,6 @@ def largest_batch(device: str, size_px: int) -> int:
     """Return how many images a batch may have so that what is decoded at a time fits into 512 MiB."""
     held = _SHARED_BYTES // (3 * size_px * size_px)
     return max(1, held // (1 + ahead_of(device, 1)))
-
-
-_idle: list[DecoderPool] = []
-
-
-@contextmanager
-def decoders(workers: int, slots: int, size_px: int) -> Iterator[DecoderPool]:
-    """Lend the pool of this process: one that fits is kept from dataset to dataset, and ended when a user fails."""
-    pool = _idle.pop() if _idle else None
-    if pool is not None and (pool.workers, *pool.shape) != (workers, slots, size_px):
-        pool.close()
-        pool = None
-    pool = pool or DecoderPool(workers, slots, size_px)
-    try:
-        yield pool
-    except BaseException:
-        pool.close()
-        raise
-    if pool.waiting:
-        pool.close()
-    else:
-        _idle.append(pool)
-
-
-def end_decoders() -> None:
-    """End the processes that are kept."""
-    while _idle:
-        _idle.pop().close()
 
 
 def batches(
@@ -138,24 +111,31 @@ class _Builder:
             while submitted < min(len(todo), taken + ahead):
                 self._pool.submit(todo[submitted], self._read, self._spec)
                 submitted += 1
-            yield self._batch(span, [self._pool.take(self._check) for _ in span])
+            yield self._batch(span, [self._take() for _ in span])
 
-    def _batch(self, span: Sequence[Sample], decoded: Sequence[Decoded]) -> Batch:
-        made: list[tuple[Sample, Decoded | torch.Tensor]] = list(zip(span, decoded, strict=True))
+    def _take(self) -> _Image:
+        found = self._pool.take(self._check)
+        assert not isinstance(found, Reduced)  # which `read_sample` never gives
+        return found
+
+    def _batch(self, span: Sequence[Sample], decoded: Sequence[_Image]) -> Batch:
+        made: list[tuple[Sample, _Image | torch.Tensor]] = list(zip(span, decoded, strict=True))
         if self._spec is None:
             made = list(zip(span, self._preprocessed(decoded), strict=True))
         failed = tuple((sample, result) for sample, result in made if isinstance(result, ImageError))
         kept = [(sample, result) for sample, result in made if not isinstance(result, ImageError)]
-        notes = tuple(self._pool.deaths)
+        notes, hidden = tuple(self._pool.deaths), tuple(sample.id for sample in span if sample.id in self._pool.hidden)
         self._pool.deaths.clear()
-        return Batch(tuple(sample for sample, _ in kept), self._stacked([pixels for _, pixels in kept]), failed, notes)
+        self._pool.hidden.difference_update(hidden)
+        pixels = self._stacked([pixels for _, pixels in kept])
+        return Batch(tuple(sample for sample, _ in kept), pixels, failed, notes, hidden)
 
-    def _preprocessed(self, decoded: Sequence[Decoded]) -> list[torch.Tensor | ImageError]:
+    def _preprocessed(self, decoded: Sequence[_Image]) -> list[torch.Tensor | ImageError]:
         """Encoders with a preparation of their own do it here, in threads."""
         with ThreadPoolExecutor(cores()) as threads:
             return list(threads.map(self._prepare, decoded))
 
-    def _prepare(self, decoded: Decoded) -> torch.Tensor | ImageError:
+    def _prepare(self, decoded: _Image) -> torch.Tensor | ImageError:
         if isinstance(decoded, ImageError):
             return decoded
         try:
@@ -188,7 +168,7 @@ def _uploaded(
             pixels = _finished(batch.pixels.to(encoder.device, non_blocking=True), encoder)
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(stream)
-        yield Batch(batch.samples, pixels, batch.failed, batch.notes), ready
+        yield replace(batch, pixels=pixels), ready
 
 
 def _prefetched(source: Iterator[Item], depth: int = _BATCHES_AHEAD) -> Generator[Item, None, None]:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
+from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
@@ -23,6 +24,7 @@ from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import Job, StepContext
@@ -109,6 +111,8 @@ class Extraction:
     """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
     rate: float = 0.0
     """Images a second once the encoder was loaded."""
+    hidden: list[str] = field(default_factory=list)
+    """Ids of images of which their window left one grey level."""
 
 
 def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
@@ -127,7 +131,7 @@ def extract(work: Extraction) -> Iterator[Event]:
     size_px = work.job.model.preprocess.size_px
     asked = work.job.request.batch_size or batch_sizes.LARGEST
     largest = min(asked, BLOCK_IMAGES, batches.largest_batch(device, size_px))
-    with batches.decoders(work.workers, largest + batches.ahead_of(device, largest), size_px) as pool:
+    with decoders(work.workers, largest + batches.ahead_of(device, largest), size_px) as pool:
         # The decoders start while the model loads.
         encoder = load_encoder(
             work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
@@ -142,6 +146,8 @@ def extract(work: Extraction) -> Iterator[Event]:
         began = time.monotonic()
         yield from _blocks(work, encoder, pool)
     work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
+    if work.hidden:
+        yield Log("warning", one_level_note(work.hidden, len(work.todo), work.job.request.window), work.job.step.id)
 
 
 def device_status(work: Extraction) -> DeviceStatus:
@@ -179,6 +185,7 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
     for batch in work.progress.timed(source):
         work.context.check()
         yield from (Log("warning", note, step) for note in batch.notes)
+        work.hidden += batch.hidden
         for sample, error in batch.failed:
             work.failed[sample.digest] = error.message
             yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)

@@ -8,7 +8,6 @@ from typing import Any
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
@@ -16,6 +15,7 @@ from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages.request import RunRequest
 
 SUBJECT = "precision"
 LEAST_COSINE = 0.9995

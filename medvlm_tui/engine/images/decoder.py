@@ -14,8 +14,7 @@ import mmap
 import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,28 +23,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.secrets import leave_no_core
-from medvlm_tui.core.specs import PreprocessSpec, Sample
+from medvlm_tui.core.specs import PreprocessSpec
+from medvlm_tui.engine.images.decoding_task import Reduced, Task
 from medvlm_tui.engine.images.framing import framed
+from medvlm_tui.engine.images.windowing import is_hidden
 from medvlm_tui.errors import ImageError
 
 MEMORY_BYTES = 4 << 30
 """Of address space: Pillow's largest allowed image with alpha, several copies of it, and the libraries."""
 CPU_SECONDS = 120
 """For one image; a decoder that runs in circles is ended by the kernel."""
-
-Read = Callable[[Sample], Image.Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One image to read."""
-
-    sample: Sample
-    read: Read
-    spec: PreprocessSpec | None
-    """How to frame it; None sends the whole image back."""
-    slot: int
-    """Where in the ring the framed image goes."""
 
 
 def ring_of(descriptor: int, slots: int, size_px: int) -> NDArray[np.uint8]:
@@ -71,10 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cap(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
+    allow_time()
     try:
-        pixels = _pixels(task)
+        found = task.read(task.sample)
+        hidden = not isinstance(found, Reduced) and is_hidden(found)
+        pixels, texts = _pixels(found, task.spec), found.texts if isinstance(found, Reduced) else None
     except ImageError as error:
         _answer(connection, {"error": error.message, "hint": error.hint})
     except MemoryError:
@@ -86,17 +74,22 @@ def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> Non
     else:
         if task.spec is not None:
             frames[task.slot] = pixels
-            _answer(connection, {"slot": task.slot})
+            _answer(connection, {"slot": task.slot, "hidden": hidden})
         else:
-            _answer(connection, {"shape": pixels.shape})
-            connection.send_bytes(pixels.tobytes())
+            _answer(connection, {"shape": pixels.shape} | ({} if texts is None else {"texts": dict(texts)}))
+            connection.send_bytes(np.ascontiguousarray(pixels).tobytes())
 
 
-def _pixels(task: Task) -> NDArray[np.uint8]:
-    image = task.read(task.sample)
-    if task.spec is not None:
-        image = framed(image, task.spec)
-    return np.asarray(image, dtype=np.uint8)
+def _pixels(found: Image.Image | Reduced, spec: PreprocessSpec | None) -> NDArray[np.uint8]:
+    if isinstance(found, Reduced):
+        return found.pixels
+    return np.asarray(found if spec is None else framed(found, spec), dtype=np.uint8)
+
+
+def allow_time() -> None:
+    """Let this process compute for CPU_SECONDS from now; the kernel ends it after that."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cap(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
 
 
 def _answer(connection: Connection, record: dict[str, Any]) -> None:

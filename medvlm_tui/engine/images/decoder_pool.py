@@ -21,11 +21,15 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import PreprocessSpec, Sample
-from medvlm_tui.engine.images.decoder import Read, Task, ring_of
+from medvlm_tui.engine.images.decoder import ring_of
+from medvlm_tui.engine.images.decoding_task import Read, Reduced, Task
 from medvlm_tui.errors import ImageError, MedvlmError
 
-Decoded = NDArray[np.uint8] | ImageError
-"""Framed or whole, (H, W, 3), or why there is none. A framed one is valid until its slot is given out again."""
+Decoded = NDArray[np.uint8] | Reduced | ImageError
+"""Framed or whole, (H, W, 3), what the reader kept instead, or why there is none.
+
+A framed one is valid until its slot is given out again.
+"""
 _POLL_S = 0.05
 # Two processes that die before their first word are no accident of an image.
 _STARTS = 2
@@ -60,6 +64,8 @@ class DecoderPool:
         self._failed_starts = 0
         self.deaths: list[str] = []
         """What happened to processes that died, for the log; the reader empties it."""
+        self.hidden: set[str] = set()
+        """Ids of framed images of which their window left nothing; the reader empties it."""
         self._decoders = [self._start() for _ in range(workers)]
 
     @property
@@ -143,17 +149,21 @@ class DecoderPool:
             self._answers[position] = self._decoded(answer, self._tasks[position], decoder.connection)
             decoder.given.popleft()
             self._give()
-        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError):
+        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
             self._replace(decoder)
 
     def _decoded(self, answer: dict[str, Any], task: Task, connection: Connection) -> Decoded:
         if "error" in answer:
             return ImageError(clean(str(answer["error"])), clean(str(answer["hint"])))
         if task.spec is not None:
+            if answer.get("hidden") is True:
+                self.hidden.add(task.sample.id)
             framed: NDArray[np.uint8] = self._frames[task.slot]
             return framed
-        height, width, colours = (int(side) for side in answer["shape"])
-        return np.frombuffer(connection.recv_bytes(), np.uint8).reshape(height, width, colours)
+        shape = [int(side) for side in answer["shape"]]
+        pixels = np.frombuffer(connection.recv_bytes(), np.uint8).reshape(shape)
+        texts = answer.get("texts")
+        return pixels if texts is None else Reduced(pixels, {str(name): str(text) for name, text in texts.items()})
 
     def _replace(self, dead: _Decoder) -> None:
         """Start another process for one that died; the image it was at is tried once more, then quarantined."""

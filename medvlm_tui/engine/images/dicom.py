@@ -5,8 +5,6 @@ Messages carry file names and the standard's terms only: values of a file's tags
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +23,13 @@ from medvlm_tui.engine.images.dicom_tags import code, count
 from medvlm_tui.engine.images.dicom_values import measured
 from medvlm_tui.engine.images.dicom_windows import colour_shares, shares
 from medvlm_tui.engine.images.raster import MAX_PIXELS
-from medvlm_tui.engine.images.windowing import to_bytes
+from medvlm_tui.engine.images.windowing import to_bytes, windowed_rgb
 from medvlm_tui.errors import ImageError
 
 _AGAIN = "get the file again, or convert it to PNG yourself"
 _COLOUR_SPACES = ("RGB", "YBR_FULL", "YBR_FULL_422")
 # What JPEG 2000 does inside; its decoder gives RGB back.
 _JPEG_2000_SPACES = ("YBR_ICT", "YBR_RCT")
-
-# pydicom tells standard error about every oddity of a file, tag values included; what matters is an ImageError here.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", module="pydicom")
 
 
 def read_dicom(path: Path, window: Window = FROM_FILE, frame: int | None = None) -> Image.Image:
@@ -49,22 +43,23 @@ def read_dicom(path: Path, window: Window = FROM_FILE, frame: int | None = None)
     try:
         _refuse(dataset)
         pixels, index = _frame(dataset, frame)
-        return Image.fromarray(_shown(dataset, pixels, index, window)).convert("RGB")
+        return _shown(dataset, pixels, index, window)
     except ImageError as error:
         raise ImageError(f"{clean(path.name)} {error.message}", error.hint) from error
     except Exception as error:  # tags with impossible values raise anything; it costs this image alone
         raise ImageError(f"{clean(path.name)} has tags that contradict each other: {_kind(error)}", _AGAIN) from error
 
 
-def _shown(dataset: pydicom.Dataset, pixels: NDArray[Any], index: int, window: Window) -> NDArray[np.uint8]:
-    """Return (H, W) or (H, W, 3)."""
+def _shown(dataset: pydicom.Dataset, pixels: NDArray[Any], index: int, window: Window) -> Image.Image:
     space = code(dataset, "PhotometricInterpretation")
     if space == "PALETTE COLOR" and pixels.ndim == 2:
-        return apply_palette(pixels, dataset)
+        return Image.fromarray(apply_palette(pixels, dataset))
     if pixels.ndim == 3:
         return _colour(pixels[..., :3], count(dataset, "BitsStored") or 8, window)
-    grey = shares(dataset, measured(dataset, pixels, index), index, window)
-    return to_bytes(1.0 - grey if space == "MONOCHROME1" else grey)
+    found = measured(dataset, pixels, index)
+    grey = shares(dataset, found, index, window)
+    levels = to_bytes(1.0 - grey if space == "MONOCHROME1" else grey)
+    return Image.fromarray(levels).convert("RGB") if found.captured else windowed_rgb(levels)
 
 
 def _opened(path: Path) -> pydicom.Dataset:
@@ -153,9 +148,9 @@ def _kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def _colour(pixels: NDArray[Any], bits: int, window: Window) -> NDArray[np.uint8]:
-    """Return (H, W, 3) of RGB with `bits` bits per channel."""
+def _colour(pixels: NDArray[Any], bits: int, window: Window) -> Image.Image:
+    """Return RGB (H, W, 3) with `bits` bits per channel as an image."""
     if bits > 8:
-        return to_bytes(colour_shares(pixels, window))
+        return windowed_rgb(to_bytes(colour_shares(pixels, window)))
     levels: NDArray[np.uint8] = np.minimum(pixels.astype(np.uint64) * 255 // (2**bits - 1), 255).astype(np.uint8)
-    return levels
+    return Image.fromarray(levels)

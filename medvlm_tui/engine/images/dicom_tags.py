@@ -1,18 +1,27 @@
-"""Values of DICOM tags that decide how pixels are shown, as numbers or not at all.
+"""Values of DICOM tags: of those that decide how pixels are shown, and of those that label a file.
 
 Messages name the tag and never its value, which may identify a patient.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+import warnings
 from typing import Any
 
+import numpy as np
 import pydicom
 
+from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.errors import ImageError
 
 _AGAIN = "correct the tag, or convert the image to PNG yourself"
+
+# pydicom tells standard error about every oddity of a file, tag values included; what matters is an ImageError here.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module="pydicom")
 
 
 def number(source: pydicom.Dataset, name: str) -> float | None:
@@ -59,3 +68,23 @@ def frame_group(dataset: pydicom.Dataset, index: int, name: str) -> pydicom.Data
             group: pydicom.Dataset = place[name][0]
             return group
     return None
+
+
+def read_tags(sample: Sample, keyword: str) -> Reduced:
+    """Return the texts `label`, the values of a tag joined by backslashes, and `patient`; empty where there are none.
+
+    Raises ImageError for a header that cannot be read: parsers raise almost anything on hostile bytes.
+    """
+    try:
+        header = pydicom.dcmread(sample.path, stop_before_pixels=True, specific_tags=[keyword, "PatientID"])
+        texts = {"label": _text(header.get(keyword)), "patient": _text(header.get("PatientID"))}
+    except Exception as error:
+        raise ImageError(f"has a header that cannot be read: {type(error).__name__}", "leave the file out") from None
+    return Reduced(np.zeros(0, np.uint8), texts)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    values = value if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]
+    return "\\".join(str(item).strip() for item in values).strip("\\")

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from medvlm_tui.core.intensity_windows import FROM_FILE, Window
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.images.deep_raster import DeepImage, deep_image, raw_kind
-from medvlm_tui.engine.images.windowing import between_percentiles, to_bytes, windowed
+from medvlm_tui.engine.images.windowing import between_percentiles, to_bytes, windowed, windowed_rgb
 from medvlm_tui.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
@@ -45,7 +45,7 @@ def read_image(path: Path, window: Window = FROM_FILE) -> Image.Image:
             _refuse_size(image)
             deep = deep_image(image, path)
             if deep is not None:
-                return Image.fromarray(to_bytes(_composited(deep, window))).convert("RGB")
+                return windowed_rgb(to_bytes(_composited(deep, window)))
             _refuse_hidden_depth(image)
             return _to_rgb(_loaded(image))
     except ImageError as error:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from medvlm_tui.core.intensity_windows import PERCENTILES
 
@@ -14,6 +15,7 @@ Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 _NARROW = 16
 # exp overflows beyond 709; at 60 the curve is 0 or 1 in double precision.
 _STEEPEST = 60.0
+_WINDOWED = "windowed"
 
 
 def linear_function(width: float, step: float) -> Function:
@@ -48,6 +50,25 @@ def stretched(values: NDArray[Any], low: float, high: float) -> NDArray[np.float
 def between_percentiles(values: NDArray[Any], kept: NDArray[Any]) -> NDArray[np.float64]:
     """Return values in 0 to 1 between the percentiles of those that count: `kept` is without padding."""
     return stretched(values, *np.percentile(kept, PERCENTILES))
+
+
+def windowed_rgb(levels: NDArray[np.uint8]) -> Image.Image:
+    """Return (H, W) or (H, W, 3) that a window made as an RGB image, marked as such for `is_hidden`."""
+    image = Image.fromarray(levels).convert("RGB")
+    image.info[_WINDOWED] = True
+    return image
+
+
+def is_hidden(image: Image.Image) -> bool:
+    """Whether a window left nothing of an image: one colour in every pixel, where more may lie in the file."""
+    return bool(image.info.get(_WINDOWED)) and is_flat(image)
+
+
+def is_flat(image: Image.Image) -> bool:
+    """Whether every pixel of an image has the same colour."""
+    extrema = image.getextrema()
+    pairs = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    return all(low == high for low, high in pairs)
 
 
 def to_bytes(shares: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,13 @@ from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.download import can_fetch
 from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
 from medvlm_tui.engine.encoders.weights.location import Weights, locate
+from medvlm_tui.engine.images.decoder_pool import Decoded
+from medvlm_tui.engine.images.decoders import as_image, decoded
+from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.images.volume import is_volume, read_volume
+from medvlm_tui.engine.images.volume_file import is_volume, read_volume_bytes, volume_of
 from medvlm_tui.engine.step import devices
-from medvlm_tui.errors import MedvlmError, MissingInputError, UsageError
+from medvlm_tui.errors import ImageError, MedvlmError, MissingInputError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def encode_files(
     spec = as_stored(spec, found)
     machine = devices.choose(device, precision)
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
-    inputs = [_input(encoder, path, window) for path in paths]
+    inputs = _inputs(encoder, paths, window)
     size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
     parts, _ = devices.with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
@@ -105,10 +109,21 @@ def _refuse_other_kind(spec: ModelSpec, paths: Sequence[Path]) -> None:
             )
 
 
-def _input(encoder: Encoder, path: Path, window: str) -> torch.Tensor:
+def _inputs(encoder: Encoder, paths: Sequence[Path], window: str) -> list[torch.Tensor]:
+    """Return the model's input of each file, read in decoding processes; raises the first ImageError."""
+    volumes = isinstance(encoder, VolumeEncoder)
+    read: Read = read_volume_bytes if volumes else partial(read_sample, window=window)
+    found = decoded([Sample(path.name, path, "") for path in paths], read, 1 if volumes else 0)
+    return [_input(encoder, answer) for answer in found]
+
+
+def _input(encoder: Encoder, answer: Decoded) -> torch.Tensor:
+    if isinstance(answer, ImageError):
+        raise answer
     if isinstance(encoder, VolumeEncoder):
-        return encoder.preprocess_volume(read_volume(path))
-    return encoder.preprocess(read_sample(Sample(path.name, path, ""), window))
+        assert isinstance(answer, Reduced)
+        return encoder.preprocess_volume(volume_of(answer))
+    return encoder.preprocess(as_image(answer))
 
 
 def save_encoded(encoded: Encoded, out: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.core.workspace.latest_results import LatestResults
@@ -18,7 +17,9 @@ from medvlm_tui.engine.features.neighbours import Floats, unit_rows
 from medvlm_tui.engine.new_images.encode import encode_files
 from medvlm_tui.engine.new_images.placing import place
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.engine.step.numba_cache import place_numba_cache
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages.request import RunRequest
 
 COLUMNS = ("image", "x", "y", "nearest", "nearest_label", "cosine_distance")
 
@@ -39,6 +40,7 @@ def place_files(request: RunRequest, paths: Sequence[Path], workspace: Workspace
     Raises MissingInputError when the workspace has no features or no map of them, and what `encode_files` raises.
     """
     (model,), (dataset,) = request.models, request.datasets
+    place_numba_cache(workspace.root)
     with Store(workspace.store, read_only=True) as store:
         plan = lay_out(replace(request, stages=("extract",)), workspace, store, "").plan
         table = store.tables.read(plan.steps[0].key) if plan.steps[0].key else None

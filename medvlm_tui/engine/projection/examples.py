@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.images.decoders import decoded
+from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.errors import ImageError
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -51,21 +54,20 @@ def by_cluster(xy: Floats, clusters: Ints, count: int = COUNT) -> list[int]:
 
 
 def thumbnails(
-    points: Sequence[int], ids: Sequence[str], samples: Mapping[str, Sample], check: Callable[[], None]
+    points: Sequence[int],
+    ids: Sequence[str],
+    samples: Mapping[str, Sample],
+    check: Callable[[], None],
+    window: str = FILE,
 ) -> tuple[list[int], NDArray[np.uint8]]:
     """Return the points whose image could be read, and their thumbnails (q, 96, 96, 3).
 
     `ids` names the image of each point of the map.
     """
-    found: dict[int, NDArray[np.uint8]] = {}
-    for point in points:
-        check()
-        sample = samples.get(ids[point])
-        try:
-            if sample is not None:
-                found[point] = _whole(np.asarray(read_sample(sample)))
-        except ImageError:
-            continue  # it had features; a figure with one example fewer says more than none
+    known = [point for point in points if ids[point] in samples]
+    answers = decoded([samples[ids[point]] for point in known], partial(_read_whole, window=window), check=check)
+    # An image that cannot be read any more had features; a figure with one example fewer says more than none.
+    found = {point: one.pixels for point, one in zip(known, answers, strict=True) if isinstance(one, Reduced)}
     pixels = np.stack(list(found.values())) if found else np.zeros((0, SIDE_PX, SIDE_PX, 3), np.uint8)
     return list(found), pixels
 
@@ -76,6 +78,10 @@ def _neighbours_within(points: NDArray[np.float64], radius: float) -> NDArray[np
 
     counts: NDArray[np.float64] = KDTree(points).query_ball_point(points, radius, return_length=True).astype(np.float64)
     return counts
+
+
+def _read_whole(sample: Sample, window: str) -> Reduced:
+    return Reduced(_whole(np.asarray(read_sample(sample, window))), {})
 
 
 def _whole(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,12 +14,12 @@ from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.projection import examples as map_examples
 from medvlm_tui.engine.projection.clusters import find_clusters
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.inputs import feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_choice import RULE, faithfulness, proposed
 from medvlm_tui.measures.procrustes import Turn, procrustes
+from medvlm_tui.stages.projection import GRID
 
 Wide = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {"xy": aligned.astype(np.float32), **arrays}, record)
-    summary = summaries.of_record("grid", record)
+    summary = GRID.summary(record)
     yield ResultReady(job.step.id, "grid", job.step.key, job.step.model, job.step.dataset, summary)
 
 
@@ -62,7 +62,7 @@ def _read_off(shown: StoredResult, job: Job, context: StepContext) -> tuple[dict
     wanted = list(dict.fromkeys(point for points in chosen.values() for point in points))
     samples = {sample.id: sample for sample in job.dataset.samples}
     ids = [table.ids[row] for row in rows.tolist()]
-    found, pixels = map_examples.thumbnails(wanted, ids, samples, context.check)
+    found, pixels = map_examples.thumbnails(wanted, ids, samples, context.check, job.request.window)
     arrays = {"rows": rows, "clusters": clusters, "examples": np.array(found, dtype=np.int32), "thumbnails": pixels}
     examples = {kind: [point for point in points if point in found] for kind, points in chosen.items()}
     return arrays, {"clusters": described, "examples": examples}

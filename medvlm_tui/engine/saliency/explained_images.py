@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier, final_scaling
 from medvlm_tui.engine.saliency.checks import check_params, explained_classes
@@ -26,6 +27,7 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.request import SaliencyParams
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3
@@ -82,7 +84,8 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     samples = {sample.id: sample for sample in job.dataset.samples}
     chosen = tuple(samples[ids[row]] for row in rows)
-    pixels = torch.stack([encoder.preprocess(read_sample(sample, job.request.window)) for sample in chosen])
+    read = partial(read_sample, window=job.request.window)
+    pixels = torch.stack([encoder.preprocess(as_image(found)) for found in decoded(chosen, read, check=context.check)])
     masking = _masking(job, params, encoder, classifier, pixels)
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.request import Fill
 from medvlm_tui.core.store import packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import CorruptEntryError
+from medvlm_tui.stages.request import Fill
 
 Floats = NDArray[np.float64]
 _BLUR_SHARE = 0.05  # of the image's side: standard deviation of the blur

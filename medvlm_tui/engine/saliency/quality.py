@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.images.decoders import as_image, decoded, whole_image
 from medvlm_tui.engine.images.geometry import View
-from medvlm_tui.engine.images.raster import read_image
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.saliency.masking import hidden_pixels
 from medvlm_tui.measures.calibration import Platt
@@ -51,11 +50,11 @@ class Regions:
 
 def sample_regions(sample: Sample, view: Callable[[tuple[int, int]], View], window: str = FILE) -> Regions:
     """Return a sample's lesion and text as the model sees them; raises ImageError when a mask cannot be read."""
-    seen = view(read_sample(sample, window).size)
+    masks = [Sample(f"mask of {sample.id}", path, "") for path in (sample.mask, *sample.more_masks) if path is not None]
+    seen = view(whole_image(sample, partial(read_sample, window=window)).size)
     lesion = np.zeros((seen.size_px, seen.size_px), dtype=bool)
-    for path in (sample.mask, *sample.more_masks):
-        if path is not None:
-            lesion |= seen.mask(_read_mask(path))
+    for found in decoded(masks, read_sample, 1):
+        lesion |= seen.mask(np.asarray(as_image(found).convert("L")) > 127)
     words = [box for name, box in sample.boxes.items() if not name.startswith("caliper")]
     return Regions(lesion, boxes_mask([seen.box(box) for box in words], seen.size_px))
 
@@ -185,8 +184,3 @@ def _interval(name: str, values: Floats) -> tuple[float, float] | None:
 
 def _area(curve: Floats) -> float:
     return float(np.trapezoid(curve) / (len(curve) - 1))
-
-
-def _read_mask(path: Path) -> Mask:
-    image: Image.Image = read_image(path).convert("L")
-    return np.asarray(image) > 127

@@ -16,16 +16,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 from typing import cast
 
+from medvlm_tui.core.atomic_files import open_own
 from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.workspace.logs import point_output_at
+from medvlm_tui.engine.step.cancellation import Cancellation, Canceller
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
+from medvlm_tui.engine.step.numba_cache import place_numba_cache
+from medvlm_tui.engine.step.threads import choose_threads, restore_threads
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 # A co-operative step stops between batches; one that does not within this time is killed.
@@ -64,8 +68,8 @@ class Worker:
         self._log = log
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self._canceller: Canceller | None = None
         self._context = multiprocessing.get_context("spawn")
-        self._cancel: Flag = self._context.Event()
 
     def run(self, job: AnyJob, cancelled: Callable[[], bool]) -> Iterator[Event]:
         """Yield the events of a job; raises the MedvlmError it failed with, or Cancelled."""
@@ -76,16 +80,15 @@ class Worker:
             yield from self._try(job, cancelled)
 
     def _try(self, job: AnyJob, cancelled: Callable[[], bool]) -> Iterator[Event]:
-        connection = self._ensure_started()
-        self._cancel.clear()
+        connection, canceller = self._ensure_started()
         try:
-            connection.send(job)
+            connection.send((canceller.next_job(), job))
         except (BrokenPipeError, ConnectionResetError):
             raise self._death() from None
         deadline: float | None = None
         while True:
             if deadline is None and cancelled():
-                self._cancel.set()
+                canceller.cancel()
                 deadline = time.monotonic() + GRACE_S
             if deadline is not None and time.monotonic() > deadline:
                 self.kill()
@@ -112,17 +115,37 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self._process.join()
-        self._process = self._connection = None
+        self._forget()
 
-    def _ensure_started(self) -> Connection:
-        if self._connection is None or self._process is None or not self._process.is_alive():
-            ours, theirs = self._context.Pipe()
-            arguments = (theirs, self._cancel, self._store, self._log)
+    def _forget(self) -> None:
+        """Let go of a process that has ended."""
+        for pipe in (self._connection, self._canceller):
+            if pipe is not None:
+                pipe.close()
+        self._process = self._connection = self._canceller = None
+
+    def _ensure_started(self) -> tuple[Connection, Canceller]:
+        if self._connection is None or self._canceller is None or self._process is None or not self._process.is_alive():
+            self._forget()
+            self._connection, self._canceller = self._start()
+        return self._connection, self._canceller
+
+    def _start(self) -> tuple[Connection, Canceller]:
+        """Start a process; raises MedvlmError when the system or the log refuses."""
+        heard, asked = self._context.Pipe(duplex=False)
+        ours, theirs = self._context.Pipe()
+        try:
+            os.close(open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+            arguments = (theirs, heard, self._store, self._log)
             self._process = self._context.Process(target=_serve, args=arguments, daemon=False)
             self._process.start()
+        except OSError as error:
+            self._process = None
+            raise in_words(error) or MedvlmError(f"the worker process cannot be started: {error}") from error
+        finally:
             theirs.close()
-            self._connection = ours
-        return self._connection
+            heard.close()
+        return ours, Canceller(asked)
 
     def _receive(self, connection: Connection) -> Event | Done | Failed:
         try:
@@ -140,7 +163,7 @@ class Worker:
 
     def _death(self) -> WorkerDiedError:
         code = None if self._process is None else self._process.exitcode
-        self._process = self._connection = None
+        self._forget()
         cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL; nobody else sends it unasked.
         memory = "too little memory is the usual cause: try a smaller --batch-size; " if code == -signal.SIGKILL else ""
@@ -148,21 +171,25 @@ class Worker:
         return WorkerDiedError(f"the worker process died ({cause})", hint)
 
 
-def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None:
+def _serve(connection: Connection, cancelling: Connection, store: Path, log: Path) -> None:
     """The worker's main loop: a job in, events out, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the plan's process decides
     os.environ.update(_QUIET)
     point_output_at(log)
+    choose_threads()
+    place_numba_cache(store.parent)
     leave_no_core()
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with Store(store) as opened:
-        context = StepContext(opened, cancel.is_set)
+        cancellation = Cancellation(cancelling)
+        context = StepContext(opened, cancellation.is_set)
         while True:
             try:
-                job: AnyJob = connection.recv()
+                number, job = connection.recv()
             except (EOFError, OSError):
                 return
+            cancellation.begin(number)
             try:
                 _work(connection, job, context, log)
             except (BrokenPipeError, ConnectionResetError):
@@ -178,6 +205,7 @@ def _end_with_parent() -> None:
 
 
 def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:
+    restore_threads()
     try:
         for event in step_function(job.step.kind)(cast(Job, job), context):
             connection.send(event)
@@ -187,7 +215,7 @@ def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) 
         raise
     except Exception as error:
         logging.getLogger(__name__).exception("step %s", job.step.id)
-        message = f"{type(error).__name__}: {error}"
-        connection.send(Failed(MedvlmError(message, f"this should not happen; the traceback is in {log}")))
+        unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; the traceback is in {log}")
+        connection.send(Failed(in_words(error) or unknown))
     else:
         connection.send(Done())

@@ -1,4 +1,4 @@
-"""What stands beside the scores: the study's Tables 1 and 2, cost, the grid of t, leakage, ranks, groups of models."""
+"""What stands beside the scores: the study's Tables 1 and 2, cost, grid of t, calibration, leakage, ranks, groups."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def sheets(gathered: Gathered) -> tuple[Sheet, ...]:
         dataset_sheet(tuple(datasets.values()), warnings),
         _cost(gathered, warnings),
         _grid(gathered.cells, warnings),
+        calibration_sheet(gathered.cells, warnings),
         _leakage(gathered.cells, warnings),
         *(sheet for compared in gathered.rankings for sheet in _ranks(compared, models, warnings)),
         _groups(gathered, warnings),
@@ -129,6 +130,28 @@ def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
         *warnings,
     )
     return Sheet("grid", "The chosen t", fields, tuple(rows), notes)
+
+
+def calibration_sheet(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
+    """Return how far the Platt-scaled probabilities can be trusted, beside what calibrated ones would show."""
+    fields = (
+        Field("Model", "w", 78), Field("Dataset", "w", 78), Field("Protocol", "l"), Field("ECE", "r"),
+        Field("if calibrated", "r"), Field("Debiased", "r"), Field("Brier", "r"), Field("if calibrated", "r"),
+    )  # fmt: skip
+    names = ("ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated")
+    rows = []
+    for cell in cells:
+        values = [None if (found := cell.metric(name)) is None else found.mean for name in names]
+        if all(value is not None for value in values):
+            ids = (model_title(cell.model), dataset_title(cell.dataset), clean(cell.protocol))
+            rows.append((*ids, *(f"{value:.3f}" for value in values if value is not None)))
+    notes = (
+        "ECE: 15 bins of equal width. If calibrated: what the same images would show on average if every probability "
+        "were true; an ECE near it says nothing against a model, and models are not ranked by it.",
+        "Debiased: root mean square gap of confidence and accuracy, less the part that chance makes. Brier: 0 to 2.",
+        *warnings,
+    )
+    return Sheet("calibration", "Calibration", fields, tuple(rows), notes)
 
 
 def _leakage(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
-from medvlm_tui.core.request import DRAWS, SATURATED, SHOTS
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.results.naming import dataset_title
 from medvlm_tui.report.results.run_results import Cell
 from medvlm_tui.report.scores.verdicts import Verdicts
+from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
 
 if TYPE_CHECKING:
     from medvlm_tui.report.scores.score_table import Column, Entry, Score
@@ -51,7 +51,7 @@ def _spread_notes(cells: Sequence[Cell]) -> list[str]:
     over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
     made = next((cell.interval for cell in cells if cell.interval is not None), None)
     lines = [
-        f"Mean ± standard deviation (divided by their number) over {over} classifiers on one hold-out. ± leaves out "
+        f"Mean ± standard deviation over {over} classifiers on one hold-out (root of the mean square). ± leaves out "
         "which images were held out" + ("." if made is None else ", which [low, high] takes in.")
     ]
     if made is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.shared.rows import Row, plain
 from medvlm_tui.tui.state.survey_rows import DatasetRow
@@ -31,6 +32,8 @@ def report_rows(record: Record, width: int) -> list[Row]:
     rows = [_stop(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
     rows += map(plain, _counts(report))
     rows += map(plain, _sentences(report["differences"], width, "! ", YELLOW))
+    rows += map(plain, _sentences(report.get("notes", ()), width, "", GREY))
+    rows += map(plain, _sentences(_flat(report), width, "! ", YELLOW))
     rows.append(_stop(_groups(report["groups"])))
     for split in report["splits"]:
         rows += [_stop(_heading(_split_title(split)))]
@@ -92,6 +95,12 @@ def _sentences(sentences: Sequence[str], width: int, mark: str, style: str) -> l
         for sentence in sentences
         for line in textwrap.wrap(clean(str(sentence)), max(20, width), initial_indent=mark, subsequent_indent="  ")
     ]
+
+
+def _flat(report: Record) -> list[str]:
+    """Return a sentence on images that show nothing; reports of older releases do not say."""
+    flat = report.get("flat", ())
+    return [one_level_note(flat, report["images"], report["window"])] if flat else []
 
 
 def _counts(report: Record) -> Iterator[Text]:

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.home import rows as catalog
 from medvlm_tui.tui.home.detail import cell_detail
 from medvlm_tui.tui.shared.filter_line import FilterLine
@@ -85,8 +86,12 @@ class HomeScreen(FilteredScreen):
         if board.surveyed:
             self._settle_current()
         models, datasets = self.models(), self.datasets()
-        self.query_one("#models", Rows).set_rows(catalog.model_rows(models, selection), keep=selection.model)
-        self.query_one("#datasets", Rows).set_rows(catalog.dataset_rows(datasets, selection), keep=selection.dataset)
+        self._stay_in_view(models, datasets)
+        nothing = [plain(Text(self._emptied, style=GREY))] if self._emptied else []
+        model_rows = catalog.model_rows(models, selection) or nothing
+        dataset_rows = catalog.dataset_rows(datasets, selection) or nothing
+        self.query_one("#models", Rows).set_rows(model_rows, keep=selection.model)
+        self.query_one("#datasets", Rows).set_rows(dataset_rows, keep=selection.dataset)
         rows, columns = catalog.axes(models, datasets, selection)
         self.query_one(Matrix).set_axes(rows, columns, selection.model, selection.dataset)
         self._welcome_or_matrix()
@@ -102,6 +107,22 @@ class HomeScreen(FilteredScreen):
             selection.model = next(iter([*models, *board.models]), "")
         if selection.dataset not in board.datasets:
             selection.dataset = next(iter([*datasets, *board.datasets]), "")
+
+    def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
+        """Stand on something that the filter shows: the line at the bottom and `enter` are about what is seen."""
+        selection = self.medvlm.selection
+        if models and selection.model not in {row.id for row in models}:
+            selection.model = models[0].id
+        if datasets and selection.dataset not in {row.id for row in datasets}:
+            selection.dataset = datasets[0].id
+
+    @property
+    def _emptied(self) -> str:
+        """Which filter leaves no model or no dataset, and how to clear it; empty while there is something to see."""
+        if not self.filter_text or not self.medvlm.board.surveyed or (self.models() and self.datasets()):
+            return ""
+        what = "dataset" if self.models() else "model"
+        return f"no {what} matches {clean(self.filter_text)}: esc clears the filter"
 
     def _welcome_or_matrix(self) -> None:
         new, was_new = self.is_welcome, self.has_class("-new")
@@ -134,6 +155,8 @@ class HomeScreen(FilteredScreen):
             return Text("nothing computed here yet", style=GREY)
         if selection.models or selection.datasets:
             return Text.assemble(("enter ", "bold"), f"runs {self._marked_summary()}")
+        if self._emptied:
+            return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
         deed = {"done": "opens the scores of", "running": "watches", "queued": "watches"}.get(cell.state, "runs")
         if cell.state.endswith("_missing"):
@@ -220,7 +243,9 @@ class HomeScreen(FilteredScreen):
     def action_mark(self) -> None:
         """Mark what the cursor stands on."""
         selection = self.medvlm.selection
-        if self.pane == "models":
+        if self._emptied:
+            self.medvlm.tell(self._emptied)
+        elif self.pane == "models":
             selection.toggle_model(selection.model)
         elif self.pane == "datasets":
             selection.toggle_dataset(selection.dataset)
@@ -236,6 +261,8 @@ class HomeScreen(FilteredScreen):
 
     def _chosen_cells(self) -> list[Cell]:
         board, selection = self.medvlm.board, self.medvlm.selection
+        if self._emptied and not (selection.models or selection.datasets):
+            return []
         models = [model for model in board.models if model in selection.run_models()]
         datasets = [dataset for dataset in board.datasets if dataset in selection.run_datasets()]
         return [board.cell(model, dataset) for model in models for dataset in datasets]
@@ -256,6 +283,8 @@ class HomeScreen(FilteredScreen):
             self.action_missing()
         elif cells:
             await self._run(cells)
+        elif self._emptied:
+            app.tell(self._emptied, "warning")
 
     async def _run(self, cells: list[Cell]) -> None:
         models = tuple(dict.fromkeys(cell.model for cell in cells))
@@ -287,6 +316,8 @@ class HomeScreen(FilteredScreen):
             request = run_request(self.medvlm.request, models, datasets)
             if await self.medvlm.tell_engine("plan", request):
                 self.medvlm.tell("planning ...")
+        elif self._emptied:
+            self.medvlm.tell(self._emptied, "warning")
 
     @on(messages.PlanArrived)
     def _plan_arrived(self, event: messages.PlanArrived) -> None:

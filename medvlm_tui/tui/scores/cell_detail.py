@@ -14,6 +14,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.render.palette import class_letters
 from medvlm_tui.tui.home.detail import percent
 from medvlm_tui.tui.scores.confusion import MOST_CLASSES, confusion, confusion_lines
+from medvlm_tui.tui.scores.table import NO_SHARES
 from medvlm_tui.tui.states import GREY, SKY, YELLOW
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def metric_lines(record: Mapping[str, Any]) -> list[Text]:
         # An area under a curve is no percentage.
         shown = (
             f"{values['mean']:.3f} ± {values['std']:.3f}"
-            if name in ("auroc", "ece")
+            if name in NO_SHARES
             else percent(values["mean"], values["std"])
         )
         lines.append(Text.assemble((f"{clean(str(name)).replace('_', ' '):<18}", GREY), shown))

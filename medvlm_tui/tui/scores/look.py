@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from medvlm_tui.core.request import SATURATED
-from medvlm_tui.tui.scores.table import ScoreTable, ShownScore
+from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.tui.scores.table import NO_SHARES, ScoreTable, ShownScore
 from medvlm_tui.tui.shared.matrix import Axis
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.states import GREEN, GREY, RED, YELLOW
@@ -16,7 +16,9 @@ from medvlm_tui.tui.states import GREEN, GREY, RED, YELLOW
 COLUMN = 13
 _MARKS = {"": " ", "dagger": "†", "star": "★"}
 NOTES = {
-    "score": "= not told apart from the best   ? too few images to tell   † modality, ★ dataset in training",
+    "score": "± of the folds alone (c: interval)   = not told apart from the best   ? too few images   "
+    "† modality, ★ dataset in training",
+    "interval": "95 % interval over the held-out images, under grouped over their groups",
     "published": "what was printed   ≠n on another number of images",
     "difference": "ours less the printed one, in points   ≠n on another number of images",
     "leakage": "paper less grouped, in points",
@@ -33,6 +35,8 @@ def cell_text(score: ShownScore | None, view: str, metric: str) -> Text:
         return Text.assemble((f"{number(score.mean, score.std, metric)}{tail}", "bold" if score.best else ""))
     if view == "grid":
         return _grid(score)
+    if view == "interval":
+        return _absent() if score.interval is None else Text(_interval(score.interval, metric))
     other = "≠n" if score.other_n else "  "
     if view == "published":
         return _absent() if score.published is None else Text(f"{100 * score.published:.1f}{other}", style=GREY)
@@ -45,9 +49,14 @@ def cell_text(score: ShownScore | None, view: str, metric: str) -> Text:
 
 def number(mean: float, std: float | None, metric: str) -> str:
     """Return a score in percent, an area or a calibration error as a fraction."""
-    if metric in ("auroc", "ece"):
+    if metric in NO_SHARES:
         return f"{mean:.3f}" + (f"±{std:.3f}" if std is not None else "")
     return f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if std is not None else "")
+
+
+def _interval(bounds: tuple[float, float], metric: str) -> str:
+    low, high = bounds
+    return f"{low:.3f}–{high:.3f}" if metric in NO_SHARES else f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def axes(

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from medvlm_tui.report.scores.published_difference import Mark
     from medvlm_tui.report.scores.verdicts import Verdicts
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece")
-VIEWS = ("score", "published", "difference", "leakage", "grid")
-_LOWER_IS_BETTER = frozenset({"ece"})
+METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
+    "brier", "brier_calibrated",
+)  # fmt: skip
+NO_SHARES = frozenset({"auroc", "ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated"})
+"""Metrics that are no percentages."""
+VIEWS = ("score", "interval", "published", "difference", "leakage", "grid")
+_LOWER_IS_BETTER = NO_SHARES - {"auroc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class ShownScore:
     saturated: bool
     tuned_t: float | None
     mark: Mark
+    interval: tuple[float, float] | None = None
+    """Lower and upper end over the held-out images."""
     best: bool = False
     tied: bool = False
     """Compared with the best, and not told apart from it."""
@@ -151,7 +158,7 @@ def _score(board: Board, cell: Cell, protocol: str, metric: str) -> ShownScore |
     return ShownScore(
         mean, std, None if printed is None else printed.mean,
         bool(dataset.published_n) and (probe.n or dataset.images) != dataset.published_n,
-        _leakage(cell, metric), probe.t, probe.saturated, probe.tuned_t, _mark(cell),
+        _leakage(cell, metric), probe.t, probe.saturated, probe.tuned_t, _mark(cell), probe.intervals.get(metric),
     )  # fmt: skip
 
 

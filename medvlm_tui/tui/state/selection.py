@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages import as_demo, with_every_stage
+from medvlm_tui.stages.request import RunRequest
 
 PHANTOM = ("efficientnet_lite0", "phantom")
 
@@ -53,5 +54,5 @@ class Selection:
 def run_request(base: RunRequest, models: tuple[str, ...], datasets: tuple[str, ...]) -> RunRequest:
     """Return a first look at these models on these datasets: every stage, with `base`'s options; of the phantom alone
     what `--demo` computes."""
-    whole = base.as_demo() if set(datasets) == {PHANTOM[1]} else base.with_every_stage()
+    whole = as_demo(base) if set(datasets) == {PHANTOM[1]} else with_every_stage(base)
     return replace(whole, models=models, datasets=datasets)

@@ -74,6 +74,8 @@ class Reading:
     """Images with features."""
     statistics: str = ""
     """Key of its intervals in the store, empty where there are none."""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Metric -> lower and upper end over the held-out images, fractions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,9 @@ def reading(key: str, numbers: Record) -> Reading:
             metrics[str(name)] = (value, number(spread))
     saturated, n = bool(numbers.get("saturated")), int(numbers.get("n") or 0)
     tuned_t, statistics = number(numbers.get("tuned_t")), str(numbers.get("statistics") or "")
-    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, tuned_t, n, statistics)
+    bounds = {str(name): (number(low), number(high)) for name, (low, high) in (numbers.get("intervals") or {}).items()}
+    known = {name: (low, high) for name, (low, high) in bounds.items() if low is not None and high is not None}
+    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, tuned_t, n, statistics, known)
 
 
 def number(value: object) -> float | None:

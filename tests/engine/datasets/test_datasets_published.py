@@ -13,6 +13,7 @@ from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.engine.datasets.opening import open_dataset, reader_of
+from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import DatasetError, ImageError
 from tests.made.shared import DATA
@@ -415,3 +416,41 @@ def test_an_augmented_isic_file_is_said(tmp_path):
     (tmp_path / "ISIC_2019_Training_GroundTruth.csv").write_text(ISIC_HEAD + rows)
     warnings = open_dataset(CATALOG["isic2019"], tmp_path).warnings
     assert "isic2019: the label file has 25,332 rows, the release has 25,331" in warnings
+
+
+# -- other files of MedMNIST ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["breastmnist.npz", "BreastMNIST_64.npz", "chestmnist (1).npz"])
+def test_another_file_of_the_collection_is_not_pneumoniamnist(tmp_path, name):
+    with pytest.raises(DatasetError, match="is not PneumoniaMNIST") as caught:
+        open_dataset(CATALOG["pneumoniamnist"], medmnist(tmp_path / name, 28))
+    assert "--data" in caught.value.hint
+
+
+def test_a_file_of_ones_own_has_its_numbers_as_classes(tmp_path):
+    path = medmnist(tmp_path / "breastmnist.npz", 28)
+    spec = resolve_dataset("mine", {"mine": str(path)}, CATALOG)
+    dataset = open_dataset(spec, path)
+    assert dataset.classes == ("0", "1")
+    assert {sample.part for sample in dataset.samples} == {"train", "val", "test"}
+    assert "are pooled" in dataset.notes[0]
+    assert read_sample(dataset.samples[0]).size == (28, 28)
+    only = open_dataset(spec, path, part="Training")
+    assert {sample.part for sample in only.samples} == {"train"}
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"train_images": np.zeros((4, 28, 28, 28), np.uint8), "train_labels": np.zeros((4, 1), np.uint8)},
+        {"train_images": np.zeros((4, 28, 28), np.uint8), "train_labels": np.zeros((4, 14), np.uint8)},
+        {"train_images": np.zeros((4, 28, 28), np.float32), "train_labels": np.zeros((4, 1), np.uint8)},
+        {"x": np.zeros(4)},
+    ],
+)
+def test_files_of_another_layout_are_refused(tmp_path, arrays):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    spec = resolve_dataset("mine", {"mine": f"{tmp_path}/mine.npz"}, CATALOG)
+    with pytest.raises(DatasetError, match="not a MedMNIST file"):
+        open_dataset(spec, tmp_path / "mine.npz")

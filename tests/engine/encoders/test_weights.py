@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +15,8 @@ from safetensors.torch import save_file
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders.checkpoints import tensor_digests
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.registry import family_entry, load_encoder
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.weights import hub
 from medvlm_tui.engine.encoders.weights.location import examine, locate
 from medvlm_tui.errors import MissingInputError, WeightsError
@@ -209,3 +212,67 @@ def test_loading_what_is_missing_says_what_to_do(catalog):
     with pytest.raises(MissingInputError) as caught:
         load_encoder(catalog["uni"], look(catalog["uni"]), "", "cpu", "fp32")
     assert "hf auth login" in caught.value.hint
+
+
+def without_refs(tmp_path, *commits):
+    for commit in commits:
+        cached(tmp_path, "lab/tiny", {"model.safetensors": commit.encode(), "config.json": b"{}"}, commit)
+    repository = hub.repository_folder("lab/tiny")
+    (repository / "refs" / "main").unlink()
+    return repository
+
+
+def test_a_cache_without_refs_gives_its_only_snapshot(tmp_path, catalog):
+    spec = replace(catalog["dinov2_s"], source="hub:lab/tiny", revision="")
+    repository = without_refs(tmp_path, COMMIT)
+    assert look(spec).path == repository / "snapshots" / COMMIT / "model.safetensors"
+    assert look(spec, str(repository)).path == look(spec).path
+    (repository / "refs" / "main").write_text(OTHER)  # of a snapshot that was not copied
+    assert look(spec).state == "present"
+    assert look(replace(spec, revision=OTHER)).state == "missing"  # a pinned one is another model
+
+
+def test_a_cache_with_several_snapshots_names_them(tmp_path, catalog):
+    repository = without_refs(tmp_path, COMMIT, OTHER)
+    found = look(replace(catalog["dinov2_s"], source="hub:lab/tiny", revision=""))
+    assert found.state == "missing"
+    for part in (COMMIT, OTHER, "refs/main", "--weights dinov2_s=PATH"):
+        assert part in found.hint
+    for name in ("hf:lab/tiny", f"local:{repository}"):
+        with pytest.raises(MissingInputError, match=f"{COMMIT}, {OTHER}"):
+            resolve_model(name, catalog)
+
+
+def test_a_hub_model_is_recorded_by_its_commit(tmp_path, catalog):
+    config = json.dumps({"model_type": "dinov2", "hidden_size": 32})
+    cached(tmp_path, "lab/tiny", {"model.safetensors": b"w", "config.json": config.encode()})
+    (hub.repository_folder("lab/tiny") / "refs" / "main").unlink()
+    assert resolve_model("hf:lab/tiny", catalog).revision == COMMIT
+    assert resolve_model(f"local:{hub.repository_folder('lab/tiny')}", catalog).features == {"cls": 32}
+
+
+def test_links_copied_as_files_without_links_and_as_their_text(tmp_path, catalog):
+    """As `cp -rL`, `cp -r` without the blobs, and file systems that know no links leave a cache."""
+    spec = replace(catalog["dinov2_s"], source="hub:lab/tiny", revision="")
+    snapshot = cached(tmp_path, "lab/tiny", {"model.safetensors": b"w", "config.json": b"{}"})
+    digest = look(spec).digest
+    copy = tmp_path / "copy"
+    shutil.copytree(snapshot.parents[1], copy)  # follows links
+    assert look(spec, str(copy)).digest == digest
+    shutil.rmtree(snapshot.parents[1] / "blobs")
+    assert "is a link to a file that is not here" in look(spec).hint
+    for name in ("model.safetensors", "config.json"):
+        (snapshot / name).unlink()
+        (snapshot / name).write_text(f"../../blobs/{'4f' * 32}")
+    assert "the text of a link" in look(spec).hint
+    with pytest.raises(WeightsError, match=r"config\.json .*text of a link"):
+        resolve_model("hf:lab/tiny", catalog)
+
+
+def test_the_processors_files_are_fetched_and_are_no_part_of_the_digest(tmp_path, catalog):
+    entry = family_entry(catalog["dinov2_s"])
+    assert {"processor_config.json", "preprocessor_config.json"} <= set(entry.fetched)
+    (tmp_path / "model.safetensors").write_bytes(b"w")
+    before = look(catalog["dinov2_s"], str(tmp_path)).digest
+    (tmp_path / "processor_config.json").write_text("{}")
+    assert look(catalog["dinov2_s"], str(tmp_path)).digest == before

@@ -31,8 +31,8 @@ from medvlm_tui.engine.extract import (
 from medvlm_tui.engine.extract import (
     step as extract,
 )
-from medvlm_tui.engine.extract.batches import end_decoders
 from medvlm_tui.engine.extract.step import pending
+from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import StepContext
@@ -148,7 +148,7 @@ def test_images_that_are_stored_are_neither_decoded_nor_is_the_model_loaded(
 ) -> None:
     run(job_of(dataset, weights), tmp_path / "store")
     monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: pytest.fail("the model was loaded"))
-    monkeypatch.setattr(extract_blocks.loading, "decoders", lambda *_: pytest.fail("decoders were started"))
+    monkeypatch.setattr(extract_blocks, "decoders", lambda *_: pytest.fail("decoders were started"))
     binary = replace(dataset, view="binary", samples=dataset.samples[:20])
     job = replace(job_of(binary, weights), step=replace(job_of(dataset, weights).step, key="view"))
     run(job, tmp_path / "store")

@@ -22,8 +22,9 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError
 from tests.made.images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
+from tests.made.shared import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
+DOCS = ROOT / "docs" / "datasets.md"
 RNG = np.random.default_rng(7)
 SHAPE = (35, 41)
 WINDOWS = ("file", "1500/2000", "percentiles", "bone")

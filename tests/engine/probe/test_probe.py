@@ -11,12 +11,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from medvlm_tui.core.events import Log, StepProgress
-from medvlm_tui.core.request import PAPER_T_GRID, ProbeParams, SplitParams
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.solver import choice as solver
 from medvlm_tui.engine.probe.solver import svm_torch
 from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages.request import PAPER_T_GRID, ProbeParams, SplitParams
 from tests.made.jobs import Bench, blobs, table_of
 
 CODES = {"a": 0, "b": 1, "c": 2}

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.request import CELL_STAGES, STAGES, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
-from medvlm_tui.errors import MissingInputError, StoreError, UsageError
+from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
 
@@ -145,6 +146,43 @@ def test_what_is_missing_is_said_and_the_rest_is_planned(plan, request_: RunRequ
     assert blocked == {("clip_b16", "mine"), ("clip_b16", "brain_mr"), ("efficientnet_lite0", "brain_mr")}
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", '{"model_type": "clip", "vision_config": "x"}'),
+        ("config.json", '{"a":' + "[" * 200_000),
+        ("config.json", '{"architecture": "hf-hub:evil/model", "num_features": 3}'),
+        ("config.json", '{"model_type": "dinov2", "hidden_size": "abc"}'),
+        ("open_clip_config.json", '{"model_cfg": 3}'),
+        ("README.md", "no configuration at all"),
+    ],
+)
+def test_a_bad_model_folder_costs_itself(plan, request_: RunRequest, tmp_path: Path, name: str, text: str) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / name).write_text(text)
+    models = ("efficientnet_lite0", f"local:{folder}", f"local:{tmp_path / 'nowhere'}", "hf:lab/never-fetched")
+    prepared = plan(replace(request_, models=models, stages=("extract",)))
+    blocked = {step.model: step.blocked for step in prepared.plan.steps}
+    assert blocked["efficientnet_lite0"] == ""
+    for model in models[1:]:
+        problem, hint = blocked[model].split("\n")
+        assert problem
+        assert hint
+
+
+def test_what_a_models_folder_leaves_open_is_a_warning(plan, request_: RunRequest, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "dinov2", "hidden_size": 32}')
+    prepared = plan(replace(request_, models=(f"local:{tmp_path / 'model'}",)))
+    assert any("the preprocessing is assumed" in warning for warning in prepared.plan.warnings)
+
+
+def test_a_model_that_nobody_knows_is_still_an_error_of_the_line(plan, request_: RunRequest) -> None:
+    with pytest.raises(UsageError, match="nobody"):
+        plan(replace(request_, models=("efficientnet_lite0", "nobody")))
+
+
 @pytest.fixture(autouse=True)
 def no_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -196,24 +234,65 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
         engine.close()
     shown = run_request(RunRequest(), demo.models, demo.datasets)
     assert shown == replace(demo, demo=False, out="")
-    assert demo.stages == STAGES
+    assert demo.stages == STAGE_NAMES
 
 
 def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
-    demo = RunRequest().as_demo()
+    demo = as_demo(RunRequest())
     assert 2 * int(demo.rise_images) >= 8  # two of the phantom's three classes have a lesion
     assert demo.bias_test >= 10
     assert 3 * demo.bias_images >= 5
     assert demo.bias_masks > 0
     assert demo.rise_fill == "blur"
     assert len(set(demo.bias_words)) == len(demo.bias_words) > len(("none", "smooth", "spiculated"))
-    small = RunRequest(rise_masks=32, bias_test=2, bias_masks=0).as_demo()
+    small = as_demo(RunRequest(rise_masks=32, bias_test=2, bias_masks=0))
     assert (small.rise_masks, small.bias_test, small.bias_masks) == (32, 2, 0)  # a quicker look stays quick
 
 
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
-    prepared = plan(request_.with_every_stage())
+    prepared = plan(with_every_stage(request_))
     kinds = {step.kind for step in prepared.plan.steps}
-    assert kinds == {*STAGES, "grid"} - {"similarity"}
+    assert kinds == {*STAGE_NAMES, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
     assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
+
+
+def one_class(root: Path) -> Path:
+    """Return a folder with images of one class below `img` and their list."""
+    (root / "img").mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(root / "img" / f"scan{number}.png")
+    (root / "list.csv").write_text("path,label\n" + "".join(f"img/scan{i}.png,{'ab'[i % 2]}\n" for i in range(4)))
+    return root
+
+
+def test_one_class_is_known_before_anything_is_encoded(plan, request_: RunRequest, tmp_path: Path) -> None:
+    root = one_class(tmp_path / "set" / "lab").parent
+    (root / "lab" / "img").rename(root / "lab" / "cohort")
+    asked = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
+    blocked = {step.kind: step.blocked for step in plan(asked).plan.steps if step.blocked}
+    assert set(blocked) == {"extract", "probe"}
+    assert blocked["probe"].startswith("mine has only one class (cohort)")
+    assert f"--data mine={root}/lab/list.csv" in blocked["probe"]
+    assert "--stages extract,project" in blocked["probe"]
+    with pytest.raises(MedvlmError, match="only one class"), Store(tmp_path / "ws" / "store") as store:
+        prepare(asked, Workspace(tmp_path / "ws"), store, "run")
+
+
+def test_without_a_probe_one_class_is_encoded_and_drawn(plan, request_: RunRequest, tmp_path: Path) -> None:
+    root = one_class(tmp_path / "lab")
+    (root / "img").rename(root / "cohort")
+    asked = replace(request_, data={"mine": str(root)}, stages=("extract", "project"))
+    assert not [step.id for step in plan(asked).plan.steps if step.blocked]
+    everything = plan(replace(asked, stages=CELL_STAGES)).plan.steps
+    assert {step.kind for step in everything if step.blocked} == {"probe", "saliency", "bias"}
+    assert "extract" in {step.kind for step in everything if not step.blocked}
+
+
+def test_given_parts_are_named_by_the_plan(plan, request_: RunRequest, images: Path) -> None:
+    rows = "".join(f"{c}/{i}.png,{c},{'test' if i == 3 else 'train'}\n" for c in "ab" for i in range(4))
+    (images / "list.csv").write_text("path,label,split\n" + rows)
+    asked = replace(request_, data={"mine": str(images / "list.csv")})
+    (warning,) = plan(asked).plan.warnings
+    assert "its parts test (2), train (6) are pooled; hold-out and folds are drawn anew" in warning
+    assert plan(replace(asked, part="train")).plan.warnings == ()

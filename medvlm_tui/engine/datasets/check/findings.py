@@ -10,7 +10,6 @@ from pathlib import Path
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.intensity_windows import FILE
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.check.report import (
@@ -25,10 +24,12 @@ from medvlm_tui.engine.datasets.check.report import (
 from medvlm_tui.engine.datasets.likeness.duplicates import clusters, exact_sets, near_pairs
 from medvlm_tui.engine.datasets.likeness.feature_pairs import FeaturePairs, fullest_encoder, pairs_by_features
 from medvlm_tui.engine.datasets.likeness.fingerprints import Fingerprint, fingerprints
+from medvlm_tui.engine.datasets.likeness.image_prints import HIDDEN
 from medvlm_tui.engine.datasets.opening import ALL_PARTS, open_dataset, open_every_part, part_differences
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, Progress, cluster_groups, finished
 from medvlm_tui.engine.datasets.splits.plan import split_plans
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.request import SplitParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def audited(
     started = time.monotonic()
     spec, samples = subject.study.spec, subject.everything.samples
     found = yield from fingerprints(samples, options.workers, options.window, store)
-    readable = [f if isinstance(f, Fingerprint) else None for f in found]
+    flat = tuple(s.id for s, f in zip(samples, found, strict=True) if isinstance(f, Fingerprint) and f.level)
+    readable = [f if isinstance(f, Fingerprint) and f.level != HIDDEN else None for f in found]
     near = near_pairs(readable)
     similar = pairs_by_features(samples, store, encoder, [(first, second) for first, second, _ in near])
     names = cluster_groups(samples, found)
@@ -90,7 +92,11 @@ def audited(
         root=str(subject.everything.root),
         images=len(samples),
         counts=_counts(spec, samples),
-        differences=(*subject.study.warnings, *part_differences(spec, samples)),
+        differences=(
+            *(warning for warning in subject.study.warnings if warning not in subject.study.notes),
+            *part_differences(spec, samples),
+        ),
+        notes=subject.study.notes,
         unreadable=tuple(
             Unreadable(s.id, f.message) for s, f in zip(samples, found, strict=True) if isinstance(f, ImageError)
         ),
@@ -100,6 +106,7 @@ def audited(
         group_leaks=() if spec.parts[:1] == (ALL_PARTS,) else _group_leaks(samples),
         seconds=time.monotonic() - started,
         window=options.window,
+        flat=flat,
         similar=_similar(samples, similar),
         features_of=similar.model,
         groups=_groups(spec, samples, names),

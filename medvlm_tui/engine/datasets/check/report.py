@@ -111,12 +111,16 @@ class AuditReport:
     group_leaks: tuple[GroupLeak, ...]
     seconds: float
     window: str = "file"
+    flat: tuple[str, ...] = ()
+    """Images in one grey level under the window; those that the window made so are not among the duplicates."""
     similar: tuple[DuplicateSet, ...] = ()
     """Pairs that a model's features hold for the same picture and the hash does not: to be looked at."""
     features_of: str = ""
     """The model, empty when the store has no features of this dataset."""
     groups: Groups = field(default_factory=lambda: Groups("", 0, 0, 0))
     splits: tuple[SplitPlan, ...] = ()
+    notes: tuple[str, ...] = ()
+    """How the dataset was read, in sentences: nothing is wrong with it."""
 
     @property
     def matches(self) -> bool:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.check.findings import AuditOptions, Subject, audited
 from medvlm_tui.engine.datasets.check.report import AuditReport
-from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.run import summaries
+from medvlm_tui.engine.datasets.likeness.image_prints import read_small
+from medvlm_tui.engine.images.decoders import decoded
+from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.step.job import CheckJob, StepContext
-from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.check import CHECK
 
 PICTURE_PX = 64
 SHOWN_SETS = 40
@@ -57,7 +58,7 @@ def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
         if (now := time.monotonic()) - said_at >= _EVENT_INTERVAL_S:
             said_at = now
             yield StepProgress(job.step.id, done, len(job.everything.samples))
-    shown = summaries.of_record("check", {"report": report.to_record()})
+    shown = CHECK.summary({"report": report.to_record()})
     yield ResultReady(job.step.id, "check", job.step.key, dataset=job.step.dataset, summary=shown)
 
 
@@ -65,7 +66,7 @@ def checked(job: CheckJob, store: Store) -> Generator[int, None, AuditReport]:
     """Yield how many images were read; store and return the report."""
     options = AuditOptions(job.request.window, job.request.split(), job.request.workers or 2)
     report = yield from audited(Subject(job.study, job.everything), options, store, job.encoder)
-    pictures = pictures_of(report, job.everything.samples, job.request.window)
+    pictures = pictures_of(report, job.everything.samples, job.request.window, options.workers)
     arrays: Mapping[str, NDArray[Any]] = {"pictures": pictures.pixels, "sizes": pictures.sizes}
     store.put_result(job.step.key, arrays, to_record(report, pictures))
     return report
@@ -77,23 +78,22 @@ def to_record(report: AuditReport, pictures: Pictures) -> Mapping[str, Any]:
     return {"report": report.to_record(), "worst": [asdict(found) for found in report.worst], "pictures": names}
 
 
-def pictures_of(report: AuditReport, samples: Sequence[Sample], window: str) -> Pictures:
+def pictures_of(report: AuditReport, samples: Sequence[Sample], window: str, workers: int = 2) -> Pictures:
     """Return small pictures of the worst sets; an image that cannot be read any more has none."""
     by_id = {sample.id: sample for sample in samples}
+    worst = enumerate(report.worst[:SHOWN_SETS])
+    wanted = [(position, image) for position, found in worst for image in found.images[:_SHOWN_IMAGES]]
+    read = partial(read_small, window=window, side_px=PICTURE_PX)
     names: list[tuple[int, str]] = []
     drawn: list[NDArray[np.uint8]] = []
     sizes: list[tuple[int, int]] = []
-    for position, found in enumerate(report.worst[:SHOWN_SETS]):
-        for image in found.images[:_SHOWN_IMAGES]:
-            try:
-                small = read_sample(by_id[image], window)
-            except ImageError:
-                continue
-            small.thumbnail((PICTURE_PX, PICTURE_PX), Image.Resampling.BOX)
+    for name, small in zip(wanted, decoded([by_id[image] for _, image in wanted], read, workers), strict=True):
+        if isinstance(small, Reduced):
+            height, width = small.pixels.shape[:2]
             canvas = np.zeros((PICTURE_PX, PICTURE_PX, 3), np.uint8)
-            canvas[: small.height, : small.width] = np.asarray(small)
-            names.append((position, image))
+            canvas[:height, :width] = small.pixels
+            names.append(name)
             drawn.append(canvas)
-            sizes.append((small.height, small.width))
+            sizes.append((height, width))
     pixels = np.array(drawn, np.uint8).reshape(-1, PICTURE_PX, PICTURE_PX, 3)
     return Pictures(tuple(names), pixels, np.array(sizes, np.int32).reshape(-1, 2))

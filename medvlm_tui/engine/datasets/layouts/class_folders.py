@@ -1,76 +1,64 @@
-"""Any folder of class folders: `CLASS/**/image`, also inside `train/`, `val/`, `test/`.
+"""Any folder of class folders: `CLASS/**/image`, also inside folders of parts (`train/`, `val/`, `test/`).
 
-Hidden files and files that are no images are passed over. `NAME_mask.png` beside an image `NAME.*` is its lesion
-mask, not an image.
+A class is its folder's name. What is no image of a class never becomes one by accident: folders of masks, copies of the
+folder inside itself, parts without class folders and files that are not read are left out, counted and named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import (
-    child_folders,
-    images_below,
-    images_in,
-    relative_id,
-    without_masks,
-)
-from medvlm_tui.engine.datasets.opening import Reading, nothing_found
+from medvlm_tui.engine.datasets.label_files import label_text
+from medvlm_tui.engine.datasets.layouts.class_images import images_of_class
+from medvlm_tui.engine.datasets.layouts.finding import relative_id
+from medvlm_tui.engine.datasets.layouts.folder_parts import Layout, Place, find_layout
+from medvlm_tui.engine.datasets.layouts.folder_tree import read_folder
+from medvlm_tui.engine.datasets.layouts.part_names import part_of
+from medvlm_tui.engine.datasets.opening import Reading, counted_parts, nothing_found
 from medvlm_tui.errors import UsageError
-
-_PART_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
-    """Return all images, or those of the parts whose folder is called `part`; a class is its folder's name."""
-    base = _base(root)
-    if base is None:
+    """Return all images, or those of the part `part` in whichever spelling. Raises DatasetError for a folder without
+    class folders."""
+    if not root.is_dir():
         raise nothing_found(spec, root)
-    parts = _parts(base)
+    layout = find_layout(spec, read_folder(root))
+    classes = {label_text.skeleton(each.name): each.name for place in layout.places for each in place.classes}
+    samples: list[Sample] = []
+    warnings = list(layout.warnings)
+    for place in layout.places:
+        for folder in place.classes:
+            found = images_of_class(spec, layout.base.path, folder, place.part, classes)
+            samples += found.samples
+            warnings += found.warnings
     if part:
-        parts = {name: folder for name, folder in parts.items() if name == part.lower()}
-        if not parts:
-            raise UsageError(f"{spec.id} has no folder for part {clean(part)!r}", "name a folder of class folders")
-    samples = tuple(sample for name, folder in parts.items() for sample in _samples(base, folder, name))
-    return Reading(samples, tuple(_empty_notes(spec, parts.values())))
+        samples = _of_part(spec, samples, part)
+    warnings += [*_empty_notes(spec, layout.places), *_passed_over(spec, layout)]
+    return Reading(tuple(samples), tuple(warnings), counted_parts(spec, samples, part))
 
 
-def _base(root: Path) -> Path | None:
-    """Return the folder whose subfolders are classes or parts: single nested folders are stepped through."""
-    folder = root
-    while folder.is_dir():
-        filled = [path for path in child_folders(folder) if images_below(path)]
-        if not filled:
-            return None
-        if len(filled) > 1 or images_in(filled[0]):
-            return folder
-        folder = filled[0]
-    return None
+def _of_part(spec: DatasetSpec, samples: list[Sample], part: str) -> list[Sample]:
+    chosen = [sample for sample in samples if sample.part == (part_of(part) or part)]
+    if not chosen:
+        known = ", ".join(sorted({sample.part for sample in samples} - {""})) or "no parts"
+        raise UsageError(f"{spec.id} has no folder for part {clean(part)!r}", f"it has: {known}")
+    return chosen
 
 
-def _parts(base: Path) -> dict[str, Path]:
-    """Return part name -> folder of class folders; one nameless part when `base` holds the classes itself."""
-    folders = [folder for folder in child_folders(base) if images_below(folder)]
-    if all(folder.name.lower() in _PART_NAMES and not images_in(folder) for folder in folders):
-        return {folder.name.lower(): folder for folder in folders}
-    return {"": base}
+def _empty_notes(spec: DatasetSpec, places: tuple[Place, ...]) -> Iterator[str]:
+    for place in places:
+        for folder in place.root.folders:
+            if not folder.n_images:
+                yield f"{spec.id}: folder {clean(folder.name)} has no images and makes no class"
 
 
-def _empty_notes(spec: DatasetSpec, folders: Iterable[Path]) -> Iterator[str]:
-    for folder in folders:
-        for place in child_folders(folder):
-            if not images_below(place):
-                yield f"{spec.id}: folder {clean(place.name)} has no images and makes no class"
-
-
-def _samples(base: Path, folder: Path, part: str) -> list[Sample]:
-    found = []
-    for class_folder in child_folders(folder):
-        images, masks = without_masks(images_below(class_folder))
-        found += [
-            Sample(relative_id(path, base), path, class_folder.name, part=part, mask=masks.get(path)) for path in images
-        ]
-    return found
+def _passed_over(spec: DatasetSpec, layout: Layout) -> Iterator[str]:
+    """Say how many files are of no format that is read; lists, notes and files of the system are none of them."""
+    files = [path for folder in layout.base.walk() for path in folder.passed_over]
+    if files:
+        first = clean(relative_id(files[0], layout.base.path))
+        yield f"{spec.id}: {len(files):,} files were passed over, the first is {first}"

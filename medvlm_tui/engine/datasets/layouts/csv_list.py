@@ -1,107 +1,151 @@
-"""A list of images: CSV or Parquet with `path,label` and, where wanted, `group`, `split`, `mask`; or plain paths.
+"""A list of images: text with separators, Parquet or .xlsx with a path and, where wanted, label, group, split, mask; or
+plain paths, one on each line.
 
-Paths are relative to the list's folder and must stay inside it: the list may come from anyone.
+Paths are relative to the list's folder and stay inside it: the list may come from anyone.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.label_files.label_table import open_table
-from medvlm_tui.engine.datasets.opening import Reading, missing_files
+from medvlm_tui.engine.datasets.label_files import label_text
+from medvlm_tui.engine.datasets.layouts.list_rows import ListRow, ListRows, read_rows
+from medvlm_tui.engine.datasets.layouts.listed_paths import PathsOfList
+from medvlm_tui.engine.datasets.layouts.part_names import part_of
+from medvlm_tui.engine.datasets.opening import COLUMN_VIEW, Reading, counted_parts
 from medvlm_tui.errors import DatasetError, UsageError
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line of the list."""
-
-    where: str
-    path: str
-    label: str
-    group: str
-    split: str
-    mask: str
 
 
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     """Return the listed images that exist, of the rows whose `split` is `part` when one is given.
 
-    `root` is the list: CSV, Parquet, or text with one path a line. Without labels the samples' label is empty: such
-    a set can be encoded and projected, and nothing else. Raises DatasetError for a missing path column or label, for
-    a path that leads out of the folder, and for two labels of one path.
+    `root` is the list. The view `column:NAME` takes that column as the label. Without labels the samples' label is
+    empty: such a set can be encoded and projected, and nothing else. Where only some rows have none, these are left
+    out. Raises DatasetError for a list without paths, for a path that leads out of the folder, and for two labels,
+    groups or parts of one image.
     """
-    samples: dict[str, Sample] = {}
-    missing: list[str] = []
-    for row in _rows(spec, root):
-        if part and row.split != part:
+    found = read_rows(spec.id, root, view.removeprefix(COLUMN_VIEW) if view.startswith(COLUMN_VIEW) else "")
+    rows, notes = _merged(found.rows), [f"{spec.id}: {note}" for note in found.notes]
+    chosen = [row for row in rows if not part or row.split == (part_of(part) or part)]
+    if part and not chosen:
+        raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", f"it has: {_parts(rows)}")
+    labelled, left_out = _labelled(spec, chosen, found)
+    located = PathsOfList(root.parent).locate((row.where(root), row.path) for row in labelled)
+    samples, repeated = _samples(root, labelled, located.ids)
+    missing = [row for row in labelled if row.path not in located.ids]
+    if missing and not samples:
+        raise _nothing_there(spec, root, missing)
+    warnings = [*found.warnings, *left_out, *_missing(spec, missing, len(labelled))]
+    notes += [f"{spec.id}: {note}" for note in located.notes]
+    notes += [f"{spec.id}: {repeated:,} lines name an image again"] if repeated else []
+    notes += _written_twice(spec, found.rows)
+    return Reading(samples, tuple(warnings), (*notes, *counted_parts(spec, samples, part)))
+
+
+def _merged(rows: Sequence[ListRow]) -> list[ListRow]:
+    """Return the rows with whole numbers written in one way."""
+    same = label_text.whole_numbers(row.label for row in rows)
+    return [replace(row, label=same[row.label]) if row.label in same else row for row in rows] if same else list(rows)
+
+
+def _written_twice(spec: DatasetSpec, rows: Sequence[ListRow]) -> Iterator[str]:
+    same = label_text.whole_numbers(row.label for row in rows)
+    if same:
+        pairs = ", ".join(f"{a} as {b}" for a, b in sorted(same.items()))
+        yield f"{spec.id}: whole numbers are written in two ways and are one class each: {pairs}"
+
+
+def _labelled(spec: DatasetSpec, rows: Sequence[ListRow], found: ListRows) -> tuple[list[ListRow], list[str]]:
+    """Return the rows that count and what to say of the others: those without a label, where others have one."""
+    without = [row for row in rows if label_text.is_none(row.label)]
+    if len(without) == len(rows):
+        return [replace(row, label="") for row in rows], [f"{spec.id}: the list has no labels{_no_labels(found)}"]
+    doubtful = Counter(row.label for row in rows if label_text.is_doubtful(row.label))
+    said = [
+        f"{spec.id}: {n:,} images of the class {clean(name)!r}: remove their lines if it means that they have no label"
+        for name, n in sorted(doubtful.items())
+    ]
+    if without:
+        first = without[0]
+        shown = f"reads {clean(first.label)!r}" if first.label else "is empty"
+        said.append(
+            f"{spec.id}: {len(without):,} of {len(rows):,} lines have no label and are left out, the first is line "
+            f"{first.line}, where it {shown}"
+        )
+    return [row for row in rows if not label_text.is_none(row.label)], said
+
+
+def _no_labels(found: ListRows) -> str:
+    if found.label:
+        return f": its column {clean(found.label)} is empty"
+    if len(found.head) < 2:
+        return ""
+    return f": none of its columns ({clean(', '.join(found.head))}) is called label; --label column:NAME takes one"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The first row that names an image."""
+
+    row: ListRow
+    sample: Sample
+
+
+def _samples(root: Path, rows: Iterable[ListRow], ids: Mapping[str, str]) -> tuple[tuple[Sample, ...], int]:
+    """Return one sample for each image and how many rows repeat one."""
+    masks = PathsOfList(root.parent).locate((row.where(root), row.mask) for row in rows if row.mask).ids
+    seen: dict[str, _Seen] = {}
+    repeated = 0
+    for row in (row for row in rows if row.path in ids):
+        name = ids[row.path]
+        mask = root.parent / masks[row.mask] if row.mask in masks else None
+        if name in seen:
+            _refuse_contradiction(root, seen[name].row, row, name)
+            repeated += 1
             continue
-        sample = _sample(row, root.parent)
-        if not os.path.isfile(sample.path):
-            missing.append(sample.id)
-        elif samples.setdefault(sample.id, sample).label != sample.label:
-            labels = f"{clean(samples[sample.id].label)} and {clean(sample.label)}"
-            raise DatasetError(f"{row.where}: {clean(sample.id)} has two labels, {labels}", "keep one of the rows")
-    if part and not samples and not missing:
-        raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", "check the column split")
-    notes = () if all(sample.label for sample in samples.values()) else (f"{spec.id}: the list has no labels",)
-    return Reading(tuple(samples.values()), notes + missing_files(spec, missing, len(samples)))
+        sample = Sample(name, root.parent / name, row.label, group=row.group, part=row.split, mask=mask)
+        seen[name] = _Seen(row, sample)
+    return tuple(each.sample for each in seen.values()), repeated
 
 
-def inside(folder: Path, name: str, where: str) -> Path:
-    """Return `folder / name`; raises DatasetError when that leads out of `folder`, by `..`, from `/` or by a link."""
-    path = folder / name
-    if "\0" in name or ".." in PurePosixPath(name).parts or not _is_inside(folder, path):
-        raise DatasetError(
-            f"{where}: the path {clean(name)} leads out of {clean(str(folder))}",
-            "paths are relative to the list's folder and stay inside it",
-        )
-    return path
+def _refuse_contradiction(root: Path, first: ListRow, second: ListRow, name: str) -> None:
+    for what, a, b in (
+        ("labels", first.label, second.label),
+        ("parts", first.split, second.split),
+        ("groups", first.group, second.group),
+    ):
+        if a != b:
+            raise DatasetError(
+                f"{second.where(root)}: {clean(name)} has two {what}, {clean(a) or 'none'} (line {first.line}) and "
+                f"{clean(b) or 'none'}",
+                "keep one of the lines",
+            )
 
 
-def _is_inside(folder: Path, path: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+def _parts(rows: Iterable[ListRow]) -> str:
+    return clean(", ".join(dict.fromkeys(row.split for row in rows if row.split))) or "no column split"
 
 
-def _sample(row: _Row, folder: Path) -> Sample:
-    path = inside(folder, row.path, row.where)
-    # A path given from the root of the disk can spell the folder differently than the user did.
-    absolute = Path(row.path).is_absolute()
-    name = os.path.relpath(os.path.realpath(path), os.path.realpath(folder)) if absolute else row.path
-    mask = inside(folder, row.mask, row.where) if row.mask else None
-    return Sample(PurePosixPath(name).as_posix(), path, row.label, group=row.group, part=row.split, mask=mask)
+def _missing(spec: DatasetSpec, missing: Sequence[ListRow], listed: int) -> Iterator[str]:
+    if missing:
+        first = f"the first is {clean(missing[0].path)} (line {missing[0].line})"
+        where = ", looked for in the list's folder" if 2 * len(missing) > listed else ""
+        yield f"{spec.id}: {len(missing):,} of {listed:,} listed images are not there, {first}{where}"
 
 
-def _rows(spec: DatasetSpec, path: Path) -> list[_Row]:
-    if path.suffix.lower() == ".txt":
-        return [_Row(f"{clean(path.name)} line {line}", name, "", "", "", "") for line, name in _lines(spec, path)]
-    table = open_table(spec.id, path)
-    if "path" not in table.columns:
-        raise DatasetError(
-            f"{clean(path.name)} has no column path; it has: {clean(', '.join(table.columns))}",
-            "the first line names the columns: path,label[,group,split,mask]",
-        )
-    needed = ("path", "label") if "label" in table.columns else ("path",)
-    return [_row(f"{clean(path.name)} line {line}", cells, needed) for line, cells in table.rows]
+def _nothing_there(spec: DatasetSpec, root: Path, missing: Sequence[ListRow]) -> DatasetError:
+    return DatasetError(
+        f"{spec.id}: none of the {len(missing):,} listed images is there; {_looked_for(root, missing[0])}",
+        "paths are relative to the list's folder: put the list into the folder that holds the images, or correct them",
+    )
 
 
-def _lines(spec: DatasetSpec, path: Path) -> list[tuple[int, str]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{spec.id}: {clean(str(path))} cannot be read: {error}"
-        raise DatasetError(message, "save it as text in UTF-8, one path a line") from error
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
-
-
-def _row(where: str, cells: Mapping[str, str], needed: tuple[str, ...]) -> _Row:
-    text = {name: cells.get(name, "") for name in ("path", "label", "group", "split", "mask")}
-    for name in needed:
-        if not text[name]:
-            raise DatasetError(f"{where}: no {name}", f"every line needs {' and '.join(needed)}")
-    return _Row(where, text["path"], text["label"], text["group"], text["split"], text["mask"])
+def _looked_for(root: Path, row: ListRow) -> str:
+    place = root.parent / row.path
+    broken = " (a link that leads to nothing: fetch the file)" if place.is_symlink() else ""
+    return f"{row.where(root)} names {clean(row.path)}, looked for at {clean(str(place))}{broken}"

@@ -1,21 +1,24 @@
 """A folder of DICOM files whose label is the value of a tag: the label view `tag:Modality`, `tag:BodyPartExamined`, ...
 
-Patients become groups by number; their names and ids leave this module in no form.
+Headers are read in decoding processes. Patients become groups by number; their names and ids leave this module in no
+form.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pydicom
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.errors import InvalidDicomError
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import files_in, folders_below, relative_id
+from medvlm_tui.engine.datasets.layouts.finding import DICOM_DIRECTORY, files_in, folders_below, relative_id
 from medvlm_tui.engine.datasets.opening import TAG_VIEW, Reading
+from medvlm_tui.engine.images.decoders import decoded
+from medvlm_tui.engine.images.decoding_task import Reduced
+from medvlm_tui.engine.images.dicom_tags import read_tags
 from medvlm_tui.engine.images.file_kind import is_dicom
 from medvlm_tui.errors import UsageError
 
@@ -27,7 +30,7 @@ _SAFE_TEXT = frozenset({"Manufacturer", "ManufacturerModelName", "SeriesDescript
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     """Return the DICOM files below `root` whose tag has a value; several values are joined by a backslash.
 
-    Files are known by their suffix, or by the DICOM mark where they have none. Raises UsageError for a tag that does
+    A file whose header cannot be read is left out and counted. Raises UsageError for a tag that does
     not exist or may identify a person.
     """
     keyword = _checked(view.removeprefix(TAG_VIEW))
@@ -35,20 +38,30 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
         raise UsageError(f"{spec.id}: labels by tag need a folder of DICOM files", "give the folder, not a list")
     found: list[tuple[Path, str, str]] = []
     without = 0
-    for path in (path for folder in folders_below(root) for path in files_in(folder)):
-        header = _header(path, keyword)
-        if header is None:
+    paths = [path for folder in folders_below(root) for path in files_in(folder) if _is_dicom(path)]
+    headers = decoded([Sample(path.name, path, "") for path in paths], partial(read_tags, keyword=keyword))
+    broken = 0
+    for path, header in zip(paths, headers, strict=True):
+        if not isinstance(header, Reduced):
+            broken += 1
             continue
-        label = _text(header.get(keyword))
+        label = header.texts["label"]
         without += not label
         if label:
-            found.append((path, label, _text(header.get("PatientID"))))
+            found.append((path, label, header.texts["patient"]))
     samples = tuple(
         Sample(relative_id(path, root), path, label, group=group)
         for (path, label, _), group in zip(found, _patient_numbers([patient for *_, patient in found]), strict=True)
     )
-    notes = (f"{spec.id}: {without:,} of {without + len(found):,} DICOM files have no {keyword}",) if without else ()
-    return Reading(samples, notes)
+    return Reading(samples, tuple(_notes(spec, keyword, without, broken, len(found))))
+
+
+def _notes(spec: DatasetSpec, keyword: str, without: int, broken: int, found: int) -> Iterator[str]:
+    total = without + broken + found
+    if without:
+        yield f"{spec.id}: {without:,} of {total:,} DICOM files have no {keyword}"
+    if broken:
+        yield f"{spec.id}: {broken:,} of {total:,} DICOM files have a header that cannot be read and are left out"
 
 
 def _checked(keyword: str) -> str:
@@ -63,21 +76,11 @@ def _checked(keyword: str) -> str:
     return keyword
 
 
-def _header(path: Path, keyword: str) -> pydicom.Dataset | None:
-    """Return the wanted tags of a DICOM file, None for any other file."""
+def _is_dicom(path: Path) -> bool:
     try:
-        if not is_dicom(path):
-            return None
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[keyword, "PatientID"])
-    except (InvalidDicomError, OSError, EOFError, ValueError, AttributeError, KeyError, NotImplementedError):
-        return None
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    values = value if isinstance(value, (list, tuple, pydicom.multival.MultiValue)) else [value]
-    return "\\".join(str(item).strip() for item in values).strip("\\")
+        return path.name.upper() != DICOM_DIRECTORY and is_dicom(path)
+    except OSError:
+        return False
 
 
 def _patient_numbers(patients: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from medvlm_tui.errors import DatasetError
 
 IMAGE_SUFFIXES = DICOM_SUFFIXES | RASTER_SUFFIXES
 _MAX_DEPTH = 32
-_DICOM_DIRECTORY = "DICOMDIR"
+DICOM_DIRECTORY = "DICOMDIR"
 _MASK_STEM = re.compile(r"(?P<image>.+)_mask(_\d+)?", re.DOTALL)
 
 
@@ -22,7 +22,7 @@ def is_image(path: Path) -> bool:
 
     Hidden files (`._x.jpg` too) are none, and neither is the directory of a DICOM medium.
     """
-    if path.name.startswith(".") or path.name.upper() == _DICOM_DIRECTORY:
+    if path.name.startswith(".") or path.name.upper() == DICOM_DIRECTORY:
         return False
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True

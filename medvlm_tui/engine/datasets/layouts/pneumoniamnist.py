@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache, partial
 from pathlib import Path
-from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.layouts.finding import find_folder
+from medvlm_tui.engine.datasets.layouts.medmnist_file import PARTS, class_numbers, official_name
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 from medvlm_tui.errors import DatasetError
 
@@ -23,7 +20,6 @@ _MD5_BY_NAME = {
     "pneumoniamnist_64.npz": "8f4eceb4ccffa70c672198ea285246c6",
     "pneumoniamnist.npz": "28209eda62fecd6e6a2d98b1501bb15f",
 }
-_PARTS = ("train", "val", "test")
 
 
 def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
@@ -34,7 +30,7 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     labels = _labels(spec, path)
     samples = [
         Sample(f"{name}/{row:05d}", path, spec.classes[label], part=name, frame=f"{name}_images/{row}")
-        for name in (_PARTS if part == "all" else (part or "train",))
+        for name in (PARTS if part == "all" else (part or "train",))
         for row, label in enumerate(labels[name])
     ]
     return Reading(tuple(samples), _checksum_note(spec, path))
@@ -52,21 +48,18 @@ def _holds(name: str, folder: Path) -> bool:
 
 
 def _labels(spec: DatasetSpec, path: Path) -> dict[str, list[int]]:
-    """Return part -> class numbers. Arrays of objects, which would be pickles, are refused."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {part: _class_numbers(archive[f"{part}_labels"], len(spec.classes)) for part in _PARTS}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        message = f"{spec.id}: {clean(str(path))} is not a MedMNIST file: {clean(str(error))}"
-        raise DatasetError(message, "download it again") from error
-    return found
-
-
-def _class_numbers(labels: NDArray[np.uint8], classes: int) -> list[int]:
-    numbers = labels.reshape(-1)
-    if not np.issubdtype(numbers.dtype, np.integer) or len(numbers) == 0 or numbers.max() >= classes:
-        raise ValueError("its labels are not those of PneumoniaMNIST")
-    return [int(number) for number in numbers]
+    """Return part -> class numbers of all three parts."""
+    if (name := official_name(path)) not in ("", "pneumoniamnist"):
+        raise DatasetError(
+            f"{spec.id}: {clean(path.name)} is not PneumoniaMNIST but {name}, another file of the collection",
+            f"give it a name of its own: --data {name}={clean(str(path))}",
+        )
+    numbers = class_numbers(spec.id, path)
+    labels = {part: [int(number) for number in numbers.get(part, ())] for part in PARTS}
+    if not all(found and max(found) < len(spec.classes) for found in labels.values()):
+        message = f"{spec.id}: {clean(str(path))} is not PneumoniaMNIST: its labels are not those of the three parts"
+        raise DatasetError(message, "download it again")
+    return labels
 
 
 # A screen that surveys the datasets opens each again and again; size and time stand for the bytes meanwhile.

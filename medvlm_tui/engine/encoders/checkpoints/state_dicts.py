@@ -94,7 +94,7 @@ def state_dict_in(loaded: Any, is_tensor: Callable[[Any], bool]) -> StateDict:
             break
         if key in (*AVERAGED, _TEACHER):
             raw = _USUAL if key in AVERAGED else (_STUDENT,)
-            beside += [name for name in raw if _holds(loaded.get(name), is_tensor, set())]
+            beside += [name for name in raw if _holds(loaded.get(name), is_tensor)]
         taken.append(str(key))
         loaded = loaded[key]
     tensors = _tensors(loaded, is_tensor)
@@ -106,14 +106,12 @@ def state_dict_in(loaded: Any, is_tensor: Callable[[Any], bool]) -> StateDict:
 def _inner(table: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> Any:
     """Return the key of the table that leads on to the weights, None where they are in this one."""
     for name in (*AVERAGED, *_USUAL, _TEACHER, _STUDENT):
-        if _holds(table.get(name), is_tensor, set()):
+        if _holds(table.get(name), is_tensor):
             return name
-    inner = [
-        key for key, value in table.items() if not _NOT_WEIGHTS.search(str(key)) and _holds(value, is_tensor, set())
-    ]
+    inner = [key for key, value in table.items() if not _NOT_WEIGHTS.search(str(key)) and _holds(value, is_tensor)]
     own = _tensors(table, is_tensor)
-    if own and (len(inner) != 1 or len(_tensors(table[inner[0]], is_tensor)) <= len(own) or any("." in n for n in own)):
-        return None
+    if own and (len(inner) != 1 or any("." in name for name in own) or len(own) >= _most(table[inner[0]], is_tensor)):
+        return None  # a state dict; the few tensors beside another are a trainer's own: a random state, a best score
     if len(inner) > 1:
         raise NoStateDictError(f"holds several state dicts ({_some(inner)}), and which one is meant is not known")
     return inner[0] if inner else None
@@ -125,14 +123,19 @@ def _tensors(table: Any, is_tensor: Callable[[Any], bool]) -> dict[str, Any]:
     return {str(key): value for key, value in table.items() if is_tensor(value)}
 
 
-def _holds(table: Any, is_tensor: Callable[[Any], bool], seen: set[int], depth: int = 0) -> bool:
-    """Say whether a table holds tensors, itself or in tables below; a table that is met again is not searched again."""
+def _holds(table: Any, is_tensor: Callable[[Any], bool]) -> bool:
+    """Say whether a table holds tensors, itself or in tables below."""
+    return _most(table, is_tensor) > 0
+
+
+def _most(table: Any, is_tensor: Callable[[Any], bool], seen: set[int] | None = None, depth: int = 0) -> int:
+    """Return how many tensors lie in the fullest of a table and those below; none is searched again where met again."""
+    seen = set() if seen is None else seen
     if not isinstance(table, Mapping) or depth > _DEPTH or id(table) in seen:
-        return False
+        return 0
     seen.add(id(table))
-    if any(is_tensor(value) for value in table.values()):
-        return True
-    return any(_holds(value, is_tensor, seen, depth + 1) for value in table.values())
+    own = sum(is_tensor(value) for value in table.values())
+    return max([own, *(_most(value, is_tensor, seen, depth + 1) for value in table.values())])
 
 
 def _contents(loaded: Any) -> str:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.registry import volume_refusal
-from medvlm_tui.engine.images.volume import Volume, prepare
+from medvlm_tui.engine.images.volume import prepare
+from medvlm_tui.engine.images.volume_file import Volume
 from medvlm_tui.errors import MedvlmError
 
 

@@ -1,0 +1,163 @@
+"""The rows of a list of images: its columns found by their names, its cells made plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.engine.datasets.label_files import label_text
+from medvlm_tui.engine.datasets.label_files.columns import (
+    AmbiguousColumnsError,
+    Columns,
+    find_columns,
+    looks_like_a_row,
+)
+from medvlm_tui.engine.datasets.label_files.label_table import LabelTable, Row, open_table
+from medvlm_tui.engine.datasets.label_files.text_file import read_text
+from medvlm_tui.engine.datasets.layouts.part_names import part_of
+from medvlm_tui.errors import DatasetError, UsageError
+
+_SURE_PARTS = frozenset({"split", "splits", "part", "subset", "partition", "data_split", "dataset_split"})
+_HEAD_HINT = "the first line names the columns: path,label[,group,split,mask]"
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One line of the list."""
+
+    line: int
+    path: str
+    label: str = ""
+    group: str = ""
+    split: str = ""
+    mask: str = ""
+
+    def where(self, root: Path) -> str:
+        """Return the line's place for messages."""
+        return f"{clean(root.name)} line {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListRows:
+    """A list as read."""
+
+    rows: Sequence[ListRow]
+    label: str = ""
+    """The column that is the label, "" when there is none."""
+    head: tuple[str, ...] = ()
+    """All columns; empty for a list of plain paths."""
+    warnings: tuple[str, ...] = ()
+    """Lines that are not read."""
+    notes: tuple[str, ...] = ()
+    """What had to be guessed."""
+
+
+def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
+    """Return the rows of a list that name an image; `label` names the column that is the label, "" finds it.
+
+    Raises DatasetError for a list that cannot be read or has no column of paths, UsageError for a label column that it
+    does not have.
+    """
+    if path.suffix.lower() == ".txt" and (plain := _plain_paths(dataset, path)) is not None:
+        return plain
+    table = open_table(dataset, path)
+    columns = _columns(path, table, label)
+    wanted = [table.columns[i] for i in columns.used]
+    rows = tuple(table.rows(wanted))
+    column = _label_column(path, table.columns, columns, rows)
+    found = [_row(line, cells, table.columns, columns, column) for line, cells in rows]
+    if not _are_parts(table.columns, columns, found):
+        found = [ListRow(row.line, row.path, row.label, row.group, "", row.mask) for row in found]
+    without = [row for row in found if not row.path]
+    if without and len(without) == len(found):
+        raise DatasetError(f"{without[0].where(path)}: no path", "every line needs one")
+    said = f"{dataset}: {len(without):,} lines of the list have no path and are passed over, the first is line "
+    warnings = (f"{said}{without[0].line}",) if without else ()
+    kept = tuple(row for row in found if row.path) if without else found
+    return ListRows(kept, column, table.columns, warnings, table.notes)
+
+
+def _plain_paths(dataset: str, path: Path) -> ListRows | None:
+    """Return the lines of a text of paths; None when it has a head with columns."""
+    try:
+        text, note = read_text(path)
+    except (OSError, ValueError) as error:
+        message = f"{dataset}: {clean(str(path))} cannot be read: {clean(str(error))}"
+        raise DatasetError(message, "save it as text in UTF-8, one path on each line") from error
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if lines and not looks_like_a_row([lines[0][1]]):
+        head = open_table(dataset, path).columns
+        if len(head) > 1 and find_columns(head).path >= 0:
+            return None
+    return ListRows(tuple(ListRow(number, line) for number, line in lines), notes=(note,) if note else ())
+
+
+def _columns(path: Path, table: LabelTable, label: str) -> Columns:
+    try:
+        columns = find_columns(table.columns, label)
+    except KeyError as error:
+        names = clean(", ".join(table.columns))
+        raise UsageError(f"{clean(path.name)} has no column {clean(label)!r}", f"it has: {names}") from error
+    except AmbiguousColumnsError as error:
+        raise DatasetError(f"{clean(path.name)}: {clean(str(error))}", "give each column a name of its own") from error
+    named = {table.columns[i] for i in columns.used}
+    if columns.path < 0 or table.columns[columns.path] in table.images:
+        raise _no_paths(path, table)
+    if odd := sorted(named.intersection((*table.nested, *table.images))):
+        raise DatasetError(
+            f"{clean(path.name)}: the cells of column {clean(odd[0])} are no single values",
+            "write one value into each cell, or save the list as CSV",
+        )
+    return columns
+
+
+def _no_paths(path: Path, table: LabelTable) -> DatasetError:
+    name, columns = clean(path.name), clean(", ".join(table.columns))
+    if table.images:
+        return DatasetError(
+            f"{name}: its column {clean(table.images[0])} holds the images themselves, which are not read from Parquet",
+            "write the bytes of each row to a file, list these as path,label and give that list: docs/datasets.md has "
+            "the ten lines of Python that do it",
+        )
+    if looks_like_a_row(table.columns):
+        return DatasetError(f"{name}: its first line names an image, not the columns: {columns}", _HEAD_HINT)
+    return DatasetError(f"{name} has no column path; it has: {columns}", _HEAD_HINT)
+
+
+def _label_column(path: Path, head: Sequence[str], columns: Columns, rows: Sequence[Row]) -> str:
+    """Return the column that is the label. Several that may be it pass where they are one-to-one: name and number of
+    the same classes."""
+    names = [head[i] for i in columns.labels]
+    for first, second in combinations(names, 2):
+        pairs = {(cells[first], cells[second]) for _, cells in rows}
+        if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
+            raise DatasetError(
+                f"{clean(path.name)}: several columns may be the label: {clean(', '.join(names))}",
+                f"choose one: --label column:{clean(first)}",
+            )
+    return names[0] if names else ""
+
+
+def _row(line: int, cells: Mapping[str, str], head: Sequence[str], columns: Columns, label: str) -> ListRow:
+    def cell(position: int) -> str:
+        return cells[head[position]] if position >= 0 else ""
+
+    split = cell(columns.split)
+    return ListRow(
+        line=line,
+        path=cell(columns.path),
+        label=label_text.tidy(cells[label]) if label else "",
+        group=cell(columns.group),
+        split=part_of(split) or split,
+        mask=cell(columns.mask),
+    )
+
+
+def _are_parts(head: Sequence[str], columns: Columns, rows: Sequence[ListRow]) -> bool:
+    """Return whether the column of parts is one: a column that is called `set` or `usage` may be anything else."""
+    if columns.split < 0 or head[columns.split].strip().lower().replace(" ", "_") in _SURE_PARTS:
+        return True
+    return all(part_of(row.split) for row in rows if row.split)
