@@ -77,13 +77,26 @@ def encode_files(
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
     inputs = _inputs(encoder, paths, window)
     size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
-    parts, _ = devices.with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
+    parts, _ = devices.with_back_off(partial(_features, encoder), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
     if not np.isfinite(features).all():
         raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
     report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
     return Encoded(features, tuple(str(path) for path in paths), report, pixels)
+
+
+def _features(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the features of a batch; raises MedvlmError where the network does not take such inputs."""
+    try:
+        return encoder.encode(torch.stack(list(inputs)))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, RuntimeError) and devices.is_out_of_memory(error):
+            raise
+        shape = " x ".join(map(str, inputs[0].shape))
+        reason = clean(f"{type(error).__name__}: {error}")[:200]
+        message = f"{encoder.spec.id}: its network does not take inputs of {shape}: {reason}"
+        raise MedvlmError(message, "its configuration and its preprocessing do not belong together") from error
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
