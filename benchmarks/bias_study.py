@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from runs import run
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.engine.saliency.quality import boxes_mask, mass_inside
 from medvlm_tui.measures.intervals import mean_interval
+from medvlm_tui.stages.request import RunRequest
 
 LESION_CLASSES = ("smooth", "spiculated")
 SMALL = RunRequest(

@@ -17,10 +17,10 @@ from typing import Any
 
 from runs import run
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.engine.saliency.quality import quality_table
+from medvlm_tui.stages.request import RunRequest
 
 LESION_CLASSES = ("benign", "malignant")
 MOST_SEEDS = 40

@@ -32,7 +32,6 @@ from PIL import Image
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.libraries import timm_
@@ -47,6 +46,7 @@ from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 MODELS = {

@@ -35,10 +35,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC, LinearSVC
 
-from medvlm_tui.core.request import PAPER_T_GRID
 from medvlm_tui.engine.probe.classifier import Scaler
 from medvlm_tui.engine.probe.folds import costs
 from medvlm_tui.engine.probe.solver import svm
+from medvlm_tui.stages.request import PAPER_T_GRID
 
 PROBLEMS = ("brain_like", "hicervix_like")
 FOLDS = 5

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.settings.command_line import batch_options
+from medvlm_tui.stages.request import RunRequest
 
 
 def do(folder: Path, request: RunRequest) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from runs import do
 
-from medvlm_tui.core.request import FILLS, Fill, RunRequest, SaliencyParams
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
@@ -30,6 +29,7 @@ from medvlm_tui.engine.saliency.rise import Estimator, estimate
 from medvlm_tui.engine.saliency.step import stored_scores
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.request import FILLS, Fill, RunRequest, SaliencyParams
 
 MODEL, DATASETS, IMAGES = "efficientnet_lite0", ("phantom", "brain_mr"), 3
 PLAIN = SaliencyParams(masks=4096, seed=0)

@@ -79,9 +79,9 @@ def first_read(place: Path) -> float:
 
 def cached_run_s(folder: Path) -> float | None:
     """Return the seconds of a run that finds everything stored, None when the packaged weights are not installed."""
-    from medvlm_tui.core.request import RunRequest
     from medvlm_tui.core.workspace.workspace import Workspace
     from medvlm_tui.service.engine import Engine
+    from medvlm_tui.stages.request import RunRequest
 
     request = RunRequest(
         models=("efficientnet_lite0",),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -10,13 +10,20 @@ from typing import Any, NoReturn
 
 from medvlm_tui import __version__, streams
 from medvlm_tui.core.intensity_windows import WINDOW_HELP
-from medvlm_tui.core.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
+from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages.request import (
+    DEFAULT_STAGES,
+    FILLS,
+    OVERLAYS,
+    POSITIONS,
+    PROTOCOLS,
+)
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -173,7 +180,7 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--datasets", type=_names, metavar="X,Y", help="ids or `all`")
     parser.add_argument("--demo", action="store_true", default=None, help="the built-in phantom, every stage")
     parser.add_argument(
-        "--stages", type=_names, metavar="LIST", help=f"of {','.join(STAGES)} ({','.join(DEFAULT_STAGES)})"
+        "--stages", type=_names, metavar="LIST", help=f"of {','.join(STAGE_NAMES)} ({','.join(DEFAULT_STAGES)})"
     )
     parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
     parser.add_argument("--folds", type=int, help="cross-validation folds (5)")

@@ -18,13 +18,13 @@ from medvlm_tui import streams
 from medvlm_tui.batch.display import Display, JsonDisplay, choose_display
 from medvlm_tui.batch.summary import plan_lines, result_lines
 from medvlm_tui.core.events import RunRefused
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.workspace.logs import log_to
 from medvlm_tui.core.workspace.run_journal import Said
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages.request import RunRequest
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from medvlm_tui import streams
 from medvlm_tui.batch.display import JsonDisplay, PlainDisplay
 from medvlm_tui.core.events import RunFinished, RunRefused, from_line
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, UsageError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _POLL_S = 0.2
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from medvlm_tui.batch.display import line_of
 from medvlm_tui.core.events import from_line
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import LOCK, Holder, Workspace
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.service.client import EngineClient
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 # A step stops within a second; planning stops between two files, which may be large and far away.
 _PATIENCE_S = 30.0

@@ -12,7 +12,6 @@ from typing import Any
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -22,6 +21,7 @@ from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.weights.location import Weights, examine
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

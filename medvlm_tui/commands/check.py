@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from medvlm_tui.core.intensity_windows import one_level_note
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
@@ -19,6 +18,7 @@ from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _SHOWN = 10
 Record = Mapping[str, Any]

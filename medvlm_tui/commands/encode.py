@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from medvlm_tui.core.events import Event, Log, StepProgress
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         say=_say,
     )
     save_encoded(encoded, options.out)
+    if encoded.warning:
+        print(clean(encoded.warning), file=sys.stderr)
     rows, dim = encoded.features.shape
     print(f"{rows} x {dim} features in {clean(str(options.out))}; {encoded.report}", file=sys.stderr)
     return int(ExitCode.OK)

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.catalog.traits import TRAITS
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine.comparison.published_tests import PublishedAudit, audit_published
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.render.critical_difference import RankedModels, diagram
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _METRICS = ("accuracy", "f1")
 _DIAGRAM_WIDTH = 76

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.commands.store_exchange import export_table, find_manifests, import_table
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.contents import Item, contents
 from medvlm_tui.core.store.prune import Filter, choose, remove
@@ -21,6 +20,7 @@ from medvlm_tui.core.store.verify import forget, scrub, verify
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import CorruptEntryError, ExitCode, MissingInputError, StoreError, UsageError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 
 _UNITS_S: Mapping[str, int] = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _SHOWN = 20

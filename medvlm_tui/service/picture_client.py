@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_tui.core.atomic_files import open_own
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.request import RunRequest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.digests import FileDigests, of_record
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -30,6 +29,7 @@ from medvlm_tui.engine.images.decoder import MEMORY_BYTES, allow_time, cap
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.run.inputs import find_datasets
 from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.stages.request import RunRequest
 
 Answer = dict[str, Any]
 MOST_PX = 512

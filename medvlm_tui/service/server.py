@@ -28,7 +28,6 @@ from medvlm_tui.core.events import (
     from_line,
     to_json,
 )
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -38,6 +37,7 @@ from medvlm_tui.service.connections import Door, Guest
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.service.engine_thread import EngineThread
 from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surroundings
+from medvlm_tui.stages.request import RunRequest
 
 # A worker holds a device; starting another costs some seconds.
 WORKER_IDLE_S = 60.0

@@ -6,8 +6,8 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.stages.request import RunRequest
 
 # Fields whose flag is not simply their name with hyphens; what --demo stands for is in the other fields.
 _NAMED = {"models", "datasets", "stages", "data", "weights", "protocols", "demo"}

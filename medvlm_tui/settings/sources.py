@@ -12,23 +12,23 @@ from typing import Any, get_type_hints
 import platformdirs
 
 from medvlm_tui.core.intensity_windows import parse_window
-from medvlm_tui.core.request import (
+from medvlm_tui.core.typed_lists import split_list
+from medvlm_tui.errors import UsageError
+from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages.request import (
     FILLS,
     OVERLAYS,
     POSITIONS,
     POSTER_MIN_DISTS,
     POSTER_NEIGHBORS,
     PROTOCOLS,
-    STAGES,
     RunRequest,
 )
-from medvlm_tui.core.typed_lists import split_list
-from medvlm_tui.errors import UsageError
 
 APP = "medvlm-tui"
 # Keys of RUN.toml whose flag has another shape; the rest are RunRequest's own names.
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "stages": STAGES,
+    "stages": STAGE_NAMES,
     "protocols": PROTOCOLS,
     "rise_estimator": ("plain", "reduced"),
     "rise_fill": FILLS,

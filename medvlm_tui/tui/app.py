@@ -12,11 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
 from medvlm_tui.service.picture_client import PictureClient
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui import leaving
 from medvlm_tui.tui.places import PLACES, screen_factory
 from medvlm_tui.tui.state import messages

@@ -49,9 +49,9 @@ def test_brain_mr_ends_where_the_reference_did(tmp_path: Path) -> None:
 def chosen() -> list[str]:
     """Two images that the split of seed 0 holds out: the first two whose explanation is not refused."""
     from medvlm_tui.catalog.datasets import load_datasets
-    from medvlm_tui.core.request import SplitParams
     from medvlm_tui.engine.datasets.opening import open_dataset
     from medvlm_tui.engine.datasets.splits.stratified import split
+    from medvlm_tui.stages.request import SplitParams
 
     dataset = open_dataset(load_datasets()["brain_mr"], DATA)
     held_out = split([sample.label for sample in dataset.samples], SplitParams()).hold_out

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core import events
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages.request import RunRequest
 
 from .conftest import QUICK, Outcome, run_command
 
-STAGES = "extract,probe,project,saliency,statistics,report"
+STAGE_NAMES = "extract,probe,project,saliency,statistics,report"
 RESULT_COLUMNS = (
     "model,dataset,label_view,protocol,feature,metric,mean,std,ci_low,ci_high,"
     "n_train,n_test,d,t,saturated,published,delta"
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arguments(folder: Path) -> list[str]:
     places = ["--workspace", str(folder / "ws"), "--out", str(folder / "out")]
-    return ["--batch", *QUICK, *places, "--stages", STAGES, "--rise-masks", "32", "--protocol", "paper", "--json"]
+    return ["--batch", *QUICK, *places, "--stages", STAGE_NAMES, "--rise-masks", "32", "--protocol", "paper", "--json"]
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.report.maps.figures import MICROBES
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias.data import group_gap
 
 from .conftest import run_command

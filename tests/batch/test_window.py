@@ -6,12 +6,12 @@ from PIL import Image
 
 from medvlm_tui import cli
 from medvlm_tui.core.intensity_windows import PRESETS
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import ExitCode, UsageError
 from medvlm_tui.settings import sources as settings
+from medvlm_tui.stages.request import RunRequest
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from medvlm_tui.batch.display import line_of
 from medvlm_tui.core import digests, events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import FILLS, RunRequest, SaliencyParams
 from medvlm_tui.core.safe_text import clean, slug
 from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.core.store import packing
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.settings import sources as settings
+from medvlm_tui.stages.request import FILLS, RunRequest, SaliencyParams
 
 ANY_TEXT = st.text(st.characters())
 

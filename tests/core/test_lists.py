@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_tui import cli
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.command_line import command_line
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias.ask_words import words_and_position
 
 ITEMS = st.lists(st.text().map(str.strip).filter(bool), min_size=1)

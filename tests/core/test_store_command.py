@@ -11,12 +11,12 @@ import pytest
 
 from medvlm_tui.commands import store as store_command
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import EncoderKey
 from medvlm_tui.core.store import packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ExitCode, MedvlmError, MissingInputError, StoreError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages.request import RunRequest
 from tests.made.store import flip, pretend, table, value_files
 
 CLIP = EncoderKey("clip_b16", "w", "p", "pooled", "fp32", "1")

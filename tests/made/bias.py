@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medvlm_tui.core.request import BiasParams, ProbeParams
 from medvlm_tui.engine.bias import lab as bias_lab
+from medvlm_tui.stages.request import BiasParams, ProbeParams
 from tests.made.jobs import Bench, table_of
 
 SIDE = 64

@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.engine.encoders.registry import encoder_key
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step.job import Job
+from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(32, 36, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 SPEC = ModelSpec("tiny", "Tiny", "general", "timm", "test_efficientnet", "bring", SIZE, {"pooled": 256})

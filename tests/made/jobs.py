@@ -9,11 +9,11 @@ import numpy as np
 
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step.job import Job, StepContext, step_function
+from medvlm_tui.stages.request import RunRequest
 
 ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.run_results import ReportInput
+from medvlm_tui.stages.request import RunRequest
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece")
 FOLDS = 5

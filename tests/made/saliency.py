@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medvlm_tui.core.request import ProbeParams, RunRequest, SaliencyParams
 from medvlm_tui.engine.saliency import explained_images
+from medvlm_tui.stages.request import ProbeParams, RunRequest, SaliencyParams
 from tests.made.jobs import Bench, table_of
 
 SIDE = 32

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.report.results.run_results import ReportInput
-from medvlm_tui.report.write import write_report
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.write import write_report, write_tables
 from tests.made.report_store import filled
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -41,11 +41,9 @@ FILES = (
 def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("report")
     source: ReportInput = filled(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        # Figures have their own tests; here they would cost seconds and their bytes depend on matplotlib's release.
-        patch.setattr("medvlm_tui.report.drawing.draw_all", lambda *_: iter(()))
-        for _ in write_report(source, folder / "out"):
-            pass
+    # Figures have their own tests; here they would cost seconds and their bytes depend on the release of matplotlib.
+    for _ in write_tables(Gathered(source), folder / "out"):
+        pass
     yield folder / "out"
     source.store.close()
 
@@ -62,7 +60,7 @@ def test_the_file_is_the_golden_one(out: Path, name: str) -> None:
 def test_every_file_is_told(tmp_path: Path) -> None:
     source = filled(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("medvlm_tui.report.drawing.draw_all", lambda *_: iter(()))
+        patch.setattr("medvlm_tui.report.write.draw_figures", lambda *_: iter(()))
         told = {Path(event.path) for event in write_report(source, tmp_path / "out")}
     assert told == {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert len(told) == 11 + 5 + 6 + 6 + 1

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.service import address
 from medvlm_tui.service.client import EngineClient, EngineStoppedError
+from medvlm_tui.stages.request import RunRequest
 from tests.service.conftest import is_engine, until
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.run_journal import RunFile, Said
 from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
@@ -21,6 +20,7 @@ from medvlm_tui.errors import Cancelled, MedvlmError, StoreError
 from medvlm_tui.service import address, engine_thread, server
 from medvlm_tui.service.client import EngineClient
 from medvlm_tui.service.server import Server
+from medvlm_tui.stages.request import RunRequest
 from tests.service.conftest import connected, until
 
 STEP = "extract:m:d"

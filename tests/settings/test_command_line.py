@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from medvlm_tui import cli
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.command_line import batch_options, command_line
+from medvlm_tui.stages.request import RunRequest
 
 ODD = RunRequest(
     models=("a", "local:/x,y"), datasets=("x y",), data={"x y": "/p 'q'"}, weights={"a": "/w=1"}, stages=("extract",),

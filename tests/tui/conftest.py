@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
 from tests.made.recorded import RecordedClient
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medvlm_tui.core import events
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, plan
 from tests.tui.conftest import until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.run.meter import clock, sparkline
 from medvlm_tui.tui.shared.matrix import two_lines
 from medvlm_tui.tui.state.selection import Selection, run_request

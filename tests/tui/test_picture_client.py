@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.errors import ImageError
 from medvlm_tui.service.picture_client import PictureClient
+from medvlm_tui.stages.request import RunRequest
 
 DIES_ONCE = """
 import json, os, sys

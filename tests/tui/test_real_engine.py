@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
 from tests.tui.conftest import until
 

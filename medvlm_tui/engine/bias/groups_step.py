@@ -13,12 +13,12 @@ from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.bias.experiments import EVERY
 from medvlm_tui.engine.comparison.group_records import group_records
-from medvlm_tui.engine.run import summaries
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.paired_tests import holm
+from medvlm_tui.stages.bias import BIAS_GROUPS
+from medvlm_tui.stages.gathered import CellInput
 
 # Named in advance, for every run: how much further the word moves features than every control of its ink does, medical
 # models against general ones.
@@ -58,7 +58,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("bias_groups", record)
+    shown = BIAS_GROUPS.summary(record)
     yield ResultReady(job.step.id, "bias_groups", job.step.key, summary=shown)
 
 

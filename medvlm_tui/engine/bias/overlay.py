@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from medvlm_tui.core.request import OVERLAYS, POSITIONS
 from medvlm_tui.errors import UsageError
+from medvlm_tui.stages.request import OVERLAYS, POSITIONS
 
 Box = tuple[int, int, int, int]
 _TILES = 4  # a glyph strip is cut into tiles of a quarter of its height for the scrambled control

@@ -21,8 +21,8 @@ from medvlm_tui.engine.bias.text_removal import own_text, removals, reversed_tex
 from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_maps
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.bias import BIAS
 
 Arrays = dict[str, NDArray[Any]]
 _SHOWN_PER_CLASS = 2
@@ -61,7 +61,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     record |= {"measures": [measure.to_record() for measure in found], "seconds": time.monotonic() - begun}
     context.store.put_result(job.step.key, arrays, record)
     lab.forget()
-    shown = summaries.of_record("bias", record)
+    shown = BIAS.summary(record)
     yield ResultReady(job.step.id, "bias", job.step.key, job.step.model, job.step.dataset, shown)
 
 

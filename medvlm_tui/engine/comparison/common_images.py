@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.engine.comparison.intervals_step import held_groups
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.gathered import CellInput
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

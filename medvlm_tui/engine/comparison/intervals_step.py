@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.core.request import StatisticsParams
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.versions import versions
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.inputs import earlier_result, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
+from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.request import StatisticsParams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,7 +45,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("statistics", record)
+    shown = STATISTICS.summary(record)
     yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
 
 

@@ -17,12 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparison.group_records import group_records
-from medvlm_tui.engine.run import summaries
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.exchange import Images, Outputs, exchange_p_values
@@ -31,6 +28,9 @@ from medvlm_tui.measures.paired_scores import ScoreDifference, draws_p_value, sc
 from medvlm_tui.measures.paired_tests import McNemar, holm, mcnemar
 from medvlm_tui.measures.score_intervals import draws_variance
 from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
+from medvlm_tui.stages.comparison import PAIRS
+from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("pairs", record)
+    shown = PAIRS.summary(record)
     yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
 
 

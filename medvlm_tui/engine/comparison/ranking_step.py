@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from medvlm_tui.catalog.published import metric_for
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.core.request import ComparisonParams
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.group_records import Traits, group_records
-from medvlm_tui.engine.run import summaries
-from medvlm_tui.engine.run.gathered_steps import CellInput
 from medvlm_tui.engine.step.inputs import AGAIN, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
+from medvlm_tui.stages.comparison import RANKING
+from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 # As the tables print them: F1 is macro, of the positive class where the study's is.
@@ -50,7 +50,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    yield ResultReady(job.step.id, "ranking", job.step.key, summary=summaries.of_record("ranking", record))
+    yield ResultReady(job.step.id, "ranking", job.step.key, summary=RANKING.summary(record))
 
 
 def ranking_record(scores: Floats, models: Sequence[str], datasets: Sequence[str], alpha: float) -> dict[str, Any]:

@@ -84,9 +84,8 @@ def decoded(
 
 def whole_image(sample: Sample, read: Read, check: Callable[[], None] = lambda: None) -> Image.Image:
     """Return one image that a decoding process read; raises ImageError."""
-    for answer in decoded([sample], read, 1, check):
-        return as_image(answer)
-    raise AssertionError("one sample, one answer")
+    (answer,) = decoded([sample], read, 1, check)  # to its end, so that the process is kept
+    return as_image(answer)
 
 
 def as_image(answer: Decoded) -> Image.Image:

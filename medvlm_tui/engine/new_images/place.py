@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import Store, StoredResult
 from medvlm_tui.core.workspace.latest_results import LatestResults
@@ -20,6 +19,7 @@ from medvlm_tui.engine.new_images.placing import place
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages.request import RunRequest
 
 COLUMNS = ("image", "x", "y", "nearest", "nearest_label", "cosine_distance")
 
@@ -52,7 +52,7 @@ def place_files(request: RunRequest, paths: Sequence[Path], workspace: Workspace
             )
         new = encode_files(
             model, paths, weights=request.weights.get(model, ""), feature=request.feature, device=request.device,
-            precision=request.precision, offline=request.offline,
+            precision=str(plan.steps[0].params["precision"]), offline=request.offline,
         )  # fmt: skip
         return Placed(shown, _rows(unit_rows(new.features), new.names, table, shown))
 

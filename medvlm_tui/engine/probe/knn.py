@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.request import NEIGHBOR_COUNTS
 from medvlm_tui.engine.features.neighbours import unit_rows
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.protocol import (
@@ -22,6 +21,7 @@ from medvlm_tui.engine.probe.protocol import (
     pooled_scaling,
 )
 from medvlm_tui.measures import classification
+from medvlm_tui.stages.request import NEIGHBOR_COUNTS
 
 # 512 x 22,528 (HiCervix) float32 = 46 MB.
 BLOCK_ROWS = 512

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.request import SATURATED
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Task, fold_arrays, fold_scores, pooled_scaling
 from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.measures import classification
+from medvlm_tui.stages.request import SATURATED
 
 # The protocols of the paper's grid, which says nothing where it is saturated: they tell what a tuned one would choose.
 _PAPER_GRID = ("paper", "grouped")

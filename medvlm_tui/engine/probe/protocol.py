@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event
-from medvlm_tui.core.request import ProbeParams
 from medvlm_tui.engine.datasets.splits.stratified import Split
 from medvlm_tui.engine.probe.folds import Problem
 from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.measures import classification
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.request import ProbeParams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.core.request import ProbeParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
 from medvlm_tui.engine.datasets.likeness.fingerprints import fingerprints
@@ -21,6 +20,7 @@ from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import ProbeParams
 
 _CLUSTERS_VERSION = 2
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from medvlm_tui.core.events import Event, Log, ResultReady
-from medvlm_tui.core.request import LINEAR_PROTOCOLS, ProbeParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.probe import few_shot, knn
@@ -19,11 +18,12 @@ from medvlm_tui.engine.probe import linear as linear_probe
 from medvlm_tui.engine.probe.protocol import Measure, Task
 from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.engine.probe.split import divide, short_folds
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.request import LINEAR_PROTOCOLS, ProbeParams
 
 _MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),
@@ -46,7 +46,9 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {note}")
     division = yield from divide(table, params, job, context)
     positive = _positive(labelled.classes, job.dataset.spec.positive)
-    solver = Solver(context.check, devices.choose(job.request.device).device)
+    machine = devices.choose(job.request.device)
+    # The SVM is solved in float64, at 1/32 or 1/64 of a consumer or inference GPU's float32 rate.
+    solver = Solver(context.check, machine.device if machine.fast_float64 else "cpu")
     task = Task(problem, division.rows, params, positive, labelled.classes, job.step.id, solver)
     measured = yield from _MEASURES[params.protocol](task)
     if solver.note:
@@ -70,7 +72,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     }
     groups = {} if division.groups is None else {"group": division.groups}
     context.store.put_result(job.step.key, {**measured.arrays, **groups}, record)
-    shown = summaries.of_record("probe", record)
+    shown = PROBE.summary(record)
     yield ResultReady(job.step.id, "probe", job.step.key, job.step.model, job.step.dataset, shown)
 
 

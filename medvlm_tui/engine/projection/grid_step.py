@@ -14,12 +14,12 @@ from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.projection import examples as map_examples
 from medvlm_tui.engine.projection.clusters import find_clusters
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.inputs import feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_choice import RULE, faithfulness, proposed
 from medvlm_tui.measures.procrustes import Turn, procrustes
+from medvlm_tui.stages.projection import GRID
 
 Wide = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {"xy": aligned.astype(np.float32), **arrays}, record)
-    summary = summaries.of_record("grid", record)
+    summary = GRID.summary(record)
     yield ResultReady(job.step.id, "grid", job.step.key, job.step.model, job.step.dataset, summary)
 
 

@@ -9,17 +9,17 @@ import numpy as np
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import unit_rows
 from medvlm_tui.engine.projection.layout import SPREAD, Layout
 from medvlm_tui.engine.projection.map_scores import map_scores
 from medvlm_tui.engine.projection.umap_grid import Grid, Ints, open_grid
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, UsageError
+from medvlm_tui.stages.projection import PROJECT
+from medvlm_tui.stages.request import ProjectionParams
 
 
 class _Open:
@@ -52,7 +52,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         assert result is not None
     if not steps:
         _close()
-    shown = summaries.of_record("project", result.record)
+    shown = PROJECT.summary(result.record)
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine.features.neighbours import Floats, cosine_neighbours
 from medvlm_tui.engine.projection.layout import Layout, Row, lay_out_cell, prepare_row, small_layout
 from medvlm_tui.engine.projection.map_scores import NEIGHBOURS, FeatureRanks
 from medvlm_tui.engine.projection.processes import Finished, LayoutPool, Task
 from medvlm_tui.engine.step.cores import cores
+from medvlm_tui.stages.request import ProjectionParams
 
 Ints = NDArray[np.int64]
 Check = Callable[[], None]

@@ -11,7 +11,6 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Event, Log, StepProgress
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.layouts.phantom import CODE_VERSION
@@ -22,6 +21,7 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, 
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.location import Weights, locate
 from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
+from medvlm_tui.stages.request import RunRequest
 
 Say = Callable[[Event], None]
 PrecisionOf = Callable[[ModelSpec, Weights, str], Precision]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from medvlm_tui.core.events import (
     Event,
@@ -25,9 +25,10 @@ from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared
-from medvlm_tui.engine.run.summaries import summary
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
+from medvlm_tui.stages import stage_of
+from medvlm_tui.stages.extract import EXTRACT
 
 
 @dataclass(slots=True)
@@ -124,10 +125,19 @@ def _step(step: Step, prepared: Prepared, context: RunContext, outcome: Outcome)
         yield StepFailed(step.id, error, hint)
     elif step.have:
         outcome.cached.append(step.id)
-        known = summary(context.store, step.kind, step.key)
+        known = _stored_summary(context.store, step)
         yield ResultReady(step.id, step.kind, step.key, step.model, step.dataset, known, cached=True)
     else:
         yield from _execute(step, prepared, context, outcome)
+
+
+def _stored_summary(store: Store, step: Step) -> Mapping[str, Any]:
+    """Return the summary of a stored result; empty when there is none."""
+    if step.kind == "extract":
+        manifest = store.tables.record(step.key)
+        return {} if manifest is None else EXTRACT.summary(manifest)
+    result = store.result(step.key)
+    return {} if result is None else stage_of(step.kind).summary(result.record)
 
 
 def _reason_to_skip(step: Step, context: RunContext, outcome: Outcome) -> str:

@@ -10,13 +10,14 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import CELL_STAGES, PROTOCOLS, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.stages import CELL_STAGES
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
 # A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
 _KEY_NAMES: Mapping[str, str] = {
@@ -124,9 +125,9 @@ def _cell(
     cell |= _comparisons(store, latest, cell.get("table", ""))
     cell["probes"] = {
         protocol: {
-            **summaries.probe_scores(store, key),
+            **_probe_scores(store, key),
             "statistics": intervals.get(protocol, ""),
-            "intervals": summaries.intervals(store, intervals.get(protocol, "")),
+            "intervals": _intervals(store, intervals.get(protocol, "")),
         }
         for protocol, key in probes.items()
     }
@@ -146,3 +147,26 @@ def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, A
     kinds = {"pairs": "pairs", "rankings": "ranking", "bias_groups": "bias_groups"}
     found = {name: [key for key in latest.every(kind, table) if store.has_result(key)] for name, kind in kinds.items()}
     return {name: keys for name, keys in found.items() if keys}
+
+
+def _probe_scores(store: Store, key: str) -> dict[str, Any]:
+    """Return every mean and spread of a stored probe, with its t, for a table of scores."""
+    result = store.result(key)
+    if result is None:
+        return {"key": key}
+    record = result.record
+    shown = PROBE.summary(record)
+    means = {name: (values["mean"], values["std"]) for name, values in record["metrics"].items()}
+    return {
+        "key": key,
+        **{name: shown.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
+        "metrics": {name: [mean, std] for name, (mean, std) in means.items() if mean is not None},
+        "tuned_t": (record.get("tuned") or {}).get("t"),
+        "n": record["n_train"] + record["n_test"],
+    }
+
+
+def _intervals(store: Store, key: str) -> dict[str, Any]:
+    """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
+    result = store.result(key) if key else None
+    return {} if result is None else dict(result.record["intervals"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
+from medvlm_tui.stages.request import SaliencyParams
 
 
 def check_params(params: SaliencyParams) -> None:

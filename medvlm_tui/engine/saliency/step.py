@@ -12,11 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.request import SaliencyParams
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.images.geometry import view_of
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.saliency.explained_images import Explained, estimated, half_maps, prepare
 from medvlm_tui.engine.saliency.masking import StoredScores, score_chunk
 from medvlm_tui.engine.saliency.masks import CHUNK
@@ -35,6 +33,8 @@ from medvlm_tui.engine.saliency.rise import Estimate, relative_error
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
+from medvlm_tui.stages.request import SaliencyParams
+from medvlm_tui.stages.saliency import SALIENCY
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     }
     context.store.put_result(job.step.key, arrays, record)
     stored_scores(job, context, params, images).discard()
-    shown = summaries.of_record("saliency", record)
+    shown = SALIENCY.summary(record)
     yield ResultReady(job.step.id, "saliency", job.step.key, job.step.model, job.step.dataset, shown)
 
 

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.request import SeparabilityParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import Floats, Neighbours, cosine_neighbours, unit_rows
 from medvlm_tui.engine.projection.step import stratified_subsample
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.separability import measures
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import SeparabilityParams
+from medvlm_tui.stages.separability import SEPARABILITY
 
 Ints = NDArray[np.int64]
 Wide = NDArray[np.float64]
@@ -76,7 +76,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("separability", record)
+    shown = SEPARABILITY.summary(record)
     yield ResultReady(job.step.id, "separability", job.step.key, job.step.model, job.step.dataset, shown)
 
 

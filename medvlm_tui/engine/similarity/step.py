@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.request import SimilarityParams
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours, unit_rows
 from medvlm_tui.engine.projection.step import stratified_subsample
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.similarity.measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
-from medvlm_tui.engine.step.job import STEP_VERSIONS, Job, StepContext
+from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import SimilarityParams
+from medvlm_tui.stages.similarity import SIMILARITY
 
 Ints = NDArray[np.int64]
 Wide = NDArray[np.float64]
@@ -56,7 +56,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "seconds": time.monotonic() - begun,
     }
     context.store.put_result(job.step.key, {}, record)
-    shown = summaries.of_record("similarity", record)
+    shown = SIMILARITY.summary(record)
     yield ResultReady(job.step.id, "similarity", job.step.key, job.step.model, job.step.dataset, shown)
 
 
@@ -64,7 +64,7 @@ def _pair(
     a: str, b: str, keys: Mapping[str, str], spaces: _Spaces, context: StepContext, params: SimilarityParams
 ) -> Mapping[str, Any]:
     """Return the record of two models, as stored or measured now."""
-    key = of_record(["similarity pair", STEP_VERSIONS["similarity"], keys[a], keys[b], asdict(params)])
+    key = of_record(["similarity pair", SIMILARITY.version, keys[a], keys[b], asdict(params)])
     stored = context.store.result(key)
     if stored is not None:
         return stored.record

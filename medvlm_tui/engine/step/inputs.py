@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.request import ProbeParams, SplitParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
+from medvlm_tui.stages.request import ProbeParams, SplitParams
 
 Params = TypeVar("Params")
 AGAIN = "run the same command again: it is computed anew"

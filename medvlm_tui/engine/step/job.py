@@ -9,47 +9,18 @@ from typing import Protocol, cast
 
 from medvlm_tui.core.events import Event
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.errors import Cancelled
+from medvlm_tui.stages import stage_of
+from medvlm_tui.stages.request import RunRequest
 
-# Imported by a worker when a step of the kind runs, so that a plan costs none of the science libraries.
-STEP_MODULES: Mapping[str, str] = {
-    "extract": "medvlm_tui.engine.extract.step",
-    # One device's share of an extraction; in no plan, as `extract` itself asks for it.
+# Work that is in no plan: one device's share of an extraction, and whether a model's features keep their values in a
+# lower precision. Both are asked for by other parts of the engine.
+_UNPLANNED: Mapping[str, str] = {
     "extract_shard": "medvlm_tui.engine.extract.shard_step",
-    # Whether a model's features bear bf16 on this CPU; asked for before a plan, whose keys hold the answer.
     "precision": "medvlm_tui.engine.extract.precision",
-    "probe": "medvlm_tui.engine.probe.step",
-    "project": "medvlm_tui.engine.projection.step",
-    "grid": "medvlm_tui.engine.projection.grid_step",
-    "separability": "medvlm_tui.engine.separability.step",
-    "similarity": "medvlm_tui.engine.similarity.step",
-    "saliency": "medvlm_tui.engine.saliency.step",
-    "bias": "medvlm_tui.engine.bias.step",
-    "bias_groups": "medvlm_tui.engine.bias.groups_step",
-    "statistics": "medvlm_tui.engine.comparison.intervals_step",
-    "pairs": "medvlm_tui.engine.comparison.pairs_step",
-    "ranking": "medvlm_tui.engine.comparison.ranking_step",
-    "check": "medvlm_tui.engine.datasets.check.step",
-}
-# Part of every result's key: raised when a step's numbers change.
-STEP_VERSIONS: Mapping[str, int] = {
-    "extract": 1,
-    "probe": 3,
-    "project": 3,
-    "grid": 2,
-    "separability": 1,
-    "similarity": 1,
-    "saliency": 2,
-    "bias": 2,
-    "bias_groups": 2,
-    "statistics": 4,
-    "pairs": 2,
-    "ranking": 2,
-    "check": 2,
 }
 
 
@@ -109,4 +80,5 @@ class StepFunction(Protocol):
 
 def step_function(kind: str) -> StepFunction:
     """Return the `run` of the module that does steps of this kind."""
-    return cast(StepFunction, import_module(STEP_MODULES[kind]).run)
+    module = _UNPLANNED.get(kind) or stage_of(kind).work
+    return cast(StepFunction, import_module(module).run)

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.scores.verdicts import Verdicts
+from medvlm_tui.stages.request import RunRequest
 
 # What a map's bits depend on beside the image and the class.
 MAP_PARAMETERS = (

@@ -14,10 +14,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias import detail as biasdetail
 from medvlm_tui.tui.bias import ranking
 from medvlm_tui.tui.bias.data import SORTS, ModelBias, flips, group_gap, model_bias, ranked

@@ -15,6 +15,7 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages import stage_of
 from medvlm_tui.tui.run import meter
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
@@ -23,22 +24,6 @@ from medvlm_tui.tui.state.board import Board, LogLine, Task, run_summary
 from medvlm_tui.tui.states import GREY, look
 
 LEVELS = {"warning": look("stale").style, "error": look("failed").style}
-# A step's result is shown where it can be seen best.
-PLACE_OF = {
-    "extract": "scores",
-    "probe": "scores",
-    "statistics": "scores",
-    "pairs": "scores",
-    "ranking": "scores",
-    "project": "map",
-    "grid": "map",
-    "separability": "map",
-    "similarity": "map",
-    "saliency": "saliency",
-    "bias": "bias",
-    "bias_groups": "bias",
-    "check": "data",
-}
 
 
 class RunScreen(PlaceScreen):
@@ -136,7 +121,7 @@ class RunScreen(PlaceScreen):
 
     def _result(self) -> Task | None:
         task = self.medvlm.board.tasks.get(self.query_one("#queue", Rows).row)
-        return task if task is not None and task.state == "done" and task.step.kind in PLACE_OF else None
+        return task if task is not None and task.state == "done" and stage_of(task.step.kind).screen else None
 
     async def action_cancel(self) -> None:
         """Stop the run; what was computed is kept."""
@@ -163,7 +148,7 @@ class RunScreen(PlaceScreen):
             # A step over several models or datasets keeps the chosen ones.
             selection.model = task.step.model or selection.model
             selection.dataset = task.step.dataset or selection.dataset
-            self.medvlm.action_go(PLACE_OF[task.step.kind])
+            self.medvlm.action_go(stage_of(task.step.kind).screen)
 
 
 def _queue(board: Board, width: int) -> list[Row]:

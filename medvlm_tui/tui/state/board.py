@@ -11,8 +11,8 @@ from typing import Any
 
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state import survey_rows
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from medvlm_tui.core.request import RunRequest
+from medvlm_tui.stages import with_every_stage
+from medvlm_tui.stages.request import RunRequest
 
 PHANTOM = ("efficientnet_lite0", "phantom")
 
@@ -52,4 +53,4 @@ class Selection:
 
 def run_request(base: RunRequest, models: tuple[str, ...], datasets: tuple[str, ...]) -> RunRequest:
     """Return a first look at these models on these datasets: every stage, with `base`'s options."""
-    return replace(base.with_every_stage(), models=models, datasets=datasets)
+    return replace(with_every_stage(base), models=models, datasets=datasets)

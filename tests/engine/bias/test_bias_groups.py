@@ -8,9 +8,11 @@ from statsmodels.stats.multitest import multipletests
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
 from medvlm_tui.engine.bias import groups_step
-from medvlm_tui.engine.run.gathered_steps import CellInput, bias_comparison
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.bias import BIAS_GROUPS
+from medvlm_tui.stages.gathered import CellInput
 from tests.made.jobs import Bench, blobs, table_of
+from tests.made.plans import gathering_jobs
 
 SHIFTS = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.3, "e": 0.2, "f": 0.1}
 MEDICAL = frozenset("abc")
@@ -98,8 +100,7 @@ def test_two_models_make_a_comparison(bench):
         job = bench.job("bias", {})
         step = Step(f"bias:{model}:made", "bias", model, "made", {}, f"key-{model}")
         labs.append(replace(job, step=step, model=replace(job.model, id=model)))
-    assert bias_comparison(labs[:1], bench.store) is None
-    job = bias_comparison(labs, bench.store)
-    assert job is not None
+    assert list(gathering_jobs(BIAS_GROUPS, labs[:1], bench.store)) == []
+    [job] = gathering_jobs(BIAS_GROUPS, labs, bench.store)
     assert job.step.needs == ("bias:clip_b16:made", "bias:biomedclip:made")
     assert [cell["probe"] for cell in job.step.params["cells"]] == ["key-clip_b16", "key-biomedclip"]

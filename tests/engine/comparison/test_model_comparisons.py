@@ -18,21 +18,27 @@ from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import load_published
 from medvlm_tui.core.events import ResultReady
 from medvlm_tui.engine.comparison.ranking_step import ranking_record
-from medvlm_tui.engine.run.gathered_steps import comparisons, tables_of, without
+from medvlm_tui.engine.run.gathered_steps import tables_of, without
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.paired_tests import holm, mcnemar
 from medvlm_tui.measures.permutation import group_test
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
+from medvlm_tui.stages.comparison import PAIRS, RANKING
+from tests.made.plans import gathering_jobs
 from tests.made.probes import done, probes
 
 MODELS = tuple(load_models()[name] for name in ("biomedclip", "conch", "clip_b16", "vgg16"))
+
+
+def _comparisons(jobs, store):
+    return [job for stage in (PAIRS, RANKING) for job in gathering_jobs(stage, jobs, store)]
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     """Four models of falling quality on two data sets, compared."""
     context, jobs = probes(tmp_path_factory.mktemp("probes"), MODELS, ("one", "two"), lambda m: (5.0, 4.5, 2.0, 0.2)[m])
-    found = {job.step.id: (job, *done(job, context)) for job in list(comparisons(jobs, context.store))}
+    found = {job.step.id: (job, *done(job, context)) for job in _comparisons(jobs, context.store)}
     yield context, jobs, found
     context.store.close()
 
@@ -114,7 +120,7 @@ def test_under_grouped_whole_groups_are_exchanged(tmp_path):
     context, jobs = probes(
         tmp_path, MODELS[:2], ("one",), lambda m: (2.0, 1.2)[m], groups=names, protocol="grouped", counts=(50, 50, 50)
     )
-    [job] = comparisons(jobs, context.store)
+    [job] = _comparisons(jobs, context.store)
     record, _ = done(job, context)
     probes_ = [context.store.result(f"probe-{m}-0-grouped").arrays for m in range(2)]
     held = probes_[0]["hold_out"]
@@ -132,7 +138,7 @@ def test_under_grouped_whole_groups_are_exchanged(tmp_path):
 
 def test_too_few_images_are_said_to_be(tmp_path):
     context, jobs = probes(tmp_path, MODELS[:3], ("one",), lambda m: (5.0, 4.0, 0.2)[m], counts=(10, 10, 10))
-    record, _ = done(next(iter(comparisons(jobs, context.store))), context)
+    record, _ = done(next(iter(_comparisons(jobs, context.store))), context)
     # Six held-out images: no p-value below 2 / 64, three pairs.
     assert (record["n"], record["too_few"]) == (6, True)
     assert all(d["smallest_seen"] is None for pair in record["pairs"] for d in pair["differences"].values())
@@ -188,7 +194,7 @@ def test_images_that_one_model_lacks_are_left_out_for_all(tmp_path):
     }
     context.store.put_result("short", arrays, probe.record)
     short = replace(jobs[1], step=replace(jobs[1].step, key="short"))
-    [job] = comparisons([jobs[0], short], context.store)
+    [job] = _comparisons([jobs[0], short], context.store)
     record, _ = done(job, context)
     assert (record["n"], record["left_out"]) == (len(probe.arrays["hold_out"]) - 3, 3)
     context.store.close()
@@ -266,7 +272,7 @@ def test_membership_may_depend_on_the_dataset():
 
 def test_nearest_neighbours_are_compared_as_the_linear_protocols_are(tmp_path):
     context, jobs = probes(tmp_path, MODELS[:2], ("one",), lambda m: (4.5, 0.2)[m], protocol="knn")
-    [job] = comparisons(jobs, context.store)
+    [job] = _comparisons(jobs, context.store)
     record, _ = done(job, context)
     assert job.step.id == "pairs:*:one:knn"
     assert record["pairs"][0]["mcnemar"]["holm"] < record["alpha"]
@@ -276,7 +282,7 @@ def test_nearest_neighbours_are_compared_as_the_linear_protocols_are(tmp_path):
 
 def test_few_shots_are_compared_by_draws_of_images_and_of_training_sets(tmp_path):
     context, jobs = probes(tmp_path, MODELS[:2], ("one", "two"), lambda m: (4.5, 0.2)[m], protocol="few_shot")
-    found = {job.step.id: done(job, context)[0] for job in comparisons(jobs, context.store)}
+    found = {job.step.id: done(job, context)[0] for job in _comparisons(jobs, context.store)}
     assert list(found) == ["pairs:*:one:few_shot", "pairs:*:two:few_shot", "ranking:*:*:few_shot"]
     [pair] = found["pairs:*:one:few_shot"]["pairs"]
     assert pair["mcnemar"] is None
@@ -290,7 +296,7 @@ def test_few_shots_are_compared_by_draws_of_images_and_of_training_sets(tmp_path
 
 def test_draws_of_training_images_count_in_a_difference(tmp_path, monkeypatch):
     context, jobs = probes(tmp_path, MODELS[:2], ("one",), lambda m: (1.5, 1.0)[m], protocol="few_shot")
-    [job] = comparisons(jobs, context.store)
+    [job] = _comparisons(jobs, context.store)
     record, _ = done(job, context)
     accuracy = record["pairs"][0]["differences"]["accuracy"]
     folds = [context.store.result(f"probe-{m}-0-few_shot").record["metrics"]["accuracy"]["folds"] for m in (0, 1)]

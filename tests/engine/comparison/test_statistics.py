@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss
 from statsmodels.stats.proportion import proportion_confint
 
-from medvlm_tui.core.request import ProbeParams, StatisticsParams
+from medvlm_tui.stages.request import ProbeParams, StatisticsParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

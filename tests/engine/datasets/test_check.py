@@ -5,7 +5,6 @@ import pytest
 from PIL import Image, ImageOps
 
 from medvlm_tui.core.events import ResultReady
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import DatasetSpec, EncoderKey, FeatureTable, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -21,6 +20,7 @@ from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages.request import RunRequest
 
 OWN = DatasetSpec(id="own", name="own", modality="unknown", reader="class_folders")
 ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")

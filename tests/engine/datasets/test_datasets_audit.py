@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.check.findings import audit
 from medvlm_tui.engine.datasets.likeness.duplicates import clusters
@@ -18,6 +17,7 @@ from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled
+from medvlm_tui.stages.request import SplitParams
 from tests.made.shared import DATA
 
 CATALOG = load_datasets()

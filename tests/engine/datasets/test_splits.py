@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.engine.datasets.splits.stratified import split
 from medvlm_tui.errors import MedvlmError, UsageError
+from medvlm_tui.stages.request import SplitParams
 
 
 def test_it_is_sklearn_s_split():

@@ -12,11 +12,11 @@ from safetensors.torch import save
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Log, StepProgress
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine.encoders.weights import download, downloads, hub
 from medvlm_tui.engine.encoders.weights.downloads import download_missing
 from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.engine.run.inputs import find_models
+from medvlm_tui.stages.request import RunRequest
 from tests.made.fake_hub import DISABLED, GATED, WRONG_TOKEN, serving
 
 TOKEN = "hf_" + "secretsecretsecret"

@@ -12,7 +12,6 @@ from scipy.ndimage import map_coordinates
 
 from medvlm_tui.cli import main
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.engine.encoders.models import ct_clip, merlin
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
 from medvlm_tui.engine.images.volume import prepare
@@ -20,6 +19,7 @@ from medvlm_tui.engine.images.volume_file import read_volume
 from medvlm_tui.engine.new_images.encode import encode_files
 from medvlm_tui.engine.run.inputs import find_models
 from medvlm_tui.errors import ImageError, UsageError
+from medvlm_tui.stages.request import RunRequest
 
 LPS = np.array([[-2.0, 0, 0, 30], [0, -3.0, 0, 20], [0, 0, 4.0, -10], [0, 0, 0, 1]])
 

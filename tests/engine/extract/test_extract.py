@@ -14,7 +14,6 @@ from PIL import Image
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Log, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
@@ -25,6 +24,7 @@ from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(8, 8)
 MODEL = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", SIZE, {"mean": 3})

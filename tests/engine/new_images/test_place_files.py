@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -14,6 +13,7 @@ from medvlm_tui.engine.new_images import place as place_files
 from medvlm_tui.engine.new_images.encode import Encoded
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import table_of
 
 

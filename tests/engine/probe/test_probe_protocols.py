@@ -10,8 +10,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from medvlm_tui.core.request import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
 from tests.made.jobs import Bench, blobs, table_of
 
 NAMES = ("a", "b", "c")

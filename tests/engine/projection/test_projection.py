@@ -7,11 +7,11 @@ from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import NearestNeighbors
 
-from medvlm_tui.core.request import ProjectionParams
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.projection import map_scores
 from medvlm_tui.engine.projection import step as projection
 from medvlm_tui.errors import Cancelled, UsageError
+from medvlm_tui.stages.request import ProjectionParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

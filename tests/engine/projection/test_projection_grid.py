@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.request import ProjectionParams, RunRequest
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
@@ -22,6 +21,7 @@ from medvlm_tui.engine.projection.layout import Layout, lay_out_cell, prepare_ro
 from medvlm_tui.engine.projection.processes import LayoutPool, Task
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
+from medvlm_tui.stages.request import ProjectionParams, RunRequest
 from tests.made.jobs import ENCODER, Bench, blobs, table_of
 
 

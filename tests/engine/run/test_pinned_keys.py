@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.core.request import PROTOCOLS, STAGES, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
 PINNED = Path(__file__).parent / "pinned" / "step_keys.json"
 MODELS = ("clip_b16", "biomedclip", "vgg16")
@@ -28,7 +29,7 @@ NO_KEY = {"batch_size", "workers", "out", "strict", "offline", "demo", "phantom_
 def plain(folder: Path) -> RunRequest:
     """Return a request for every stage with its options at their defaults, on files made below `folder`."""
     return RunRequest(
-        stages=STAGES,
+        stages=STAGE_NAMES,
         models=MODELS,
         datasets=("folders", "listed"),
         data={"folders": str(_class_folders(folder / "folders")), "listed": str(_list(folder / "listed"))},
@@ -52,7 +53,7 @@ def rich(folder: Path) -> RunRequest:
         weights=base.weights,
         device="cpu",
         precision="fp32",
-        stages=STAGES,
+        stages=STAGE_NAMES,
         protocols=PROTOCOLS,
         folds=4,
         hold_out=0.25,
@@ -159,7 +160,7 @@ def test_every_step_of_the_rich_request_has_a_key(tmp_path: Path) -> None:
     found = step_keys("rich", tmp_path)
     assert {step for step, key in found.items() if not key} == {"report"}
     kinds = {step.partition(":")[0] for step in found}
-    assert kinds == {*STAGES, "grid", "pairs", "ranking", "bias_groups"}
+    assert kinds == {*STAGE_NAMES, "grid", "pairs", "ranking", "bias_groups"}
 
 
 if __name__ == "__main__":

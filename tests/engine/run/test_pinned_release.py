@@ -16,12 +16,12 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.events import Event, from_json, to_json
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.store.verify import verify
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.report.write import write_report
+from medvlm_tui.stages.request import RunRequest
 
 ARCHIVE = Path(__file__).parent / "pinned" / "release.tar.xz"
 KINDS = {

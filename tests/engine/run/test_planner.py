@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.core.request import CELL_STAGES, STAGES, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, with_every_stage
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
 
@@ -233,13 +234,13 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
         engine.close()
     shown = run_request(RunRequest(), demo.models, demo.datasets)
     assert shown == replace(demo, demo=False, out="")
-    assert demo.stages == STAGES
+    assert demo.stages == STAGE_NAMES
 
 
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
-    prepared = plan(request_.with_every_stage())
+    prepared = plan(with_every_stage(request_))
     kinds = {step.kind for step in prepared.plan.steps}
-    assert kinds == {*STAGES, "grid"} - {"similarity"}
+    assert kinds == {*STAGE_NAMES, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
     assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
 

@@ -14,7 +14,6 @@ from scipy.optimize import minimize
 
 from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.request import RunRequest, SaliencyParams
 from medvlm_tui.core.store.contents import contents
 from medvlm_tui.core.store.prune import Filter, choose, remove
 from medvlm_tui.engine.saliency import explained_images, masking
@@ -24,6 +23,7 @@ from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
+from medvlm_tui.stages.request import RunRequest, SaliencyParams
 from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
 

@@ -8,10 +8,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import davies_bouldin_score, silhouette_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from medvlm_tui.core.request import SeparabilityParams
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.separability import measures
 from medvlm_tui.engine.separability.step import class_measures, open_space, space_measures
+from medvlm_tui.stages.request import SeparabilityParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
-from medvlm_tui.core.request import SimilarityParams
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.similarity.step import compare
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import SimilarityParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.intensity_windows import FILE
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.check.report import (
@@ -30,6 +29,7 @@ from medvlm_tui.engine.datasets.opening import ALL_PARTS, open_dataset, open_eve
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, Progress, cluster_groups, finished
 from medvlm_tui.engine.datasets.splits.plan import split_plans
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.request import SplitParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from medvlm_tui.engine.datasets.check.report import AuditReport
 from medvlm_tui.engine.datasets.likeness.image_prints import read_small
 from medvlm_tui.engine.images.decoders import decoded
 from medvlm_tui.engine.images.decoding_task import Reduced
-from medvlm_tui.engine.run import summaries
 from medvlm_tui.engine.step.job import CheckJob, StepContext
+from medvlm_tui.stages.check import CHECK
 
 PICTURE_PX = 64
 SHOWN_SETS = 40
@@ -58,7 +58,7 @@ def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
         if (now := time.monotonic()) - said_at >= _EVENT_INTERVAL_S:
             said_at = now
             yield StepProgress(job.step.id, done, len(job.everything.samples))
-    shown = summaries.of_record("check", {"report": report.to_record()})
+    shown = CHECK.summary({"report": report.to_record()})
     yield ResultReady(job.step.id, "check", job.step.key, dataset=job.step.dataset, summary=shown)
 
 

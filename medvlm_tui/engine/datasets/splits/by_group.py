@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.datasets.splits.stratified import Split, check_params
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.request import SplitParams
 
 _LARGEST_DENOMINATOR = 10
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
-from medvlm_tui.core.request import SplitParams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError, UsageError
+from medvlm_tui.stages.request import SplitParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ import torch
 import transformers
 from PIL import Image
 
-from medvlm_tui.core.request import PROTOCOLS, STAGES, RunRequest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
 HERE = Path(__file__).parent
 SMALL = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -35,7 +36,7 @@ REQUEST = RunRequest(
     models=("local:small", "local:other"),
     datasets=("phantom", "patients"),
     data={"patients": "patients/list.csv"},
-    stages=STAGES,
+    stages=STAGE_NAMES,
     protocols=PROTOCOLS,
     folds=3,
     umap_neighbors=(5, 10),

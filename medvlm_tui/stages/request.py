@@ -12,20 +12,6 @@ from medvlm_tui.core.typed_lists import join_list, split_list
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
 FILLS: tuple[Fill, ...] = ("mean", "black", "blur")
-STAGES = (
-    "check",
-    "extract",
-    "probe",
-    "project",
-    "separability",
-    "similarity",
-    "saliency",
-    "bias",
-    "statistics",
-    "report",
-)
-CELL_STAGES = tuple(stage for stage in STAGES if stage not in ("check", "similarity", "report"))
-"""Those that work on one model and one dataset."""
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
 # The bias lab's overlays: the word itself, then controls with the ink of the word.
 OVERLAYS = ("text", "box", "scrambled", "lines", "calipers")
@@ -245,20 +231,6 @@ class RunRequest:
         """Rebuild from `to_record()`'s dict after a trip through JSON."""
         lists = {key: tuple(value) for key, value in record.items() if isinstance(value, list)}
         return cls(**{**record, **lists})
-
-    def with_every_stage(self) -> RunRequest:
-        """Return the request for every stage there is, as a first look: with few masks, and few images in the bias lab.
-
-        The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage.
-        """
-        return replace(
-            self,
-            stages=STAGES,
-            rise_masks=min(self.rise_masks, 512),
-            bias_train=min(self.bias_train, 8),
-            bias_test=min(self.bias_test, 4),
-            bias_masks=0,
-        )
 
     def with_absolute_paths(self) -> RunRequest:
         """Return the request for another process, which may stand in another directory."""

@@ -1,0 +1,25 @@
+"""The files of the bias lab: its tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from medvlm_tui.core.events import FileWritten
+from medvlm_tui.report.bias import rows
+from medvlm_tui.report.results.run_results import Gathered
+
+
+def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
+    """Write every table of the bias lab below `out`; yields each file when it is complete."""
+    for path in rows.write_all(out, results.source):
+        yield FileWritten(str(path), "table")
+
+
+def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
+    """Draw every figure of the bias lab below `out`."""
+    if rows.labs(results.source):
+        # Imported here: matplotlib costs seconds that a report without labs need not pay.
+        from medvlm_tui.report.bias.figures import bias_figures
+
+        yield from bias_figures(results.source, out / "figures")

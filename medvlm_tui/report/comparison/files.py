@@ -1,0 +1,22 @@
+"""The files of statistics: statistics.csv. The diagram of ranks is drawn with the figures of classification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from medvlm_tui.core.events import FileWritten
+from medvlm_tui.report.comparison.rows import write_statistics
+from medvlm_tui.report.results.run_results import Gathered
+
+
+def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
+    """Write intervals, pairs and ranks below `out`; yields each file when it is complete."""
+    if any(cell.interval for cell in results.cells) or results.pairs or results.rankings:
+        write_statistics(out / "statistics.csv", results)
+        yield FileWritten(str(out / "statistics.csv"), "table")
+
+
+def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
+    """Yield nothing: the ranks are drawn by `report/scores/figures`."""
+    yield from ()

@@ -1,0 +1,58 @@
+"""What an analysis is: one record for each, in one tuple that every other part of the program iterates over.
+
+To add an analysis: write its record in a module of this room, add it to `STAGES`, and give it a room on each floor
+that it needs (`engine/NAME` computes, `report/NAME` writes, `tui/NAME` shows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
+from medvlm_tui.stages.check import CHECK
+from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
+from medvlm_tui.stages.extract import EXTRACT
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.report import REPORT
+from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.saliency import SALIENCY
+from medvlm_tui.stages.separability import SEPARABILITY
+from medvlm_tui.stages.similarity import SIMILARITY
+from medvlm_tui.stages.stage import Scope, Stage
+
+STAGES: tuple[Stage, ...] = (
+    CHECK, EXTRACT, PROBE, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS, PAIRS,
+    RANKING, REPORT,
+)  # fmt: skip
+"""In the order of a plan: a stage stands after those whose results it reads."""
+STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)
+"""The words of `--stages`."""
+CELL_STAGES = tuple(stage.kind for stage in STAGES if stage.scope is Scope.CELL and stage.name == stage.kind)
+"""Those that work on one model and one dataset."""
+_BY_KIND = {stage.kind: stage for stage in STAGES}
+
+
+def stage_of(kind: str) -> Stage:
+    """Return the stage of a step's kind; raises KeyError when there is none."""
+    return _BY_KIND[kind]
+
+
+def with_needs(names: tuple[str, ...]) -> set[str]:
+    """Return the words of `--stages` with those that they need."""
+    return set(names).union(*(stage.needs for stage in STAGES if stage.name in names))
+
+
+def with_every_stage(request: RunRequest) -> RunRequest:
+    """Return the request for every stage there is, as a first look: with few masks, and few images in the bias lab.
+
+    The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage.
+    """
+    return replace(
+        request,
+        stages=STAGE_NAMES,
+        rise_masks=min(request.rise_masks, 512),
+        bias_train=min(request.bias_train, 8),
+        bias_test=min(request.bias_test, 4),
+        bias_masks=0,
+    )

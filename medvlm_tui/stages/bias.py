@@ -1,0 +1,61 @@
+"""The bias lab: what words burned into images do to a model's features and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.stages.gathered import FEWEST, over_cells
+from medvlm_tui.stages.probe import on_linear_probe
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+
+
+def _drafts(view: View) -> Iterator[Draft]:
+    yield on_linear_probe(view.cell, asdict(view.request.bias()))
+
+
+def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    values = {(m["name"], m["condition"]): m["value"] for m in record["measures"]}
+    return {name: values[name, "text"] for name in ("shift", "flip_rate")}
+
+
+BIAS = Stage(
+    kind="bias",
+    version=2,
+    title="bias lab",
+    scope=Scope.CELL,
+    work="medvlm_tui.engine.bias.step",
+    drafts=_drafts,
+    summary=_summary,
+    needs=("extract", "probe"),
+    needs_classes=True,
+    outputs="medvlm_tui.report.bias.files",
+    screen="bias",
+)
+
+
+def _groups_drafts(view: View) -> Iterator[Draft]:
+    labs = view.of("bias")
+    labs = [(cell, step) for cell, step in labs if not step.blocked]
+    if len({step.model for _, step in labs}) >= FEWEST:
+        yield over_cells({"seed": view.request.seed}, labs)
+
+
+def _groups_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"models": len(record["models"]), "tests": len(record["groups"])}
+
+
+BIAS_GROUPS = Stage(
+    kind="bias_groups",
+    version=2,
+    title="groups of models in the bias lab",
+    scope=Scope.RUN,
+    work="medvlm_tui.engine.bias.groups_step",
+    drafts=_groups_drafts,
+    summary=_groups_summary,
+    asked_by="bias",
+    gathers="cells",
+    fewest=FEWEST,
+    screen="bias",
+)

@@ -1,0 +1,64 @@
+"""UMAP: maps of a feature table, and what is read off all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.stages.request import ProjectionParams
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+
+
+def _drafts(view: View) -> Iterator[Draft]:
+    request, reads = view.request, (view.cell.of("extract")[0].id,)
+    for neighbors in request.umap_neighbors:
+        for min_dist in request.umap_min_dist:
+            params = ProjectionParams(neighbors, min_dist, request.umap_max_points, request.seed)
+            yield Draft(asdict(params), reads, f"{neighbors}:{min_dist:g}")
+
+
+def _scores(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(record["scores"])
+
+
+PROJECT = Stage(
+    kind="project",
+    version=3,
+    title="maps",
+    scope=Scope.CELL,
+    work="medvlm_tui.engine.projection.step",
+    drafts=_drafts,
+    summary=_scores,
+    needs=("extract",),
+    shares_work=True,
+    by_default=True,
+    outputs="medvlm_tui.report.maps.files",
+    screen="map",
+)
+
+
+def _grid_drafts(view: View) -> Iterator[Draft]:
+    maps = view.cell.of("project")
+    if maps:
+        params = {"maps": [step.key for step in maps], "table": view.cell.table}
+        yield Draft(params, tuple(step.id for step in maps))
+
+
+def _grid_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"proposed": record["proposed"], "maps": len(record["cells"])}
+
+
+GRID = Stage(
+    kind="grid",
+    version=2,
+    title="choice of map",
+    scope=Scope.CELL,
+    work="medvlm_tui.engine.projection.grid_step",
+    drafts=_grid_drafts,
+    summary=_grid_summary,
+    asked_by="project",
+    gathers="maps",
+    fewest=1,
+    screen="map",
+)

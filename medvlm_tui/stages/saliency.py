@@ -1,0 +1,33 @@
+"""Saliency: RISE maps of encoder, scaler and linear SVM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.stages.probe import on_linear_probe
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+
+
+def _drafts(view: View) -> Iterator[Draft]:
+    yield on_linear_probe(view.cell, asdict(view.request.saliency()))
+
+
+def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"images": len(record["items"]), "masks": record["masks"]}
+
+
+SALIENCY = Stage(
+    kind="saliency",
+    version=2,
+    title="saliency",
+    scope=Scope.CELL,
+    work="medvlm_tui.engine.saliency.step",
+    drafts=_drafts,
+    summary=_summary,
+    needs=("extract", "probe"),
+    needs_classes=True,
+    outputs="medvlm_tui.report.saliency.files",
+    screen="saliency",
+)

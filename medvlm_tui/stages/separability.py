@@ -1,0 +1,37 @@
+"""Separability: how well classes, or the values of a tag, lie apart in the full feature space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.core.digests import of_record
+from medvlm_tui.stages.request import SeparabilityParams
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+
+
+def _drafts(view: View) -> Iterator[Draft]:
+    reads, seed = (view.cell.of("extract")[0].id,), view.request.seed
+    yield Draft(asdict(SeparabilityParams(seed=seed)), reads)
+    for tag, values in view.cell.tags.items():
+        params = {**asdict(SeparabilityParams(tag, seed=seed)), "values": of_record(values)}
+        yield Draft(params, reads, tag, groups=values)
+
+
+def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: record["measures"].get(name) for name in ("silhouette", "knn_purity")}
+
+
+SEPARABILITY = Stage(
+    kind="separability",
+    version=1,
+    title="separability",
+    scope=Scope.CELL,
+    work="medvlm_tui.engine.separability.step",
+    drafts=_drafts,
+    summary=_summary,
+    needs=("extract",),
+    outputs="medvlm_tui.report.maps.files",
+    screen="map",
+)

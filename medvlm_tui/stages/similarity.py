@@ -1,0 +1,41 @@
+"""Similarity: how alike the models of a run see one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.stages.gathered import FEWEST
+from medvlm_tui.stages.request import SimilarityParams
+from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
+
+
+def _drafts(view: View) -> Iterator[Draft | Remark]:
+    tables = [step for _, step in view.of("extract")]
+    if len(tables) >= FEWEST:
+        compared = [{"model": step.model, "table": step.key} for step in tables]
+        params = {**asdict(SimilarityParams(seed=view.request.seed)), "tables": compared}
+        yield Draft(params, tuple(step.id for step in tables))
+    elif tables:
+        yield Remark(f"{view.dataset}: similarity compares models, and there is one")
+
+
+def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"pairs": len(record["pairs"])}
+
+
+SIMILARITY = Stage(
+    kind="similarity",
+    version=1,
+    title="similarity of models",
+    scope=Scope.DATASET,
+    work="medvlm_tui.engine.similarity.step",
+    drafts=_drafts,
+    summary=_summary,
+    needs=("extract",),
+    gathers="tables",
+    fewest=FEWEST,
+    outputs="medvlm_tui.report.maps.files",
+    screen="map",
+)
