@@ -73,7 +73,8 @@ class Engine:
 
     def _measure(self, say: Say, job: Job) -> Mapping[str, Any]:
         """Do a `precision` job: which precision `auto` stands for is part of the keys of the plan."""
-        say(Log("info", f"{job.model.id}: measuring whether its features bear bf16 on this CPU"))
+        tried = f"{job.step.params['precision']} on {job.step.params['device']}"
+        say(Log("info", f"{job.model.id}: measuring whether {tried} changes its features"))
         summary: Mapping[str, Any] = {}
         with self._whole_steps():
             for event in self._worker.run(job, self._cancelled):

@@ -23,6 +23,7 @@ from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency.rise import Estimate, estimate, relative_error
+from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
@@ -139,10 +140,11 @@ def _maps(
     lab: Lab, name: str, models: Sequence[Classifier], pixels: torch.Tensor
 ) -> Generator[Event, None, tuple[Estimate, list[int]]]:
     """Return the reduced map of each model's predicted class (m, H, W), and these classes."""
-    moved = pixels[None].to(lab.encoder.device)
+    with naming_shortage("an image to explain", lab.encoder.device):
+        moved = pixels[None].to(lab.encoder.device)
+        hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     both = Stack(models)
     stream = MaskStream(7, 0.5, lab.params.seed, pixels.shape[-2], pixels.shape[-1], paired=True)
-    hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     masking = Masking(lab.encoder, both, stream, moved, hidden, lab.batch_size)
     scores = yield from _scores(lab, name, masking)
     whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)
