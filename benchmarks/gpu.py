@@ -28,7 +28,6 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from medvlm_tui.core.request import PAPER_T_GRID, RunRequest
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Step
@@ -49,6 +48,7 @@ from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.step import device_memory, devices
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.request import PAPER_T_GRID, RunRequest
 
 BEGAN = time.monotonic()
 

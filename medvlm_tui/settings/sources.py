@@ -178,6 +178,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "folds must be at least 2": request.folds < 2,
         "hold-out must lie between 0 and 1": not 0 < request.hold_out < 1,
         "seed must not be negative": request.seed < 0,
+        "seeds must be at least 1": request.seeds < 1,
         "limit must not be negative": request.limit < 0,
         "batch-size must not be negative": request.batch_size < 0,
         "workers must not be negative": request.workers < 0,

@@ -175,6 +175,8 @@ class RunRequest:
     folds: int = _PROBE.split.folds
     hold_out: float = _PROBE.split.hold_out
     seed: int = _PROBE.split.seed
+    seeds: int = 1
+    """Hold-outs of every probe: this many seeds, `seed` the first of them."""
     label: str = ""
     """Label view; empty is the dataset's default."""
     part: str = ""
@@ -245,6 +247,10 @@ class RunRequest:
         data = {name: _absolute(path) for name, path in self.data.items()}
         weights = {name: _absolute(path) for name, path in self.weights.items()}
         return replace(self, models=models, data=data, weights=weights, out=_absolute(self.out) if self.out else "")
+
+    def further_seeds(self) -> tuple[int, ...]:
+        """Return the seeds of the hold-outs after the first."""
+        return tuple(range(self.seed + 1, self.seed + self.seeds))
 
     def split(self) -> SplitParams:
         """The split that every model of the run shares."""

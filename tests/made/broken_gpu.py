@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from medvlm_tui.core.request import RunRequest
-
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step import job as steps
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.request import RunRequest
 
 
 @dataclass(frozen=True)

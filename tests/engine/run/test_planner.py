@@ -63,6 +63,18 @@ def test_steps_stand_after_what_they_need(plan, request_: RunRequest) -> None:
     assert len(seen) == len(steps)
 
 
+def test_further_seeds_are_the_probes_of_runs_under_these_seeds(plan, request_: RunRequest) -> None:
+    asked = replace(request_, stages=("probe", "statistics", "saliency"), protocols=("paper", "knn"), seed=3, seeds=3)
+    one, several = plan(replace(asked, seeds=1)).plan.steps, plan(asked).plan.steps
+    further = [step for step in several if step.kind == "repeat"]
+    # Nothing else changes: intervals, comparisons and maps stay with the first seed.
+    assert [step for step in several if step.kind != "repeat"] == list(one)
+    assert [step.id.split(":")[-2:] for step in further] == [["paper", "4"], ["knn", "4"], ["paper", "5"], ["knn", "5"]]
+    alone = {step.params["protocol"]: step.key for step in plan(replace(asked, seed=5, seeds=1)).plan.steps
+             if step.kind == "probe"}  # fmt: skip
+    assert {step.params["protocol"]: step.key for step in further[2:]} == alone
+
+
 def test_a_stage_brings_what_it_reads(plan, request_: RunRequest) -> None:
     kinds = [step.kind for step in plan(replace(request_, stages=("saliency",))).plan.steps]
     assert kinds == ["extract", "probe", "saliency"]
