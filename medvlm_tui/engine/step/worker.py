@@ -44,6 +44,7 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",  # what is missing was fetched before the run; no library asks for more
 }
 
 
