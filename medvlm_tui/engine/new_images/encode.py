@@ -31,8 +31,10 @@ from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.images.volume_file import is_volume, read_volume_bytes, volume_of
 from medvlm_tui.engine.step import devices
-from medvlm_tui.engine.step.device_memory import with_back_off
-from medvlm_tui.errors import ImageError, MissingInputError, UsageError
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, with_back_off
+from medvlm_tui.errors import ImageError, MedvlmError, MissingInputError, UsageError
+
+_OF_THE_DEVICE = getattr(torch, "AcceleratorError", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,24 @@ def encode_files(
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
     inputs = _inputs(encoder, paths, window)
     size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
-    parts, _ = with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
+    parts, _ = with_back_off(partial(_features, encoder), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
     report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
     return Encoded(features, tuple(str(path) for path in paths), report, machine.warning, pixels)
+
+
+def _features(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the features of a batch; raises MedvlmError where the network does not take such inputs."""
+    try:
+        return encoder.encode(torch.stack(list(inputs)))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error) or isinstance(error, _OF_THE_DEVICE):
+            raise
+        shape = " x ".join(map(str, inputs[0].shape))
+        reason = clean(f"{type(error).__name__}: {error}")[:200]
+        message = f"{encoder.spec.id}: its network does not take inputs of {shape}: {reason}"
+        raise MedvlmError(message, "its configuration and its preprocessing do not belong together") from error
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
