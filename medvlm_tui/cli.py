@@ -246,6 +246,9 @@ def _add_bias(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images a class the lab draws into (20)")
     parser.add_argument("--bias-masks", type=int, metavar="N", help="masks of each map of the lab, 0: no maps (256)")
     parser.add_argument("--bias-images", type=int, metavar="N", help="maps of the lab a class (2)")
+    parser.add_argument(
+        "--bias-removed", type=int, metavar="N", help="of these, images a class explained without the word too (2)"
+    )
 
 
 def _add_projection(parser: argparse.ArgumentParser) -> None:

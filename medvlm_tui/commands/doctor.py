@@ -187,15 +187,17 @@ def _terminal() -> Iterator[Finding]:
 
 
 def _workspace(root: Path) -> Iterator[Finding]:
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    existing = next(folder for folder in (root, *root.parents) if os.path.exists(folder))
     free = shutil.disk_usage(existing).free / _GB
     hint = "" if free > _ENOUGH_FREE_GB else "a whole study needs some 20 GB: another --workspace, or fewer models"
     yield Finding("workspace", "ok", f"{root}, {free:.0f} GB free", hint)
     store = Workspace(root).store
-    if not store.exists():
-        return
     try:
+        if not store.exists():
+            return
         Store(store, read_only=True).close()
+    except OSError as error:
+        yield Finding("store", "failed", f"{store}: {error.strerror}", "check its permissions and the disk")
     except MedvlmError as error:
         yield Finding("store", "failed", error.message, error.hint)
     else:

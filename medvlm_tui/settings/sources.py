@@ -195,6 +195,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "bias-train and bias-test must be at least 2": min(request.bias_train, request.bias_test) < 2,
         "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,
         "bias-images must be at least 1": request.bias_images < 1,
+        "bias-removed must be 0 or more": request.bias_removed < 0,
     }
     split_list(request.rise_images)  # the one list that stays text; a quote that is not closed is found here
     for message, wrong in problems.items():

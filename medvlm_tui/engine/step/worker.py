@@ -238,12 +238,10 @@ def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) 
         raise
     except Exception as error:
         logging.getLogger(__name__).exception("step %s", job.step.id)
-        message = f"{type(error).__name__}: {error}"
-        known = MedvlmError(message, f"this should not happen; the traceback is in {log}")
+        unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; the traceback is in {log}")
+        known = in_words(error) or unknown
         _leave_if_broken(connection, job, error, known)
         connection.send(Failed(known))
-        unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; the traceback is in {log}")
-        connection.send(Failed(in_words(error) or unknown))
     else:
         connection.send(Done())
 

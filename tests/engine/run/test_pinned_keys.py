@@ -79,6 +79,7 @@ def rich(folder: Path) -> RunRequest:
         bias_test=4,
         bias_masks=32,
         bias_images=1,
+        bias_removed=1,
         window="percentiles",
         offline=True,
     )

@@ -15,7 +15,7 @@ from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
-from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, with_every_stage
+from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
@@ -249,6 +249,18 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
     assert demo.stages == STAGE_NAMES
 
 
+def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
+    demo = as_demo(RunRequest())
+    assert 2 * int(demo.rise_images) >= 8  # two of the phantom's three classes have a lesion
+    assert demo.bias_test >= 10
+    assert 3 * demo.bias_images >= 5
+    assert demo.bias_masks > 0
+    assert demo.rise_fill == "blur"
+    assert len(set(demo.bias_words)) == len(demo.bias_words) > len(("none", "smooth", "spiculated"))
+    small = as_demo(RunRequest(rise_masks=32, bias_test=2, bias_masks=0))
+    assert (small.rise_masks, small.bias_test, small.bias_masks) == (32, 2, 0)  # a quicker look stays quick
+
+
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
     prepared = plan(with_every_stage(request_))
     kinds = {step.kind for step in prepared.plan.steps}
@@ -268,6 +280,11 @@ def one_class(root: Path) -> Path:
 
 def test_one_class_is_known_before_anything_is_encoded(plan, request_: RunRequest, tmp_path: Path) -> None:
     root = one_class(tmp_path / "set" / "lab").parent
+    unlabelled = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
+    reasons = [step.blocked for step in plan(unlabelled).plan.steps if step.kind == "probe"]
+    assert all(reason.startswith("mine has no labels") for reason in reasons)
+    assert reasons
+    assert f"--data mine={root}/lab/list.csv" in reasons[0]
     (root / "lab" / "img").rename(root / "lab" / "cohort")
     asked = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
     blocked = {step.kind: step.blocked for step in plan(asked).plan.steps if step.blocked}
