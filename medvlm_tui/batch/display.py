@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.events import (
     DeviceStatus,
     Event,
@@ -57,7 +58,8 @@ def line_of(event: Event) -> str:
             plan = Plan.from_record(event.plan)
             have = sum(step.have for step in plan.steps)
             images = sum(step.images for step in plan.steps)
-            return f"run {event.run_id}: {len(plan.steps)} steps, {have} already done, {images:,} images to encode"
+            steps = f"{counted(len(plan.steps), 'step')}, {have} already done"
+            return f"run {event.run_id}: {steps}, {counted(images, 'image')} to encode"
         case DeviceStatus():
             return f"device {event.device} ({event.name}), {event.precision}"
         case Log(level="info"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.events import RunFinished
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
@@ -16,13 +17,14 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield the plan as a person reads it: what is had, what is to do, what is missing."""
     for step in plan.steps:
         state = "missing" if step.blocked else "have" if step.have else "to do"
-        cost = f"  {step.images:,} images" if step.images else ""
+        cost = f"  {counted(step.images, 'image')}" if step.images else ""
         yield f"{state:8}{clean(step.id)}{cost}"
         for line in step.blocked.splitlines():
             yield f"{'':8}  {clean(line)}"
     images = sum(step.images for step in plan.steps)
     todo = sum(not (step.have or step.blocked) for step in plan.steps)
-    yield f"{todo} steps to do, {images:,} images to encode, {sum(bool(s.blocked) for s in plan.steps)} missing"
+    missing = sum(bool(step.blocked) for step in plan.steps)
+    yield f"{counted(todo, 'step')} to do, {counted(images, 'image')} to encode, {missing} missing"
     for warning in plan.warnings:
         yield f"warning: {clean(warning)}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
@@ -119,11 +120,11 @@ def _dataset_lines(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _found(record: dict[str, Any]) -> str:
-    return f"{record['found']:,} images; {record['check']}"
+    return f"{counted(record['found'], 'image')}; {record['check']}"
 
 
 def _dataset_row(record: dict[str, Any]) -> tuple[str, ...]:
-    found = record["check"] if not record["found"] else f"{record['found']:,} images"
+    found = record["check"] if not record["found"] else f"{counted(record['found'], 'image')}"
     n = f"{record['published_n']:,}" if record["published_n"] else ""
     return (record["id"], record["name"], record["modality"], n, str(len(record["classes"])), found, record["licence"])
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
@@ -71,7 +72,7 @@ def _report(job: CheckJob, store: Store) -> Record:
 def lines(report: Record) -> Iterator[str]:
     """Yield the report as plain text, a finding a line."""
     took = f", read in {report['seconds']:.1f} s" if report["seconds"] else ""
-    yield f"{report['dataset']}: {report['images']:,} images in {report['root']}{took}"
+    yield f"{report['dataset']}: {counted(report['images'], 'image')} in {report['root']}{took}"
     yield from _table(report["counts"])
     catalogued = any(row["expected"] is not None for row in report["counts"])
     if not report["differences"]:
@@ -90,10 +91,10 @@ def lines(report: Record) -> Iterator[str]:
         yield from _duplicates(f"to be looked at (features of {report['features_of']})", report["similar"])
     yield f"groups in several parts: {len(report['group_leaks']):,}"
     yield from _some(
-        [f"  {g['group']}: {g['images']} images in {', '.join(g['parts'])}" for g in report["group_leaks"]]
+        [f"  {g['group']}: {counted(g['images'], 'image')} in {', '.join(g['parts'])}" for g in report["group_leaks"]]
     )
     groups = report["groups"]
-    sizes = f"the largest of {groups['largest']:,} images, {groups['alone']:,} images alone"
+    sizes = f"the largest of {counted(groups['largest'], 'image')}, {counted(groups['alone'], 'image')} alone"
     yield f"groups ({groups['key']}): {groups['groups']:,}, {sizes}"
     yield from _splits(report["splits"])
     found = [*report["exact"], *report["near"]]
@@ -140,7 +141,8 @@ def _duplicates(what: str, sets: Sequence[Record]) -> Iterator[str]:
     parts = sum(len(found["parts"]) > 1 for found in sets)
     labels = sum(len(found["labels"]) > 1 for found in sets)
     extra = sum(len(found["images"]) - 1 for found in sets)
-    yield f"{what}: {len(sets):,} sets, {extra:,} images too many, {parts:,} across parts, {labels:,} across classes"
+    across = f"{parts:,} across parts, {labels:,} across classes"
+    yield f"{what}: {counted(len(sets), 'set')}, {counted(extra, 'image')} too many, {across}"
     worst = sorted(sets, key=lambda found: (-len(found["labels"]), -len(found["parts"]), found["images"]))
     yield from _some([f"  {_marks(found)}{' = '.join(found['images'])}" for found in worst])
 

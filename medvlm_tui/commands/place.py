@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode
@@ -39,5 +40,5 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     placed = place_files(asked, options.images, Workspace(configuration.workspace))
     write_csv(options.out, COLUMNS, placed.rows)
     shown = f"n_neighbors {placed.shown.record['n_neighbors']}, min_dist {placed.shown.record['min_dist']:g}"
-    print(f"{len(placed.rows)} images on the map with {shown} in {clean(str(options.out))}", file=sys.stderr)
+    print(f"{counted(len(placed.rows), 'image')} on the map with {shown} in {clean(str(options.out))}", file=sys.stderr)
     return int(ExitCode.OK)

@@ -78,7 +78,7 @@ def test_blank_images_and_passed_over_files_are_named(tmp_path, capsys):
     (tmp_path / "set" / "b" / "scan.heic").write_bytes(b"?")
     assert check(tmp_path, "mine", tmp_path / "set") == ExitCode.MISSING_INPUT, "no digest changed, the answer does"
     text = capsys.readouterr().out
-    assert "to be looked at:\n  mine: 1 files were passed over, the first is b/scan.heic" in text
+    assert "to be looked at:\n  mine: 1 file was passed over, the first is b/scan.heic" in text
 
 
 def test_parts_that_are_pooled_are_a_note_and_no_difference(tmp_path, capsys):

@@ -42,7 +42,7 @@ def test_plain_lines_tell_the_run() -> None:
         for event in RUN:
             display.show(event)
     lines = out.getvalue().splitlines()
-    assert lines[0] == "run r: 1 steps, 0 already done, 20 images to encode"
+    assert lines[0] == "run r: 1 step, 0 already done, 20 images to encode"
     assert lines[2].endswith("5/20 images, 2.5/s, 0:06 left, 1 quarantined, waiting 21 % for decoding")
     assert lines[3] == "warning: odd \\x9b31m name"
     assert lines[4].endswith("rows 20, rate 2.512")

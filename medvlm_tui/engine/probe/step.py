@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.events import Event, Log, ResultReady
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
@@ -131,5 +132,5 @@ def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str
     if missing:
         notes.append(f"no readable image of {', '.join(missing)}: left out of the classes")
     if table.failed:
-        notes.append(f"{len(table.failed)} images could not be read and take no part")
+        notes.append(f"{counted(len(table.failed), 'image')} could not be read and left out")
     return notes

@@ -196,9 +196,7 @@ def test_breakhis_nested_twice_with_strangers(tmp_path):
         ("benign", "14-1A", "40X"),
         ("malignant", "14-2", "400X"),
     }
-    assert (
-        "1 files are not named as in the release, the first is benign/SOB/adenosis/thumbnail.png" in dataset.warnings[1]
-    )
+    assert "1 file not named as in the release, the first is benign/SOB/adenosis/thumbnail.png" in dataset.warnings[1]
 
 
 # -- HiCervix -------------------------------------------------------------------------------------
@@ -323,7 +321,7 @@ def test_deepdrid_ultra_widefield_is_a_part_of_its_own(tmp_path):
         "11_l1.jpg": ("PDR", "11"),
         "11_r1.jpg": ("PDR", "11"),
     }
-    assert dataset.warnings == ("deepdrid: 1 images have a grade that the release does not explain, left out",)
+    assert dataset.warnings == ("deepdrid: 1 image with a grade that the release does not explain left out",)
     assert open_dataset(spec, tmp_path, part="uwf-all").digest == dataset.digest
     with pytest.raises(DatasetError):
         open_dataset(spec, tmp_path)  # the regular photographs are not there

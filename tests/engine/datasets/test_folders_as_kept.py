@@ -104,7 +104,7 @@ def test_folders_beside_parts_make_no_class(tmp_path):
     assert dataset.classes == ("a", "b")
     said = " ".join(dataset.warnings)
     assert "examples is no part and lies beside some: its 2 images are left out" in said
-    assert "1 images lie beside the class folders in train" in said
+    assert "1 image lies beside the class folders in train" in said
 
 
 def test_images_without_any_class_folder_have_no_labels(tmp_path):
@@ -153,7 +153,7 @@ def test_masks_of_no_image_and_mirrored_folders_are_counted(tmp_path):
     assert set(labels(dataset)) == {f"{c}/images/{c}{i}.png" for c in "ab" for i in range(4)}
     said = " ".join(dataset.warnings)
     assert "folder a/heat maps repeats the file names of the images beside it: its 4 images are left out" in said
-    assert "1 masks belong to no image and are left out, the first is b/masks/other.png" in said
+    assert "1 mask of no image is left out, the first is b/masks/other.png" in said
 
 
 def test_folders_of_masks_beside_class_folders_make_no_class(tmp_path):
@@ -187,7 +187,7 @@ def test_a_folder_of_one_class_in_another_is_asked_about(tmp_path):
     dataset = open_dataset(FOLDER, touch(tmp_path, *classed(""), "a/B/9.png", "a/deep/8.png"))
     assert labels(dataset)["a/B/9.png"] == "a"
     assert dataset.warnings == (
-        "own: folder a/B is called as the class b, and its 1 images count as a: move it if they are not",
+        "own: folder a/B is called as the class b, and its 1 image counts as a: move it if that is wrong",
     )
 
 
@@ -225,7 +225,7 @@ def test_files_that_are_passed_over_are_counted(tmp_path):
     [
         (["set.zip"], "1 of .zip", "unpack"),
         (["a/1.svs", "b/2.svs"], "2 other files", "JPEG"),
-        (["train-00000-of-00001.parquet"], "1 lists", "--data own="),
+        (["train-00000-of-00001.parquet"], "1 list", "--data own="),
         (["notes.txt"], "no images", "JPEG"),
     ],
 )

@@ -247,13 +247,13 @@ def test_contradictions_are_refused_with_their_line(root, text, said):
 def test_lines_that_repeat_an_image_are_counted(root):
     dataset = opened(root, "path,label\n" + lines("images/{i}.png,{label}") + "images/0.png,benign\n")
     assert found(dataset) == EXPECTED
-    assert dataset.notes == ("own: 1 lines name an image again",)
+    assert dataset.notes == ("own: 1 line names an image again",)
 
 
 def test_lines_without_a_path_are_counted(root):
     dataset = opened(root, "path,label\n" + lines("images/{i}.png,{label}") + ",12 in all\n")
     assert found(dataset) == EXPECTED
-    assert dataset.warnings == ("own: 1 lines of the list have no path and are passed over, the first is line 10",)
+    assert dataset.warnings == ("own: 1 line of the list without a path was passed over, the first is line 10",)
 
 
 # -- parts ------------------------------------------------------------------------------------------

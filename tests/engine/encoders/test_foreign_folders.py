@@ -60,11 +60,20 @@ def no_network(monkeypatch):
 )
 def test_no_architecture_leads_out_of_timm(tmp_path, name, no_network):
     (tmp_path / "config.json").write_text(json.dumps(TIMM))
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError, match="no plain name") as refused:
         local(write(tmp_path, changed(TIMM, ["architecture"], name)))
+    assert f"'{name}'" in refused.value.message
+    assert ("hf-hub:" in refused.value.hint) == (":" in name)
     spec = at_size(load_models()["uni"], 32, architecture=name, options={})
     with pytest.raises(WeightsError, match="timm"):  # of a user's own entry as well
         encoder_of(spec, tmp_path / "model.safetensors")
+
+
+def test_an_unknown_architecture_is_named_as_it_is_written_without_its_escapes(tmp_path):
+    with pytest.raises(WeightsError) as refused:
+        local(write(tmp_path, changed(TIMM, ["architecture"], "\x1b]0;x\x07")))
+    assert r"the architecture '\x1b]0;x\x07' is no plain name" in refused.value.message
+    assert "hf-hub" not in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.finding import relative_id, without_masks
@@ -68,7 +69,7 @@ def _sorted(spec: DatasetSpec, base: Path, top: Folder, classes: Mapping[str, st
                 elif _mirrors(kid, folder):
                     files.warnings.append(
                         f"{spec.id}: folder {_shown(kid, base)} repeats the file names of the images beside it: its "
-                        f"{kid.n_images:,} images are left out"
+                        f"{counted(kid.n_images, 'image')} {verb(kid.n_images, 'is', 'are')} left out"
                     )
                 else:
                     files.warnings.extend(_other_class(spec, base, kid, classes, owner))
@@ -91,9 +92,10 @@ def _other_class(spec: DatasetSpec, base: Path, kid: Folder, classes: Mapping[st
     other = classes.get(label_text.skeleton(kid.name))
     if other is None or label_text.skeleton(owner.name) == label_text.skeleton(kid.name):
         return []
+    images = f"{counted(kid.n_images, 'image')} {verb(kid.n_images, 'counts', 'count')}"
     return [
-        f"{spec.id}: folder {_shown(kid, base)} is called as the class {clean(other)}, and its {kid.n_images:,} images "
-        f"count as {clean(owner.name)}: move it if they are not"
+        f"{spec.id}: folder {_shown(kid, base)} is called as the class {clean(other)}, and its {images} as "
+        f"{clean(owner.name)}: move it if that is wrong"
     ]
 
 
@@ -125,7 +127,8 @@ def _stray_note(spec: DatasetSpec, base: Path, strays: list[Path]) -> list[str]:
     if not strays:
         return []
     first = clean(relative_id(strays[0], base))
-    return [f"{spec.id}: {len(strays):,} masks belong to no image and are left out, the first is {first}"]
+    count = f"{counted(len(strays), 'mask')} of no image {verb(len(strays), 'is', 'are')}"
+    return [f"{spec.id}: {count} left out, the first is {first}"]
 
 
 def _shown(folder: Folder, base: Path) -> str:

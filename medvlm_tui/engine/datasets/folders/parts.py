@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
@@ -118,8 +119,8 @@ def _part_places(spec: DatasetSpec, parts: Iterable[tuple[str, Folder]]) -> tupl
             said += warnings
         else:
             said.append(
-                f"{spec.id}: {clean(folder.name)} is a part without class folders: its {folder.n_images:,} images have "
-                "no labels and are left out"
+                f"{spec.id}: {clean(folder.name)} is a part without class folders: its "
+                f"{counted(folder.n_images, 'image')} {_without(folder.n_images, 'labels')}"
             )
     return places, said
 
@@ -134,17 +135,20 @@ def _classes(spec: DatasetSpec, part: Folder) -> tuple[Folder, list[Folder], lis
 
 def _left_out(spec: DatasetSpec, base: Folder, kid: Folder, why: str) -> str:
     name = clean(kid.path.relative_to(base.path.parent).as_posix())
-    return f"{spec.id}: folder {name} {why}: its {kid.n_images:,} images are left out"
+    images = f"{counted(kid.n_images, 'image')} {verb(kid.n_images, 'is', 'are')}"
+    return f"{spec.id}: folder {name} {why}: its {images} left out"
+
+
+def _without(n: int, what: str) -> str:
+    return f"{verb(n, 'has', 'have')} no {what} and {verb(n, 'is', 'are')} left out"
 
 
 def _loose(spec: DatasetSpec, folder: Folder) -> list[str]:
     if not folder.images:
         return []
-    first = clean(folder.images[0].name)
-    return [
-        f"{spec.id}: {len(folder.images):,} images lie beside the class folders in {clean(folder.name)}, have no class "
-        f"and are left out, the first is {first}"
-    ]
+    first, n = clean(folder.images[0].name), len(folder.images)
+    images = f"{counted(n, 'image')} {verb(n, 'lies', 'lie')} beside the class folders in {clean(folder.name)}"
+    return [f"{spec.id}: {images}, {_without(n, 'class')}, the first is {first}"]
 
 
 def _no_labels(spec: DatasetSpec, base: Folder) -> str:
@@ -171,7 +175,7 @@ def list_hint(dataset: str, lists: Sequence[Path]) -> str:
             f"give a list by its name: --data {dataset}={clean(str(lists[0]))}; where Parquet holds the images "
             "themselves, take them out first (docs/datasets.md)"
         )
-    more = f" (or one of {len(lists) - 1:,} more lists)" if len(lists) > 1 else ""
+    more = f" (or one of {counted(len(lists) - 1, 'more list')})" if len(lists) > 1 else ""
     return f"the folder holds {clean(str(lists[0]))}: give --data {dataset}={clean(str(lists[0]))}{more}"
 
 
@@ -191,8 +195,10 @@ def _no_images(spec: DatasetSpec, tree: Folder) -> DatasetError:
         return DatasetError(f"{message}; it holds {held}", "unpack the archive and give the folder that comes out")
     if lists:
         kinds = sorted({path.suffix.lower() for path in lists} & LIST_SUFFIXES)
-        return DatasetError(f"{message}; it holds {len(lists):,} lists ({', '.join(kinds)})", list_hint(spec.id, lists))
-    found = f"; it holds {len(others):,} other files ({held})" if others else ""
+        return DatasetError(
+            f"{message}; it holds {counted(len(lists), 'list')} ({', '.join(kinds)})", list_hint(spec.id, lists)
+        )
+    found = f"; it holds {counted(len(others), 'other file')} ({held})" if others else ""
     return DatasetError(
         message + found, "give a folder with a folder of JPEG, PNG, TIFF, BMP, GIF, WebP, PNM or DICOM files per class"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.datasets.folders.part_names import part_of
 from medvlm_tui.engine.datasets.label_files import label_text
@@ -80,8 +81,9 @@ def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
         raise DatasetError(f"{without[0].where(path)}: no path", "every line needs one")
     warnings: tuple[str, ...] = ()
     if without:
-        said = f"{dataset}: {sum(row.times for row in without):,} lines of the list have no path and are passed over"
-        warnings = (f"{said}, the first is line {without[0].line}",)
+        lines = sum(row.times for row in without)
+        said = f"{counted(lines, 'line')} of the list without a path {verb(lines, 'was', 'were')} passed over"
+        warnings = (f"{dataset}: {said}, the first is line {without[0].line}",)
     kept = tuple(row for row in found if row.path) if without else found
     return ListRows(kept, column, table.columns, warnings, table.notes)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.finding import child, find_folder, images_below, relative_id
@@ -71,4 +72,4 @@ def _sample(path: Path, base: Path) -> Sample | None:
 def _stranger_note(spec: DatasetSpec, names: list[str]) -> tuple[str, ...]:
     if not names:
         return ()
-    return (f"{spec.id}: {len(names):,} files are not named as in the release, the first is {clean(min(names))}",)
+    return (f"{spec.id}: {counted(len(names), 'file')} not named as in the release, the first is {clean(min(names))}",)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.class_images import images_of_class
@@ -66,4 +67,5 @@ def _passed_over(spec: DatasetSpec, layout: Layout) -> Iterator[str]:
     files = [path for folder in layout.base.walk() for path in folder.passed_over]
     if files:
         first = clean(relative_id(files[0], layout.base.path))
-        yield f"{spec.id}: {len(files):,} files were passed over, the first is {first}"
+        count = f"{counted(len(files), 'file')} {verb(len(files), 'was', 'were')}"
+        yield f"{spec.id}: {count} passed over, the first is {first}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.part_names import part_of
@@ -47,7 +48,8 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
         *_no_masks(spec, labelled, samples),
     ]
     notes += [f"{spec.id}: {note}" for note in located.notes]
-    notes += [f"{spec.id}: {repeated:,} lines name an image again"] if repeated else []
+    if repeated:
+        notes.append(f"{spec.id}: {counted(repeated, 'line')} {verb(repeated, 'names', 'name')} an image again")
     notes += _written_twice(spec, found.rows)
     return Reading(samples, tuple(warnings), (*notes, *counted_parts(spec, samples, part)))
 
@@ -72,15 +74,16 @@ def _labelled(spec: DatasetSpec, rows: Sequence[ListRow], found: ListRows) -> tu
         return [replace(row, label="") for row in rows], [f"{spec.id}: the list has no labels{_no_labels(found)}"]
     doubtful = Counter(row.label for row in rows if label_text.is_doubtful(row.label))
     said = [
-        f"{spec.id}: {n:,} images of the class {clean(name)!r}: remove their lines if it means that they have no label"
+        f"{spec.id}: {counted(n, 'image')} of the class {clean(name)!r}: remove the lines if it means that there "
+        "is no label"
         for name, n in sorted(doubtful.items())
     ]
     if without:
-        first = without[0]
+        first, n = without[0], _lines(without)
         shown = f"reads {clean(first.label)!r}" if first.label else "is empty"
         said.append(
-            f"{spec.id}: {_lines(without):,} of {_lines(rows):,} lines have no label and are left out, the first is "
-            f"line {first.line}, where it {shown}"
+            f"{spec.id}: {n:,} of {_lines(rows):,} lines {verb(n, 'has', 'have')} no label and "
+            f"{verb(n, 'is', 'are')} left out, the first is line {first.line}, where it {shown}"
         )
     return [row for row in rows if not label_text.is_none(row.label)], said
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.finding import find_folder, relative_id
@@ -67,7 +68,7 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
                 samples.append(sample)
             else:
                 missing.append(sample.id)
-    notes = (f"{spec.id}: {ungraded} images have a grade that the release does not explain, left out",)
+    notes = (f"{spec.id}: {counted(ungraded, 'image')} with a grade that the release does not explain left out",)
     return Reading(tuple(samples), (*(notes if ungraded else ()), *missing_files(spec, missing, len(samples))))
 
 

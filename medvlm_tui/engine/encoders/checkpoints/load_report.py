@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from medvlm_tui.core.counts import counted
+
 
 @dataclass(slots=True)
 class LoadReport:
@@ -38,7 +40,7 @@ class LoadReport:
 
     def __str__(self) -> str:
         absent = f", {len(self.absent)} absent and not needed" if self.absent else ""
-        counts = f"{len(self.used)} tensors used, {len(self.skipped)} passed over{absent}"
+        counts = f"{counted(len(self.used), 'tensor')} used, {len(self.skipped)} passed over{absent}"
         return "; ".join([counts, *self.notes])
 
 

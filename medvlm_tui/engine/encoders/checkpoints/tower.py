@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.encoders.checkpoints import load_report
 from medvlm_tui.engine.encoders.checkpoints.state_dicts import plain_names
@@ -145,7 +146,7 @@ def _prefix(whole: Tower, tail: str, inside: str) -> str:
 def held(tower: Tower) -> str:
     """Return what a checkpoint holds, in words for an error message."""
     tops = sorted({name.partition(".")[0] for name in tower.readers})
-    return f"it holds {len(tower.readers)} tensors, below {_some(tops)}" if tops else "it holds no tensors"
+    return f"it holds {counted(len(tower.readers), 'tensor')}, below {_some(tops)}" if tops else "it holds no tensors"
 
 
 def load_strictly(module: torch.nn.Module, tower: Tower) -> int:

@@ -161,8 +161,10 @@ def _architecture(config: Fields) -> str:
     name = config.text("architecture", "")
     if not _PLAIN_NAME.fullmatch(name):
         raise WeightsError(
-            f"{config.file}: architecture {clean(name)[:100]!r} is no plain name of timm's own networks",
-            "a prefix such as hf-hub: or local-dir: is not followed: save the model under its plain name",
+            f"{config.file}: the architecture '{clean(name)[:100]}' is no plain name of timm's own networks",
+            "a prefix such as hf-hub: or local-dir: is not followed: save the model under its plain name"
+            if ":" in name
+            else "write the name that timm.create_model takes, such as vit_base_patch16_224",
         )
     return name
 
