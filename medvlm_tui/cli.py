@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from medvlm_tui import __version__
 from medvlm_tui.core.intensity_windows import WINDOW_HELP
-from medvlm_tui.core.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
+from medvlm_tui.core.request import DEFAULT_STAGES, ESTIMATORS, FILLS, OVERLAYS, POSITIONS, PROTOCOLS, STAGES
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
@@ -167,9 +167,7 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
     parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
     parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
-    parser.add_argument(
-        "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
-    )
+    parser.add_argument("--rise-estimator", choices=ESTIMATORS, help="the paper's, or one that needs fewer masks")
     parser.add_argument(
         "--rise-explain",
         type=_names,

@@ -13,6 +13,7 @@ import platformdirs
 
 from medvlm_tui.core.intensity_windows import parse_window
 from medvlm_tui.core.request import (
+    ESTIMATORS,
     FILLS,
     OVERLAYS,
     POSITIONS,
@@ -30,7 +31,7 @@ APP = "medvlm-tui"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGES,
     "protocols": PROTOCOLS,
-    "rise_estimator": ("plain", "reduced"),
+    "rise_estimator": ESTIMATORS,
     "rise_fill": FILLS,
     "bias_position": POSITIONS,
     "bias_controls": OVERLAYS[1:],

@@ -10,11 +10,10 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
@@ -26,6 +25,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.logs import point_output_at
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
+from medvlm_tui.engine.step.processes import cause_of_death, end_with_parent
 from medvlm_tui.errors import Cancelled, MedvlmError
 
 # A co-operative step stops between batches; one that does not within this time is killed.
@@ -141,11 +141,10 @@ class Worker:
     def _death(self) -> WorkerDiedError:
         code = None if self._process is None else self._process.exitcode
         self._process = self._connection = None
-        cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL; nobody else sends it unasked.
         memory = "too little memory is the usual cause: try a smaller --batch-size; " if code == -signal.SIGKILL else ""
         hint = f"{memory}run the same command again to go on\nits last words are in {self._log}"
-        return WorkerDiedError(f"the worker process died ({cause})", hint)
+        return WorkerDiedError(f"the worker process died ({cause_of_death(code)})", hint)
 
 
 def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None:
@@ -155,7 +154,7 @@ def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None
     point_output_at(log)
     leave_no_core()
     keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # what counts is stored
     with Store(store) as opened:
         context = StepContext(opened, cancel.is_set)
         while True:
@@ -167,14 +166,6 @@ def _serve(connection: Connection, cancel: Flag, store: Path, log: Path) -> None
                 _work(connection, job, context, log)
             except (BrokenPipeError, ConnectionResetError):
                 return  # the process that keeps the plan has gone; everything acknowledged is stored
-
-
-def _end_with_parent() -> None:
-    """Leave when the process that keeps the plan is gone, even in the middle of a step: what counts is stored."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:
