@@ -2,7 +2,7 @@
 
 Five classifiers of one model see the same images: their decision values share a part of the noise (correlation 0.8, of
 other strengths where said), as a cross-validation's do. Every draw goes through the product's own functions. Printed
-as the tables of docs/statistics.md; the last line is JSON. 2,000 draws take about an hour on one core, `--quick` a
+as the tables of docs/statistics.md; the last line is JSON. 2,000 draws take ten minutes of one core, `--quick` a
 minute with fewer draws and cells, whose chance error is printed.
 """
 

@@ -74,7 +74,8 @@ def ours(samples: list[Sample], pool: DecoderPool) -> tuple[float, torch.Tensor]
     """Return seconds and the first batch."""
     spans = [samples[begin : begin + BATCH] for begin in range(0, len(samples), BATCH)]
     started = time.perf_counter()
-    made = [batch.pixels for batch in batches.batches(spans, read_sample, Framing(), pool, AHEAD, lambda: None)]
+    drawn = batches.batches(spans, read_sample, Framing(), pool, AHEAD, lambda: None)
+    made = [batches.scaled(batch.pixels, Framing()) for batch in drawn]
     return time.perf_counter() - started, made[0]
 
 

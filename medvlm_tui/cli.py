@@ -186,6 +186,9 @@ def batch_parser() -> argparse.ArgumentParser:
     parser.add_argument("--folds", type=int, help="cross-validation folds (5)")
     parser.add_argument("--hold-out", type=float, help="share held out for the test (0.2)")
     parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and exchanges (0)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="hold-outs of every probe: SEED and the N - 1 after it (1)"
+    )
     parser.add_argument("--label", metavar="VIEW", help="a label view of the dataset")
     parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
     parser.add_argument("--feature", help="a feature of the model instead of its default")
@@ -243,6 +246,9 @@ def _add_bias(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images a class the lab draws into (20)")
     parser.add_argument("--bias-masks", type=int, metavar="N", help="masks of each map of the lab, 0: no maps (256)")
     parser.add_argument("--bias-images", type=int, metavar="N", help="maps of the lab a class (2)")
+    parser.add_argument(
+        "--bias-removed", type=int, metavar="N", help="of these, images a class explained without the word too (2)"
+    )
 
 
 def _add_projection(parser: argparse.ArgumentParser) -> None:

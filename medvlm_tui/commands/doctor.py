@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.encoders.weights.hub import hub_cache, token_file
 from medvlm_tui.engine.encoders.weights.location import examine as examine_weights
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.cuda_driver import cuda_state
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
 from medvlm_tui.stages.request import RunRequest
@@ -49,11 +50,14 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("--gpu", action="store_true", help="test the GPU with small networks, half a minute")
+    parser.add_argument("--device", default="", help="auto, cpu or cuda[:i]; of the settings when not given")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Print every finding; returns 0 unless something failed (weights that are merely missing are no failure)."""
-    findings = list(examine(request, configuration))
+    request = replace(request, device=options.device or request.device)
+    findings = list(examine_gpu(request) if options.gpu else examine(request, configuration))
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=True))
     else:
@@ -73,6 +77,7 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield from (
         _package(name) for name in ("torch", "torchvision", "transformers", "timm", "open_clip_torch", "Pillow")
     )
+    yield from _cuda()
     yield _device(request)
     yield from _terminal()
     yield _own_file("settings", configuration.file, "defaults")
@@ -82,6 +87,25 @@ def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     yield _own_file("own models", user_file(), "none")
     for spec in load_models().values():
         yield _model(spec, request)
+
+
+def examine_gpu(request: RunRequest) -> Iterator[Finding]:
+    """Yield what a test of the device found: opened, right arithmetic, the CPU's features, a full memory survived."""
+    yield from _cuda()
+    chosen = _device(request)
+    yield chosen
+    if chosen.state == "failed":
+        return
+    # torch and timm are seconds to import, and no part of the other findings.
+    from medvlm_tui.engine.gpu_check.quick import quick_checks
+
+    device = devices.choose(request.device, request.precision)
+    if device.device == "cpu":
+        yield Finding("GPU", "missing", "there is none to test; the tests below compare the CPU with itself")
+    states: dict[str, State] = {"ok": "ok", "failed": "failed", "skipped": "missing"}
+    for check in quick_checks(device.device, device.precision):
+        fix = "report it with this output; --device cpu gives right results" if check.outcome == "failed" else ""
+        yield Finding(check.name, states[check.outcome], check.detail, fix)
 
 
 def _model(spec: ModelSpec, request: RunRequest) -> Finding:
@@ -122,13 +146,31 @@ def _package(name: str) -> Finding:
     return Finding(name, "ok", found)
 
 
+def _cuda() -> Iterator[Finding]:
+    """Yield the driver's CUDA version beside torch's, and each GPU that torch cannot use."""
+    state = cuda_state()
+    if state.driver or state.gpus:
+        detail = f"driver for CUDA {state.driver or 'unknown'}, torch built {_built(state.torch_cuda)}"
+        yield Finding("CUDA", "missing" if state.problem else "ok", detail, state.fix)
+    for index, gpu in enumerate(state.gpus):
+        if gpu.refusal:
+            yield Finding(f"GPU {index}", "missing", f"{gpu.name}: {gpu.refusal}")
+
+
+def _built(torch_cuda: str) -> str:
+    return f"for CUDA {torch_cuda}" if torch_cuda else "without CUDA"
+
+
 def _device(request: RunRequest) -> Finding:
     try:
         chosen = devices.choose(request.device, request.precision)
     except MedvlmError as error:
         return Finding("device", "failed", error.message, error.hint)
     memory = "" if chosen.memory_gb is None else f", {chosen.memory_gb:.0f} GB"
-    return Finding("device", "ok", f"{chosen.device} ({chosen.name}{memory}), precision {chosen.precision}")
+    detail = f"{chosen.device} ({chosen.name}{memory}), precision {chosen.precision}"
+    if chosen.warning:
+        return Finding("device", "missing", f"{detail}; {chosen.warning}", cuda_state().fix)
+    return Finding("device", "ok", detail)
 
 
 def _terminal() -> Iterator[Finding]:
@@ -145,15 +187,17 @@ def _terminal() -> Iterator[Finding]:
 
 
 def _workspace(root: Path) -> Iterator[Finding]:
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    existing = next(folder for folder in (root, *root.parents) if os.path.exists(folder))
     free = shutil.disk_usage(existing).free / _GB
     hint = "" if free > _ENOUGH_FREE_GB else "a whole study needs some 20 GB: another --workspace, or fewer models"
     yield Finding("workspace", "ok", f"{root}, {free:.0f} GB free", hint)
     store = Workspace(root).store
-    if not store.exists():
-        return
     try:
+        if not store.exists():
+            return
         Store(store, read_only=True).close()
+    except OSError as error:
+        yield Finding("store", "failed", f"{store}: {error.strerror}", "check its permissions and the disk")
     except MedvlmError as error:
         yield Finding("store", "failed", error.message, error.hint)
     else:

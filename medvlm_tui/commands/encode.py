@@ -43,6 +43,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         say=_say,
     )
     save_encoded(encoded, options.out)
+    if encoded.warning:
+        print(clean(encoded.warning), file=sys.stderr)
     rows, dim = encoded.features.shape
     print(f"{rows} x {dim} features in {clean(str(options.out))}; {encoded.report}", file=sys.stderr)
     return int(ExitCode.OK)

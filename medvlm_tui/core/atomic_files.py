@@ -21,6 +21,7 @@ TEMPORARY = ".tmp"
 """Suffix of a file that is being written; one that stays behind is the leftover of a killed process."""
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Modes in the store and the workspace, which belong to one user."""
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 EXPORTED_FILE, EXPORTED_FOLDER = 0o666, 0o777
 """Modes of what a user takes away: the umask decides, as for any program's output."""
 
@@ -53,17 +54,18 @@ def replacing(path: Path, mode: int = PRIVATE_FILE) -> Iterator[BinaryIO]:
     """Yield a new file that takes the place of `path`, durably, once the block has ended without an error."""
     name = f".{path.name[:60]}.{secrets.token_hex(8)}{TEMPORARY}"
     temporary = path.with_name(name)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, mode)
     try:
+        descriptor = os.open(temporary, _NEW_FILE, mode)
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(descriptor)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # the error that is under way says more
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # the name that the user knows
         raise
     fsync_directory(path.parent)
 

@@ -75,22 +75,6 @@ def mean_interval(
     return mean - half, mean + half
 
 
-def corrected_resampled_interval(
-    values: Floats, test_over_train: float, confidence: float = 0.95
-) -> tuple[float, Interval | None]:
-    """Return the mean of a score over several hold-outs and its corrected resampled interval; None below two values.
-
-    The hold-outs of different seeds share images, so that the variance of their mean is taken as (1 / J + n_test /
-    n_train) times that of the J values, with J - 1 degrees of freedom (Nadeau and Bengio 2003). Cut to 0 and 1.
-    """
-    seeds, mean = len(values), float(np.mean(values))
-    if seeds < 2:
-        return mean, None
-    spread = float(np.var(values, ddof=1))
-    half = float(t.ppf((1 + confidence) / 2, seeds - 1)) * np.sqrt((1 / seeds + test_over_train) * spread)
-    return mean, (max(0.0, mean - half), min(1.0, mean + half))
-
-
 def _wilson(value: float, n: float, confidence: float) -> Interval:
     z = float(norm.ppf((1 + confidence) / 2))
     value = min(max(value, 0.0), 1.0)

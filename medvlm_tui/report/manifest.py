@@ -12,7 +12,8 @@ from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.report.results.run_results import Cell, Compared, Explained, Gathered, Map, ReportInput
+from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.run_results import Compared, Explained, Gathered, Map, ReportInput
 
 
 def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: Iterable[Path]) -> None:

@@ -28,7 +28,7 @@ from medvlm_tui.engine.run.survey import survey
 from medvlm_tui.engine.step.job import Job
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
-from medvlm_tui.stages import with_every_stage
+from medvlm_tui.stages import as_demo
 from medvlm_tui.stages.request import RunRequest
 
 _VERSIONED = (
@@ -73,7 +73,8 @@ class Engine:
 
     def _measure(self, say: Say, job: Job) -> Mapping[str, Any]:
         """Do a `precision` job: which precision `auto` stands for is part of the keys of the plan."""
-        say(Log("info", f"{job.model.id}: measuring whether its features bear bf16 on this CPU"))
+        tried = f"{job.step.params['precision']} on {job.step.params['device']}"
+        say(Log("info", f"{job.model.id}: measuring whether {tried} changes its features"))
         summary: Mapping[str, Any] = {}
         with self._whole_steps():
             for event in self._worker.run(job, self._cancelled):
@@ -224,7 +225,7 @@ def _complete(request: RunRequest) -> RunRequest:
     if not request.demo:
         return request
     return replace(
-        with_every_stage(request),
+        as_demo(request),
         models=request.models or ("efficientnet_lite0",),
         datasets=request.datasets or ("phantom",),
         out=request.out or "medvlm-demo",

@@ -178,6 +178,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "folds must be at least 2": request.folds < 2,
         "hold-out must lie between 0 and 1": not 0 < request.hold_out < 1,
         "seed must not be negative": request.seed < 0,
+        "seeds must be at least 1": request.seeds < 1,
         "limit must not be negative": request.limit < 0,
         "batch-size must not be negative": request.batch_size < 0,
         "workers must not be negative": request.workers < 0,
@@ -194,6 +195,7 @@ def _in_range(request: RunRequest) -> RunRequest:
         "bias-train and bias-test must be at least 2": min(request.bias_train, request.bias_test) < 2,
         "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,
         "bias-images must be at least 1": request.bias_images < 1,
+        "bias-removed must be 0 or more": request.bias_removed < 0,
     }
     split_list(request.rise_images)  # the one list that stays text; a quote that is not closed is found here
     for message, wrong in problems.items():

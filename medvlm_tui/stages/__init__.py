@@ -14,6 +14,7 @@ from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.report import REPORT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.saliency import SALIENCY
@@ -22,8 +23,8 @@ from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.stages.stage import Scope, Stage
 
 STAGES: tuple[Stage, ...] = (
-    CHECK, EXTRACT, PROBE, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS, PAIRS,
-    RANKING, REPORT,
+    CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS,
+    PAIRS, RANKING, REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)
@@ -55,4 +56,29 @@ def with_every_stage(request: RunRequest) -> RunRequest:
         bias_train=min(request.bias_train, 8),
         bias_test=min(request.bias_test, 4),
         bias_masks=0,
+    )
+
+
+def as_demo(request: RunRequest) -> RunRequest:
+    """Return the request for every stage with what the demo shows: a lab whose classifier reads words, beside one for
+    which words told nothing, and enough images that an interval says something.
+
+    The fill is the blurred image: under the paper's fill, the mean, maps do not show a word that decides
+    (docs/bias.md). The words are larger than annotations usually are, and easy to tell apart. What is smaller in the
+    request already stays so.
+    """
+    return replace(
+        request,
+        stages=STAGE_NAMES,
+        rise_masks=min(request.rise_masks, 256),
+        rise_estimator="reduced",
+        rise_fill="blur",
+        rise_images="4",
+        bias_words=("RIGHT", "LT", "AX", "BR"),
+        bias_size=0.16,
+        bias_train=min(request.bias_train, 40),
+        bias_test=min(request.bias_test, 10),
+        bias_masks=min(request.bias_masks, 256),
+        bias_images=4,
+        bias_removed=0,
     )

@@ -103,8 +103,8 @@ class SaliencyParams:
     fill: Fill = "mean"
     """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
     stop_error: float = 0.0
-    """Stop when every image's standard error (root mean square over pixels) is below this share of its map's
-    standard deviation over pixels; 0 runs all masks."""
+    """Stop when every image's standard error (of the map less its mean, root mean square over pixels) is below this
+    share of the map's standard deviation over pixels; 0 runs all masks."""
     explain: tuple[str, ...] = ()
     """Classes to explain for every image; empty is the predicted one, `*` is all."""
 
@@ -132,6 +132,8 @@ class BiasParams:
     """Reduced masks for each explained image; 0 leaves the maps out."""
     rise_images: int = 2
     """Explained images a class."""
+    rise_removed: int = 2
+    """Of these, images a class that are explained again after the word was taken out in each way."""
     rise_fill: Fill = "mean"
     """What a masked pixel of these images becomes."""
     seed: int = 0
@@ -174,6 +176,8 @@ class RunRequest:
     folds: int = _PROBE.split.folds
     hold_out: float = _PROBE.split.hold_out
     seed: int = _PROBE.split.seed
+    seeds: int = 1
+    """Hold-outs of every probe: this many seeds, `seed` the first of them."""
     label: str = ""
     """Label view; empty is the dataset's default."""
     part: str = ""
@@ -207,6 +211,8 @@ class RunRequest:
     """RISE masks of each image that the lab explains; 0 leaves these maps out."""
     bias_images: int = _BIAS.rise_images
     """Images per class that the lab explains."""
+    bias_removed: int = _BIAS.rise_removed
+    """Of these, images per class that it explains again with the word taken out; each costs three more maps."""
     device: str = "auto"
     precision: Literal["auto"] | Precision = "auto"
     batch_size: int = 0
@@ -243,6 +249,10 @@ class RunRequest:
         weights = {name: _absolute(path) for name, path in self.weights.items()}
         return replace(self, models=models, data=data, weights=weights, out=_absolute(self.out) if self.out else "")
 
+    def further_seeds(self) -> tuple[int, ...]:
+        """Return the seeds of the hold-outs after the first."""
+        return tuple(range(self.seed + 1, self.seed + self.seeds))
+
     def split(self) -> SplitParams:
         """The split that every model of the run shares."""
         return SplitParams(hold_out=self.hold_out, folds=self.folds, seed=self.seed)
@@ -259,6 +269,7 @@ class RunRequest:
             test_per_class=self.bias_test,
             rise_masks=self.bias_masks,
             rise_images=self.bias_images,
+            rise_removed=self.bias_removed,
             rise_fill=self.rise_fill,
             seed=self.seed,
         )

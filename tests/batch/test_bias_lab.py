@@ -40,9 +40,12 @@ def test_the_lab_measures_real_weights_and_a_second_run_computes_nothing(tmp_pat
     # The phantom study in small: the classifier reads the words, and fails where they are reversed.
     assert float(found["decodability", "BREAST/AXILLA"]["ci_low"]) > 0.5
     assert value["accuracy_matching", "1"] - value["accuracy_reversed", "1"] >= 0.3
-    assert abs(value["accuracy_matching", "0"] - value["accuracy_reversed", "0"]) < 0.15
+    # Three words: trained with a third of the images bearing their own, words tell nothing.
+    assert abs(value["accuracy_matching", "0.333"] - value["accuracy_reversed", "0.333"]) < 0.15
     for row in found.values():
-        assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"])
+        if row["ci_low"]:
+            assert float(row["ci_low"]) <= float(row["value"]) <= float(row["ci_high"])
+            assert float(row["ci_low"]) < float(row["ci_high"])
     assert {"mass_text", "removal_mass", "removal_reversed", "removal_accuracy"} <= {name for name, _ in found}
     for stem in ("bias", "bias_images", "bias_maps"):
         with Image.open(tmp_path / "out" / "figures" / f"{stem}_efficientnet_lite0_phantom.png") as image:

@@ -181,3 +181,18 @@ def test_damaged_bytes_of_a_run_file_keep_their_line(tmp_path: Path) -> None:
     assert run_journal.whole_lines(path) == (['{"a"\\xff: 1}', '{"b\x1c\x0b": 2}'], path.stat().st_size - 4)
     progress = '{"type": "StepProgress", "step": "\\q", "done": 1, "total": 2}'
     assert list(run_journal.without_old_progress([progress])) == [progress]
+
+
+def test_an_error_of_writing_names_the_file_that_the_user_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "f.npz").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as refused, atomic_files.replacing(tmp_path / "f.npz") as file:
+        file.write(b"half")
+    assert refused.value.filename == str(tmp_path / "f.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["f.npz"]
+    assert (tmp_path / "f.npz").read_bytes() == b"old"

@@ -69,3 +69,9 @@ def crashing_tags(sample: Sample, keyword: str) -> Reduced:
     if sample.path.name in POISON:
         os.kill(os.getpid(), signal.SIGSEGV)
     return read_tags(sample, keyword)
+
+
+def own_number(sample: Sample) -> Reduced:
+    """Return the number of the process that reads, as an image of its digits."""
+    digits = np.frombuffer(f"{os.getpid():>12}".encode(), np.uint8)
+    return Reduced(np.repeat(digits[None, :, None], 3, axis=2), {})

@@ -7,7 +7,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from medvlm_tui.measures.intervals import (
     PULL,
-    corrected_resampled_interval,
     mean_interval,
     score_interval,
     share_interval,
@@ -46,12 +45,3 @@ def test_no_interval_below_five_and_none_of_zero_width():
     assert mean_interval(values) == pytest.approx(t.interval(0.95, 5, values.mean(), values.std(ddof=1) / np.sqrt(6)))
     low, high = mean_interval(values, (-1.0, 1.0))
     assert -1 < low < values.mean() < high < 1
-
-
-def test_seeds_have_the_corrected_resampled_interval():
-    values = np.array([0.8, 0.85, 0.9, 0.75, 0.8])
-    mean, (low, high) = corrected_resampled_interval(values, 0.25)
-    half = t.ppf(0.975, 4) * np.sqrt((1 / 5 + 0.25) * np.var(values, ddof=1))
-    assert (mean, low, high) == pytest.approx((0.82, 0.82 - half, 0.82 + half))
-    assert corrected_resampled_interval(np.array([0.9]), 0.25) == (0.9, None)
-    assert corrected_resampled_interval(np.array([0.99, 1.0, 0.9]), 0.25)[1][1] == 1.0

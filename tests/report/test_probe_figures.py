@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.report.results.run_results import Cell, Gathered, Metric, Reading
+from medvlm_tui.report.results.cells import Cell, Metric, Reading
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.figures.calibration import draw_calibration
 from medvlm_tui.report.scores.figures.draw import calibration
 from medvlm_tui.report.scores.figures.learning_curve import curve, draw_learning_curves

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from medvlm_tui.report.results.run_results import Gathered, Metric
+from medvlm_tui.report.results.cells import Metric
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.supplement import calibration_sheet
 from tests.made.report_store import filled
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
-from medvlm_tui.report.results.run_results import Cell, Gathered, Interval, Metric
+from medvlm_tui.report.results.cells import Cell, Interval, Metric
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import latex, markdown
 from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.report.results.run_results import Cell, Gathered, Reading, ReportInput
+from medvlm_tui.report.results.cells import Cell, Reading
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.scores.predictions import write_predictions
 from medvlm_tui.report.scores.results_csv import READINGS, write_readings
 from medvlm_tui.report.scores.score_table import score_tables

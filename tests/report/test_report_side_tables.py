@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from medvlm_tui.report.results.run_results import Cell, Gathered, Metric
+from medvlm_tui.report.results.cells import Cell, Metric
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.side_tables import leakage_rows, per_class, per_class_rows, write_cost
 from tests.made.report_store import filled
 

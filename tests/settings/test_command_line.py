@@ -17,8 +17,8 @@ ODD = RunRequest(
     umap_min_dist=(0.1, 0.5), umap_max_points=70, tags="t.csv", rise_masks=9, rise_cells=8, rise_images='"a,b.png",c',
     rise_estimator="reduced", rise_explain=("*",), rise_fill="blur", rise_stop_error=0.25, bias_words=("L,5", "R"),
     bias_position="top", bias_size=0.1, bias_contrast=0.5, bias_controls=(), bias_train=3, bias_test=2, bias_masks=0,
-    bias_images=1, device="cpu", precision="fp32", batch_size=4, workers=1, limit=6, window="lung", feature="cls",
-    out="o ut", strict=True, offline=True, demo=False, phantom_per_class=40,
+    bias_images=1, bias_removed=0, device="cpu", precision="fp32", batch_size=4, workers=1, limit=6, window="lung",
+    feature="cls", out="o ut", strict=True, offline=True, demo=False, phantom_per_class=40,
 )  # fmt: skip
 
 

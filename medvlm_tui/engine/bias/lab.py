@@ -23,6 +23,7 @@ from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
@@ -86,13 +87,15 @@ class Lab:
             yield self.advanced(len(rows))
             return kept
         parts: list[torch.Tensor] = []
-        for begin in range(0, len(rows), self.batch_size):
+        begin = 0
+        while begin < len(rows):
             self.context.check()
             drawn = [self.encoder.preprocess(draw(self.samples[row])) for row in rows[begin : begin + self.batch_size]]
-            found, _ = devices.with_back_off(
-                lambda some: self.encoder.encode(torch.stack(list(some))), drawn, len(drawn)
+            found, fitting = with_back_off(
+                lambda some: self.encoder.encode(torch.stack(list(some))), drawn, self.batch_size
             )
-            parts += found
+            parts, begin = [*parts, *found], begin + len(drawn)
+            self.batch_size = fitting  # for all that follows: what did not fit once will not fit the next time
             yield self.advanced(len(drawn))
         return self.keep(name, np.asarray(torch.cat(parts).numpy()))
 

@@ -23,6 +23,7 @@ from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency.rise import Estimate, estimate, relative_error
+from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.measures.map_noise import mostly_noise
 
 Floats = NDArray[np.float64]
@@ -80,18 +81,29 @@ def word_maps(lab: Lab, models: Sequence[Classifier], levels: tuple[float, ...])
     The models share each image's masked features.
     """
     found = WordMaps(levels, [], [], [], [], {})
-    for row in drawn(lab.test, lab.codes, lab.params.rise_images, lab.params.seed):
-        yield from _explain(lab, int(row), models, found)
+    chosen, removed = _explained_rows(lab)
+    for row in chosen:
+        yield from _explain(lab, row, models, found, row in removed)
     return found
 
 
 def images_to_encode(lab: Lab) -> int:
     """Return how many masked images `word_maps` takes."""
-    chosen = drawn(lab.test, lab.codes, lab.params.rise_images, lab.params.seed)
-    return len(chosen) * lab.params.rise_masks * (1 + len(removals(0)))
+    chosen, removed = _explained_rows(lab)
+    return (len(chosen) + len(removed) * len(removals(0))) * lab.params.rise_masks
 
 
-def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) -> Generator[Event, None, None]:
+def _explained_rows(lab: Lab) -> tuple[list[int], set[int]]:
+    """Return the rows of the images to explain, and those of them that are explained again without the word."""
+    p = lab.params
+    chosen = drawn(lab.test, lab.codes, p.rise_images, p.seed).tolist()
+    fewer = min(p.rise_images, p.rise_removed)
+    return chosen, set(drawn(lab.test, lab.codes, fewer, p.seed).tolist())
+
+
+def _explain(
+    lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps, remove: bool
+) -> Generator[Event, None, None]:
     word = int(lab.codes[row]) % len(lab.params.words)
     overlaid = draw_overlay(lab.read(lab.samples[row]), lab.spec(word))
     view = view_of(lab.job.model.preprocess, overlaid.image.size)
@@ -105,8 +117,11 @@ def _explain(lab: Lab, row: int, models: Sequence[Classifier], found: WordMaps) 
     found.maps.append(maps)
     for level, one in zip(found.levels, maps, strict=True):
         found.note("mass_text", level_name(level), mass_inside(one, region), area)
-    after = yield from _without(lab, row, models[-1], overlaid.image, overlaid.box)
-    for name, one in {UNTOUCHED: maps[-1], **after}.items():
+    after: dict[str, Floats] = {}
+    if remove:
+        after = {UNTOUCHED: maps[-1]}
+        after |= yield from _without(lab, row, models[-1], overlaid.image, overlaid.box)
+    for name, one in after.items():
         found.note("removal_mass", name, mass_inside(one, region), area)
         if name != UNTOUCHED:
             found.note("removal_map_correlation", name, _correlation(maps[-1], one), area)
@@ -139,10 +154,11 @@ def _maps(
     lab: Lab, name: str, models: Sequence[Classifier], pixels: torch.Tensor
 ) -> Generator[Event, None, tuple[Estimate, list[int]]]:
     """Return the reduced map of each model's predicted class (m, H, W), and these classes."""
-    moved = pixels[None].to(lab.encoder.device)
+    with naming_shortage("an image to explain", lab.encoder.device):
+        moved = pixels[None].to(lab.encoder.device)
+        hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     both = Stack(models)
     stream = MaskStream(7, 0.5, lab.params.seed, pixels.shape[-2], pixels.shape[-1], paired=True)
-    hidden = hidden_pixels(lab.params.rise_fill, lab.encoder, moved)
     masking = Masking(lab.encoder, both, stream, moved, hidden, lab.batch_size)
     scores = yield from _scores(lab, name, masking)
     whole, k = both.scores(lab.encoder.encode(moved).numpy())[0], len(lab.classes)

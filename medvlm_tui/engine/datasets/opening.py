@@ -71,7 +71,7 @@ def open_dataset(
         _check_choice(spec, "label view", view, [DEFAULT_VIEW, *spec.views])
     if spec.parts:
         _check_choice(spec, "part", part, spec.parts)
-    reading = reader_of(replace(spec, reader="dicom_tags") if by_tag else spec).read(spec, root, view, part)
+    reading = _read(replace(spec, reader="dicom_tags") if by_tag else spec, root, view, part)
     differences = (*_count_differences(spec, part, reading.samples), *reading.warnings, *_alike(spec, reading.samples))
     if strict and differences:
         raise DatasetError(differences[0], "complete the dataset, or run without --strict")
@@ -87,6 +87,20 @@ def open_dataset(
         classes=_classes(spec, view, kept),
         warnings=(*differences, *reading.notes, *notes, *_unreadable(spec, kept)),
         notes=reading.notes,
+    )
+
+
+def _read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
+    try:
+        return reader_of(spec).read(spec, root, view, part)
+    except OSError as error:
+        raise _unreachable(spec, error, root) from error
+
+
+def _unreachable(spec: DatasetSpec, error: OSError, root: Path) -> DatasetError:
+    where = clean(str(error.filename or root))
+    return DatasetError(
+        f"{spec.id}: {where} cannot be read: {error.strerror or error}", "check its permissions and the disk"
     )
 
 
@@ -162,7 +176,11 @@ def _existing_root(spec: DatasetSpec, root: Path | None) -> Path:
     if root is None:
         raise MissingInputError(f"{spec.id}: no folder is known for {spec.name}", how_to_give(spec))
     root = root.expanduser()
-    if not root.exists():
+    try:
+        there = root.exists()
+    except OSError as error:  # a folder above it that this user cannot enter
+        raise _unreachable(spec, error, root) from error
+    if not there:
         raise MissingInputError(f"{spec.id}: {clean(str(root))} does not exist", how_to_give(spec))
     return root
 

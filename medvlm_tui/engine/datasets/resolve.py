@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -33,7 +34,7 @@ def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, D
         return replace(catalog[name], root=given)
     if given is None:
         raise _unknown(name, roots, catalog)
-    if given.is_dir() and (given / MANIFEST_NAME).is_file() and "phantom" in catalog:
+    if os.path.isfile(given / MANIFEST_NAME) and "phantom" in catalog:
         return replace(catalog["phantom"], id=name, name=f"{name} (SYNTHETIC)", root=given)
     return DatasetSpec(
         id=name, name=name, modality="unknown", reader=_reader(name, given), parts=(), root=given, how_to_get=""
@@ -41,10 +42,14 @@ def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, D
 
 
 def _reader(name: str, path: Path) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         return "class_folders"
-    if not path.exists():
-        raise MissingInputError(f"{clean(name)}: {clean(str(path))} does not exist", f"check --data {clean(name)}=PATH")
+    try:
+        path.stat()
+    except OSError as error:
+        what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        hint = f"check --data {clean(name)}=PATH"
+        raise MissingInputError(f"{clean(name)}: {clean(str(path))} {what}", hint) from error
     if reader := _LIST_READERS.get(path.suffix.lower()):
         return reader
     raise UsageError(

@@ -10,10 +10,23 @@ from numpy.typing import NDArray
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
 from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.errors import MedvlmError
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+
+
+class NotFiniteError(MedvlmError):
+    """Features that are NaN or infinite; raised by `encode`."""
+
+    def __init__(self, message: str, hint: str = "", rows: tuple[int, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.rows = rows
+        """Positions in the batch."""
+
+    def __reduce__(self) -> tuple[type[MedvlmError], tuple[Any, ...]]:
+        return type(self), (self.message, self.hint, self.rows)
 
 
 class Encoder(Protocol):
@@ -39,7 +52,10 @@ class Encoder(Protocol):
         """Return what the model sees, (H, W, 3) 0 to 255, from its input (3, H, W)."""
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W), not normalised."""
+        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W), not normalised.
+
+        Raises NotFiniteError.
+        """
 
 
 class Load(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
+from medvlm_tui.engine.encoders.encoder import NotFiniteError
 from medvlm_tui.engine.images.framing import by_pillow
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError
@@ -65,7 +67,7 @@ class NetworkEncoder:
         return self._preprocess.display(pixels)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W)."""
+        """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W); raises NotFiniteError."""
         with torch.inference_mode(), self._autocast():
             moved = pixels.to(self.device, non_blocking=True, memory_format=self._format)
             features = self._forward(moved)
@@ -75,7 +77,26 @@ class NetworkEncoder:
                 f"its entry says dimension {self.spec.dim(self.feature)}",
                 "correct `features` in the model's entry",
             )
-        return features.to("cpu", torch.float32)
+        # Found on the device, which is free of cost there; in fp16 a value above 65,504 is infinite.
+        finite = torch.isfinite(features).all(dim=1)
+        copied = features.to("cpu", torch.float32)
+        if not bool(finite.all()):
+            raise self._not_finite(finite)
+        return copied
+
+    def at(self, precision: Precision) -> NetworkEncoder:
+        """Return an encoder of the same network that computes in another precision; the weights are shared."""
+        other = copy.copy(self)
+        other.precision = precision
+        return other
+
+    def _not_finite(self, finite: torch.Tensor) -> NotFiniteError:
+        rows = (~finite).nonzero()[:, 0].tolist()
+        return NotFiniteError(
+            f"in {self.precision} {self.spec.id} gives features that are not finite for {len(rows)} images",
+            "run with --precision fp32; if it stays, the weights are damaged",
+            tuple(rows),
+        )
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = _AUTOCAST.get(self.precision)

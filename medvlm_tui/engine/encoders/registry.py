@@ -16,6 +16,8 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen
+from medvlm_tui.engine.step.device_memory import naming_shortage, release_memory
+from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -168,9 +170,11 @@ def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, p
     if weights.state != "present" or weights.path is None:
         raise MissingInputError(f"the weights of {spec.id} are {weights.state}", weights.hint)
     key = encoder_key(spec, weights, feature, precision)
+    with naming_shortage(f"{spec.id} ({precision})", device):
+        open_device(device)
     if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, weights.path, device):
         return _last[0].encoder
-    _last.clear()  # before the next one is built, so that two never share the memory
+    forget_encoder()  # before the next one is built, so that two never share the memory
     encoder = _loaded(spec, weights, key.feature, device, precision)
     _last.append(_Loaded(key, weights.path, device, encoder))
     return encoder
@@ -186,7 +190,7 @@ def _loaded(spec: ModelSpec, weights: Weights, feature: str, device: str, precis
     with kept_open():
         if entry.drafted:
             drafts.compare(lambda: load(spec, weights, feature, "meta", precision), weights.path, spec.id)
-        with reporting() as report:
+        with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
             encoder = cast("Encoder", load(spec, weights, feature, device, precision))
     _refuse_uncounted(spec, report)
     encoder.report = report
@@ -209,5 +213,7 @@ def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:
 
 
 def forget_encoder() -> None:
-    """Let go of the encoder loaded last."""
-    _last.clear()
+    """Let go of the encoder loaded last, and give its GPU memory back."""
+    if _last:
+        _last.clear()
+        release_memory()

@@ -20,6 +20,7 @@ from medvlm_tui.engine.images.decoders import ARCHIVE_WORKERS
 from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.cores import cores
+from medvlm_tui.engine.step.device_memory import is_out_of_memory
 from medvlm_tui.errors import ImageError
 
 Item = TypeVar("Item")
@@ -35,7 +36,8 @@ class Batch:
 
     samples: tuple[Sample, ...]
     pixels: torch.Tensor
-    """(n, 3, H, W) float32 on the network's device."""
+    """Framed bytes (n, H, W, 3), or inputs (n, 3, H, W) float32 of an encoder with a preparation of its own; `scaled`
+    makes the network's input of either. On the network's device, or in pinned memory where the device was full."""
     failed: tuple[tuple[Sample, ImageError], ...]
     notes: tuple[str, ...]
     """What the log should keep."""
@@ -49,10 +51,22 @@ class Batch:
 
 
 def default_workers(device: str, samples: Sequence[Sample]) -> int:
-    """Return how many processes decode: one a core, beside a GPU one less than that."""
-    most = min(cores() - 1, _MOST_GPU_WORKERS) if device.startswith("cuda") else cores()
-    archives = any(sample.path.suffix.lower() == ".npz" for sample in samples[:1])
-    return max(1, min(most, ARCHIVE_WORKERS) if archives else most)
+    """Return how many processes decode: one per core, beside a GPU one less than that, and at most 16."""
+    return workers_per_device(device, samples, 1)[0]
+
+
+def workers_per_device(device: str, samples: Sequence[Sample], devices: int, asked: int = 0) -> list[int]:
+    """Return how many processes decode for each of several devices: `asked`, or the cores of this process, dealt out.
+
+    A core is left to the process of each GPU; each GPU has one decoder at least and 16 at most.
+    """
+    gpus = device.startswith("cuda")
+    total = asked or (cores() - devices if gpus else cores())
+    most = asked or (_MOST_GPU_WORKERS if gpus else total)
+    if not asked and any(sample.path.suffix.lower() == ".npz" for sample in samples[:1]):
+        most = ARCHIVE_WORKERS
+    each, more = divmod(max(total, 0), devices)
+    return [max(1, min(each + (number < more), most)) for number in range(devices)]
 
 
 def ahead_of(device: str, batch_size: int) -> int:
@@ -90,7 +104,8 @@ def batches(
     stream = torch.cuda.Stream(encoder.device)  # type: ignore[no-untyped-call]
     for batch, ready in _prefetched(_uploaded(made, encoder, stream)):
         torch.cuda.current_stream(encoder.device).wait_event(ready)
-        batch.pixels.record_stream(torch.cuda.current_stream(encoder.device))
+        if batch.pixels.is_cuda:
+            batch.pixels.record_stream(torch.cuda.current_stream(encoder.device))
         yield batch
 
 
@@ -149,11 +164,12 @@ class _Builder:
         first = torch.as_tensor(images[0])
         stacked = torch.empty((len(images), *first.shape), dtype=first.dtype, pin_memory=self._pinned)
         torch.stack([torch.as_tensor(image) for image in images], out=stacked)
-        return stacked if self._pinned else _finished(stacked, self._encoder)
+        return stacked
 
 
-def _finished(pixels: torch.Tensor, encoder: Encoder) -> torch.Tensor:
-    """Scale framed bytes to the model's input; what the encoder prepared itself is that already."""
+def scaled(pixels: torch.Tensor, encoder: Encoder) -> torch.Tensor:
+    """Return the network's input (n, 3, H, W) float32 of a batch's pixels, on the encoder's device."""
+    pixels = pixels.to(encoder.device, non_blocking=True)
     if encoder.framing is None or pixels.dtype != torch.uint8:
         return pixels
     return Preprocess(encoder.framing).batch(pixels)
@@ -162,16 +178,28 @@ def _finished(pixels: torch.Tensor, encoder: Encoder) -> torch.Tensor:
 def _uploaded(
     made: Iterable[Batch], encoder: Encoder, stream: torch.cuda.Stream
 ) -> Iterator[tuple[Batch, torch.cuda.Event]]:
-    """Copy batches to the GPU and scale them there, on a stream of their own beside the network's."""
+    """Copy batches to the GPU on a stream of their own, beside the network's; one that does not fit stays in pinned
+    memory, and goes over in the parts that the network's back-off finds."""
+    torch.cuda.set_device(encoder.device)  # a setting of each thread
     for batch in made:
         with torch.cuda.stream(stream):
-            pixels = _finished(batch.pixels.to(encoder.device, non_blocking=True), encoder)
+            pixels = _copied(batch.pixels, encoder.device)
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(stream)
         yield replace(batch, pixels=pixels), ready
 
 
-def _prefetched(source: Iterator[Item], depth: int = _BATCHES_AHEAD) -> Generator[Item, None, None]:
+def _copied(pixels: torch.Tensor, device: str) -> torch.Tensor:
+    """Return pixels on the device, or as they are when it has no memory for them."""
+    try:
+        return pixels.to(device, non_blocking=True)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    return pixels
+
+
+def _prefetched(source: Iterator[Item], depth: int = 1) -> Generator[Item, None, None]:
     """Draw from `source` in a thread, `depth` items ahead; closing ends the thread."""
     waiting: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
     ended = threading.Event()

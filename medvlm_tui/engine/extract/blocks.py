@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepPr
 from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
@@ -27,6 +26,7 @@ from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 
@@ -128,9 +128,7 @@ def extract(work: Extraction) -> Iterator[Event]:
     """Encode `work.todo` and store it block by block; raises MedvlmError when features are not finite, Cancelled."""
     device = work.machine.device
     work.workers = work.job.request.workers or batches.default_workers(device, work.todo)
-    size_px = work.job.model.preprocess.size_px
-    asked = work.job.request.batch_size or batch_sizes.LARGEST
-    largest = min(asked, BLOCK_IMAGES, batches.largest_batch(device, size_px))
+    size_px, largest = work.job.model.preprocess.size_px, largest_batch_of(work.job, device)
     with decoders(work.workers, largest + batches.ahead_of(device, largest), size_px) as pool:
         # The decoders start while the model loads.
         encoder = load_encoder(
@@ -139,7 +137,7 @@ def extract(work: Extraction) -> Iterator[Event]:
         work.parameters, work.tensors = encoder.parameters, encoder.report.record()
         for subject, found in (("parameters", work.parameters), ("tensors", work.tensors)):
             work.context.store.measured.note(subject, work.job.encoder.digest, found)
-        work.batch_size = min(batch_sizes.chosen(work.job, work.context.store, encoder, work.machine), largest)
+        work.batch_size = batch_sizes.chosen(work.job, work.context.store, encoder, work.machine, largest)
         yield from (Log("warning", f"{work.job.model.id}: {note}", work.job.step.id) for note in encoder.report.notes)
         yield device_status(work)
         yield work.progress.start()
@@ -148,6 +146,12 @@ def extract(work: Extraction) -> Iterator[Event]:
     work.rate = len(work.todo) / max(time.monotonic() - began, 1e-9)
     if work.hidden:
         yield Log("warning", one_level_note(work.hidden, len(work.todo), work.job.request.window), work.job.step.id)
+
+
+def largest_batch_of(job: Job, device: str) -> int:
+    """Return how many images a batch may have at most: as asked, within a block and the decoders' memory."""
+    asked = job.request.batch_size or batch_sizes.LARGEST
+    return min(asked, BLOCK_IMAGES, batches.largest_batch(device, job.model.preprocess.size_px))
 
 
 def device_status(work: Extraction) -> DeviceStatus:
@@ -173,8 +177,6 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
     with closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check)) as source:
         for block in spans:
             yield from _block(work, encoder, islice(source, len(block)))
-    if work.batch_size < size:
-        batch_sizes.remember(work.job, work.context.store, work.machine, work.batch_size)
 
 
 def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Iterator[Event]:
@@ -201,23 +203,27 @@ def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Itera
 
 
 def _encode(work: Extraction, encoder: Encoder, batch: Batch) -> Row:
-    parts, work.batch_size = devices.with_back_off(
-        lambda some: encoder.encode(cast("torch.Tensor", some)),
-        cast("Sequence[torch.Tensor]", batch.pixels),
-        work.batch_size,
-        _release,
-    )
+    """Return the features of a batch; a batch size halved for lack of memory holds for the rest of the step."""
+
+    def encode(part: Sequence[int]) -> torch.Tensor:
+        # Scaled here, so that bytes are all that waits on the GPU, and floats are backed off from like the rest.
+        pixels = batches.scaled(batch.pixels[part[0] : part[-1] + 1], encoder)
+        try:
+            return encoder.encode(pixels)
+        except NotFiniteError as error:
+            raise _not_finite(work, [batch.samples[part[row]] for row in error.rows]) from error
+
+    parts, work.batch_size = with_back_off(encode, range(len(batch.samples)), work.batch_size)
     rows: Row = torch.cat(parts).numpy()
-    if not np.isfinite(rows).all():
-        bad = [sample.id for sample, row in zip(batch.samples, rows, strict=True) if not np.isfinite(row).all()]
-        raise MedvlmError(
-            f"{work.job.model.id} gave features that are not finite for {len(bad)} images: "
-            f"{', '.join(clean(name) for name in bad[:5])}",
-            "run with --precision fp32; if it stays, the weights are damaged",
-        )
+    if not np.isfinite(rows).all():  # of an encoder that does not check by itself
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
+        raise _not_finite(work, [batch.samples[row] for row in bad])
     return rows
 
 
-def _release() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def _not_finite(work: Extraction, samples: Sequence[Sample]) -> MedvlmError:
+    return MedvlmError(
+        f"{work.job.model.id} gave features that are not finite for {len(samples)} images: "
+        f"{', '.join(clean(sample.id) for sample in samples[:5])}",
+        "run with --precision fp32; if it stays, the weights are damaged",
+    )

@@ -12,7 +12,9 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def start_counting(device: str) -> None:
     """Forget earlier peaks, of a model that this process held before."""
     if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
+        # In a process that has not used a GPU yet the call fails, and the peak is 0.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.reset_peak_memory_stats(device)
         return
     try:
         _CLEAR.write_text("5")  # the kernel's name for the peak of the resident memory

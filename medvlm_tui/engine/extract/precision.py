@@ -1,21 +1,29 @@
-"""Whether a model's features bear bf16 on this CPU: measured once, before the first plan whose keys hold the answer."""
+"""Decide whether a model runs in bf16 or fp16 without changing its features.
+
+Measured once for each model and kind of device, before the first plan whose keys hold the answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.request import RunRequest
+
+if TYPE_CHECKING:
+    import torch
 
 SUBJECT = "precision"
 LEAST_COSINE = 0.9995
@@ -32,44 +40,84 @@ def chosen(
     model: tuple[ModelSpec, Weights, str],
     measure: Measure | None,
 ) -> Precision:
-    """Return the precision for a model (spec, weights, feature): the device's, or on a CPU with bf16 the verdict.
+    """Return the precision for a model (spec, weights, feature): the device's where the features bear it, else fp32.
 
-    Without `measure` (a dry run, a survey) a model that was never measured is planned in fp32.
+    Asked for by name, a precision is taken as it is. Without `measure` (a dry run, a survey) a model that was never
+    measured is planned in fp32 on a CPU, and in the device's precision on a GPU, where nearly every model passes.
     """
-    if request.precision != "auto" or machine.device != "cpu" or not devices.cpu_has_bf16():
+    low = _low_precision(machine)
+    if request.precision != "auto" or low == "fp32":
         return machine.precision
     key = encoder_key(*model, "fp32")
-    known = store.measured.of(SUBJECT, key_of(key))
+    known = store.measured.of(SUBJECT, key_of(key, machine))
+    if known is None and measure is None:
+        return "fp32" if machine.device == "cpu" else low
     if known is None and measure is not None:
         try:
-            known = measure(_job(model, key))
+            known = measure(_job(model, key, machine, low))
         except Cancelled:
             raise
         except MedvlmError:
             return "fp32"  # weights that do not fit, say: the extraction says so, and the other models run
-    return "bf16" if known and known["precision"] == "bf16" else "fp32"
+    return low if known and known["precision"] == low else "fp32"
 
 
-def key_of(encoder: EncoderKey) -> str:
-    """Name the encoder in fp32 and the CPU."""
-    return f"{encoder.digest}@{devices.cpu_name()}"
+def _low_precision(machine: devices.Device) -> Precision:
+    """Return the precision that would be faster than fp32 on a device; fp32 where none is."""
+    if machine.device == "cpu":
+        return "bf16" if devices.cpu_has_bf16() else "fp32"
+    return machine.precision
+
+
+def key_of(encoder: EncoderKey, machine: devices.Device) -> str:
+    """Return the name of the encoder in fp32 and the device; on a GPU with the precision that was tried."""
+    if machine.device == "cpu":
+        return f"{encoder.digest}@{devices.cpu_name()}"
+    return f"{encoder.digest}@{machine.name}:{_low_precision(machine)}"
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
-    """Encode a few made images in both precisions; the summary holds `precision` and the least `cosine`."""
+    """Encode a few made images in both precisions; the summary holds `precision` and the least `cosine`.
+
+    The cosine is 0 where features in the low precision are not finite.
+    """
+    device, low = str(job.step.params["device"]), cast(Precision, job.step.params["precision"])
+    machine = devices.choose(device, low)
+    wanted = _features(_loaded(job, machine.device, "fp32"), context.check)
+    try:
+        cosine = _least_cosine(wanted, _features(_loaded(job, machine.device, low), context.check))
+    except NotFiniteError:
+        cosine = 0.0
+    verdict = {"precision": low if cosine >= LEAST_COSINE else "fp32", "cosine": cosine}
+    context.store.measured.note(SUBJECT, key_of(job.encoder, machine), verdict)
+    yield ResultReady(job.step.id, "precision", "", job.model.id, summary=verdict)
+
+
+def _loaded(job: Job, device: str, precision: Precision) -> Encoder:
+    """Return the job's encoder; from fp32 to another precision the network stays as it is loaded."""
+    from medvlm_tui.engine.encoders.network import NetworkEncoder
+
+    encoder = load_encoder(job.model, job.weights, job.encoder.feature, device, "fp32")
+    if precision == "fp32":
+        return encoder
+    if isinstance(encoder, NetworkEncoder):
+        return encoder.at(precision)
+    return load_encoder(job.model, job.weights, job.encoder.feature, device, precision)
+
+
+def _features(encoder: Encoder, check: Callable[[], None]) -> torch.Tensor:
     import torch
 
-    rows = []
-    for precision in ("fp32", "bf16"):
-        context.check()
-        named: Precision = "bf16" if precision == "bf16" else "fp32"
-        encoder = load_encoder(job.model, job.weights, job.encoder.feature, "cpu", named)
-        pixels = torch.stack([encoder.preprocess(image) for image in _made_images()])
-        rows.append(encoder.encode(pixels))
-    cosine = float(torch.nn.functional.cosine_similarity(rows[0].double(), rows[1].double(), dim=1).min())
-    verdict = {"precision": "bf16" if cosine >= LEAST_COSINE else "fp32", "cosine": cosine}
-    context.store.measured.note(SUBJECT, key_of(job.encoder), verdict)
-    yield ResultReady(job.step.id, "precision", "", job.model.id, summary=verdict)
+    check()
+    pixels = [encoder.preprocess(image) for image in _made_images()]
+    parts, _ = with_back_off(lambda some: encoder.encode(torch.stack(list(some))), pixels, len(pixels))
+    return torch.cat(parts).double()
+
+
+def _least_cosine(rows: torch.Tensor, others: torch.Tensor) -> float:
+    import torch
+
+    return float(torch.nn.functional.cosine_similarity(rows, others, dim=1).min())
 
 
 def _made_images() -> list[Any]:
@@ -88,7 +136,10 @@ def _made_images() -> list[Any]:
     return made
 
 
-def _job(model: tuple[ModelSpec, Weights, str], encoder: EncoderKey) -> Job:
+def _job(model: tuple[ModelSpec, Weights, str], encoder: EncoderKey, machine: devices.Device, low: Precision) -> Job:
     spec, weights, _ = model
     nothing = Dataset(DatasetSpec("", "", "", ""), Path(), "", (), ())
-    return Job(Step(f"precision:{spec.id}", "precision", spec.id), RunRequest(), nothing, spec, weights, encoder)
+    params = {"device": machine.device, "precision": low}
+    return Job(
+        Step(f"precision:{spec.id}", "precision", spec.id, "", params), RunRequest(), nothing, spec, weights, encoder
+    )

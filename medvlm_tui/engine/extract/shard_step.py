@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.engine.extract.blocks import Extraction, Progress, extract, stored_rows
+from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.extract import batch_sizes
+from medvlm_tui.engine.extract.blocks import Extraction, Progress, extract, largest_batch_of, stored_rows
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import Job, StepContext
 
 
 def run(job: Job, context: StepContext) -> Iterator[Event]:
-    """Work on `params["device"]`; the summary of ResultReady says what failed, by image digest."""
+    """Work on `params["device"]`; the summary of ResultReady says what failed, by image digest.
+
+    With `params["only_measure"]` the model is loaded and its batch size chosen, and no image is read.
+    """
+    if job.step.params.get("only_measure"):
+        yield _batch_size(job, context)
+        return
     stored = stored_rows(job, context)  # by this shard, when its process died and was started again
     images = job.dataset.samples
     todo = [sample for sample in images if sample.digest not in stored]
@@ -26,3 +34,11 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "tensors": work.tensors,
     }
     yield ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)
+
+
+def _batch_size(job: Job, context: StepContext) -> ResultReady:
+    machine = devices.choose(str(job.step.params["device"]), job.encoder.precision)
+    encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
+    largest = largest_batch_of(job, machine.device)
+    summary = {"batch_size": batch_sizes.chosen(job, context.store, encoder, machine, largest)}
+    return ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)

@@ -12,7 +12,7 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.engine.extract.batches import default_workers
+from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
 from medvlm_tui.engine.step.devices import Device
 from medvlm_tui.engine.step.job import Job
@@ -25,7 +25,8 @@ _Said = tuple[int, Event | MedvlmError | None]
 
 
 def extract_sharded(work: Extraction, machines: Sequence[Device]) -> Iterator[Event]:
-    """Encode `work.todo` on all machines; rows and failures are as from one. Raises the first shard's error."""
+    """Encode `work.todo` on all machines, in batches of one size. Raises the first shard's error."""
+    yield from _measure_batch_size(work, machines[0])
     began = time.monotonic()
     said: queue.Queue[_Said] = queue.Queue()
     stop = threading.Event()
@@ -52,12 +53,27 @@ def shares(todo: Sequence[Sample], count: int) -> list[list[Sample]]:
     return [[sample for block in blocks[n::count] for sample in block] for n in range(min(count, len(blocks)))]
 
 
+def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
+    """Let the first device's worker choose the batch size for all; it keeps the model that it loads for that."""
+    if work.job.request.batch_size:
+        work.batch_size = work.job.request.batch_size
+        return
+    params = {"device": machine.device, "only_measure": True}
+    step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
+    for event in _worker(work, 0).run(replace(work.job, step=step), work.context.cancelled):
+        if isinstance(event, ResultReady):
+            work.batch_size = event.summary["batch_size"]
+        elif not isinstance(event, StepProgress):
+            yield event
+
+
 def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
     job = work.job
-    total = job.request.workers or default_workers(machines[0].device, work.todo)
-    request = replace(job.request, workers=max(1, total // len(machines)))
+    dealt = shares(work.todo, len(machines))
+    workers = workers_per_device(machines[0].device, work.todo, len(dealt), job.request.workers)
     made = []
-    for number, share in enumerate(shares(work.todo, len(machines))):
+    for number, share in enumerate(dealt):
+        request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
         step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))
@@ -106,7 +122,7 @@ def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterato
             yield from (_of_all(said, latest.values()) for said in work.progress.add(newly))
         elif isinstance(event, ResultReady):
             work.failed.update(event.summary["failed"])
-            work.batch_size = event.summary["batch_size"]
+            work.batch_size = min(work.batch_size, event.summary["batch_size"])
             work.workers += event.summary["workers"]
             work.parameters, work.tensors = event.summary["parameters"], event.summary["tensors"]
         else:

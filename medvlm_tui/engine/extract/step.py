@@ -46,7 +46,6 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     progress = Progress(job.step.id, images, images - len(todo))
     machines = devices.every(job.request.device, job.encoder.precision)
     work = Extraction(job, context, machines[0], todo, progress, rows)
-    peak_memory.start_counting(work.machine.device)
     if not todo:
         # A label view or a part of images that are all stored: neither decoders nor the model are needed.
         yield device_status(work)
@@ -54,6 +53,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     elif len(machines) > 1 and len(todo) > BLOCK_IMAGES:
         yield from extract_sharded(work, machines)
     else:
+        peak_memory.start_counting(work.machine.device)
         yield from extract(work)
     table = _table(work, _provenance(work, machines, time.monotonic() - began))
     context.store.seal(job.step.key, table)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 
 Floats = NDArray[np.float32]
 # 512 x 28,160 (HiCervix) int64 = 115 MB.
@@ -53,21 +55,27 @@ def cosine_neighbours(units: Floats, k: int, check: Callable[[], None], device: 
     """
     import torch
 
+    from medvlm_tui.engine.step.device_session import open_device
+
     n = len(units)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), naming_shortage("the search for neighbours", device):
+        open_device(device)
         rows = torch.from_numpy(np.ascontiguousarray(units)).to(device)
         position = torch.arange(n, device=device)
-        for start in range(0, n, BLOCK_ROWS):
+
+        def search(block: Sequence[int]) -> None:
             check()
-            stop = min(n, start + BLOCK_ROWS)
-            block = (1.0 - rows[start:stop] @ rows.T).clamp_(0.0, 2.0)
+            start, stop = block[0], block[-1] + 1
+            apart = (1.0 - rows[start:stop] @ rows.T).clamp_(0.0, 2.0)
             # The bits of floats that are not negative are in the order of the floats.
-            order = block.view(torch.int32).to(torch.int64).bitwise_left_shift_(32).bitwise_or_(position)
+            order = apart.view(torch.int32).to(torch.int64).bitwise_left_shift_(32).bitwise_or_(position)
             order[position[: stop - start], position[start:stop]] = -1  # itself, before any duplicate of itself
             nearest = _smallest(order, k)
             indices[start:stop] = nearest & 0xFFFFFFFF
             distances[start:stop] = (nearest >> 32).astype(np.int32).view(np.float32)
+
+        with_back_off(search, range(n), BLOCK_ROWS)
     indices[:, 0], distances[:, 0] = np.arange(n), 0.0
     return Neighbours(indices, distances)
 

@@ -28,10 +28,10 @@ _idle: list[DecoderPool] = []
 
 
 @contextmanager
-def decoders(workers: int, slots: int, size_px: int) -> Iterator[DecoderPool]:
+def decoders(workers: int, slots: int, size_px: int, keep: bool = True) -> Iterator[DecoderPool]:
     """Lend a pool: one that fits is kept from user to user, and ended when a user fails.
 
-    One pool is kept for framed images and one for whole ones (`size_px` 1).
+    One pool is kept for framed images and one for whole ones (`size_px` 1), unless `keep` is off.
     """
     same_kind = [pool for pool in _idle if (pool.shape[1] == 1) == (size_px == 1)]
     pool = next((one for one in same_kind if (one.workers, *one.shape) == (workers, slots, size_px)), None)
@@ -45,7 +45,7 @@ def decoders(workers: int, slots: int, size_px: int) -> Iterator[DecoderPool]:
     except BaseException:
         pool.close()
         raise
-    if pool.waiting:
+    if pool.waiting or not keep:
         pool.close()
     else:
         _idle.append(pool)
@@ -59,11 +59,16 @@ def end_decoders() -> None:
 
 
 def decoded(
-    samples: Sequence[Sample], read: Read, workers: int = 0, check: Callable[[], None] = lambda: None
+    samples: Sequence[Sample],
+    read: Read,
+    workers: int = 0,
+    check: Callable[[], None] = lambda: None,
+    keep: bool = True,
 ) -> Generator[Decoded, None, None]:
     """Yield what `read` makes of each sample in a decoding process, in order; ImageError for one that it cannot.
 
-    `workers` 0 is one process per core; `check` is called while it waits and may raise.
+    `workers` 0 is one process per core; `check` is called while it waits and may raise. The processes wait for the next
+    files unless `keep` is off.
     """
     if not samples:
         return
@@ -71,7 +76,7 @@ def decoded(
     if samples[0].path.suffix.lower() == ".npz":
         workers = min(workers, ARCHIVE_WORKERS)
     todo = deque(samples)
-    with decoders(workers, _AHEAD * workers, 1) as pool:
+    with decoders(workers, _AHEAD * workers, 1, keep) as pool:
         for _ in samples:
             while todo and pool.waiting < pool.shape[0]:
                 pool.submit(todo.popleft(), read, None)
@@ -84,9 +89,8 @@ def decoded(
 
 def whole_image(sample: Sample, read: Read, check: Callable[[], None] = lambda: None) -> Image.Image:
     """Return one image that a decoding process read; raises ImageError."""
-    for answer in decoded([sample], read, 1, check):
-        return as_image(answer)
-    raise AssertionError("one sample, one answer")
+    (answer,) = decoded([sample], read, 1, check)  # to its end, so that the process is kept
+    return as_image(answer)
 
 
 def as_image(answer: Decoded) -> Image.Image:

@@ -18,6 +18,9 @@ from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.errors import ImageError
 
 _AGAIN = "correct the tag, or convert the image to PNG yourself"
+_LEAVE_OUT = "leave the file out"
+_LONGEST = 64
+"""Characters of the longest texts that may label an image (LO)."""
 
 # pydicom tells standard error about every oddity of a file, tag values included; what matters is an ImageError here.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -79,7 +82,10 @@ def read_tags(sample: Sample, keyword: str) -> Reduced:
         header = pydicom.dcmread(sample.path, stop_before_pixels=True, specific_tags=[keyword, "PatientID"])
         texts = {"label": _text(header.get(keyword)), "patient": _text(header.get("PatientID"))}
     except Exception as error:
-        raise ImageError(f"has a header that cannot be read: {type(error).__name__}", "leave the file out") from None
+        raise ImageError(f"has a header that cannot be read: {type(error).__name__}", _LEAVE_OUT) from None
+    if any(len(value) > _LONGEST or not value.isprintable() for value in texts["label"].split("\\")):
+        # A damaged length takes in the tags that follow, the patient's among them.
+        raise ImageError(f"has a {keyword} that no device writes", _LEAVE_OUT)
     return Reduced(np.zeros(0, np.uint8), texts)
 
 

@@ -30,7 +30,10 @@ from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.images.volume_file import is_volume, read_volume_bytes, volume_of
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, with_back_off
 from medvlm_tui.errors import ImageError, MedvlmError, MissingInputError, UsageError
+
+_OF_THE_DEVICE = getattr(torch, "AcceleratorError", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Encoded:
     names: tuple[str, ...]
     report: str = ""
     """What of the checkpoint was used."""
+    warning: str = ""
+    """Which GPUs were not used, and why."""
     pixels: tuple[NDArray[np.float32], ...] = ()
     """The model's input of each file, (3, H, W) of an image and (1, ...) of a volume, where it was asked for."""
 
@@ -73,17 +78,29 @@ def encode_files(
     _refuse_other_kind(spec, paths)
     found = _found(spec, weights, offline, say)
     spec = as_stored(spec, found)
-    machine = devices.choose(device, precision)
+    # A few files need no speed, and nothing has measured whether the model's features bear less than fp32.
+    machine = devices.choose(device, "fp32" if precision == "auto" else precision)
     encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
     inputs = _inputs(encoder, paths, window)
     size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
-    parts, _ = devices.with_back_off(lambda some: encoder.encode(torch.stack(list(some))), inputs, size)
+    parts, _ = with_back_off(partial(_features, encoder), inputs, size)
     features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
-    if not np.isfinite(features).all():
-        raise MedvlmError(f"{spec.id} gave features that are not finite", "use --precision fp32")
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
     report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
-    return Encoded(features, tuple(str(path) for path in paths), report, pixels)
+    return Encoded(features, tuple(str(path) for path in paths), report, machine.warning, pixels)
+
+
+def _features(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the features of a batch; raises MedvlmError where the network does not take such inputs."""
+    try:
+        return encoder.encode(torch.stack(list(inputs)))
+    except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error) or isinstance(error, _OF_THE_DEVICE):
+            raise
+        shape = " x ".join(map(str, inputs[0].shape))
+        reason = clean(f"{type(error).__name__}: {error}")[:200]
+        message = f"{encoder.spec.id}: its network does not take inputs of {shape}: {reason}"
+        raise MedvlmError(message, "its configuration and its preprocessing do not belong together") from error
 
 
 def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:

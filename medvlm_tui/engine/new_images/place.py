@@ -52,7 +52,7 @@ def place_files(request: RunRequest, paths: Sequence[Path], workspace: Workspace
             )
         new = encode_files(
             model, paths, weights=request.weights.get(model, ""), feature=request.feature, device=request.device,
-            precision=request.precision, offline=request.offline,
+            precision=str(plan.steps[0].params["precision"]), offline=request.offline,
         )  # fmt: skip
         return Placed(shown, _rows(unit_rows(new.features), new.names, table, shown))
 

@@ -79,8 +79,8 @@ def lay_out(
     """Resolve the request and lay out its steps; one that lacks its input says so in `Step.blocked`.
 
     `say` receives messages while weights are fetched and the phantom is made; without it (a dry run, a survey)
-    neither happens and what is missing stays missing. `measure` finds out what `--precision auto` means for a model on
-    a CPU that has bf16.
+    neither happens and what is missing stays missing. `measure` finds out what `--precision auto` means for a model
+    where bf16 or fp16 would be faster than fp32.
     """
     machine = devices.choose(request.device, request.precision)
 
@@ -94,7 +94,8 @@ def lay_out(
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = Layout(request, store, tags)
     layout.lay_out(models, datasets)
-    warnings = tuple(warning for found in datasets if found.dataset for warning in found.dataset.warnings)
+    warnings = [machine.warning] if machine.warning else []
+    warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
 

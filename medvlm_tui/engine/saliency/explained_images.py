@@ -23,6 +23,7 @@ from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.rise import Estimate, estimate
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
@@ -140,13 +141,15 @@ def _masking(
     height, width = pixels.shape[-2:]
     paired = params.estimator == "reduced"
     stream = MaskStream(params.cells, params.probability, params.seed, height, width, paired)
-    moved = pixels.to(encoder.device)
     batch_size = job.request.batch_size or devices.default_batch_size(encoder.device, width)
-    return Masking(encoder, classifier, stream, moved, hidden_pixels(params.fill, encoder, moved), batch_size)
+    with naming_shortage(f"{len(pixels)} images to explain", encoder.device):
+        moved = pixels.to(encoder.device)
+        hidden = hidden_pixels(params.fill, encoder, moved)
+    return Masking(encoder, classifier, stream, moved, hidden, batch_size)
 
 
 def _plain_scores(masking: Masking) -> Floats:
-    parts, masking.batch_size = devices.with_back_off(
+    parts, masking.batch_size = with_back_off(
         lambda part: masking.encoder.encode(torch.stack(list(part))), list(masking.pixels), masking.batch_size
     )
     return masking.classifier.scores(torch.cat(parts).numpy())

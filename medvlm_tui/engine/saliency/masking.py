@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from medvlm_tui.core.store import packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
-from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, naming_shortage, release_memory, with_back_off
 from medvlm_tui.errors import CorruptEntryError
 from medvlm_tui.stages.request import Fill
 
@@ -62,23 +62,34 @@ class Masking:
 
     def scores(self, chunk: int, count: int, check: Check, images: Sequence[int] | None = None) -> Iterator[Floats]:
         """Yield, image after image in parts, the scores (m, k) of the chunk's first `count` masks."""
-        masks = self.stream.masks(chunk, count, self.encoder.device)
+        masks = self._masks(chunk, count)
         for image in range(len(self.pixels)) if images is None else images:
             begin = 0
             while begin < count:
                 check()
                 batch = range(begin, min(begin + self.batch_size, count))
                 encode = partial(self._encode, image, masks)
-                parts, self.batch_size = devices.with_back_off(encode, batch, self.batch_size)
+                parts, self.batch_size = with_back_off(encode, batch, self.batch_size)
                 yield self.classifier.scores(torch.cat(parts).numpy())
                 begin = batch.stop
+
+    def _masks(self, chunk: int, count: int) -> torch.Tensor:
+        """Return a chunk's masks on the device, or in main memory when they do not fit there."""
+        try:
+            return self.stream.masks(chunk, count, self.encoder.device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory()
+        with naming_shortage("a block of masks", self.encoder.device):
+            return self.stream.masks(chunk, count, self.encoder.device, keep_on="cpu")
 
     def _encode(self, image: int, masks: torch.Tensor, part: Sequence[int]) -> torch.Tensor:
         """Return the features (m, d) of one image under consecutive masks, made in a buffer that is kept."""
         shape = (len(part), *self.pixels.shape[1:])
         if self._buffer.shape[1:] != shape[1:] or len(self._buffer) < len(part):
             self._buffer = torch.empty(shape, device=self.pixels.device)
-        batch, chosen = self._buffer[: len(part)], masks[part[0] : part[-1] + 1, None]
+        batch, chosen = self._buffer[: len(part)], masks[part[0] : part[-1] + 1, None].to(self.pixels.device)
         if self._multiplies:
             torch.mul(self.pixels[image], chosen, out=batch)
         else:
@@ -94,14 +105,25 @@ def hidden_pixels(fill: Fill, encoder: Encoder, pixels: torch.Tensor) -> torch.T
         black = encoder.preprocess(Image.new("RGB", side)).to(pixels.device)
         return black.expand_as(pixels)
     if fill == "blur":
-        sigma = _BLUR_SHARE * pixels.shape[-1]
-        reach = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32, device=pixels.device)
-        kernel = torch.exp(-0.5 * (reach / sigma) ** 2)
-        kernel = (kernel / kernel.sum()).repeat(pixels.shape[1], 1)
-        wide = torch.nn.functional.pad(pixels, (len(reach) // 2,) * 4, mode="replicate")
-        down = torch.nn.functional.conv2d(wide, kernel[:, None, :, None], groups=pixels.shape[1])
-        return torch.nn.functional.conv2d(down, kernel[:, None, None, :], groups=pixels.shape[1])
+        parts, _ = with_back_off(lambda some: _blurred(cast("torch.Tensor", some)), _rows(pixels), len(pixels))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
     return torch.zeros_like(pixels)
+
+
+def _rows(pixels: torch.Tensor) -> Sequence[torch.Tensor]:
+    """Return a batch as the sequence of its images, which it is; slices are batches again."""
+    return cast("Sequence[torch.Tensor]", pixels)
+
+
+def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+    """Return images (q, 3, H, W) under a Gaussian blur of 5 % of their width."""
+    sigma = _BLUR_SHARE * pixels.shape[-1]
+    reach = torch.arange(-int(3 * sigma), int(3 * sigma) + 1, dtype=torch.float32, device=pixels.device)
+    kernel = torch.exp(-0.5 * (reach / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).repeat(pixels.shape[1], 1)
+    wide = torch.nn.functional.pad(pixels, (len(reach) // 2,) * 4, mode="replicate")
+    down = torch.nn.functional.conv2d(wide, kernel[:, None, :, None], groups=pixels.shape[1])
+    return torch.nn.functional.conv2d(down, kernel[:, None, None, :], groups=pixels.shape[1])
 
 
 @dataclass(frozen=True, slots=True)

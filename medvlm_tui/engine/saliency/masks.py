@@ -51,18 +51,25 @@ class MaskStream:
             return pairs, np.repeat(shift, 2, axis=0)
         return grids, shift
 
-    def masks(self, chunk: int, count: int, device: str) -> torch.Tensor:
-        """Return the first `count` masks of a chunk, (count, H, W) float32 in [0, 1], on the device."""
+    def masks(self, chunk: int, count: int, device: str, keep_on: str = "") -> torch.Tensor:
+        """Return the first `count` masks of a chunk, (count, H, W) float32 in [0, 1].
+
+        They are made on `device` and stay there; with `keep_on` each block of them is moved there, with the same bits.
+        """
         grids, shift = self.draw(chunk)
         rows = torch.from_numpy(up_sampling(self.height_px, self.cells).astype(np.float32)).to(device)
         columns = torch.from_numpy(up_sampling(self.width_px, self.cells).astype(np.float32)).to(device)
         padded = -(-count // _BLOCK) * _BLOCK
-        masks = torch.empty((padded, self.height_px, self.width_px), device=device)
+        masks = torch.empty((padded, self.height_px, self.width_px), device=keep_on or device)
         for begin in range(0, padded, _BLOCK):
             part = slice(begin, begin + _BLOCK)
             y, x = torch.from_numpy(shift[part].T.copy()).to(device)
             left = torch.bmm(rows[y], torch.from_numpy(grids[part]).to(device))
-            torch.bmm(left, columns[x].transpose(1, 2), out=masks[part])
+            right = columns[x].transpose(1, 2)
+            if keep_on:
+                masks[part] = torch.bmm(left, right)
+            else:
+                torch.bmm(left, right, out=masks[part])
         return masks[:count]
 
 

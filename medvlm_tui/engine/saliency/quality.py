@@ -17,6 +17,7 @@ from medvlm_tui.engine.images.decoders import as_image, decoded, whole_image
 from medvlm_tui.engine.images.geometry import View
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.saliency.masking import hidden_pixels
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.measures.calibration import Platt
 from medvlm_tui.measures.intervals import mean_interval, share_interval
 
@@ -120,11 +121,17 @@ def perturbation_curves(
     rank[order] = np.arange(values.size)
     levels = np.linspace(0, values.size, STEPS + 1)
     pixels, hidden = masking.pixels[image], masking.hidden[image]
-    ranks = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])
-    shown = ranks.to(pixels.device)[:, None]
+    shown = torch.from_numpy(rank.reshape(values.shape)[None] < levels[:, None, None])[:, None]
     blurred = hidden_pixels("blur", masking.encoder, pixels[None])[0]
-    stacks = [torch.where(shown, pixels, blurred), torch.where(shown, hidden, pixels)]
-    features = [masking.encoder.encode(part) for stack in stacks for part in torch.split(stack, masking.batch_size)]
+    features: list[torch.Tensor] = []
+    for inside, outside in ((pixels, blurred), (hidden, pixels)):
+
+        def encode(part: Sequence[int], inside: torch.Tensor = inside, outside: torch.Tensor = outside) -> torch.Tensor:
+            steps = shown[part[0] : part[-1] + 1].to(pixels.device)
+            return masking.encoder.encode(torch.where(steps, inside, outside))
+
+        parts, masking.batch_size = with_back_off(encode, range(STEPS + 1), masking.batch_size)
+        features += parts
     scores = masking.classifier.scores(torch.cat(features).numpy())
     probability = scaling.probabilities(scores)[:, explained]
     insertion, deletion = probability[: STEPS + 1], probability[STEPS + 1 :]

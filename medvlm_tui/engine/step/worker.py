@@ -1,7 +1,8 @@
 """The process that does the work: models, decoding and UMAP run here, never in the process that keeps the plan.
 
 A worker that dies (segmentation fault, out of memory, kill -9) is started again once, and the step goes on from the
-store; when that one dies too, it is a failed step with its reason, and the next step gets a new one.
+store; when that one dies too, it is a failed step with its reason, and the next step gets a new one. A worker whose GPU
+context an error has broken leaves by itself, with an exit code of its own, and is started again in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from medvlm_tui.core.secrets import leave_no_core
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.workspace.logs import point_output_at
+from medvlm_tui.engine.step import device_session
 from medvlm_tui.engine.step.cancellation import Cancellation, Canceller
+from medvlm_tui.engine.step.device_memory import release_memory
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
@@ -41,6 +44,7 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",  # what is missing was fetched before the run; no library asks for more
 }
 
 
@@ -56,8 +60,15 @@ class Failed:
     error: MedvlmError
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Sent before the process ends itself: after this error every later call to its GPU would fail."""
+
+    error: MedvlmError
+
+
 class WorkerDiedError(MedvlmError):
-    """The process ended without a last word."""
+    """The process ended without a last word, or left because its GPU context is broken."""
 
 
 class Worker:
@@ -101,6 +112,8 @@ class Worker:
                 return
             if isinstance(message, Failed):
                 raise message.error
+            if isinstance(message, Leaving):
+                raise self._departure(message.error)
             yield message
 
     def close(self) -> None:
@@ -147,9 +160,9 @@ class Worker:
             heard.close()
         return ours, Canceller(asked)
 
-    def _receive(self, connection: Connection) -> Event | Done | Failed:
+    def _receive(self, connection: Connection) -> Event | Done | Failed | Leaving:
         try:
-            message: Event | Done | Failed = connection.recv()
+            message: Event | Done | Failed | Leaving = connection.recv()
         except (EOFError, OSError):
             if self._process is not None:
                 self._process.join(GRACE_S)
@@ -160,6 +173,13 @@ class Worker:
         connection, process = self._connection, self._process
         if process is not None and not process.is_alive() and not (connection is not None and connection.poll()):
             raise self._death()
+
+    def _departure(self, error: MedvlmError) -> WorkerDiedError:
+        """Return what the process said before it left, once it has gone."""
+        if self._process is not None:
+            self._process.join(GRACE_S)
+        self.kill()
+        return WorkerDiedError(error.message, error.hint)
 
     def _death(self) -> WorkerDiedError:
         code = None if self._process is None else self._process.exitcode
@@ -175,6 +195,7 @@ def _serve(connection: Connection, cancelling: Connection, store: Path, log: Pat
     """The worker's main loop: a job in, events out, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the plan's process decides
     os.environ.update(_QUIET)
+    device_session.prepare_environment()
     point_output_at(log)
     choose_threads()
     place_numba_cache(store.parent)
@@ -209,13 +230,34 @@ def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) 
     try:
         for event in step_function(job.step.kind)(cast(Job, job), context):
             connection.send(event)
+        release_memory()  # what torch has cached of a GPU would be lost to the other processes of this program
     except MedvlmError as error:
+        _leave_if_broken(connection, job, error, error)
         connection.send(Failed(error))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
         logging.getLogger(__name__).exception("step %s", job.step.id)
         unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; the traceback is in {log}")
-        connection.send(Failed(in_words(error) or unknown))
+        known = in_words(error) or unknown
+        _leave_if_broken(connection, job, error, known)
+        connection.send(Failed(known))
     else:
         connection.send(Done())
+
+
+def _leave_if_broken(connection: Connection, job: AnyJob, error: Exception, known: MedvlmError) -> None:
+    """End this process when the error broke its GPU context; what is acknowledged is stored."""
+    reason = device_session.broken_by(error)
+    if not reason:
+        return
+    logging.getLogger(__name__).error("step %s: the process leaves after %s", job.step.id, reason)
+    message = (
+        known.message
+        if isinstance(error, MedvlmError)
+        else f"the GPU failed ({reason}), and the worker process with it"
+    )
+    connection.send(Leaving(MedvlmError(message, f"{known.hint}\nrun the same command again to go on")))
+    # At once: tensors that are freed on a broken context would abort the process with a signal.
+    logging.shutdown()
+    os._exit(device_session.BROKEN_EXIT)

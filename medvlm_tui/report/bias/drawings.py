@@ -69,18 +69,18 @@ def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: StoredRe
     """Write images that bear their class's word, and the maps of two classifiers: one trained on images whose words
     tell nothing of the class, one on images of which the highest share bear their class's word."""
     record, arrays = lab.record, lab.arrays
-    count = min(_ROWS, len(record["map_items"]))
+    places = _of_every_class([str(item["label"]) for item in record["map_items"]])
     with style():
-        figure = new_figure(5.0, 1.75 * count + 0.5)
-        grid = figure.subplots(count, 3, squeeze=False)
-        for row in range(count):
-            item, pictures = record["map_items"][row], [arrays["map_images"][row], *arrays["maps"][row]]
+        figure = new_figure(5.0, 1.75 * len(places) + 0.5)
+        grid = figure.subplots(len(places), 3, squeeze=False)
+        for row, place in enumerate(places):
+            item, pictures = record["map_items"][place], [arrays["map_images"][place], *arrays["maps"][place]]
             names = [f"{label(item['label'], 14)} · {label(item['word'], 10)}"]
             names += [
                 f"own word on {level:.0%}\nsays {label(said, 16)}"
                 for level, said in zip(record["map_levels"], item["predicted"], strict=True)
             ]
-            left, top, right, bottom = (int(edge) for edge in arrays["map_boxes"][row])
+            left, top, right, bottom = (int(edge) for edge in arrays["map_boxes"][place])
             marked = [False, *item.get("mostly_noise", [False] * len(record["map_levels"]))]
             for axes, picture, name, noisy in zip(grid[row], pictures, names, marked, strict=True):
                 axes.imshow(picture, cmap=COLOUR_MAP)
@@ -117,6 +117,13 @@ def draw_models(
         save_png(figure, path, {"dataset": dataset.spec.id, "measure": name, "condition": condition})
 
 
+def _of_every_class(labels: Sequence[str]) -> list[int]:
+    """Return the places of the images to draw: one of each class in turn, as many as there are rows."""
+    places = {name: [i for i, label_ in enumerate(labels) if label_ == name] for name in dict.fromkeys(labels)}
+    rounds = range(max(map(len, places.values()), default=0))
+    return [of[turn] for turn in rounds for of in places.values() if turn < len(of)][:_ROWS]
+
+
 def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: Mapping[str, Any], names: Sequence[str]) -> None:
     found = [_table(record)[key] for key in wanted]
     values = np.array([m["value"] for m in found])
@@ -133,7 +140,7 @@ def _levels(axes: Axes, record: Mapping[str, Any]) -> None:
         found = [table[f"accuracy_{test}", f"{level:.3g}"] for level in levels]
         axes.plot(levels, [m["value"] for m in found], "o-", color=colour, ms=3, lw=1.0, label=test)
         axes.fill_between(levels, [m["low"] for m in found], [m["high"] for m in found], color=colour, alpha=0.15, lw=0)
-    axes.axvline(record["even_level"], color="#888888", lw=0.8, ls=":")
+    axes.axvline(1 / len(record["words"]), color="#888888", lw=0.8, ls=":")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("training images with their class's word\n(dotted: words tell nothing)")
     axes.set_ylabel("accuracy")

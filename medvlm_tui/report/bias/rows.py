@@ -58,11 +58,11 @@ def _measures(source: ReportInput, step: Step, lab: StoredResult) -> Iterator[Ro
     drawn = (record["position"], record["height"], record["contrast"], record["seed"])
     for m in record["measures"]:
         value = (m["name"], m["condition"], m["value"], m["low"], m["high"], m["n"], m["chance"])
-        yield (step.model, step.dataset, view, *value, " ".join(m["words"]), *drawn)
+        yield (step.model, step.dataset, view, *value, " ".join(m.get("words", record["words"])), *drawn)
 
 
 def _group(test: dict[str, Any]) -> Row:
-    return tuple(test[name] for name in GROUPS)
+    return tuple(test.get(name) for name in GROUPS)
 
 
 def _texts(lab: StoredResult) -> Iterator[Row]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from medvlm_tui.report.formats.csv_file import Value, write_csv
-from medvlm_tui.report.results.run_results import Cell, Compared, Gathered
+from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.hold_outs import CONFIDENCE, rank_rows
+from medvlm_tui.report.results.run_results import Compared, Gathered
 
 Row = Sequence[Value]
 STATISTICS = (
@@ -22,7 +24,10 @@ def write_statistics(path: Path, gathered: Gathered) -> None:
     `value` is the score (score_interval), the first model's score less the other's (paired_exchange), the images
     only the first has right less those only the other has (mcnemar), the statistic (friedman: chi2; iman_davenport: F;
     critical_difference), a mean rank or a difference of two (mean_rank, nemenyi, holm_ranks), or how much higher the
-    models with the trait score (group_permutation). `n` counts images, data sets or, for groups, the models inside.
+    models with the trait score (group_permutation). Over several hold-outs (`resamples` counts them): the mean score
+    (resampled_interval), the mean difference (resampled_t), the mean rank on a dataset with the lowest and highest one
+    (rank_over_hold_outs); paired_exchange and mcnemar are then of the first hold-out. `n` counts images, data
+    sets or, for groups, the models inside.
     `p_adjusted` is Holm's over the family: all pairs of models, or all traits. `resamples` counts exchanges that were
     drawn, `groups` the groups of images under `grouped`; `smallest_difference` would have been seen in four of five
     cases, and is empty where the images are too few for any; `method` is how the p-value was computed.
@@ -34,6 +39,7 @@ def rows(gathered: Gathered) -> Iterator[Row]:
     """Yield the rows: cells, then pairs of models a dataset, then ranks over the datasets."""
     for cell in gathered.cells:
         yield from _intervals(cell)
+    yield from _over_hold_outs(gathered)
     for compared in gathered.pairs:
         for pair in compared.record["pairs"]:
             yield from _pair(compared, pair)
@@ -50,12 +56,15 @@ def _intervals(cell: Cell) -> Iterator[Row]:
     if made is None:
         return
     statistic = "bootstrap_interval" if made.resamples else "score_interval"
+    resamples = made.resamples
+    if made.seeds > 1:
+        statistic, resamples = "resampled_interval", made.seeds
     ids = (cell.model.id, "", cell.dataset.spec.id, cell.dataset.view, cell.protocol)
     for metric in cell.metrics:
         if metric.mean is not None and metric.low is not None:
             yield (
                 statistic, *ids, metric.name, metric.mean, metric.low, metric.high, None, None, cell.n_test,
-                made.resamples, made.confidence, None, made.groups, None, None,
+                resamples, made.confidence, None, made.groups, None, None,
             )  # fmt: skip
 
 
@@ -78,6 +87,27 @@ def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
             found["holm"], record["n"], drawn[0], record["confidence"], drawn[1], record["groups_drawn"],
             found["smallest_seen"], found["method"],
         )  # fmt: skip
+
+
+def _over_hold_outs(gathered: Gathered) -> Iterator[Row]:
+    """Yield what several hold-outs say: corrected resampled t tests of the pairs of models, ranks with their spread."""
+    for (dataset, protocol), verdict in gathered.verdicts.items():
+        if verdict.seeds < 2:
+            continue
+        here = [c for c in gathered.cells if (c.dataset.spec.id, c.protocol) == (dataset, protocol)]
+        ids, n = (dataset, here[0].dataset.view, protocol), verdict.n
+        for pair in verdict.pairs.values():
+            for metric, found in pair["differences"].items():
+                yield (
+                    "resampled_t", pair["a"], pair["b"], *ids, metric, found["value"], found["low"], found["high"],
+                    found["p_value"], found["holm"], n, verdict.seeds, CONFIDENCE, None, None, found["smallest_seen"],
+                    "corrected",
+                )  # fmt: skip
+        for cell, mean, low, high in rank_rows(here):
+            yield (
+                "rank_over_hold_outs", cell.model.id, "", *ids, "accuracy", mean, low, high, None, None, n,
+                verdict.seeds, None, None, None, None, None,
+            )  # fmt: skip
 
 
 def _earlier_pair(record: Mapping[str, Any], ids: tuple[str, ...], pair: Mapping[str, Any]) -> Iterator[Row]:

@@ -10,6 +10,8 @@ from typing import Any
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, hold_out_of
+from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import RunRequest
 
@@ -17,10 +19,6 @@ from medvlm_tui.stages.request import RunRequest
 MAP_PARAMETERS = (
     "masks", "cells", "probability", "seed", "baseline", "estimator", "encoder", "probe", "device", "batch_size",
     "threads", "versions", "explained", "curve_points",
-)  # fmt: skip
-METRICS = (
-    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
-    "brier", "brier_calibrated",
 )  # fmt: skip
 
 
@@ -43,6 +41,7 @@ class ReportInput:
 
 
 @dataclass(frozen=True, slots=True)
+<<<<<<< HEAD
 class Metric:
     """One metric of a cell; fractions, None where it is not defined."""
 
@@ -133,6 +132,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+=======
+>>>>>>> main
 class Compared:
     """A stored comparison of models under one protocol: on one dataset (pairs), or over all (ranking)."""
 
@@ -201,15 +202,20 @@ class Gathered:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """One a probe that has a result."""
+        """One for each probe that has a result; over all hold-outs where the run had several."""
         statistics = {
             (step.model, step.dataset, str(step.params.get("protocol", "paper"))): (step.key, record)
             for step, record in self._records("statistics")
         }
-        return tuple(
-            self._cell(step, record, *statistics.get((step.model, step.dataset, str(record["protocol"])), ("", {})))
-            for step, record in self._records("probe")
-        )
+        further: dict[tuple[str, str, str], list[HoldOut]] = {}
+        for step, record in self._records("repeat"):
+            further.setdefault((step.model, step.dataset, str(record["protocol"])), []).append(hold_out_of(record))
+        cells = []
+        for step, record in self._records("probe"):
+            name = (step.model, step.dataset, str(record["protocol"]))
+            cell = self._cell(step, record, *statistics.get(name, ("", {})))
+            cells.append(over_hold_outs(cell, further.get(name, ())))
+        return tuple(cells)
 
     @cached_property
     def pairs(self) -> tuple[Compared, ...]:
@@ -223,8 +229,14 @@ class Gathered:
 
     @cached_property
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
-        """(dataset, protocol) -> what its pairs of models say."""
-        return {(pair.dataset, pair.protocol): Verdicts.of(pair.record) for pair in self.pairs}
+        """(dataset, protocol) -> what its pairs of models say, over all hold-outs where there are several."""
+        found = {(pair.dataset, pair.protocol): Verdicts.of(pair.record) for pair in self.pairs}
+        for dataset, protocol in dict.fromkeys((cell.dataset.spec.id, cell.protocol) for cell in self.cells):
+            here = [cell for cell in self.cells if (cell.dataset.spec.id, cell.protocol) == (dataset, protocol)]
+            over = repeated_verdicts(here)
+            if over is not None:
+                found[dataset, protocol] = over
+        return found
 
     @cached_property
     def maps(self) -> tuple[Map, ...]:
@@ -311,6 +323,7 @@ class Gathered:
         )
 
 
+<<<<<<< HEAD
 def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
     return tuple(_metric(name, values[name], bounds.get(name)) for name in sorted(values, key=_metric_order))
 
@@ -396,5 +409,7 @@ def _interval(record: Mapping[str, Any]) -> Interval | None:
     return Interval(float(record["confidence"]), None if groups is None else int(groups), record.get("resamples"))
 
 
+=======
+>>>>>>> main
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)

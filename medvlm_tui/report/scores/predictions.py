@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem
-from medvlm_tui.report.results.run_results import Cell, Map
+from medvlm_tui.report.results.run_results import Map
 
 Row = Sequence[Value]
 PREDICTIONS = ("label_view", "feature", "part", "image", "label", "fold", "predicted")

@@ -6,15 +6,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from medvlm_tui.report.formats.csv_file import Value, write_csv
-from medvlm_tui.report.results.run_results import Cell, Metric
+from medvlm_tui.report.results.cells import Cell, HoldOut, Metric
 from medvlm_tui.report.scores.published_difference import compare
 
 Row = Sequence[Value]
 RESULTS = (
-    "model", "dataset", "label_view", "protocol", "feature", "metric", "mean", "std", "ci_low", "ci_high", "n_train",
-    "n_test", "d", "t", "saturated", "published", "delta",
-)  # fmt: skip
-FOLDS = ("model", "dataset", "protocol", "fold", "t", "metric", "part", "value")
+    "model",
+    "dataset",
+    "label_view",
+    "protocol",
+    "feature",
+    "metric",
+    "mean",
+    "std",
+    "ci_low",
+    "ci_high",
+    "n_train",
+    "n_test",
+    "d",
+    "t",
+    "saturated",
+    "published",
+    "delta",
+)
+SEEDS = "seeds"
+"""The last column of results.csv where a run had several hold-outs."""  # fmt: skip
+FOLDS = ("model", "dataset", "protocol", "seed", "fold", "t", "metric", "part", "value")
 READINGS = (
     "model", "dataset", "label_view", "protocol", "feature", "setting", "value", "n_train", "metric", "mean", "std",
 )  # fmt: skip
@@ -24,8 +41,15 @@ def write_results(path: Path, cells: Iterable[Cell]) -> None:
     """Write results.csv: one row for each cell and metric; a metric that is not defined for the cell has no row.
 
     Means over the folds' classifiers stand under the protocol's name, the final classifier's scores under NAME/final.
+    Over several hold-outs mean and interval are over these (`seeds` counts them), std is the mean of their stds, and t
+    is the first one's.
     """
-    write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
+    cells = tuple(cells)
+    if not any(cell.hold_outs for cell in cells):
+        write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
+        return
+    rows = ((*row, max(1, len(cell.hold_outs))) for cell in cells for row in _results(cell))
+    write_csv(path, (*RESULTS, SEEDS), rows)
 
 
 def write_folds(path: Path, cells: Iterable[Cell]) -> None:
@@ -69,9 +93,10 @@ def _readings(cell: Cell) -> Iterator[Row]:
 
 
 def _folds(cell: Cell) -> Iterator[Row]:
-    ids = (cell.model.id, cell.dataset.spec.id, cell.protocol)
-    for metric in cell.metrics:
-        for part, values in (("test", metric.folds), ("validation", metric.validation)):
-            for fold, value in enumerate(values):
-                if value is not None:
-                    yield (*ids, fold, cell.t, metric.name, part, value)
+    for one in cell.hold_outs or (HoldOut(cell.seed, cell.t, cell.metrics, cell.final),):
+        ids = (cell.model.id, cell.dataset.spec.id, cell.protocol, one.seed)
+        for metric in one.metrics:
+            for part, values in (("test", metric.folds), ("validation", metric.validation)):
+                for fold, value in enumerate(values):
+                    if value is not None:
+                        yield (*ids, fold, one.t, metric.name, part, value)

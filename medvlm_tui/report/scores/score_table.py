@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from medvlm_tui.catalog.models import group_titles
 from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.results.cells import Cell, Metric
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Cell, Metric
 from medvlm_tui.report.scores.published_difference import Comparison, Mark, compare, f1_metric, training_mark
 from medvlm_tui.report.scores.table_notes import notes
 from medvlm_tui.report.scores.verdicts import Verdicts

@@ -13,7 +13,7 @@ from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.csv_file import Value, write_csv
-from medvlm_tui.report.results.run_results import Cell
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.scores.published_difference import compare
 
 Row = Sequence[Value]

@@ -8,8 +8,10 @@ from typing import Any
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.report.formats.plain_tables import Field, Sheet
+from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.hold_outs import rank_rows
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Cell, Compared, Gathered
+from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.score_table import percent, points
 from medvlm_tui.report.scores.side_tables import leakage_rows
 from medvlm_tui.report.scores.table_notes import data_warnings
@@ -37,6 +39,7 @@ def sheets(gathered: Gathered) -> tuple[Sheet, ...]:
         calibration_sheet(gathered.cells, warnings),
         _leakage(gathered.cells, warnings),
         *(sheet for compared in gathered.rankings for sheet in _ranks(compared, models, warnings)),
+        rank_sheet(gathered.cells, warnings),
         _groups(gathered, warnings),
     ]
     return tuple(sheet for sheet in made if sheet.rows)
@@ -189,6 +192,22 @@ def _ranks(compared: Compared, models: Mapping[str, ModelSpec], warnings: tuple[
         yield Sheet(
             f"ranks-{compared.protocol}-{metric}", title, (Field("Model"), Field("Mean rank", "r")), rows, notes
         )
+
+
+def rank_sheet(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
+    """Return each model's rank on each dataset over the hold-outs; no rows where there is only one."""
+    fields = (
+        Field("Dataset", "w", 90), Field("Protocol", "l"), Field("Model", "w", 90), Field("Mean rank", "r"),
+        Field("Lowest", "r"), Field("Highest", "r"),
+    )  # fmt: skip
+    rows = []
+    for dataset, protocol in dict.fromkeys((cell.dataset.spec.id, cell.protocol) for cell in cells):
+        here = [cell for cell in cells if (cell.dataset.spec.id, cell.protocol) == (dataset, protocol)]
+        for cell, *ranks in sorted(rank_rows(here), key=lambda row: row[1]):
+            ids = (dataset_title(cell.dataset), clean(protocol), model_title(cell.model))
+            rows.append((*ids, *(f"{rank:.1f}" for rank in ranks)))
+    note = "Ranks by accuracy on each hold-out, 1 is the best; the spread shows what one seed cannot."
+    return Sheet("hold-outs", "Ranks over the hold-outs", fields, tuple(rows), (note, *warnings))
 
 
 def _groups(gathered: Gathered, warnings: tuple[str, ...]) -> Sheet:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title
-from medvlm_tui.report.results.run_results import Cell
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
 
@@ -50,6 +50,13 @@ def _spread_notes(cells: Sequence[Cell]) -> list[str]:
     """Say what ± is, what it leaves out, and what the interval beside it is over."""
     over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
     made = next((cell.interval for cell in cells if cell.interval is not None), None)
+    if made is not None and made.seeds > 1:
+        return [
+            f"Mean over {made.seeds} hold-outs ± the mean of their standard deviations over {over} classifiers (root "
+            "of the mean square), which leaves out which images were held out.",
+            f"[low, high]: {100 * made.confidence:g} % corrected resampled interval of the mean over the hold-outs "
+            "(Nadeau and Bengio 2003).",
+        ]
     lines = [
         f"Mean ± standard deviation over {over} classifiers on one hold-out (root of the mean square). ± leaves out "
         "which images were held out" + ("." if made is None else ", which [low, high] takes in.")
@@ -80,11 +87,9 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
     lines = []
     known = [verdict for verdict in verdicts.values() if verdict is not None]
     if any(score.tied for score in _all_scores(entries)):
-        unit = "group by group" if known[0].protocol == "grouped" else "image by image"
-        draws = "; the draws of training images count too" if known[0].protocol == "few_shot" else ""
         lines.append(
-            f"=: not told apart from the best (the two models' outputs exchanged {unit}{draws}; Holm over all pairs of "
-            f"models of the dataset, level {known[0].alpha:g}). It does not say that they are equal."
+            f"=: not told apart from the best ({_test_of(known[0])}; Holm over all pairs of models of the dataset, "
+            f"level {known[0].alpha:g}). It does not say that they are equal."
         )
     lines += _smallest_notes(cells, verdicts)
     lacking = [dataset for dataset, verdict in verdicts.items() if verdict is None and _several(cells, dataset)]
@@ -92,6 +97,15 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
         names = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in cells}
         lines.append(f"Models were not compared on {', '.join(names[d] for d in lacking)}: ties are not marked there.")
     return lines
+
+
+def _test_of(verdict: Verdicts) -> str:
+    """Say how two models were compared."""
+    if verdict.seeds > 1:
+        return f"corrected resampled t test over {verdict.seeds} hold-outs"
+    unit = "group by group" if verdict.protocol == "grouped" else "image by image"
+    draws = "; the draws of training images count too" if verdict.protocol == "few_shot" else ""
+    return f"the two models' outputs exchanged {unit}{draws}"
 
 
 def _smallest_notes(cells: Sequence[Cell], verdicts: Mapping[str, Verdicts | None]) -> list[str]:

@@ -21,6 +21,8 @@ class Verdicts:
     """No p-value of any pair could have been below `alpha`: with so few units the tests tell nothing."""
     pairs: Mapping[frozenset[str], Mapping[str, Any]]
     """The two models -> the pair's record."""
+    seeds: int = 1
+    """Hold-outs over which the models were compared; with one, they were compared over its images."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Verdicts:

@@ -123,7 +123,8 @@ def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
     test = max(tests, key=lambda one: float(one["holm"]))
     return GroupGap(
         f"{measure.replace('_', ' ')} {clean(str(test['condition']))}", float(test["difference"]),
-        float(test["holm"]), bool(test["primary"]), int(test["inside"]), int(test["outside"]), int(test["datasets"]),
+        float(test["holm"]), bool(test.get("primary")), int(test["inside"]), int(test["outside"]),
+        int(test["datasets"]),
     )  # fmt: skip
 
 

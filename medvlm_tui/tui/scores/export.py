@@ -19,7 +19,7 @@ from medvlm_tui.tui.state.board import Board
 
 if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
-    from medvlm_tui.report.results.run_results import Cell
+    from medvlm_tui.report.results.cells import Cell
     from medvlm_tui.report.scores.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
 
@@ -91,7 +91,7 @@ def report_cell(
     board: Board, model: str, dataset: str, table_key: str, probe: StoredResult, statistics: StoredResult | None
 ) -> Cell:
     """Return a score as the report's tables take it; images and files play no part in them."""
-    from medvlm_tui.report.results.run_results import cell_of
+    from medvlm_tui.report.results.cells import cell_of
 
     record = probe.record
     spec = _dataset(board, dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from medvlm_tui.stages import with_every_stage
+from medvlm_tui.stages import as_demo, with_every_stage
 from medvlm_tui.stages.request import RunRequest
 
 PHANTOM = ("efficientnet_lite0", "phantom")
@@ -52,5 +52,7 @@ class Selection:
 
 
 def run_request(base: RunRequest, models: tuple[str, ...], datasets: tuple[str, ...]) -> RunRequest:
-    """Return a first look at these models on these datasets: every stage, with `base`'s options."""
-    return replace(with_every_stage(base), models=models, datasets=datasets)
+    """Return a first look at these models on these datasets: every stage, with `base`'s options; of the phantom alone
+    what `--demo` computes."""
+    whole = as_demo(base) if set(datasets) == {PHANTOM[1]} else with_every_stage(base)
+    return replace(whole, models=models, datasets=datasets)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from medvlm_tui.core.events import StepProgress
 from medvlm_tui.engine.bias import lab as bias_lab
 from medvlm_tui.engine.bias import measures
 from tests.made.bias import KILLED, PARAMS, StubEncoder, bench_of
@@ -70,6 +71,28 @@ def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
         maps[fill] = arrays["maps"]
     assert maps["mean"].shape == maps["black"].shape
     assert np.abs(maps["mean"] - maps["black"]).max() > 0.01
+
+
+def test_only_as_many_images_as_asked_are_explained_again_without_the_word(tmp_path, monkeypatch):
+    encoder = StubEncoder(True)
+    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2, rise_images=2)
+    seen = {}
+    for removed in (0, 1, 9):
+        encoder.seen = 0
+        bench = bench_of(tmp_path, f"removed-{removed}", encoder)
+        before = encoder.seen
+        record, arrays, events = bench.run("bias", replace(small, rise_removed=removed))
+        seen[removed] = encoder.seen - before
+        counts = {m["n"] for m in record["measures"] if m["name"] == "removal_mass"}
+        # Two classes; one more class of images for each that is explained again, never more than are explained.
+        assert counts == ({2 * min(removed, 2)} if removed else set())
+        assert len(arrays["maps"]) == 4
+        last = [event for event in events if isinstance(event, StepProgress)][-1]
+        assert last.done == last.total
+    three_ways = 3 * (8 + 1)  # masks, and the picture itself
+    assert seen[1] - seen[0] == 2 * three_ways
+    assert seen[9] - seen[0] == 4 * three_ways
 
 
 KILLED_AT = {"features": 0.15, "maps": 0.6, "the last map": 0.97}

@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss
 from statsmodels.stats.proportion import proportion_confint
 
-from medvlm_tui.stages.request import ProbeParams, StatisticsParams
+from medvlm_tui.stages.request import ProbeParams, SplitParams, StatisticsParams
 from tests.made.jobs import Bench, blobs, table_of
 
 
@@ -58,3 +58,13 @@ def test_four_images_have_no_interval(tmp_path):
     bench.run("probe", ProbeParams())
     record, _, _ = bench.run("statistics", StatisticsParams())
     assert (record["n"], record["intervals"], record["final_intervals"]) == (4, {}, {})
+
+
+def test_a_further_hold_out_is_a_probe_under_its_own_kind(bench):
+    probe, arrays, _ = bench.run("probe", ProbeParams())
+    record, other, events = bench.run("repeat", ProbeParams(split=SplitParams(seed=1)))
+    assert (record["seed"], probe["seed"]) == (1, 0)
+    assert set(other["hold_out"].tolist()) != set(arrays["hold_out"].tolist())
+    assert events[-1].kind == "repeat"
+    again, _, _ = bench.run("probe", ProbeParams(split=SplitParams(seed=1)))
+    assert again["metrics"] == record["metrics"]

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.engine.encoders.resolve import named_models
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.new_images.encode import encode_files
 from medvlm_tui.errors import MedvlmError, UsageError, WeightsError
 from tests.made.models import at_size, encoder_of, largest_difference, local, pixels_of
 
@@ -199,6 +200,21 @@ def test_a_tower_without_projection_has_the_pooled_vector(tmp_path, images):
         encoder_of(spec, tmp_path / "model.safetensors")
 
 
+def test_a_siglip_tower_without_its_head_has_the_mean_of_its_tokens(tmp_path, images):
+    torch.manual_seed(0)
+    model = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**VISION, vision_use_head=False)).eval()
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["vision_use_head"]  # as forks leave it
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = local(tmp_path)
+    pixels = pixels_of(encoder, images)
+    with torch.no_grad():
+        expected = model(pixels).last_hidden_state.mean(dim=1)
+    assert encoder.spec.features == {"tokens": 16}
+    assert largest_difference(encoder.encode(pixels), expected) < 1e-5
+
+
 def test_a_missing_tensor_is_named_as_the_file_would_name_it(tmp_path):
     model = transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(**VISION, projection_dim=8))
     model.save_pretrained(tmp_path)
@@ -251,6 +267,20 @@ def test_a_processor_and_a_network_of_other_sizes_are_told_apart(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 64}, "crop_size": 64}))
     with pytest.raises(UsageError, match="makes 64 px, its network takes 32 px"):
         local(tmp_path)
+
+
+def test_open_clips_two_sizes_are_told_apart(tmp_path):
+    with pytest.raises(UsageError, match="made 64 px, the network takes 32 px"):
+        local(write(tmp_path, changed(OPEN_CLIP, ["preprocess_cfg", "size"], 64), name="open_clip_config.json"))
+
+
+def test_inputs_that_a_network_does_not_take_are_an_error_in_words(tmp_path, images):
+    config = changed(TIMM, ["pretrained_cfg", "input_size"], [3, 48, 48])
+    network = timm.create_model("vit_tiny_patch16_224", **TIMM["model_args"], num_classes=0)
+    write(tmp_path, config, network.state_dict())
+    images[0].save(tmp_path / "a.png")
+    with pytest.raises(MedvlmError, match="does not take inputs of 3 x 48 x 48"):
+        encode_files(f"local:{tmp_path}", [tmp_path / "a.png"], device="cpu")
 
 
 def test_what_a_folder_leaves_open_is_in_its_record(tmp_path):

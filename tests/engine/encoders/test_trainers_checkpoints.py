@@ -101,9 +101,11 @@ def test_parts_that_were_compiled_or_distributed_by_themselves(tmp_path, clip):
     assert largest_difference(open_clip_folder(tmp_path, state).encode(PIXELS), features(clip)) < 1e-5
 
 
-def test_swa_keeps_a_count_beside_the_names(tmp_path, clip):
-    averaged = torch.optim.swa_utils.AveragedModel(clip)
-    assert largest_difference(open_clip_folder(tmp_path, averaged.state_dict()).encode(PIXELS), features(clip)) < 1e-5
+@pytest.mark.parametrize("table", ["", "model_ema"])
+def test_swa_keeps_a_count_beside_the_names(tmp_path, vit, table):
+    averaged = torch.optim.swa_utils.AveragedModel(vit).state_dict()
+    encoder = timm_folder(tmp_path, {table: averaged} if table else averaged)
+    assert largest_difference(encoder.encode(PIXELS), features(vit)) < 1e-5
 
 
 def test_a_plain_name_is_taken_off_from_the_front_only():
@@ -398,3 +400,18 @@ def test_names_choose_the_digest_as_they_stand_and_without_prefixes_where_they_w
     assert chosen(["_orig_mod.visual.a", "_orig_mod.text.a"], pattern) == {"_orig_mod.visual.a"}
     assert chosen(["module._orig_mod.visual.a", "module._orig_mod.text.a"], pattern) == {"module._orig_mod.visual.a"}
     assert chosen(["net.visual.a", "net.text.a"], pattern) == {"net.visual.a", "net.text.a"}
+
+
+def test_an_archive_that_is_said_to_be_encrypted_is_damaged(tmp_path):
+    torch.save({"weight": torch.ones(2)}, tmp_path / "w.bin")
+    data = bytearray((tmp_path / "w.bin").read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            data[at + flags] |= 1
+            at = data.find(mark, at + 4)
+    (tmp_path / "w.bin").write_bytes(data)
+    assert examine(load_models()["uni"], str(tmp_path / "w.bin")).state == "wrong"
+    assert locate(load_models()["uni"], str(tmp_path / "w.bin"), FileDigests()).digest
+    with pytest.raises(WeightsError, match="damaged"):
+        open_tensor_file(tmp_path / "w.bin")

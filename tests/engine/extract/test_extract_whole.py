@@ -21,6 +21,7 @@ from medvlm_tui.engine.extract import (
     batch_sizes,
     batches,
     precision,
+    shard_step,
 )
 from medvlm_tui.engine.extract import (
     blocks as extract_blocks,
@@ -134,6 +135,48 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
         extract_shards.end_workers()
 
 
+def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path, monkeypatch) -> None:
+    asked = []
+
+    class First:
+        def run(self, job, cancelled):
+            asked.append(dict(job.step.params))
+            yield ResultReady(job.step.id, "extract_shard", "", summary={"batch_size": 24})
+
+    monkeypatch.setattr(
+        extract_shards, "_worker", lambda work, number: First() if number == 0 else pytest.fail("second")
+    )
+    machines = tuple(devices.Device(name, name, "fp32") for name in ("cuda:0", "cuda:1"))
+    job = job_of(dataset, weights, batch_size=0, workers=4)
+    with Store(tmp_path / "store") as store:
+        progress = extract_blocks.Progress("x", 37, 0)
+        work = extract_blocks.Extraction(job, StepContext(store, lambda: False), machines[0], dataset.samples, progress)
+        assert list(extract_shards._measure_batch_size(work, machines[0])) == []
+        assert [shard.request.batch_size for shard in extract_shards._jobs(work, machines)] == [24, 24]
+        assert asked == [{"device": "cuda:0", "only_measure": True}]
+        (measured,) = shard_step.run(
+            replace(job, step=replace(job.step, params={"device": "cpu", "only_measure": True})), work.context
+        )
+    assert measured.summary == {"batch_size": 16}  # a block here; 32 without it
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "asked", "dealt"),
+    [
+        (128, 8, 0, [15] * 8),
+        (256, 8, 0, [16] * 8),
+        (16, 8, 0, [1] * 8),
+        (19, 4, 0, [4, 4, 4, 3]),
+        (2, 4, 0, [1] * 4),
+        (16, 1, 0, [15]),
+        (64, 4, 10, [3, 3, 2, 2]),
+    ],
+)
+def test_all_cores_but_one_per_gpu_decode(dataset, monkeypatch, cores, gpus, asked, dealt) -> None:
+    monkeypatch.setattr(batches, "cores", lambda: cores)
+    assert batches.workers_per_device("cuda:0", dataset.samples, gpus, asked) == dealt
+
+
 def test_blocks_are_dealt_out_whole(dataset) -> None:
     dealt = extract_shards.shares(dataset.samples, 2)
     assert [[s.id for s in share] for share in dealt] == [
@@ -183,7 +226,9 @@ def test_what_changes_features_changes_the_key(weights, change, weights_digest) 
     assert encoder_key(SPEC, replace(weights, path=Path("/elsewhere")), "", "fp32").digest == before
 
 
-def test_a_batch_size_halved_for_lack_of_memory_is_remembered(dataset, weights, tmp_path, monkeypatch) -> None:
+def test_a_batch_size_halved_for_lack_of_memory_holds_for_the_step_and_no_longer(
+    dataset, weights, tmp_path, monkeypatch
+) -> None:
     encoder = load_encoder(SPEC, weights, "", "cpu", "fp32")
     plain = encoder.encode
     seen = []
@@ -197,12 +242,19 @@ def test_a_batch_size_halved_for_lack_of_memory_is_remembered(dataset, weights, 
     monkeypatch.setattr(encoder, "encode", small)
     job = job_of(dataset, weights, batch_size=0)
     run(job, tmp_path / "store")
+    assert [size for size in seen if size > 5] == seen[
+        : sum(size > 5 for size in seen)
+    ]  # never again after the first part
+    assert max(seen) > 5
+    with Store(tmp_path / "store") as store:
+        assert store.measured.of("batch_size", batch_sizes.key_of(job, devices.choose("cpu"))) is None
+    monkeypatch.setattr(encoder, "encode", lambda pixels: seen.append(len(pixels)) or plain(pixels))
     seen.clear()
     with Store(tmp_path / "store") as store:
         for key in store.keys("block/"):
             store.discard(key)
         list(extract.run(replace(job, step=replace(job.step, key="again")), StepContext(store, lambda: False)))
-    assert max(seen) == 4
+    assert max(seen) > 5
     forget_encoder()
 
 
@@ -219,13 +271,13 @@ def test_bf16_is_chosen_on_a_cpu_that_has_it_only_where_the_features_bear_it(wei
         model = (SPEC, weights, "")
         assert precision.chosen(asked, machine, store, model, None) == "fp32"  # a dry run measures nothing
         found = precision.chosen(asked, machine, store, model, measure)
-        noted = store.measured.of("precision", precision.key_of(encoder_key(*model, "fp32")))
+        noted = store.measured.of("precision", precision.key_of(encoder_key(*model, "fp32"), machine))
         assert found == noted["precision"] == ("bf16" if noted["cosine"] >= 0.9995 else "fp32")
         assert 0.9 < noted["cosine"] < 1.0
         known = lambda _: pytest.fail("measured twice")  # noqa: E731
         assert precision.chosen(asked, machine, store, model, known) == found
         monkeypatch.setattr(precision, "LEAST_COSINE", 1.0)
-        store.measured.note("precision", precision.key_of(encoder_key(*model, "fp32")), None)
+        store.measured.note("precision", precision.key_of(encoder_key(*model, "fp32"), machine), None)
         assert precision.chosen(asked, machine, store, model, measure) == "fp32"
         assert (
             precision.chosen(replace(asked, precision="bf16"), devices.choose("cpu", "bf16"), store, model, None)
@@ -272,9 +324,9 @@ def test_batches_are_drawn_ahead_in_order_and_errors_reach_the_reader() -> None:
 @pytest.mark.parametrize(
     ("images_per_second", "fits", "expected"),
     [
-        ({8: 100, 16: 190, 32: 300, 64: 310, 128: 400}, 256, 32),  # 64 is 3 % faster: not worth its memory
-        ({8: 100, 16: 190, 32: 380, 64: 700}, 32, 32),
-        ({8: 100}, 4, 1),
+        ({8: 100, 16: 190, 32: 300, 64: 310, 128: 400}, 256, (32, False)),  # 64 is 3 % faster: not worth its memory
+        ({8: 100, 16: 190, 32: 380, 64: 700}, 32, (32, True)),
+        ({8: 100}, 4, (1, True)),
     ],
 )
 def test_the_probe_stops_where_a_larger_batch_gains_nothing_or_does_not_fit(images_per_second, fits, expected) -> None:

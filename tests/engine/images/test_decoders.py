@@ -6,18 +6,22 @@ import ctypes
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_tui.core.digests import of_array
 from medvlm_tui.core.specs import PreprocessSpec, Sample
+from medvlm_tui.engine.datasets.likeness.image_prints import read_print
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
+from medvlm_tui.engine.images.decoders import decoded, whole_image
 from medvlm_tui.engine.images.framing import framed
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError, MedvlmError
-from tests.made.readers import broken, crashing, crashing_once, greedy, running_in_circles
+from tests.made.readers import broken, crashing, crashing_once, greedy, own_number, running_in_circles
 
 SPEC = PreprocessSpec(24, 30)
 
@@ -152,3 +156,15 @@ def test_the_decoder_holds_no_torch() -> None:
         "assert not {'torch', 'scipy', 'textual'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_process_serves_all_who_read_one_image_after_the_other(samples) -> None:
+    numbers = {whole_image(sample, own_number).tobytes() for sample in samples}
+    assert len(numbers) == 1
+
+
+def test_what_a_reader_keeps_comes_back_with_its_texts(samples) -> None:
+    found = list(decoded(samples, partial(read_print, window="file"), 2))
+    assert [one.pixels.shape for one in found] == [(32, 32)] * len(samples)
+    expected = [of_array(np.asarray(read_sample(sample))) for sample in samples]
+    assert [one.texts["pixels"] for one in found] == expected

@@ -132,6 +132,16 @@ def test_no_tag_value_is_logged_and_a_damaged_header_costs_itself(tagged, caplog
     assert SECRET not in said
 
 
+def test_a_value_that_takes_in_the_tags_after_it_is_no_label(tagged):
+    data = (tagged / "2.dcm").read_bytes()
+    at = data.index(b"\x08\x00\x60\x00CS")
+    after = data.index(SECRET.encode(), at) + len(SECRET)
+    (tagged / "2.dcm").write_bytes(data[: at + 6] + (after - at - 8).to_bytes(2, "little") + data[at + 8 :])
+    dataset = open_dataset(OWN, tagged, view="tag:Modality")
+    assert SECRET not in repr(dataset)
+    assert "2 of 6 DICOM files have a header" in dataset.warnings[0]
+
+
 def test_headers_are_read_under_the_decoders_limits(tagged, monkeypatch):
     from medvlm_tui.engine.datasets.layouts import dicom_tags
 

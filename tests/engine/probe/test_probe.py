@@ -14,7 +14,7 @@ from medvlm_tui.core.events import Log, StepProgress
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.solver import choice as solver
 from medvlm_tui.engine.probe.solver import svm_torch
-from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step import device_session, devices
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.request import PAPER_T_GRID, ProbeParams, SplitParams
 from tests.made.jobs import Bench, blobs, table_of
@@ -220,6 +220,7 @@ def test_the_device_that_solved_is_in_the_record(overlapping, monkeypatch):
     on_torch = svm_torch.solve_path
     monkeypatch.setattr(svm_torch, "solve_path", lambda *given: on_torch(*given[:-1], "cpu"))
     monkeypatch.setattr(solver, "WORTH_A_GPU", 0)
+    monkeypatch.setattr(device_session, "open_device", lambda _: None)
     monkeypatch.setattr(devices, "choose", lambda _: devices.Device("cuda:0", "made", "fp32"))
     again, others, _ = bench.run("probe", ProbeParams())
     assert again["solved_on"] == ["cuda:0"]

@@ -7,6 +7,7 @@ import torch
 from medvlm_tui.engine.probe.solver import choice as solver
 from medvlm_tui.engine.probe.solver import svm, svm_torch
 from medvlm_tui.engine.probe.solver.newton import line_minimum
+from medvlm_tui.engine.step import device_session
 from medvlm_tui.errors import Cancelled
 from tests.made.svm_problems import PROBLEMS, REAL, beyond_the_margin, check_optimum, solved
 
@@ -87,16 +88,24 @@ def asked(monkeypatch):
     return asked
 
 
+@pytest.fixture(autouse=True)
+def opened(monkeypatch):
+    """Devices that were opened; there is no GPU here to open."""
+    opened = []
+    monkeypatch.setattr(device_session, "open_device", opened.append)
+    return opened
+
+
 @pytest.mark.parametrize(
     ("device", "worth", "used"), [("cuda:1", 0, "cuda:1"), ("cuda:1", 10**9, "cpu"), ("cpu", 0, "cpu")]
 )
-def test_a_gpu_is_used_where_there_is_one_and_enough_to_do(asked, monkeypatch, device, worth, used):
+def test_a_gpu_is_used_where_there_is_one_and_enough_to_do(asked, opened, monkeypatch, device, worth, used):
     x, codes, costs, _ = solved("overlapping")
     monkeypatch.setattr(solver, "WORTH_A_GPU", worth)
     chosen = solver.Solver(lambda: None, device)
     assert chosen.path(x, codes, 3, costs).converged.all()
     assert chosen.used == {used}
-    assert asked == [used] * (used != "cpu")
+    assert asked == opened == [used] * (used != "cpu")
     assert chosen.note == ""
 
 
@@ -112,6 +121,15 @@ def test_what_does_not_fit_into_the_gpu_is_solved_on_the_cpu_and_said(monkeypatc
     np.testing.assert_array_equal(chosen.path(x, codes, 3, costs).coef, path.coef)
     assert chosen.used == {"cpu"}
     assert chosen.note == "1 SVM problems did not fit into the memory of cuda:0: solved on the CPU"
+
+
+def test_second_moments_without_a_factor_are_solved_on_the_cpu_and_said(monkeypatch):
+    x, codes, costs, path = solved("overlapping")
+    monkeypatch.setattr(solver, "WORTH_A_GPU", 0)
+    monkeypatch.setattr(svm_torch, "solve_path", lambda *_: torch.linalg.cholesky(-torch.eye(3)))
+    chosen = solver.Solver(lambda: None, "cuda:0")
+    np.testing.assert_array_equal(chosen.path(x, codes, 3, costs).coef, path.coef)
+    assert chosen.note == "1 SVM problems had no Cholesky factor on cuda:0: solved on the CPU"
 
 
 def test_another_error_of_the_gpu_is_not_hidden(monkeypatch):

@@ -58,6 +58,7 @@ def rich(folder: Path) -> RunRequest:
         folds=4,
         hold_out=0.25,
         seed=7,
+        seeds=2,
         umap_neighbors=(5, 50),
         umap_min_dist=(0.25, 0.75),
         umap_max_points=1000,
@@ -78,6 +79,7 @@ def rich(folder: Path) -> RunRequest:
         bias_test=4,
         bias_masks=32,
         bias_images=1,
+        bias_removed=1,
         window="percentiles",
         offline=True,
     )
@@ -160,7 +162,7 @@ def test_every_step_of_the_rich_request_has_a_key(tmp_path: Path) -> None:
     found = step_keys("rich", tmp_path)
     assert {step for step, key in found.items() if not key} == {"report"}
     kinds = {step.partition(":")[0] for step in found}
-    assert kinds == {*STAGE_NAMES, "grid", "pairs", "ranking", "bias_groups"}
+    assert kinds == {*STAGE_NAMES, "grid", "pairs", "ranking", "bias_groups", "repeat"}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
-from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, with_every_stage
+from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
@@ -61,6 +61,18 @@ def test_steps_stand_after_what_they_need(plan, request_: RunRequest) -> None:
     assert [step.kind for step in steps].count("saliency") == 1
     assert steps[-1].kind == "report"
     assert len(seen) == len(steps)
+
+
+def test_further_seeds_are_the_probes_of_runs_under_these_seeds(plan, request_: RunRequest) -> None:
+    asked = replace(request_, stages=("probe", "statistics", "saliency"), protocols=("paper", "knn"), seed=3, seeds=3)
+    one, several = plan(replace(asked, seeds=1)).plan.steps, plan(asked).plan.steps
+    further = [step for step in several if step.kind == "repeat"]
+    # Nothing else changes: intervals, comparisons and maps stay with the first seed.
+    assert [step for step in several if step.kind != "repeat"] == list(one)
+    assert [step.id.split(":")[-2:] for step in further] == [["paper", "4"], ["knn", "4"], ["paper", "5"], ["knn", "5"]]
+    alone = {step.params["protocol"]: step.key for step in plan(replace(asked, seed=5, seeds=1)).plan.steps
+             if step.kind == "probe"}  # fmt: skip
+    assert {step.params["protocol"]: step.key for step in further[2:]} == alone
 
 
 def test_a_stage_brings_what_it_reads(plan, request_: RunRequest) -> None:
@@ -235,6 +247,18 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
     shown = run_request(RunRequest(), demo.models, demo.datasets)
     assert shown == replace(demo, demo=False, out="")
     assert demo.stages == STAGE_NAMES
+
+
+def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
+    demo = as_demo(RunRequest())
+    assert 2 * int(demo.rise_images) >= 8  # two of the phantom's three classes have a lesion
+    assert demo.bias_test >= 10
+    assert 3 * demo.bias_images >= 5
+    assert demo.bias_masks > 0
+    assert demo.rise_fill == "blur"
+    assert len(set(demo.bias_words)) == len(demo.bias_words) > len(("none", "smooth", "spiculated"))
+    small = as_demo(RunRequest(rise_masks=32, bias_test=2, bias_masks=0))
+    assert (small.rise_masks, small.bias_test, small.bias_masks) == (32, 2, 0)  # a quicker look stays quick
 
 
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.errors import MedvlmError, UsageError
 
 AMPERE = devices.CudaDevice("A100", (8, 0), 40.0)
@@ -38,7 +39,8 @@ def test_what_is_not_there_is_refused(monkeypatch, device, precision):
 
 
 def test_what_the_driver_says_is_what_torch_says():
-    assert len(devices.cuda_devices()) == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    usable = 0 if devices.cuda_problem() else sum(not gpu.refusal for gpu in devices.cuda_devices())
+    assert usable == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
 
 
 def test_default_batch_sizes_shrink_with_the_image():
@@ -64,7 +66,7 @@ def test_back_off_keeps_order_and_remembers_the_size(error):
             raise error
         return list(part)
 
-    results, size = devices.with_back_off(work, list(range(10)), 8, lambda: released.append(1))
+    results, size = with_back_off(work, list(range(10)), 8, lambda: released.append(1))
     assert [item for part in results for item in part] == list(range(10))
     assert size == 2
     assert len(released) == 2
@@ -75,10 +77,10 @@ def test_back_off_gives_up_at_one_and_lets_other_errors_through():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(MedvlmError, match="one image alone"):
-        devices.with_back_off(hungry, [1, 2], 2)
+        with_back_off(hungry, [1, 2], 2)
 
     def broken(part):
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape"):
-        devices.with_back_off(broken, [1, 2], 2)
+        with_back_off(broken, [1, 2], 2)

@@ -39,7 +39,7 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     found: list[tuple[Path, str, str]] = []
     without = 0
     paths = [path for folder in folders_below(root) for path in files_in(folder) if _is_dicom(path)]
-    headers = decoded([Sample(path.name, path, "") for path in paths], partial(read_tags, keyword=keyword))
+    headers = decoded([Sample(path.name, path, "") for path in paths], partial(read_tags, keyword=keyword), keep=False)
     broken = 0
     for path, header in zip(paths, headers, strict=True):
         if not isinstance(header, Reduced):

@@ -46,7 +46,7 @@ def _digest(path: Path, pattern: str) -> str:
     try:
         parts = _safetensors(path, pattern) if kind_of(path) == "safetensors" else _archive(path, pattern)
         return of_record(sorted(parts))
-    except DAMAGE:
+    except (*DAMAGE, OSError):  # zipfile seeks to where a damaged archive points; a bad disk fails below again
         return of_file(path)  # damaged, or of an older format: loading it will say what is wrong, if anything is
 
 

@@ -28,7 +28,7 @@ _HEADS = (
     "head.", "heads.", "head_dist.", "fc.", "classifier.", "aux_classifier.", "AuxLogits.", "aux_head.", "projector.",
     "projection_head.", "predictor.", "prototypes.", "dino_head.", "ibot_head.", "criterion.", "loss.", "loss_fn.",
     "decoder.", "decoder_embed.", "decoder_pos_embed", "decoder_blocks.", "decoder_norm.", "decoder_pred.",
-    "mask_token", "queue", "logit_scale", "logit_bias",
+    "mask_token", "queue", "logit_scale", "logit_bias", "n_averaged",
 )  # fmt: skip
 
 

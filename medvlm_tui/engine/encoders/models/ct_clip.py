@@ -180,7 +180,11 @@ class CTViT(torch.nn.Module):
         tokens = tokens.reshape(n, t, h * w, _WIDTH).transpose(1, 2).reshape(n * h * w, t, _WIDTH)
         tokens = self.enc_temporal_transformer(tokens, shape)
         tokens = tokens.reshape(n, h * w, t, _WIDTH).transpose(1, 2)
-        likeness = functional.normalize(tokens, dim=-1) @ functional.normalize(self.codes[0], dim=-1).T
+        # In fp32 under any precision: in bf16 one code in thirty is another one.
+        with torch.autocast(tokens.device.type, enabled=False):
+            likeness = (
+                functional.normalize(tokens.float(), dim=-1) @ functional.normalize(self.codes[0].float(), dim=-1).T
+            )
         return likeness.argmax(dim=-1).reshape(shape)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from medvlm_tui.engine.encoders.resolve.image_processors import (
     stored_processor,
 )
 from medvlm_tui.engine.encoders.weights.location import Weights
-from medvlm_tui.engine.encoders.weights.stored_names import has_projection
+from medvlm_tui.engine.encoders.weights.stored_names import holds
 from medvlm_tui.errors import UsageError, WeightsError
 
 _SERVED = "CLIP, SigLIP and DINOv2 of transformers, timm's and open_clip's own layouts"
@@ -90,16 +90,24 @@ def as_stored(spec: ModelSpec, weights: Weights) -> ModelSpec:
 
 
 def _open_clip(name: str, source: str, homepage: str, config: Fields) -> ModelSpec:
-    if not config.below("model_cfg").has("vision_cfg"):
+    model = config.below("model_cfg")
+    if not model.has("vision_cfg"):
         raise WeightsError(f"{config.file} describes no image tower", "save it again")
+    preprocess = _open_clip_preprocess(config)
+    network_px = side(model.below("vision_cfg"), "image_size", 224)
+    if preprocess.size_px != network_px:
+        raise UsageError(
+            f"{config.file}: images are made {preprocess.size_px} px, the network takes {network_px} px",
+            "correct preprocess_cfg.size or vision_cfg.image_size",
+        )
     return _spec(
         name,
         family="open_clip",
         architecture="open_clip_config.json",
         source=source,
         homepage=homepage,
-        features={"image": config.below("model_cfg").whole("embed_dim")},
-        processing=Processing(_open_clip_preprocess(config)),
+        features={"image": model.whole("embed_dim")},
+        processing=Processing(preprocess),
         options={"read_config": True},
     )
 
@@ -223,31 +231,45 @@ def _transformers(name: str, source: str, homepage: str, folder: Path, config: F
             f"{name}: its image processor makes {found.preprocess.size_px} px, its network takes {network_px} px",
             "correct the size or crop_size of the processor's configuration",
         )
-    architecture, features = _feature(kind, vision, config, folder)
+    tower = _tower(kind, vision, config, folder)
     said = "; ".join(filter(None, (found.assumption, _luminance(channels))))
     return _spec(
         name,
         family="transformers",
-        architecture=architecture,
+        architecture=tower.architecture,
         source=source,
         homepage=homepage,
-        features=features,
+        features=tower.features,
         processing=replace(found, assumption=said),
-        options={"arguments": {"in_chans": 1}} if channels == 1 else {},
+        options={**tower.options, **({"arguments": {"in_chans": 1}} if channels == 1 else {})},
     )
 
 
-def _feature(kind: str, vision: Fields, config: Fields, folder: Path) -> tuple[str, dict[str, int]]:
-    """Return the class that is built, and its feature: of CLIP the projected vector where there is a projection."""
+@dataclass(frozen=True, slots=True)
+class _Tower:
+    """The class of transformers that is built, and the feature that it gives."""
+
+    architecture: str
+    features: dict[str, int]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def _tower(kind: str, vision: Fields, config: Fields, folder: Path) -> _Tower:
+    """Return what the folder's tensors make: CLIP with or without its projection, SigLIP with or without its head."""
     width = vision.whole("hidden_size", _HIDDEN_SIZE)
     if kind == "dinov2":
-        return "Dinov2Model", {"cls": width}
+        return _Tower("Dinov2Model", {"cls": width})
     if kind == "siglip":
-        return "SiglipVisionModel", {"pooled" if vision.truth("vision_use_head", True) else "tokens": width}
-    if not has_projection(folder, named=config.values.get("architectures") != ["CLIPVisionModel"]):
-        return "CLIPVisionModel", {"pooled": width}
+        if not vision.truth("vision_use_head", True):
+            return _Tower("SiglipVisionModel", {"tokens": width})
+        if holds(folder, ("head.probe",), True):
+            return _Tower("SiglipVisionModel", {"pooled": width})
+        return _Tower("SiglipVisionModel", {"tokens": width}, {"fixed": {"vision_use_head": False}})
+    named = config.values.get("architectures") != ["CLIPVisionModel"]
+    if not holds(folder, ("visual_projection.weight", "visual.proj"), named):
+        return _Tower("CLIPVisionModel", {"pooled": width})
     projected = vision.whole("projection_dim", _PROJECTION_DIM)
-    return "CLIPVisionModelWithProjection", {"image": config.whole("projection_dim", projected)}
+    return _Tower("CLIPVisionModelWithProjection", {"image": config.whole("projection_dim", projected)})
 
 
 def _spec(

@@ -10,17 +10,15 @@ from medvlm_tui.engine.encoders.checkpoints.safetensors_files import read_header
 from medvlm_tui.engine.encoders.checkpoints.torch_archives import DAMAGE, read_slots
 from medvlm_tui.engine.encoders.weights.location import checkpoint_in
 
-_PROJECTIONS = ("visual_projection.weight", "visual.proj")
 
+def holds(folder: Path, endings: tuple[str, ...], otherwise: bool) -> bool:
+    """Say whether a folder's checkpoint has a tensor whose name ends so.
 
-def has_projection(folder: Path, named: bool) -> bool:
-    """Say whether a CLIP checkpoint has the layer that leads to the text's space.
-
-    Its tensors decide; `named`, which its configuration says, where there is no checkpoint or its head cannot be read.
+    Its tensors decide; `otherwise`, what its configuration says, where there is none or its head cannot be read.
     """
     path = checkpoint_in(folder)
     names = tensor_names(path) if path is not None else ()
-    return any(name.endswith(_PROJECTIONS) for name in names) if names else named
+    return any(name.endswith(endings) for name in names) if names else otherwise
 
 
 def tensor_names(path: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from medvlm_tui.engine.probe.solver import svm
-from medvlm_tui.engine.step.devices import is_out_of_memory
+from medvlm_tui.engine.step.device_memory import is_out_of_memory, release_memory
 
 # Features times classes below which a GPU's start (seconds of importing and opening it) is not worth it.
 WORTH_A_GPU = 10_000_000
@@ -23,13 +23,17 @@ class Solver:
     """The devices that solved something."""
     short_of_memory: int = 0
     """Problems that did not fit into the GPU's memory and were solved on the CPU."""
+    not_definite: int = 0
+    """Problems whose second moments had no Cholesky factor on the GPU and were solved on the CPU."""
 
     @property
     def note(self) -> str:
         """Say what did not go as planned; empty when all did."""
-        if not self.short_of_memory:
-            return ""
-        return f"{self.short_of_memory} SVM problems did not fit into the memory of {self.device}: solved on the CPU"
+        reasons = {
+            f"did not fit into the memory of {self.device}": self.short_of_memory,
+            f"had no Cholesky factor on {self.device}": self.not_definite,
+        }
+        return "; ".join(f"{n} SVM problems {reason}: solved on the CPU" for reason, n in reasons.items() if n)
 
     def path(
         self,
@@ -42,20 +46,23 @@ class Solver:
         """Solve as `svm.solve_path` does."""
         if self.device != "cpu" and features.size * n_classes >= WORTH_A_GPU:
             # torch is seconds to import, and no part of a probe on the CPU.
-            import torch
-
             from medvlm_tui.engine.probe.solver import svm_torch
+            from medvlm_tui.engine.step.device_session import open_device
 
             try:
+                open_device(self.device)
                 found = svm_torch.solve_path(features, codes, n_classes, costs, self.check, start, self.device)
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if is_out_of_memory(error):
+                    self.short_of_memory += 1
+                elif type(error).__name__ in ("LinAlgError", "_LinAlgError"):
+                    self.not_definite += 1
+                else:
                     raise
-                self.short_of_memory += 1
             else:
                 self.used.add(self.device)
                 return found
             finally:
-                torch.cuda.empty_cache()  # other processes want the GPU too
+                release_memory()  # other processes want the GPU too
         self.used.add("cpu")
         return svm.solve_path(features, codes, n_classes, costs, self.check, start)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, label, new_figure, save_png, style
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Cell
 
 _MOST_NUMBERED = 16
 

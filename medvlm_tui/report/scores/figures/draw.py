@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem, model_title
-from medvlm_tui.report.results.run_results import Cell, Gathered
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.figures.calibration import Reliability, draw_calibration, reliability
 from medvlm_tui.report.scores.figures.confusion import confusion_counts, draw_confusion
 from medvlm_tui.report.scores.figures.learning_curve import curve, draw_learning_curves

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Cell
 
 Point = tuple[int, float, float]
 """Training images, mean, spread over the draws."""

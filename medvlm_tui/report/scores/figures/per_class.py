@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Cell
 
 
 def draw_per_class(

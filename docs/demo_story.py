@@ -1,0 +1,130 @@
+"""Put what `make demo` found into README.md: two of its figures, and three sentences with its numbers.
+
+.venv/bin/python docs/demo_story.py medvlm-demo
+
+Every sentence is written only where the demo's intervals support it; where they do not, this stops with what they say
+and leaves README.md as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+FIGURES = {
+    "demo_words.png": "bias_efficientnet_lite0_phantom.png",
+    "demo_maps.png": "bias_maps_efficientnet_lite0_phantom.png",
+}
+WIDTH_PX = 1100
+PART = re.compile(r"(<!-- demo -->\n).*?(<!-- end of demo -->)", re.DOTALL)
+
+
+EVEN, FULL = "0.25", "1"
+"""Share of training images with their own class's word: where words tell nothing, and all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A value of bias.csv or saliency_quality.csv with its interval."""
+
+    value: float
+    low: float
+    high: float
+    chance: float
+
+    def share(self) -> str:
+        """Return it in percent with its interval."""
+        return f"{100 * self.value:.0f} % [{100 * self.low:.0f}, {100 * self.high:.0f}]"
+
+    def difference(self) -> str:
+        """Return it with a sign and its interval."""
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+
+Numbers = Mapping[tuple[str, str], Number]
+
+
+def number(row: Mapping[str, str], name: str) -> Number:
+    """Return a row's number."""
+    return Number(float(row[name]), float(row["ci_low"]), float(row["ci_high"]), float(row.get("chance") or 0))
+
+
+def supported(claim: bool, what: str) -> None:
+    """Raise SystemExit for a sentence that the numbers do not support."""
+    if not claim:
+        raise SystemExit(f"the demo does not show it: {what}")
+
+
+def read(path: Path, name: str) -> dict[tuple[str, str], tuple[Number, Mapping[str, str]]]:
+    """Return (measure, condition) -> its number and row, of the rows that have an interval."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["ci_low"]]
+    return {(row["measure"], row.get("condition", "")): (number(row, name), row) for row in rows}
+
+
+def story(out: Path) -> str:
+    """Return the three sentences."""
+    lab = {key: found for key, (found, _) in read(out / "bias.csv", "value").items()}
+    lesion, row = read(out / "saliency_quality.csv", "mean")["mass_over_area_lesion", ""]
+    images = int(read(out / "bias.csv", "value")["mass_over_area_text", FULL][1]["n"])
+    return "\n".join([f"1. {_accuracy(lab)}", f"2. {_word(lab, images)}", f"3. {_lesion(lesion, row)}", ""])
+
+
+def _accuracy(lab: Numbers) -> str:
+    own, other = lab["accuracy_matching", FULL], lab["accuracy_reversed", FULL]
+    even, even_other = lab["accuracy_matching", EVEN], lab["accuracy_reversed", EVEN]
+    supported(other.high < own.low, "accuracy collapses with reversed words")
+    supported(even_other.high > even.low and even.high > even_other.low, "on unbiased images words do not matter")
+    return (
+        "A classifier trained on images whose word is that of their class reads the word: it is right on "
+        f"{own.share()} of the hold-out images that bear their own class's word, and on {other.share()} of the same "
+        "images with another class's; trained on images whose words tell nothing it is right on "
+        f"{even.share()} and {even_other.share()}."
+    )
+
+
+def _word(lab: Numbers, images: int) -> str:
+    word, even, robust = lab["mass_over_area_text", FULL], lab["mass_over_area_text", EVEN], lab["robustness", "k=10"]
+    supported(word.low > 0, f"the map lies on the word: {word.difference()}")
+    supported(even.low <= 0, f"trained on unbiased images it does not: {even.difference()}")
+    supported(robust.high < robust.chance, "neighbours follow the word")
+    return (
+        f"Its RISE map lies on the word: over {images} images the word's box holds {word.difference()} more of the "
+        f"map's mass than of the picture's area, and {even.difference()} when trained on unbiased images, although "
+        "single maps of so few masks are mostly noise; the encoder itself puts images with one word beside each other "
+        f"(robustness {robust.value:.2f} [{robust.low:.2f}, {robust.high:.2f}], {robust.chance:.2f} by chance)."
+    )
+
+
+def _lesion(lesion: Number, row: Mapping[str, str]) -> str:
+    seen = "lies on the lesion" if lesion.low > 0 else "is not shown to lie on the lesion"
+    return (
+        f"The map of the probe, which was trained on unbiased images, {seen}: over {row['n']} images with one the "
+        f"lesion holds {lesion.difference()} more of the mass than of the area, and {row['mostly_noise']} of these "
+        "maps are marked as mostly noise."
+    )
+
+
+def main() -> None:
+    """Write README.md and the figures."""
+    out = Path(sys.argv[1])
+    text, readme = story(out), ROOT / "README.md"
+    for name, figure in FIGURES.items():
+        with Image.open(out / "figures" / figure) as image:
+            height = round(image.height * WIDTH_PX / image.width)
+            shown = image.convert("RGB").resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
+            shown.quantize(128).save(ROOT / "assets" / name, optimize=True)
+    readme.write_text(
+        PART.sub(lambda part: part[1] + text + part[2], readme.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

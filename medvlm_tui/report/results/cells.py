@@ -1,0 +1,213 @@
+"""A score cell: one model on one dataset under one protocol, as the tables take it from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medvlm_tui.core.specs import Dataset, ModelSpec
+
+METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
+    "brier", "brier_calibrated",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of a cell; fractions, None where it is not defined."""
+
+    name: str
+    mean: float | None
+    """Over the folds' hold-out scores."""
+    std: float | None
+    folds: tuple[float | None, ...]
+    validation: tuple[float | None, ...]
+    low: float | None = None
+    """Lower end of the interval over held-out images, None when the statistics did not run or images are too few."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How the intervals of a cell were made."""
+
+    confidence: float
+    groups: int | None
+    """Under `grouped`: the groups of held-out images that they are over."""
+    resamples: int | None = None
+    """Of the bootstrap by which release 0.1 made them."""
+    seeds: int = 1
+    """Hold-outs that they are over; with one, they are over its images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The tuned grid's choice, by the validation scores."""
+
+    t: float
+    macro_f1: float
+    """Mean over the folds' validation parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a protocol without a grid of t says at one of its settings: a number of neighbours, of shots."""
+
+    setting: str
+    """`k` or `shots`."""
+    value: int | None
+    """None: all training images."""
+    n_train: int
+    """Training images that took part: the learning curve's axis."""
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOut:
+    """The scores on one of several hold-outs."""
+
+    seed: int
+    t: float | None
+    metrics: tuple[Metric, ...]
+    final: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One model on one dataset under one protocol: everything about it but the arrays."""
+
+    model: ModelSpec
+    dataset: Dataset
+    protocol: str
+    feature: str
+    classes: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    n_train: int
+    n_test: int
+    d: int
+    t: float | None
+    saturated: bool
+    tuned: Tuned | None
+    """Where the paper's grid is saturated: what the tuned grid would choose."""
+    positive: str
+    warnings: tuple[str, ...]
+    table_key: str
+    probe_key: str
+    statistics_key: str = ""
+    interval: Interval | None = None
+    setting: str = ""
+    """`k = 5`, `16 shots`: the reading that `metrics` are of; empty for a protocol with one alone."""
+    readings: tuple[Reading, ...] = ()
+    final: tuple[Metric, ...] = ()
+    """The scores of the final classifier, fitted to all that is not held out; empty where the protocol fits none."""
+    seed: int = 0
+    """Of the first hold-out."""
+    hold_outs: tuple[HoldOut, ...] = ()
+    """Every hold-out, the first one too, where there are several; `metrics` and `final` are then means over them."""
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of this name, None where the cell has none or it is undefined."""
+        found = next((metric for metric in self.metrics if metric.name == name), None)
+        return None if found is None or found.mean is None else found
+
+    @property
+    def n(self) -> int:
+        """Images with features: what the published n is compared with."""
+        return self.n_train + self.n_test
+
+
+def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+    return tuple(_metric(name, values[name], bounds.get(name)) for name in sorted(values, key=_metric_order))
+
+
+def _setting(record: Mapping[str, Any]) -> str:
+    if "k" in record:
+        return f"k = {int(record['k'])}"
+    return f"{int(record['shots'])} shots" if "shots" in record else ""
+
+
+def cell_of(
+    model: ModelSpec,
+    dataset: Dataset,
+    table: tuple[str, str],
+    probe: tuple[str, Mapping[str, Any]],
+    statistics: tuple[str, Mapping[str, Any]],
+) -> Cell:
+    """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), empty where
+    there are none."""
+    (feature, table_key), (probe_key, record), (statistics_key, intervals) = table, probe, statistics
+    bounds = intervals.get("intervals", {})
+    return Cell(
+        model=model,
+        dataset=dataset,
+        protocol=str(record["protocol"]),
+        feature=feature,
+        classes=tuple(record["classes"]),
+        metrics=_metrics(record["metrics"], bounds),
+        n_train=int(record["n_train"]),
+        n_test=int(record["n_test"]),
+        d=int(record["d"]),
+        t=_number(record["t"]),
+        saturated=bool(record["saturated"]),
+        tuned=_tuned(record.get("tuned")),
+        positive=str(record["positive"] or ""),
+        warnings=tuple(record["warnings"]),
+        table_key=table_key,
+        probe_key=probe_key,
+        statistics_key=statistics_key,
+        interval=_interval(intervals),
+        setting=_setting(record),
+        readings=tuple(
+            Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
+            for one in record.get("readings", ())
+        ),
+        final=_final(record.get("final_metrics", {}), intervals.get("final_intervals", {})),
+        seed=int(record.get("seed", 0)),
+    )
+
+
+def hold_out_of(record: Mapping[str, Any]) -> HoldOut:
+    """Return the scores of a probe's record under a further seed."""
+    final = _final(record.get("final_metrics", {}), {})
+    return HoldOut(int(record["seed"]), _number(record["t"]), _metrics(record["metrics"], {}), final)
+
+
+def _final(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Return the scores of one classifier: there is no spread over folds."""
+    known = {name: {"mean": value, "std": None, "folds": ()} for name, value in values.items()}
+    return _metrics(known, bounds)
+
+
+def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
+    low, high = bounds if bounds else (None, None)
+    return Metric(
+        name=name,
+        mean=_number(values["mean"]),
+        std=_number(values["std"]),
+        folds=tuple(_number(value) for value in values["folds"]),
+        validation=tuple(_number(value) for value in values.get("validation") or ()),
+        low=_number(low),
+        high=_number(high),
+    )
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    """Sort the known metrics as METRICS lists them, the others behind them by name."""
+    return (METRICS.index(name) if name in METRICS else len(METRICS), name)
+
+
+def _tuned(record: Any) -> Tuned | None:
+    return Tuned(float(record["t"]), float(record["validation_macro_f1"])) if record else None
+
+
+def _interval(record: Mapping[str, Any]) -> Interval | None:
+    if not record:
+        return None
+    groups = record.get("groups")
+    return Interval(float(record["confidence"]), None if groups is None else int(groups), record.get("resamples"))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
