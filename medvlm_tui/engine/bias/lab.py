@@ -75,7 +75,7 @@ class Lab:
 
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
-        return whole_image(sample, partial(read_sample, window=self.job.request.window), self.context.check)
+        return whole_image(sample, partial(read_sample, window=self.job.request.window))
 
     def encode(self, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Features]:
         """Yield progress; return the features (n, d) of the rows' images as `draw` makes them.

@@ -86,7 +86,7 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     samples = {sample.id: sample for sample in job.dataset.samples}
     chosen = tuple(samples[ids[row]] for row in rows)
     read = partial(read_sample, window=job.request.window)
-    pixels = torch.stack([encoder.preprocess(as_image(found)) for found in decoded(chosen, read, check=context.check)])
+    pixels = torch.stack([encoder.preprocess(as_image(found)) for found in decoded(chosen, read)])
     masking = _masking(job, params, encoder, classifier, pixels)
     scores = _plain_scores(masking)
     explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)

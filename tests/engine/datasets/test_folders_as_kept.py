@@ -107,14 +107,16 @@ def test_folders_beside_parts_make_no_class(tmp_path):
     assert "1 images lie beside the class folders in train" in said
 
 
-def test_images_without_any_class_folder_are_refused(tmp_path):
-    touch(tmp_path, "1.png", "2.png")
-    with pytest.raises(DatasetError, match="lie in no class folders"):
-        open_dataset(FOLDER, tmp_path)
-    touch(tmp_path / "set", "images/1.png", "images/2.png", "labels.csv")
-    with pytest.raises(DatasetError) as caught:
-        open_dataset(FOLDER, tmp_path / "set")
-    assert f"--data own={tmp_path}/set/labels.csv" in caught.value.hint
+def test_images_without_any_class_folder_have_no_labels(tmp_path):
+    flat = open_dataset(FOLDER, touch(tmp_path / "flat", "1.png", "2.png"))
+    assert labels(flat) == {"1.png": "", "2.png": ""}
+    assert flat.classes == ()
+    assert flat.warnings == ("own: the images lie in no class folders, so that they have no labels",)
+    touch(tmp_path / "set", "images/1.png", "images/2.png", "masks/1.png", "labels.csv")
+    dataset = open_dataset(FOLDER, tmp_path / "set")
+    assert labels(dataset) == {"images/1.png": "", "images/2.png": ""}
+    assert dataset.samples[0].mask == tmp_path / "set" / "masks" / "1.png"
+    assert "the folder holds a list" in dataset.warnings[0]
 
 
 # -- masks ------------------------------------------------------------------------------------------

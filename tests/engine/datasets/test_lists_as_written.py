@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 
@@ -323,3 +324,23 @@ def test_a_parquet_list_of_lists_is_refused(root):
 def test_hostile_names_stay_safe_to_show(root):
     text = "path,label\n" + lines("images/{i}.png,{label}") + os.fsdecode(b"\x1b[2J") + ".png,benign\n"
     assert not set("".join(opened(root, text).warnings)) & {"\x1b"}
+
+
+def test_a_small_file_of_many_rows_is_read_in_little_time(root):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    import pyarrow
+
+    codes = pyarrow.array([0] * 150_000 + [1] * 150_000, pyarrow.int8())
+    names = pyarrow.DictionaryArray.from_arrays(codes, ["images/0.png", "images/1.png"])
+    table = pyarrow.table({"path": names, "label": pyarrow.DictionaryArray.from_arrays(codes, ["a", "a"])})
+    parquet.write_table(table, root / "l.parquet")
+    begun = time.process_time()
+    dataset = open_dataset(LIST, root / "l.parquet")
+    assert time.process_time() - begun < 5
+    assert found(dataset) == {"images/0.png": "a", "images/1.png": "a"}
+    assert dataset.notes == ("own: 299,998 lines name an image again",)
+
+
+def test_masks_of_a_list_that_are_not_there_are_counted(root):
+    dataset = opened(root, "path,label,mask\n" + lines("images/{i}.png,{label},masks/{i}.png"))
+    assert "8 of 8 listed masks are not there" in " ".join(dataset.warnings)

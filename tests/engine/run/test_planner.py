@@ -280,6 +280,11 @@ def one_class(root: Path) -> Path:
 
 def test_one_class_is_known_before_anything_is_encoded(plan, request_: RunRequest, tmp_path: Path) -> None:
     root = one_class(tmp_path / "set" / "lab").parent
+    unlabelled = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
+    reasons = [step.blocked for step in plan(unlabelled).plan.steps if step.kind == "probe"]
+    assert all(reason.startswith("mine has no labels") for reason in reasons)
+    assert reasons
+    assert f"--data mine={root}/lab/list.csv" in reasons[0]
     (root / "lab" / "img").rename(root / "lab" / "cohort")
     asked = replace(request_, data={"mine": str(root / "lab")}, stages=("extract", "probe", "report"))
     blocked = {step.kind: step.blocked for step in plan(asked).plan.steps if step.blocked}

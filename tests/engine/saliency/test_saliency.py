@@ -127,9 +127,9 @@ def test_batch_size_changes_nothing_but_rounding(make_bench):
 def test_an_interrupted_run_goes_on_and_gives_the_same_map(tmp_path, make_bench, encoder):
     params, request = KILLED
     whole, arrays, _ = make_bench("whole").run("saliency", params, request)
-    asked = []
-    # Batches of 64: an image's range of 256 is four; the eleventh look falls into the first image's second range.
-    stopping = make_bench("stopped", lambda: len(asked) > 12 or asked.append(1) is not None)
+    # After both images' first ranges of 256 masks, in the first image's second range.
+    encoder.seen = 0
+    stopping = make_bench("stopped", lambda: encoder.seen > 2 + 2 * CHUNK + 64)
     with pytest.raises(Cancelled):
         stopping.run("saliency", params, request)
     stored = {key: stopping.store.get(key) for key in stopping.store.keys("rise/")}

@@ -13,7 +13,7 @@ from medvlm_tui.core.safe_text import clean
 _SEPARATORS = (",", ";", "\t", "|")
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SEP_LINE = re.compile(r'"?sep=(?P<separator>[^\w\s]|\t)"?', re.IGNORECASE)
-MAX_ROWS = 2_000_000
+MAX_ROWS = 1_000_000
 """Of a list in any format. They take a few hundred megabytes; no collection of medical images has as many."""
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 # Left in labels by spreadsheets and web pages; nobody sees them. Joiners are kept: scripts of Asia need them.
 _UNSEEN = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2060\ufeff\ufe00-\ufe0f\x00-\x08\x0e-\x1f\x7f]")
@@ -26,6 +27,7 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_\-./]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_\-./]+(?=[^\W_])", re.UNICODE)
 
 
+@lru_cache(maxsize=4096)
 def tidy(text: str) -> str:
     """Return a label in Unicode's composed form, without unseen characters and blanks at its ends, one blank between
     words: what is the same text to every reader is one label."""

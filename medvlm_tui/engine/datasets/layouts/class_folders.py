@@ -7,6 +7,7 @@ folder inside itself, parts without class folders and files that are not read ar
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
@@ -35,6 +36,10 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
             found = images_of_class(spec, layout.base.path, folder, place.part, classes)
             samples += found.samples
             warnings += found.warnings
+    if layout.unlabelled is not None:
+        found = images_of_class(spec, layout.base.path, layout.unlabelled, "", {})
+        samples += [replace(sample, label="", part="") for sample in found.samples]
+        warnings += found.warnings
     if part:
         samples = _of_part(spec, samples, part)
     warnings += [*_empty_notes(spec, layout.places), *_passed_over(spec, layout)]

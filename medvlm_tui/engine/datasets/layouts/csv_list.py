@@ -35,12 +35,17 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     if part and not chosen:
         raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", f"it has: {_parts(rows)}")
     labelled, left_out = _labelled(spec, chosen, found)
-    located = PathsOfList(root.parent).locate((row.where(root), row.path) for row in labelled)
+    located = PathsOfList(root).locate((row.line, row.path) for row in labelled)
     samples, repeated = _samples(root, labelled, located.ids)
     missing = [row for row in labelled if row.path not in located.ids]
     if missing and not samples:
         raise _nothing_there(spec, root, missing)
-    warnings = [*found.warnings, *left_out, *_missing(spec, missing, len(labelled))]
+    warnings = [
+        *found.warnings,
+        *left_out,
+        *_missing(spec, missing, len(labelled)),
+        *_no_masks(spec, labelled, samples),
+    ]
     notes += [f"{spec.id}: {note}" for note in located.notes]
     notes += [f"{spec.id}: {repeated:,} lines name an image again"] if repeated else []
     notes += _written_twice(spec, found.rows)
@@ -74,10 +79,14 @@ def _labelled(spec: DatasetSpec, rows: Sequence[ListRow], found: ListRows) -> tu
         first = without[0]
         shown = f"reads {clean(first.label)!r}" if first.label else "is empty"
         said.append(
-            f"{spec.id}: {len(without):,} of {len(rows):,} lines have no label and are left out, the first is line "
-            f"{first.line}, where it {shown}"
+            f"{spec.id}: {_lines(without):,} of {_lines(rows):,} lines have no label and are left out, the first is "
+            f"line {first.line}, where it {shown}"
         )
     return [row for row in rows if not label_text.is_none(row.label)], said
+
+
+def _lines(rows: Iterable[ListRow]) -> int:
+    return sum(row.times for row in rows)
 
 
 def _no_labels(found: ListRows) -> str:
@@ -98,7 +107,7 @@ class _Seen:
 
 def _samples(root: Path, rows: Iterable[ListRow], ids: Mapping[str, str]) -> tuple[tuple[Sample, ...], int]:
     """Return one sample for each image and how many rows repeat one."""
-    masks = PathsOfList(root.parent).locate((row.where(root), row.mask) for row in rows if row.mask).ids
+    masks = PathsOfList(root).locate((row.line, row.mask) for row in rows if row.mask).ids
     seen: dict[str, _Seen] = {}
     repeated = 0
     for row in (row for row in rows if row.path in ids):
@@ -106,8 +115,9 @@ def _samples(root: Path, rows: Iterable[ListRow], ids: Mapping[str, str]) -> tup
         mask = root.parent / masks[row.mask] if row.mask in masks else None
         if name in seen:
             _refuse_contradiction(root, seen[name].row, row, name)
-            repeated += 1
+            repeated += row.times
             continue
+        repeated += row.times - 1
         sample = Sample(name, root.parent / name, row.label, group=row.group, part=row.split, mask=mask)
         seen[name] = _Seen(row, sample)
     return tuple(each.sample for each in seen.values()), repeated
@@ -129,6 +139,12 @@ def _refuse_contradiction(root: Path, first: ListRow, second: ListRow, name: str
 
 def _parts(rows: Iterable[ListRow]) -> str:
     return clean(", ".join(dict.fromkeys(row.split for row in rows if row.split))) or "no column split"
+
+
+def _no_masks(spec: DatasetSpec, rows: Iterable[ListRow], samples: Iterable[Sample]) -> Iterator[str]:
+    listed, there = len({row.mask for row in rows if row.mask}), len({sample.mask for sample in samples if sample.mask})
+    if there < listed:
+        yield f"{spec.id}: {listed - there:,} of {listed:,} listed masks are not there or are further ones of an image"
 
 
 def _missing(spec: DatasetSpec, missing: Sequence[ListRow], listed: int) -> Iterator[str]:

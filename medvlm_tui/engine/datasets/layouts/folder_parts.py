@@ -35,12 +35,15 @@ class Layout:
     places: tuple[Place, ...]
     warnings: tuple[str, ...]
     """Folders with images that are left out."""
+    unlabelled: Folder | None = None
+    """The folder of the images where no class folder holds any; there are no places then."""
 
 
 def find_layout(spec: DatasetSpec, tree: Folder) -> Layout:
     """Return the class folders of a tree; single nested folders are stepped through.
 
-    Raises DatasetError when there are none: no images, or images that no class folder holds.
+    Images that no class folder holds have no labels. Raises DatasetError where there are no images, or where folders of
+    parts hold them without class folders.
     """
     base, warnings = tree, list[str]()
     while True:
@@ -56,8 +59,10 @@ def find_layout(spec: DatasetSpec, tree: Folder) -> Layout:
     places, said = _part_places(spec, parts)
     classes = [kid for kid in kids if not part_of(kid.name) and not _tells_no_class(kid)]
     if not places:
+        if not classes and parts:
+            raise _no_class_folders(spec, tree, [kid for _, kid in parts])
         if not classes:
-            raise _no_class_folders(spec, tree, base, [kid for _, kid in parts])
+            return Layout(base, (), (_no_labels(spec, base),), base)
         places, classes = [Place("", base, tuple(classes))], []
     else:
         said += [_left_out(spec, base, kid, "is no part and lies beside some") for kid in classes]
@@ -142,11 +147,13 @@ def _loose(spec: DatasetSpec, folder: Folder) -> list[str]:
     ]
 
 
-def _no_class_folders(spec: DatasetSpec, tree: Folder, base: Folder, parts: Sequence[Folder]) -> DatasetError:
-    if parts:
-        where = f"in folders of parts ({clean(', '.join(kid.name for kid in parts))}) without class folders"
-    else:
-        where = f"in no class folders below {clean(str(base.path))}"
+def _no_labels(spec: DatasetSpec, base: Folder) -> str:
+    held = "; the folder holds a list, which may have them" if any(folder.lists for folder in base.walk()) else ""
+    return f"{spec.id}: the images lie in no class folders, so that they have no labels{held}"
+
+
+def _no_class_folders(spec: DatasetSpec, tree: Folder, parts: Sequence[Folder]) -> DatasetError:
+    where = f"in folders of parts ({clean(', '.join(kid.name for kid in parts))}) without class folders"
     lists = list_hint(spec.id, [path for folder in tree.walk() for path in folder.lists])
     return DatasetError(
         f"{spec.id}: the {tree.n_images:,} images lie {where}, so that they have no labels",
@@ -159,6 +166,11 @@ def list_hint(dataset: str, lists: Sequence[Path]) -> str:
     if not lists:
         return ""
     lists = sorted(lists, key=_order_of_lists)
+    if lists[0].suffix.lower() == ".parquet":
+        return (
+            f"give a list by its name: --data {dataset}={clean(str(lists[0]))}; where Parquet holds the images "
+            "themselves, take them out first (docs/datasets.md)"
+        )
     more = f" (or one of {len(lists) - 1:,} more lists)" if len(lists) > 1 else ""
     return f"the folder holds {clean(str(lists[0]))}: give --data {dataset}={clean(str(lists[0]))}{more}"
 

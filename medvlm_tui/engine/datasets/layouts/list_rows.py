@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -29,11 +30,14 @@ class ListRow:
     """One line of the list."""
 
     line: int
+    """The first with these cells."""
     path: str
     label: str = ""
     group: str = ""
     split: str = ""
     mask: str = ""
+    times: int = 1
+    """How many lines have these cells."""
 
     def where(self, root: Path) -> str:
         """Return the line's place for messages."""
@@ -66,18 +70,33 @@ def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
     table = open_table(dataset, path)
     columns = _columns(path, table, label)
     wanted = [table.columns[i] for i in columns.used]
-    rows = tuple(table.rows(wanted))
+    rows = _different(table.rows(wanted))
     column = _label_column(path, table.columns, columns, rows)
-    found = [_row(line, cells, table.columns, columns, column) for line, cells in rows]
+    found = [_row(line, n, cells, table.columns, columns, column) for line, n, cells in rows]
     if not _are_parts(table.columns, columns, found):
-        found = [ListRow(row.line, row.path, row.label, row.group, "", row.mask) for row in found]
+        found = [replace(row, split="") for row in found]
     without = [row for row in found if not row.path]
     if without and len(without) == len(found):
         raise DatasetError(f"{without[0].where(path)}: no path", "every line needs one")
-    said = f"{dataset}: {len(without):,} lines of the list have no path and are passed over, the first is line "
-    warnings = (f"{said}{without[0].line}",) if without else ()
+    warnings: tuple[str, ...] = ()
+    if without:
+        said = f"{dataset}: {sum(row.times for row in without):,} lines of the list have no path and are passed over"
+        warnings = (f"{said}, the first is line {without[0].line}",)
     kept = tuple(row for row in found if row.path) if without else found
     return ListRows(kept, column, table.columns, warnings, table.notes)
+
+
+def _different(rows: Iterable[Row]) -> list[tuple[int, int, Mapping[str, str]]]:
+    """Return (first line, how many lines, cells) of the rows that differ: a small file can repeat one endlessly."""
+    lines: dict[tuple[str, ...], int] = {}
+    times: Counter[tuple[str, ...]] = Counter()
+    names: tuple[str, ...] = ()
+    for line, cells in rows:
+        names = names or tuple(cells)
+        key = tuple(cells.values())
+        lines.setdefault(key, line)
+        times[key] += 1
+    return [(line, times[key], dict(zip(names, key, strict=True))) for key, line in lines.items()]
 
 
 def _plain_paths(dataset: str, path: Path) -> ListRows | None:
@@ -127,12 +146,14 @@ def _no_paths(path: Path, table: LabelTable) -> DatasetError:
     return DatasetError(f"{name} has no column path; it has: {columns}", _HEAD_HINT)
 
 
-def _label_column(path: Path, head: Sequence[str], columns: Columns, rows: Sequence[Row]) -> str:
+def _label_column(
+    path: Path, head: Sequence[str], columns: Columns, rows: Sequence[tuple[int, int, Mapping[str, str]]]
+) -> str:
     """Return the column that is the label. Several that may be it pass where they are one-to-one: name and number of
     the same classes."""
     names = [head[i] for i in columns.labels]
     for first, second in combinations(names, 2):
-        pairs = {(cells[first], cells[second]) for _, cells in rows}
+        pairs = {(cells[first], cells[second]) for _, _, cells in rows}
         if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
             raise DatasetError(
                 f"{clean(path.name)}: several columns may be the label: {clean(', '.join(names))}",
@@ -141,13 +162,14 @@ def _label_column(path: Path, head: Sequence[str], columns: Columns, rows: Seque
     return names[0] if names else ""
 
 
-def _row(line: int, cells: Mapping[str, str], head: Sequence[str], columns: Columns, label: str) -> ListRow:
+def _row(line: int, times: int, cells: Mapping[str, str], head: Sequence[str], columns: Columns, label: str) -> ListRow:
     def cell(position: int) -> str:
         return cells[head[position]] if position >= 0 else ""
 
     split = cell(columns.split)
     return ListRow(
         line=line,
+        times=times,
         path=cell(columns.path),
         label=label_text.tidy(cells[label]) if label else "",
         group=cell(columns.group),

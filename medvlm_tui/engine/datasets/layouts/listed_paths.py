@@ -59,49 +59,76 @@ def _leads_out(folder: Path, name: str, where: str) -> DatasetError:
     )
 
 
+class _Outside(Exception):  # noqa: N818 - tells the caller, who knows the line
+    """A path leads out of the list's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What lies in one folder."""
+
+    exact: frozenset[str]
+    alike: Mapping[str, list[str]]
+    """Name without capitals, composed -> the names that are so."""
+    stems: Mapping[str, list[str]]
+    """The same of images without their suffix."""
+
+
 class PathsOfList:
     """Finds the files that one list names. What was seen of the disk is kept, so it serves one reading."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._real = Path(os.path.realpath(folder))
-        self._safe: dict[Path, bool] = {}
-        self._entries: dict[Path, Mapping[str, list[str]]] = {}
-        self._stems: dict[Path, Mapping[str, list[str]]] = {}
+    def __init__(self, root: Path) -> None:
+        """`root`: the list."""
+        self._list = clean(root.name)
+        self._folder = root.parent
+        self._real = Path(os.path.realpath(root.parent))
+        self._folders: dict[str, str | None] = {}
+        self._names: dict[str, _Names] = {}
 
-    def locate(self, names: Iterable[tuple[str, str]]) -> Located:
-        """Return where the files lie. `names`: (place in the list, path) pairs.
+    def locate(self, names: Iterable[tuple[int, str]]) -> Located:
+        """Return where the files lie. `names`: (line, path) pairs.
 
         A path is taken as it is, else with the capitals, Unicode form or suffix of the one file that fits. Where
         no path of the list is found so, they were written for another folder: the beginning that all of them share with
         another machine's path is left out, or each is looked for by its end. Raises DatasetError for a path that leads
         out of the folder, or that is an address of the web.
         """
-        wanted = {name: where for where, name in reversed(list(names))}
-        plain = {name: self._plain(name, where) for name, where in wanted.items()}
-        foreign = [name for name, text in plain.items() if PurePosixPath(text).is_absolute()]
+        wanted = {name: line for line, name in reversed(list(names))}
+        plain, foreign, found = dict[str, str](), list[str](), dict[str, str]()
+        for name, line in wanted.items():
+            plain[name] = self._plain(name, line)
+            if plain[name].startswith("/"):
+                foreign.append(name)
         beginning = self._beginning([plain[name] for name in foreign])
         for name in foreign:
             if beginning is None or not PurePosixPath(plain[name]).is_relative_to(beginning):
-                raise _leads_out(self._folder, name, wanted[name])
+                raise self._leads_out(name, wanted[name])
             plain[name] = PurePosixPath(plain[name]).relative_to(beginning).as_posix()
-        found = {name: place for name, text in plain.items() if (place := self._at(text, wanted[name]))}
+        for name, text in plain.items():
+            try:
+                if place := self._at(text):
+                    found[name] = place
+            except _Outside:
+                raise self._leads_out(name, wanted[name]) from None
         notes = [f"{clean(str(beginning))} of its paths is taken as the list's folder"] if foreign else []
         if not found and plain:
             found = self._by_their_ends(plain)
             notes += [_example(found)] if found else []
         return Located(found, tuple(notes))
 
-    def _plain(self, name: str, where: str) -> str:
+    def _leads_out(self, name: str, line: int) -> DatasetError:
+        return _leads_out(self._folder, name, f"{self._list} line {line}")
+
+    def _plain(self, name: str, line: int) -> str:
         """Return a path with slashes: relative to the folder where it lies there, absolute where it is foreign."""
         if "\0" in name:
-            raise _leads_out(self._folder, name, where)
-        text = _local(name, where)
+            raise self._leads_out(name, line)
+        text = _local(name, f"{self._list} line {line}") if "://" in name else name
         if _WINDOWS_ROOT.match(text):
             return "/" + text.replace("\\", "/").lstrip("/")
         if "\\" in text and not os.path.lexists(self._folder / text):
             text = text.replace("\\", "/")
-        if PurePosixPath(text).is_absolute():
+        if text.startswith("/"):
             # A path from the root of the disk can spell the folder differently than the user did.
             real = PurePosixPath(os.path.realpath(os.path.dirname(text))) / os.path.basename(text)
             if real.is_relative_to(self._real.as_posix()):
@@ -119,51 +146,49 @@ class PathsOfList:
                     return parent
         return None
 
-    def _at(self, text: str, where: str) -> str:
-        """Return the path of the file below the folder, "" when there is none."""
-        path = PurePosixPath(text)
-        if ".." in path.parts:
-            raise _leads_out(self._folder, text, where)
-        place = path if os.path.isfile(self._folder / path) else self._loosely(path)
-        if place is None or place == PurePosixPath("."):
-            if not self._is_safe((self._folder / path).parent):
-                raise _leads_out(self._folder, text, where)
+    def _at(self, text: str) -> str:
+        """Return the path of the file below the folder, "" when there is none; raises _Outside."""
+        if "//" in text or "./" in text or text.endswith("/"):
+            text = PurePosixPath(text).as_posix()
+        head, _, tail = text.rpartition("/")
+        folder = None if tail in ("", ".", "..") else self._real_folder(head)
+        if tail == "..":
+            raise _Outside
+        if folder is None:
             return ""
-        if not self._is_safe((self._folder / place).parent):
-            raise _leads_out(self._folder, text, where)
-        return place.as_posix()
+        here = self._read(folder)
+        names = [tail] if tail in here.exact else here.alike.get(_key(tail)) or here.stems.get(_key(tail), [])
+        if len(names) != 1:
+            return ""
+        place = f"{folder}/{names[0]}" if folder else names[0]
+        return place if os.path.isfile(self._folder / place) else ""
 
-    def _is_safe(self, folder: Path) -> bool:
-        if folder not in self._safe:
-            self._safe[folder] = Path(os.path.realpath(folder)).is_relative_to(self._real)
-        return self._safe[folder]
+    def _real_folder(self, text: str) -> str | None:
+        """Return the one folder whose parts differ from `text` in capitals and Unicode form alone; None without it."""
+        if text in self._folders:
+            return self._folders[text]
+        head, _, tail = text.rpartition("/")
+        if tail == "..":
+            raise _Outside
+        place: str | None = ""
+        if text:
+            above = self._real_folder(head)
+            here = None if above is None else self._read(above)
+            names = [] if here is None else [tail] if tail in here.exact else here.alike.get(_key(tail), [])
+            place = (f"{above}/{names[0]}" if above else names[0]) if len(names) == 1 else None
+        if place is not None and not os.path.isdir(self._folder / place):
+            place = None
+        if place and not Path(os.path.realpath(self._folder / place)).is_relative_to(self._real):
+            raise _Outside
+        self._folders[text] = place
+        return place
 
-    def _loosely(self, path: PurePosixPath) -> PurePosixPath | None:
-        """Return the one path whose parts differ in capitals and Unicode form alone, or the one image of that stem."""
-        place = PurePosixPath()
-        for i, part in enumerate(path.parts, start=1):
-            folder = self._folder / place
-            if not self._is_safe(folder):
-                return None
-            if i == len(path.parts):
-                names = self._names(folder).get(_key(part)) or self._images(folder).get(_key(part), [])
-            else:
-                names = [part] if os.path.isdir(folder / part) else self._names(folder).get(_key(part), [])
-            if len(names) != 1:
-                return None
-            place /= names[0]
-        return place if os.path.isfile(self._folder / place) else None
-
-    def _names(self, folder: Path) -> Mapping[str, list[str]]:
-        if folder not in self._entries:
-            self._entries[folder] = _grouped((name, name) for name in _listed(folder))
-        return self._entries[folder]
-
-    def _images(self, folder: Path) -> Mapping[str, list[str]]:
-        if folder not in self._stems:
-            images = (name for name in _listed(folder) if _has_image_suffix(name))
-            self._stems[folder] = _grouped((os.path.splitext(name)[0], name) for name in images)
-        return self._stems[folder]
+    def _read(self, folder: str) -> _Names:
+        if folder not in self._names:
+            names = _listed(self._folder / folder)
+            images = ((os.path.splitext(name)[0], name) for name in names if _has_image_suffix(name))
+            self._names[folder] = _Names(frozenset(names), _grouped((name, name) for name in names), _grouped(images))
+        return self._names[folder]
 
     def _by_their_ends(self, plain: Mapping[str, str]) -> dict[str, str]:
         """Return the files below the folder whose path ends as the listed one; several that do are none."""
@@ -173,6 +198,8 @@ class PathsOfList:
             by_name[_key(path.stem)].append(path)
         found = {}
         for name, text in plain.items():
+            if _key(text.rpartition("/")[2]) not in by_name:
+                continue
             end = tuple(_key(part) for part in PurePosixPath(text).parts)
             fitting = {path for path in by_name.get(end[-1], ()) if _ends_so(path, end)} if end else set()
             if len(fitting) == 1 and os.path.isfile(self._folder / next(iter(fitting))):

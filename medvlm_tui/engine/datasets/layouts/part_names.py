@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _PARTS = {
     "train": "train|training|trn|trainval|(?<=images)tr",
@@ -28,6 +29,7 @@ _MASK_ENDING = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
 def part_of(name: str) -> str:
     """Return `train`, `val`, `test` or `eval` for a folder or a cell that names a part; "" for any other name.
 
