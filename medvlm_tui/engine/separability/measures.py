@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, normalized_mutual_info_score
 
 from medvlm_tui.engine.features.neighbours import Floats, Neighbours
-from medvlm_tui.engine.projection.map_scores import cosine_silhouette
+from medvlm_tui.measures.silhouette import cosine_silhouette
 
 Ints = NDArray[np.int64]
 Wide = NDArray[np.float64]

@@ -15,11 +15,11 @@ from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.exact_neighbours import exact_neighbours, wide_unit_rows
 from medvlm_tui.engine.features.neighbours import Floats, Neighbours, unit_rows
-from medvlm_tui.engine.projection.step import stratified_subsample
 from medvlm_tui.engine.separability import measures
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.request import SeparabilityParams
 from medvlm_tui.stages.separability import SEPARABILITY
 
