@@ -36,7 +36,7 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, P
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.libraries import timm_
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import batch_sizes
 from medvlm_tui.engine.extract import batches as loading
 from medvlm_tui.engine.extract import blocks as extract_blocks

@@ -10,7 +10,7 @@ from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.encoder import Encoder, Load, NotFiniteError
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import MedvlmError, WeightsError
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Headless runs: `medvlm-tui --batch`."""

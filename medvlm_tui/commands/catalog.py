@@ -18,7 +18,8 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.opening import open_dataset, view_classes
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
-from medvlm_tui.engine.encoders.weights.location import Weights, examine
+from medvlm_tui.engine.encoders.weights.location import examine
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
 from medvlm_tui.stages.request import RunRequest

@@ -1,0 +1,1 @@
+"""Arrays drawn as terminal text. No textual, no torch."""

@@ -88,7 +88,7 @@ class MedvlmApp(App[int]):
         """Listen to the engine once the first screen is drawn."""
         self.call_after_refresh(self.restart_engine)
         if not self.is_headless:
-            leaving.heed_signals(self)
+            leaving.heed_signals(lambda code: self.call_later(self.leave, "go_on", code))
         if self._first_place != "home":
             self.call_after_refresh(self.action_go, self._first_place)
 
@@ -139,7 +139,8 @@ class MedvlmApp(App[int]):
         self.screen.post_message(messages.EngineGone(error))
         from medvlm_tui.tui.shared.notice import EngineNotice
 
-        self.push_screen(EngineNotice(error, [line.message for line in self.board.log if line.level == "error"][-3:]))
+        said = [line.message for line in self.board.log if line.level == "error"][-3:]
+        self.push_screen(EngineNotice(error, said), lambda answer: self.restart_engine() if answer else None)
 
     async def tell_engine(self, command: str, request: RunRequest | None = None) -> bool:
         """Send a command; say so and return False when the engine is gone."""

@@ -7,10 +7,10 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -18,9 +18,6 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.workspace.logs import note_defect
 from medvlm_tui.errors import ExitCode, StoreError
-
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
 
 # Putting a terminal back takes some milliseconds; one that is gone may never take what is written to it.
 _PATIENCE_S = 3.0
@@ -37,17 +34,20 @@ def farewell(workspace: Path) -> str:
     return f"The run goes on. Come back: {line}\nEnd it:                    {line.removesuffix('attach')}cancel\n"
 
 
-def heed_signals(app: MedvlmApp) -> None:
-    """Leave in order at SIGTERM and SIGHUP, also when the terminal is gone: it is put back, the run goes on."""
+def heed_signals(leave: Callable[[int], object]) -> None:
+    """Call `leave` with the exit code at SIGTERM and SIGHUP, which puts the terminal back; the run goes on.
 
-    def leave() -> None:
+    The process ends after some seconds in any case: a terminal that is gone may never take what is written to it.
+    """
+
+    def end() -> None:
         timer = Timer(_PATIENCE_S, os._exit, [int(ExitCode.INTERRUPTED)])
         timer.daemon = True
         timer.start()
-        app.call_later(app.leave, "go_on", int(ExitCode.INTERRUPTED))
+        leave(int(ExitCode.INTERRUPTED))
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, leave)
+        asyncio.get_running_loop().add_signal_handler(number, end)
 
 
 def say_farewell(workspace: Path) -> None:

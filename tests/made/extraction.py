@@ -16,7 +16,7 @@ from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.engine.encoders.registry import encoder_key
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.job import Job
 from medvlm_tui.stages.request import RunRequest
 

@@ -11,7 +11,7 @@ from medvlm_tui.core.events import ResultReady
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.job import Job, StepContext, step_function
 from medvlm_tui.stages.request import RunRequest
 

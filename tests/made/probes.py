@@ -10,7 +10,7 @@ import numpy as np
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.job import Job, StepContext, step_function
 from medvlm_tui.stages.request import ProbeParams, RunRequest
 from tests.made.jobs import ENCODER, blobs, table_of

@@ -64,7 +64,7 @@ def greedy_print(sample: Sample, window: str) -> Reduced:
 
 
 def crashing_tags(sample: Sample, keyword: str) -> Reduced:
-    from medvlm_tui.engine.images.dicom_tags import read_tags
+    from medvlm_tui.engine.images.dicom.tags import read_tags
 
     if sample.path.name in POISON:
         os.kill(os.getpid(), signal.SIGSEGV)

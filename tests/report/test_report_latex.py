@@ -18,8 +18,8 @@ from medvlm_tui.core.specs import Dataset
 from medvlm_tui.report.formats.latex_text import escape
 from medvlm_tui.report.formats.plain_tables import to_latex
 from medvlm_tui.report.scores import latex, markdown
-from medvlm_tui.report.scores.score_table import Column, Entry, Group, Score, ScoreTable
 from medvlm_tui.report.scores.supplement import dataset_sheet, model_sheet
+from medvlm_tui.report.scores.table_records import Column, Entry, Group, Score, ScoreTable
 
 HOSTILE = (
     "\\input{/etc/passwd}", "&%_#${}~^", "=cmd|' /C calc'!A0", "[/] *", "\x1b[31mred", "$$\\alpha", "--",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import MedvlmError
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.encoders.encoder import Encoder, Load
-    from medvlm_tui.engine.encoders.weights.location import Weights
+    from medvlm_tui.engine.encoders.weights.record import Weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, P
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.job import Job, StepContext

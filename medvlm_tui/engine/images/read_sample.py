@@ -41,7 +41,7 @@ def read_sample(sample: Sample, window: str = "") -> Image.Image:
 
 def _from_dicom(sample: Sample, window: str) -> Image.Image:
     try:
-        from medvlm_tui.engine.images.dicom import read_dicom
+        from medvlm_tui.engine.images.dicom.reading import read_dicom
     except ImportError as error:
         message = f"{clean(sample.id)}: reading DICOM needs {error.name}"
         raise ImageError(message, "pip install pydicom python-gdcm pylibjpeg pylibjpeg-openjpeg") from error

@@ -23,7 +23,8 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.download import can_fetch
 from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
-from medvlm_tui.engine.encoders.weights.location import Weights, locate
+from medvlm_tui.engine.encoders.weights.location import locate
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.images.decoder_pool import Decoded
 from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.decoding_task import Read, Reduced

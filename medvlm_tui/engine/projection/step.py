@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import unit_rows
 from medvlm_tui.engine.projection.layout import SPREAD, Layout
 from medvlm_tui.engine.projection.map_scores import map_scores
-from medvlm_tui.engine.projection.umap_grid import Grid, Ints, open_grid
+from medvlm_tui.engine.projection.umap_grid import Grid, open_grid
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, UsageError
+from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.request import ProjectionParams
 
@@ -54,22 +53,6 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         _close()
     shown = PROJECT.summary(result.record)
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
-
-
-def stratified_subsample(codes: Ints, max_points: int, seed: int) -> Ints:
-    """Return sorted row indices, all of them or `max_points` with the classes' shares kept, one of each at least."""
-    n = len(codes)
-    if n <= max_points:
-        return np.arange(n)
-    rng = np.random.default_rng(seed)
-    classes, sizes = np.unique(codes, return_counts=True)
-    quota = np.maximum(1, np.floor(sizes * max_points / n).astype(int))
-    # What rounding left over goes to the classes with the largest remainders.
-    remainder = sizes * max_points / n - quota
-    for c in np.argsort(-remainder, kind="stable")[: max(0, max_points - int(quota.sum()))]:
-        quota[c] += 1
-    chosen = [rng.permutation(np.flatnonzero(codes == c))[:q] for c, q in zip(classes, quota, strict=True)]
-    return np.sort(np.concatenate(chosen))
 
 
 def _check(params: ProjectionParams) -> None:

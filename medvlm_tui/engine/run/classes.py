@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset
-from medvlm_tui.engine.datasets.layouts.folder_parts import list_hint
-from medvlm_tui.engine.datasets.layouts.folder_tree import LIST_SUFFIXES
+from medvlm_tui.engine.datasets.folders.parts import list_hint
+from medvlm_tui.engine.datasets.folders.tree import LIST_SUFFIXES
 from medvlm_tui.errors import DatasetError
 
 _SHOWN_WARNINGS = 3

@@ -19,7 +19,8 @@ from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.engine.encoders.registry import encoder_key, volume_refusal
 from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, unresolved
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
-from medvlm_tui.engine.encoders.weights.location import Weights, locate
+from medvlm_tui.engine.encoders.weights.location import locate
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
 from medvlm_tui.stages.request import RunRequest
 

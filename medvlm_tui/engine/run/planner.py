@@ -12,7 +12,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import read_tags
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.encoders.resolve.names import has_prefix
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes

@@ -16,12 +16,12 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours, unit_rows
-from medvlm_tui.engine.projection.step import stratified_subsample
 from medvlm_tui.engine.similarity.measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.request import SimilarityParams
 from medvlm_tui.stages.similarity import SIMILARITY
 

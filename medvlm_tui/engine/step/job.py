@@ -11,7 +11,7 @@ from medvlm_tui.core.events import Event
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from medvlm_tui.core.safe_text import slug
 from medvlm_tui.report.formats.latex_text import escape
-from medvlm_tui.report.scores.score_table import Column, Entry, Score, ScoreTable
 from medvlm_tui.report.scores.table_notes import SIGNS
+from medvlm_tui.report.scores.table_records import Column, Entry, Score, ScoreTable
 
 # The text block of article at 10pt, and widths measured in its \footnotesize.
 _TEXT_WIDTH_PT = 345.0

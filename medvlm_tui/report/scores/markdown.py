@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.report.scores.score_table import Column, Entry, Score, ScoreTable
 from medvlm_tui.report.scores.table_notes import SIGNS
+from medvlm_tui.report.scores.table_records import Column, Entry, Score, ScoreTable
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _MARKS = {"": "", "dagger": "†", "star": "★"}

@@ -3,78 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from medvlm_tui.catalog.models import group_titles
 from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.results.cells import Cell, Metric
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.scores.published_difference import Comparison, Mark, compare, f1_metric, training_mark
+from medvlm_tui.report.scores.published_difference import Comparison, compare, f1_metric, training_mark
 from medvlm_tui.report.scores.table_notes import notes
+from medvlm_tui.report.scores.table_records import Column, Entry, Group, Score, ScoreTable
 from medvlm_tui.report.scores.verdicts import Verdicts
 
 AllVerdicts = Mapping[tuple[str, str], Verdicts]
 """(dataset, protocol) -> the comparison of its models, where there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A metric as a table prints it, in percent."""
-
-    mean: str
-    std: str
-    best: bool
-    tied: bool
-    """Not the best, and not told apart from it by the stored comparison of the two."""
-    too_few: bool = False
-    """Compared with the best on so few images that no difference could have shown."""
-    interval: str = ""
-    """`[low, high]` over the held-out images, where it was computed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A model's part of one dataset's columns."""
-
-    accuracy: Score | None
-    f1: Score | None
-    mark: Mark
-    differences: Mapping[str, str]
-    """Source (SOURCES) -> accuracy minus the printed one in points, signed; only where something comparable was
-    printed."""
-    n_differs: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One dataset: accuracy, F1 and, where anything was printed, the difference."""
-
-    title: str
-    f1_title: str
-    entries: Mapping[str, Entry]
-    """Model id -> entry."""
-    sources: tuple[str, ...] = ()
-    """Where something comparable was printed: each has a column of differences."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Models under one heading."""
-
-    title: str
-    models: tuple[tuple[str, str], ...]
-    """(id, title)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreTable:
-    """One protocol's table."""
-
-    protocol: str
-    groups: tuple[Group, ...]
-    columns: tuple[Column, ...]
-    notes: tuple[str, ...]
 
 
 def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTable, ...]:

@@ -23,7 +23,7 @@ COST = (
 )  # fmt: skip
 GRID = (
     "model", "dataset", "label_view", "protocol", "t", "saturated", "d", "n_train", "tuned_t",
-    "tuned_validation_macro_f1",
+    "tuned_validation_macro_f1", "no_training_error",
 )  # fmt: skip
 PUBLISHED = (
     "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
@@ -40,11 +40,14 @@ def write_cost(path: Path, tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> 
 
 
 def write_grid(path: Path, cells: Iterable[Cell]) -> None:
-    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose."""
+    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose.
+
+    `tuned_validation_macro_f1` is the largest of ten means, hence optimistic.
+    """
     rows = (
         (
             c.model.id, c.dataset.spec.id, c.dataset.view, c.protocol, c.t, c.saturated, c.d, c.n_train,
-            *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)),
+            *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)), c.separated,
         )
         for c in cells
     )  # fmt: skip

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title
+from medvlm_tui.report.scores.table_records import Column, Entry, Score
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
-
-if TYPE_CHECKING:
-    from medvlm_tui.report.scores.score_table import Column, Entry, Score
 
 SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
 _SETTINGS = {

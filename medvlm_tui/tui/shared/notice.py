@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -13,15 +13,12 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.states import GREY
 
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
-
 Leaving = Literal["go_on", "cancel"]
 """What becomes of the run when one leaves."""
 
 
-class EngineNotice(Dialog[None]):
-    """The engine's process ended by itself."""
+class EngineNotice(Dialog[Literal["restart"]]):
+    """The engine's process ended by itself; the answer is whether to start another one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "restart", "restart"),
@@ -37,8 +34,7 @@ class EngineNotice(Dialog[None]):
 
     def action_restart(self) -> None:
         """Start another engine."""
-        self.dismiss(None)
-        cast("MedvlmApp", self.app).restart_engine()
+        self.dismiss("restart")
 
     async def action_leave(self) -> None:
         """Quit."""

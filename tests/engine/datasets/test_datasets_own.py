@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.layouts.listed_paths import inside
+from medvlm_tui.engine.datasets.label_files.listed_paths import inside
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.resolve import resolve_dataset
 from medvlm_tui.errors import DatasetError, MissingInputError, UsageError

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, features
 
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.layouts.finding import IMAGE_SUFFIXES
+from medvlm_tui.engine.datasets.folders.finding import IMAGE_SUFFIXES
 from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.images.raster import FORMATS
 from medvlm_tui.errors import DatasetError, UsageError

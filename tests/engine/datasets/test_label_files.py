@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
 from medvlm_tui.engine.datasets.label_files import label_text, parquet_file, spreadsheet
 from medvlm_tui.engine.datasets.label_files.columns import AmbiguousColumnsError, count_known, find_columns
 from medvlm_tui.engine.datasets.label_files.delimited import read_delimited
 from medvlm_tui.engine.datasets.label_files.label_table import open_table
 from medvlm_tui.engine.datasets.label_files.text_file import read_text
-from medvlm_tui.engine.datasets.layouts.part_names import holds_images, holds_masks, part_of, stem_of_mask
 from medvlm_tui.errors import DatasetError
 
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), max_size=12)

@@ -16,7 +16,7 @@ from medvlm_tui.catalog.published import PAPER, load_published
 from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.engine.encoders.registry import FAMILIES, check_feature, encoder_key
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import MissingInputError, UsageError
 
 MODELS = load_models()

@@ -17,7 +17,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import shards as extract_shards
 from medvlm_tui.engine.extract import step as extract

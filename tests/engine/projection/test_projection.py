@@ -9,8 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.projection import map_scores
-from medvlm_tui.engine.projection import step as projection
 from medvlm_tui.errors import Cancelled, UsageError
+from medvlm_tui.measures.draws import stratified_subsample
+from medvlm_tui.measures.silhouette import cosine_silhouette
 from medvlm_tui.stages.request import ProjectionParams
 from tests.made.jobs import Bench, blobs, table_of
 
@@ -93,7 +94,7 @@ def test_silhouette_with_a_class_of_one_and_a_zero_row():
     matrix = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [0, 0.0]])
     codes = np.array([0, 0, 1, 1, 2])
     wanted = silhouette_score(cosine_distances(matrix), codes, metric="precomputed")
-    assert map_scores.cosine_silhouette(unit_rows(matrix), codes) == pytest.approx(wanted, abs=1e-6)
+    assert cosine_silhouette(unit_rows(matrix), codes) == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7])
@@ -137,13 +138,13 @@ def test_failed_spectral_start_falls_back_to_principal_components(tmp_path, monk
 
 def test_subsample_keeps_shares_and_every_class():
     codes = np.repeat([0, 1, 2], [900, 98, 2])
-    rows = projection.stratified_subsample(codes, 100, 0)
+    rows = stratified_subsample(codes, 100, 0)
     counts = np.bincount(codes[rows])
     assert counts.sum() == 100
     assert counts[2] == 1
     assert counts[0] in (89, 90)
-    np.testing.assert_array_equal(rows, projection.stratified_subsample(codes, 100, 0))
-    assert not np.array_equal(rows, projection.stratified_subsample(codes, 100, 1))
+    np.testing.assert_array_equal(rows, stratified_subsample(codes, 100, 0))
+    assert not np.array_equal(rows, stratified_subsample(codes, 100, 1))
     assert (np.diff(rows) > 0).all()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.projection import step as projection
 from medvlm_tui.engine.projection import umap_grid

@@ -23,6 +23,9 @@ from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.report.write import write_report
 from medvlm_tui.stages.request import RunRequest
 
+# Records that today's report no longer reads: a plan of today has other keys for these kinds, since their versions were
+# raised when their numbers changed, so that results of the older release are never asked for.
+SUPERSEDED = {"bias", "bias_groups"}
 ARCHIVE = Path(__file__).parent / "pinned" / "release.tar.xz"
 KINDS = {
     "bias", "bias_groups", "check", "grid", "pairs", "probe", "project", "ranking", "saliency", "separability",
@@ -167,7 +170,9 @@ def reported(
     steps = tuple(
         step
         for step in plan.steps
-        if step.model in {"", *models} and step.params.get("protocol", "paper") in protocols and step.kind != "report"
+        if step.model in {"", *models}
+        and step.params.get("protocol", "paper") in protocols
+        and step.kind not in {"report", *SUPERSEDED}
     )
     tables = [step for step in steps if step.kind == "extract"]
     return ReportInput(
@@ -202,7 +207,7 @@ def check_report(store: Store, source: ReportInput, out: Path) -> set[str]:
     assert accuracies(out) == pytest.approx(expected)
     results = json.loads((out / "manifest.json").read_text())["results"]
     stored = [step for step in source.plan.steps if store.has_result(step.key) or step.key in store.tables]
-    assert {step.kind for step in stored} == KINDS | {"extract"}
+    assert {step.kind for step in stored} == KINDS - SUPERSEDED | {"extract"}
     assert all(step.key in results[step.kind] for step in stored)
     return names
 
@@ -211,8 +216,9 @@ def test_a_report_is_written_of_it(store: Store, said: dict[str, list[Event]], t
     source = reported(store, said, {"local:small"}, {"paper"}, tmp_path / "tags.csv")
     names = check_report(store, source, tmp_path / "out")
     written = {Path(event.path).name for event in said["FileWritten"] if "/" not in event.path.split("/report/")[1]}
-    of_other_protocols = {"readings.csv", "leakage.csv"}
-    assert written - of_other_protocols <= names
+    left_out = {"readings.csv", "leakage.csv"}  # of other protocols
+    left_out |= {name for name in written if name.startswith(("bias", "burned_text"))}
+    assert written - left_out <= names
 
 
 @pytest.mark.slow

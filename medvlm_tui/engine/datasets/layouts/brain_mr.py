@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import child, find_folder, images_below, relative_id
+from medvlm_tui.engine.datasets.folders.finding import child, find_folder, images_below, relative_id
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 
 _FOLDERS = {"training": ("Training",), "testing": ("Testing",), "all": ("Training", "Testing")}

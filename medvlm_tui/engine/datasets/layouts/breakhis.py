@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import child, find_folder, images_below, relative_id
+from medvlm_tui.engine.datasets.folders.finding import child, find_folder, images_below, relative_id
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 
 _NAME = re.compile(

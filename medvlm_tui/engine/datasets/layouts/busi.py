@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import child, find_folder, images_in, relative_id
+from medvlm_tui.engine.datasets.folders.finding import child, find_folder, images_in, relative_id
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 
 _IMAGE = re.compile(r"(benign|malignant|normal) \(\d+\)")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.engine.datasets.folders.class_images import images_of_class
+from medvlm_tui.engine.datasets.folders.finding import relative_id
+from medvlm_tui.engine.datasets.folders.part_names import part_of
+from medvlm_tui.engine.datasets.folders.parts import Layout, Place, find_layout
+from medvlm_tui.engine.datasets.folders.tree import read_folder
 from medvlm_tui.engine.datasets.label_files import label_text
-from medvlm_tui.engine.datasets.layouts.class_images import images_of_class
-from medvlm_tui.engine.datasets.layouts.finding import relative_id
-from medvlm_tui.engine.datasets.layouts.folder_parts import Layout, Place, find_layout
-from medvlm_tui.engine.datasets.layouts.folder_tree import read_folder
-from medvlm_tui.engine.datasets.layouts.part_names import part_of
 from medvlm_tui.engine.datasets.opening import Reading, counted_parts, nothing_found
 from medvlm_tui.errors import UsageError
 

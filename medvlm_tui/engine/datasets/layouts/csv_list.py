@@ -13,10 +13,10 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.engine.datasets.folders.part_names import part_of
 from medvlm_tui.engine.datasets.label_files import label_text
-from medvlm_tui.engine.datasets.layouts.list_rows import ListRow, ListRows, read_rows
-from medvlm_tui.engine.datasets.layouts.listed_paths import PathsOfList
-from medvlm_tui.engine.datasets.layouts.part_names import part_of
+from medvlm_tui.engine.datasets.label_files.list_rows import ListRow, ListRows, read_rows
+from medvlm_tui.engine.datasets.label_files.listed_paths import PathsOfList
 from medvlm_tui.engine.datasets.opening import COLUMN_VIEW, Reading, counted_parts
 from medvlm_tui.errors import DatasetError, UsageError
 

@@ -14,11 +14,11 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import DICOM_DIRECTORY, files_in, folders_below, relative_id
+from medvlm_tui.engine.datasets.folders.finding import DICOM_DIRECTORY, files_in, folders_below, relative_id
 from medvlm_tui.engine.datasets.opening import TAG_VIEW, Reading
 from medvlm_tui.engine.images.decoders import decoded
 from medvlm_tui.engine.images.decoding_task import Reduced
-from medvlm_tui.engine.images.dicom_tags import read_tags
+from medvlm_tui.engine.images.dicom.tags import read_tags
 from medvlm_tui.engine.images.file_kind import is_dicom
 from medvlm_tui.errors import UsageError
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.engine.datasets.folders.finding import child, find_folder, images_below
 from medvlm_tui.engine.datasets.label_files.label_table import read_table
-from medvlm_tui.engine.datasets.layouts.finding import child, find_folder, images_below
 from medvlm_tui.engine.datasets.opening import Reading, missing_files, nothing_found
 from medvlm_tui.errors import DatasetError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.medmnist_file import class_numbers
-from medvlm_tui.engine.datasets.layouts.part_names import part_of
+from medvlm_tui.engine.datasets.folders.part_names import part_of
+from medvlm_tui.engine.datasets.label_files.medmnist_file import class_numbers
 from medvlm_tui.engine.datasets.opening import Reading, counted_parts
 from medvlm_tui.errors import UsageError
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import find_folder, images_in, relative_id
+from medvlm_tui.engine.datasets.folders.finding import find_folder, images_in, relative_id
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 from medvlm_tui.errors import DatasetError, UsageError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
-from medvlm_tui.engine.datasets.layouts.finding import find_folder
-from medvlm_tui.engine.datasets.layouts.medmnist_file import PARTS, class_numbers, official_name
+from medvlm_tui.engine.datasets.folders.finding import find_folder
+from medvlm_tui.engine.datasets.label_files.medmnist_file import PARTS, class_numbers, official_name
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 from medvlm_tui.errors import DatasetError
 

@@ -25,7 +25,7 @@ from medvlm_tui.engine.encoders.checkpoints.tower import (
 from medvlm_tui.engine.encoders.config_fields import Fields, is_number
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.resolve.saved_folders import side
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
 _SIDES = {"image_size", "patch_size"}

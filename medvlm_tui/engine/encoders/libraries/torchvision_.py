@@ -10,7 +10,7 @@ import torchvision
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
 Cut = Callable[[torch.nn.Module], None]

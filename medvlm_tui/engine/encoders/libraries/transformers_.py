@@ -16,7 +16,7 @@ from medvlm_tui.engine.encoders.libraries import openai_names
 from medvlm_tui.engine.encoders.libraries.grey import one_channel
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.resolve.saved_folders import side
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
 # What of a config.json is believed: the network's shape. Everything else in it (auto_map, attention

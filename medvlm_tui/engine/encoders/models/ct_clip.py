@@ -10,7 +10,7 @@ from torch.nn import functional
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.models.volumes import VolumeEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 _WIDTH, _HEADS, _HEAD_WIDTH, _DEPTH = 512, 8, 32, 4
 _PATCH = (10, 20, 20)

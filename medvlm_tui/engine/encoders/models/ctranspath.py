@@ -12,7 +12,7 @@ import torch
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 _DOWN_NAME = re.compile(r"layers\.(\d)\.downsample\.(.+)")
 _CONSTANTS = re.compile(r".*\.(relative_position_index|attn_mask)")

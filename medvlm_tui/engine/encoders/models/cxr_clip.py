@@ -12,7 +12,7 @@ import torchvision
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import Reader, Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 # Names of Swin in older releases of transformers, and timm's. Downsampling belongs to the next stage there.
 _TOP = {

@@ -8,7 +8,7 @@ from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import load_strictly, read_tower
 from medvlm_tui.engine.encoders.libraries import timm_
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
 _TENSORS = 296

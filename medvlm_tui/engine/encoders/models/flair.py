@@ -9,7 +9,7 @@ from torch.nn import functional
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 
 class FundusTower(torch.nn.Module):

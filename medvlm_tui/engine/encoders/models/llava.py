@@ -12,7 +12,7 @@ from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_s
 from medvlm_tui.engine.encoders.libraries import transformers_
 from medvlm_tui.engine.encoders.models.scales import tokens_at_scales
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
 _SKIPPED_BLOCKS = 1  # features come out before the last block: `mm_vision_select_layer` is -2

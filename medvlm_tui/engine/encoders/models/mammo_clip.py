@@ -15,7 +15,7 @@ from PIL import Image
 from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 _HEIGHT_PX, _WIDTH_PX = 1520, 912
 _MEAN, _STD = 0.3089279, 0.25053555

@@ -8,7 +8,7 @@ from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import load_strictly, read_tower
 from medvlm_tui.engine.encoders.libraries import transformers_
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 _TAIL = "embeddings.patch_embedding.weight"
 _PROJECTOR_TAIL = "mm_input_projection_weight"

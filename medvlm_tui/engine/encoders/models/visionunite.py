@@ -13,7 +13,7 @@ from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.libraries.open_clip_ import build_tower
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 
 _CONTRAST = 1.3
 _CLIP_SIZE_PX = 224

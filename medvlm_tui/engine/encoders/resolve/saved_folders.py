@@ -24,7 +24,7 @@ from medvlm_tui.engine.encoders.resolve.image_processors import (
     processing,
     stored_processor,
 )
-from medvlm_tui.engine.encoders.weights.location import Weights
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.encoders.weights.stored_names import holds
 from medvlm_tui.errors import UsageError, WeightsError
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
 
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.safe_text import clean
@@ -18,11 +16,10 @@ from medvlm_tui.engine.encoders.checkpoints.safetensors_files import read_header
 from medvlm_tui.engine.encoders.checkpoints.state_dicts import NoStateDictError
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen, digest_of
 from medvlm_tui.engine.encoders.checkpoints.torch_archives import DAMAGE, NotUnderstoodError, read_slots
-from medvlm_tui.engine.encoders.config_fields import read_fields
 from medvlm_tui.engine.encoders.registry import family_entry, reads
 from medvlm_tui.engine.encoders.weights import hub
+from medvlm_tui.engine.encoders.weights.record import State, Weights
 
-State = Literal["present", "missing", "gated", "wrong"]
 # What the libraries call their checkpoints, in order of preference; a model's own `files` come first.
 USUAL_FILES = (
     "model.safetensors",
@@ -32,30 +29,6 @@ USUAL_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The result of looking for a model's weights."""
-
-    state: State
-    path: Path | None = None
-    """The checkpoint file, or the index of a sharded one."""
-    files: tuple[Path, ...] = ()
-    """The checkpoint, the configuration that defines the network, and the shards that hold the tower."""
-    digest: str = ""
-    """Of the tensors that the model may read and of the configuration; empty while they are missing."""
-    hint: str = ""
-    """What to do when they are not there."""
-
-    def config(self, name: str) -> dict[str, Any] | None:
-        """Return the JSON object of a configuration file beside the checkpoint, None when there is none.
-
-        Raises WeightsError for a file that is no JSON object.
-        """
-        path = next((file for file in self.files if file.name == name and file != self.path), None)
-        found = None if path is None else read_fields(path)
-        return None if found is None else dict(found.values)
 
 
 def examine(spec: ModelSpec, override: str, offline: bool = False) -> Weights:

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.engine.datasets.folders.part_names import part_of
 from medvlm_tui.engine.datasets.label_files import label_text
 from medvlm_tui.engine.datasets.label_files.columns import (
     AmbiguousColumnsError,
@@ -18,7 +19,6 @@ from medvlm_tui.engine.datasets.label_files.columns import (
 )
 from medvlm_tui.engine.datasets.label_files.label_table import LabelTable, Row, open_table
 from medvlm_tui.engine.datasets.label_files.text_file import read_text
-from medvlm_tui.engine.datasets.layouts.part_names import part_of
 from medvlm_tui.errors import DatasetError, UsageError
 
 _SURE_PARTS = frozenset({"split", "splits", "part", "subset", "partition", "data_split", "dataset_split"})

@@ -18,10 +18,10 @@ from pydicom.uid import UncompressedTransferSyntaxes
 
 from medvlm_tui.core.intensity_windows import FROM_FILE, Window
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.engine.images.dicom_tables import apply_palette
-from medvlm_tui.engine.images.dicom_tags import code, count
-from medvlm_tui.engine.images.dicom_values import measured
-from medvlm_tui.engine.images.dicom_windows import colour_shares, shares
+from medvlm_tui.engine.images.dicom.palettes import apply_palette
+from medvlm_tui.engine.images.dicom.tags import code, count
+from medvlm_tui.engine.images.dicom.values import measured
+from medvlm_tui.engine.images.dicom.windows import colour_shares, shares
 from medvlm_tui.engine.images.raster import MAX_PIXELS
 from medvlm_tui.engine.images.windowing import to_bytes, windowed_rgb
 from medvlm_tui.errors import ImageError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from medvlm_tui.engine.datasets.layouts.finding import child_folders, files_in, folders_below, is_image
+from medvlm_tui.engine.datasets.folders.finding import child_folders, files_in, folders_below, is_image
 
 # What lies beside images and is none of them: of systems, viewers, notes, tables and code. Everything else is counted.
 _OTHER_NAMES = frozenset(

@@ -9,8 +9,8 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.images.dicom_tables import apply_modality_table, is_big_endian
-from medvlm_tui.engine.images.dicom_tags import code, count, frame_group, number
+from medvlm_tui.engine.images.dicom.palettes import apply_modality_table, is_big_endian
+from medvlm_tui.engine.images.dicom.tags import code, count, frame_group, number
 from medvlm_tui.errors import ImageError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.images.dicom_tags import numbers
+from medvlm_tui.engine.images.dicom.tags import numbers
 from medvlm_tui.engine.images.windowing import stretched
 from medvlm_tui.errors import ImageError
 

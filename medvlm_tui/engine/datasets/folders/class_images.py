@@ -9,10 +9,10 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.engine.datasets.folders.finding import relative_id, without_masks
+from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
+from medvlm_tui.engine.datasets.folders.tree import Folder
 from medvlm_tui.engine.datasets.label_files import label_text
-from medvlm_tui.engine.datasets.layouts.finding import relative_id, without_masks
-from medvlm_tui.engine.datasets.layouts.folder_tree import Folder
-from medvlm_tui.engine.datasets.layouts.part_names import holds_images, holds_masks, part_of, stem_of_mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import pydicom
 from numpy.typing import NDArray
 
 from medvlm_tui.core.intensity_windows import PRESETS, Window
-from medvlm_tui.engine.images.dicom_tables import apply_voi_table, is_big_endian
-from medvlm_tui.engine.images.dicom_tags import code, frame_group, numbers
-from medvlm_tui.engine.images.dicom_values import Measured
+from medvlm_tui.engine.images.dicom.palettes import apply_voi_table, is_big_endian
+from medvlm_tui.engine.images.dicom.tags import code, frame_group, numbers
+from medvlm_tui.engine.images.dicom.values import Measured
 from medvlm_tui.engine.images.windowing import Function, between_percentiles, linear_function, stretched, windowed
 from medvlm_tui.errors import ImageError
 

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.engine.datasets.layouts.finding import IMAGE_SUFFIXES
-from medvlm_tui.engine.datasets.layouts.part_names import holds_masks
+from medvlm_tui.engine.datasets.folders.finding import IMAGE_SUFFIXES
+from medvlm_tui.engine.datasets.folders.part_names import holds_masks
 from medvlm_tui.errors import DatasetError
 
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.\-]+)://", re.IGNORECASE)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.layouts.folder_tree import LIST_SUFFIXES, Folder
-from medvlm_tui.engine.datasets.layouts.part_names import holds_images, holds_masks, part_of, stem_of_mask
+from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
+from medvlm_tui.engine.datasets.folders.tree import LIST_SUFFIXES, Folder
 from medvlm_tui.errors import DatasetError
 
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"})

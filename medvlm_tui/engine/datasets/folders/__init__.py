@@ -1,0 +1,1 @@
+"""Folders of images: walked, their classes and parts recognised, files passed over counted."""

@@ -1,0 +1,1 @@
+"""DICOM: pixel values, palettes, windows and tags of foreign files."""
