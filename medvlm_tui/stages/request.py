@@ -25,7 +25,8 @@ NEIGHBOR_COUNTS = (1, 5, 20)
 SHOTS = (1, 2, 4, 8, 16)
 """Training images a class under `few_shot`."""
 DRAWS = 10
-SATURATED = "saturated: no training error at any t of the grid, so t changes nothing"
+SEPARATED = "no training error at any t of the grid"
+SATURATED = f"saturated: {SEPARATED}, and no predicted label on validation or held-out images depends on t"
 """What the mark beside a t means, wherever it is shown."""
 
 

@@ -15,6 +15,7 @@ from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.score_table import percent, points
 from medvlm_tui.report.scores.side_tables import leakage_rows
 from medvlm_tui.report.scores.table_notes import data_warnings
+from medvlm_tui.stages.request import SATURATED
 
 _TRAITS = {
     "medical": "medical against general",
@@ -121,15 +122,16 @@ def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
     rows = [
         (
             model_title(cell.model), dataset_title(cell.dataset), clean(cell.protocol), f"{cell.t:g}",
-            "saturated" if cell.saturated else "", f"{cell.tuned.t:g}" if cell.tuned else "",
-            percent(cell.tuned.macro_f1) if cell.tuned else "",
+            "saturated" if cell.saturated else "no training error" if cell.separated else "",
+            f"{cell.tuned.t:g}" if cell.tuned else "", percent(cell.tuned.macro_f1) if cell.tuned else "",
         )
         for cell in cells
         if cell.t is not None
     ]  # fmt: skip
     notes = (
-        "Saturated: the training error is 0 at every t of the grid, so that its choice is none.",
-        "Tuned t: what the grid with 1e-5 to 0.1 would choose, with its macro F1 on the folds' validation parts in %.",
+        f"S{SATURATED[1:]}.",
+        "Tuned t: what the grid with 1e-5 to 0.1 too would choose where the grid has no training error at any t; its "
+        "F1 is the largest of ten mean macro F1 on the folds' validation parts in %, hence optimistic.",
         *warnings,
     )
     return Sheet("grid", "The chosen t", fields, tuple(rows), notes)
