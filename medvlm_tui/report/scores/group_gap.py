@@ -82,7 +82,7 @@ def right(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return for each image (n,) the share of classifiers not trained on it that are right: the classifier of the
     fold whose validation part it is in, or those of all folds where it is held out."""
     labels, held = arrays["labels"], arrays["hold_out"]
-    share = (arrays["predicted_validation"] == labels).astype(np.float64)
+    share: NDArray[np.float64] = (arrays["predicted_validation"] == labels).astype(np.float64)
     share[held] = (arrays["predicted_test"] == labels[held]).mean(axis=0)
     return share
 
