@@ -83,10 +83,10 @@ def _accuracy(lab: Numbers) -> str:
     supported(other.high < own.low, "accuracy collapses with reversed words")
     supported(even_other.high > even.low and even.high > even_other.low, "on unbiased images words do not matter")
     return (
-        "A classifier trained on images whose word is that of their class reads the word: it is right on "
-        f"{own.share()} of the hold-out images that bear their own class's word, and on {other.share()} of the same "
-        "images with another class's; trained on images whose words tell nothing it is right on "
-        f"{even.share()} and {even_other.share()}."
+        "A classifier whose training images all carry the word of their class reads the word: it is right on "
+        f"{own.share()} of the hold-out images when they carry the word of their own class, and on {other.share()} of "
+        "the same images when they carry the word of another class. A classifier trained on images whose words say "
+        f"nothing about the class is right on {even.share()} and {even_other.share()}."
     )
 
 
@@ -96,19 +96,20 @@ def _word(lab: Numbers, images: int) -> str:
     supported(even.low <= 0, f"trained on unbiased images it does not: {even.difference()}")
     supported(robust.high < robust.chance, "neighbours follow the word")
     return (
-        f"Its RISE map lies on the word: over {images} images the word's box holds {word.difference()} more of the "
-        f"map's mass than of the picture's area, and {even.difference()} when trained on unbiased images, although "
-        "single maps of so few masks are mostly noise; the encoder itself puts images with one word beside each other "
-        f"(robustness {robust.value:.2f} [{robust.low:.2f}, {robust.high:.2f}], {robust.chance:.2f} by chance)."
+        f"Its RISE maps lie on the word: over {images} images, the share of the map's mass inside the word's box minus "
+        f"the box's share of the image area is {word.difference()}; for the classifier trained on unbiased images it "
+        f"is {even.difference()}. Single maps of so few masks are mostly noise. The encoder itself places images "
+        f"with the same word beside each other (robustness {robust.value:.2f} [{robust.low:.2f}, {robust.high:.2f}], "
+        f"{robust.chance:.2f} by chance)."
     )
 
 
 def _lesion(lesion: Number, row: Mapping[str, str]) -> str:
-    seen = "lies on the lesion" if lesion.low > 0 else "is not shown to lie on the lesion"
+    seen = "lie on the lesion" if lesion.low > 0 else "are not shown to lie on the lesion"
     return (
-        f"The map of the probe, which was trained on unbiased images, {seen}: over {row['n']} images with one the "
-        f"lesion holds {lesion.difference()} more of the mass than of the area, and {row['mostly_noise']} of these "
-        "maps are marked as mostly noise."
+        f"The maps of the probe, which was trained on unbiased images, {seen}: over {row['n']} images that contain a "
+        f"lesion, its share of the mass minus its share of the area is {lesion.difference()}, and "
+        f"{row['mostly_noise']} of these maps are marked as mostly noise."
     )
 
 

@@ -19,6 +19,7 @@ from medvlm_tui.settings import sources as settings
 from medvlm_tui.stages import STAGE_NAMES
 from medvlm_tui.stages.request import (
     DEFAULT_STAGES,
+    ESTIMATORS,
     FILLS,
     OVERLAYS,
     POSITIONS,
@@ -214,9 +215,7 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
     parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
     parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
-    parser.add_argument(
-        "--rise-estimator", choices=("plain", "reduced"), help="the paper's, or one that needs fewer masks"
-    )
+    parser.add_argument("--rise-estimator", choices=ESTIMATORS, help="the paper's, or one that needs fewer masks")
     parser.add_argument(
         "--rise-explain",
         type=_names,

@@ -34,7 +34,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 PROBE = Stage(
     kind="probe",
-    version=3,
+    version=4,
     title="probe",
     scope=Scope.CELL,
     work="medvlm_tui.engine.probe.step",

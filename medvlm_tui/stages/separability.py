@@ -25,7 +25,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 SEPARABILITY = Stage(
     kind="separability",
-    version=1,
+    version=2,
     title="separability",
     scope=Scope.CELL,
     work="medvlm_tui.engine.separability.step",

@@ -102,13 +102,33 @@ def choose_t(validation_macro_f1: Floats) -> int:
     return int(np.flatnonzero(mean >= mean.max() - 1e-12)[0])
 
 
-def is_saturated(train_error: Floats) -> bool:
-    """Say whether a grid, (T, F) training errors, lies wholly where the training data are separated.
+def is_separated(train_error: Floats) -> bool:
+    """Say whether no training image is classified wrongly at any t, (T, F) training errors.
 
-    There the SVM has a hard margin, C no longer matters, and the choice among the grid's values is none. One
-    value is no grid, and is never called saturated.
+    One value is no grid, and is never called separated or saturated.
     """
     return len(train_error) > 1 and not train_error.any()
+
+
+def is_saturated(folds: Sequence[FoldFit], hold_out: NDArray[np.float32]) -> bool:
+    """Say whether the choice of t is none: no training error at any t, and no predicted label on a fold's validation
+    part or on the hold-out, features (n_test, d), that depends on t.
+
+    No training error alone is not a hard margin: there the choice of t may still change predictions.
+    """
+    return is_separated(np.stack([fold.train_error for fold in folds], axis=1)) and not any(
+        _moves(fold, hold_out) for fold in folds
+    )
+
+
+def _moves(fold: FoldFit, hold_out: NDArray[np.float32]) -> bool:
+    """Say whether a predicted label of a fold differs between two values of t."""
+    validation = fold.validation_scores.argmax(axis=2)
+    if (validation != validation[0]).any():
+        return True
+    features = fold.scaler.apply(hold_out)
+    first = _predict(features, fold.path, 0)
+    return any((_predict(features, fold.path, i) != first).any() for i in range(1, len(fold.train_error)))
 
 
 def _predict(features: Floats, path: svm.SvmPath, index: int) -> Ints:

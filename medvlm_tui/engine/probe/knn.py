@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, StepProgress
-from medvlm_tui.engine.features.neighbours import unit_rows
+from medvlm_tui.engine.features.exact_neighbours import nearest_rows, wide_unit_rows
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.protocol import (
     NO_GRID,
@@ -22,9 +21,6 @@ from medvlm_tui.engine.probe.protocol import (
 )
 from medvlm_tui.measures import classification
 from medvlm_tui.stages.request import NEIGHBOR_COUNTS
-
-# 512 x 22,528 (HiCervix) float32 = 46 MB.
-BLOCK_ROWS = 512
 
 
 def measure(task: Task) -> Generator[Event, None, Measured]:
@@ -49,8 +45,8 @@ def measure(task: Task) -> Generator[Event, None, Measured]:
 
 
 def votes(
-    queries: NDArray[np.float32],
-    known: NDArray[np.float32],
+    queries: Floats,
+    known: Floats,
     codes: Ints,
     n_classes: int,
     counts: Sequence[int],
@@ -59,25 +55,22 @@ def votes(
     """Return the shares of votes (len(counts), q, k) for unit rows (q, d) of the nearest among unit rows (n, d).
 
     `codes` (n,) are the classes of `known`, `counts` the numbers of neighbours, at most n; ties in distance go to the
-    lower row.
+    lower row, at the last place too.
     """
+    nearest = nearest_rows(queries, known, max(counts), check)
+    cast = np.zeros((len(queries), n_classes))
     shares = np.zeros((len(counts), len(queries), n_classes))
-    most = max(counts)
-    for start in range(0, len(queries), BLOCK_ROWS):
-        check()
-        likeness = queries[start : start + BLOCK_ROWS] @ known.T
-        nearest = np.sort(np.argpartition(-likeness, most - 1, axis=1)[:, :most], axis=1)
-        order = np.argsort(-np.take_along_axis(likeness, nearest, axis=1), axis=1, kind="stable")
-        classes = codes[np.take_along_axis(nearest, order, axis=1)]
-        cast = np.eye(n_classes)[classes].cumsum(axis=1)
+    for place in range(max(counts)):
+        cast[np.arange(len(queries)), codes[nearest[:, place]]] += 1
         for i, k in enumerate(counts):
-            shares[i, start : start + len(likeness)] = cast[:, k - 1] / k
+            if k == place + 1:
+                shares[i] = cast / k
     return shares
 
 
 def _votes(task: Task, queries: Ints, known: Ints, counts: Sequence[int]) -> Floats:
     features, codes = task.problem.features, task.problem.codes
-    rows = (unit_rows(features[queries]), unit_rows(features[known]))
+    rows = (wide_unit_rows(features[queries]), wide_unit_rows(features[known]))
     return votes(*rows, codes[known], task.problem.n_classes, counts, task.solver.check)
 
 

@@ -15,9 +15,9 @@ from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Task, fold_arrays, fold_scores, pooled_scaling
 from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.measures import classification
-from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.stages.request import SATURATED, SEPARATED
 
-# The protocols of the paper's grid, which says nothing where it is saturated: they tell what a tuned one would choose.
+# The protocols of the paper's grid, which may lie wholly at too large t: they tell what the tuned one would choose.
 _PAPER_GRID = ("paper", "grouped")
 
 
@@ -33,7 +33,9 @@ class Fitted:
     final: Classifier
     final_converged: bool
     tuned: tuple[float, float] | None
-    """Where the paper's grid is saturated: the t that the tuned grid would choose, its mean validation macro F1."""
+    """Where the paper's grid has no training error: the t that the tuned grid would choose, and the mean validation
+    macro F1 for which it would be chosen, the largest of ten."""
+    saturated: bool
 
     @property
     def classifiers(self) -> tuple[Classifier, ...]:
@@ -81,13 +83,14 @@ def _fit(task: Task) -> Generator[Event, None, Fitted]:
     chosen = cv.choose_t(np.stack([fold.validation_macro_f1 for fold in folds], axis=1))
     final, converged = _final(task, grid[chosen], folds[-1].path, chosen)
     tuned = _tuned(task, folds) if task.params.protocol in _PAPER_GRID else None
+    saturated = cv.is_saturated(folds, task.problem.features[task.division.hold_out])
     yield StepProgress(task.step_id, total, total, unit="folds")
-    return Fitted(task, grid, chosen, tuple(folds), final, converged, tuned)
+    return Fitted(task, grid, chosen, tuple(folds), final, converged, tuned, saturated)
 
 
 def _tuned(task: Task, folds: list[cv.FoldFit]) -> tuple[float, float] | None:
-    """Return what the tuned grid would choose and its mean validation macro F1, None unless all is saturated."""
-    if not cv.is_saturated(np.stack([fold.train_error for fold in folds], axis=1)):
+    """Return what the tuned grid would choose and its mean validation macro F1, None where there is training error."""
+    if not cv.is_separated(np.stack([fold.train_error for fold in folds], axis=1)):
         return None
     scores = []
     for number, fold in enumerate(folds):
@@ -116,7 +119,8 @@ def _grid(fitted: Fitted) -> dict[str, Any]:
         "t_grid": list(fitted.grid),
         "t": t,
         "c": cv.costs([t], problem.features.shape[1], len(fitted.task.pool))[0],
-        "saturated": cv.is_saturated(fitted.over_grid("train_error")),
+        "separated": cv.is_separated(fitted.over_grid("train_error")),
+        "saturated": fitted.saturated,
         "tuned": None if fitted.tuned is None else {"t": fitted.tuned[0], "validation_macro_f1": fitted.tuned[1]},
         "converged": _converged(fitted).tolist(),
         "gradient_norm": np.stack([fold.path.gradient_norm.max(axis=1) for fold in fitted.folds], axis=1).tolist(),
@@ -133,8 +137,9 @@ def _warnings(fitted: Fitted) -> tuple[str, ...]:
     if fitted.tuned is not None:
         here = fitted.over_grid("validation_macro_f1")[fitted.chosen].mean()
         notes.append(
-            f"t is {SATURATED}; the tuned grid would choose t = {fitted.tuned[0]:g}: "
-            f"validation macro F1 {fitted.tuned[1]:.3f}, here {here:.3f}"
+            f"{f't is {SATURATED}' if fitted.saturated else SEPARATED}; the tuned grid would choose "
+            f"t = {fitted.tuned[0]:g}: validation macro F1 {fitted.tuned[1]:.3f}, the largest of "
+            f"{len(cv.TUNED_T_GRID)}, here {here:.3f}"
         )
     fits = _converged(fitted)
     stopped = int((~fits).sum()) + (not fitted.final_converged)

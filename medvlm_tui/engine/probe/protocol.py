@@ -61,6 +61,7 @@ NO_GRID: Mapping[str, Any] = {
     "t_grid": [],
     "t": None,
     "c": None,
+    "separated": False,
     "saturated": False,
     "tuned": None,
     "converged": [],

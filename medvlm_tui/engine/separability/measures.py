@@ -28,10 +28,19 @@ def davies_bouldin(features: Wide, codes: Ints) -> float | None:
 
 
 def knn_purity(near: Neighbours, codes: Ints) -> float | None:
-    """Mean share of a row's neighbours (itself left out) that have its class; chance is the sum of squared shares."""
+    """Mean share of a row's neighbours (itself left out) that have its class; see `purity_by_chance`."""
     if len(np.unique(codes)) < 2 or near.indices.shape[1] < 2:
         return None
     return float((codes[near.indices[:, 1:]] == codes[:, None]).mean())
+
+
+def purity_by_chance(codes: Ints) -> float | None:
+    """Return the mean of `knn_purity` over all orders of the classes: the share of pairs of rows with one class.
+
+    A row is no neighbour of itself: sum of n_c (n_c - 1) over n (n - 1); None for fewer than two rows.
+    """
+    size, n = np.bincount(codes).astype(float), len(codes)
+    return float((size * (size - 1)).sum() / (n * (n - 1.0))) if n > 1 else None
 
 
 def fisher_ratio(features: Wide, codes: Ints) -> float | None:

@@ -13,9 +13,9 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
-from medvlm_tui.engine.features.neighbours import Floats, Neighbours, cosine_neighbours, unit_rows
+from medvlm_tui.engine.features.exact_neighbours import exact_neighbours, wide_unit_rows
+from medvlm_tui.engine.features.neighbours import Floats, Neighbours, unit_rows
 from medvlm_tui.engine.separability import measures
-from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
@@ -37,7 +37,7 @@ class Space:
     units: Floats
     """(n, d) rows of length 1."""
     wide: Wide
-    """The same in float64."""
+    """(n, d) The same, scaled in float64."""
     near: Neighbours
     clusters: Ints | None = None
     """(n,) k-means clusters, as many as classes; None where there are too few rows."""
@@ -53,7 +53,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     rows = stratified_subsample(labelled.codes, params.max_points, params.seed)
     codes = labelled.codes[rows]
     yield StepProgress(job.step.id, 0, params.permutations, unit="permutations")
-    space = open_space(table.matrix[rows], codes, params, context.check, choose(job.request.device).device)
+    space = open_space(table.matrix[rows], codes, params, context.check)
     count = PermutationCount(space, codes, params.seed)
     for done in range(params.permutations if len(labelled.classes) > 1 else 0):
         context.check()
@@ -63,7 +63,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     record = {
         "measures": {**count.found, **space_measures(space)},
         "p_values": count.p_values(),
-        "purity_by_chance": float(((np.bincount(codes) / len(codes)) ** 2).sum()),
+        "purity_by_chance": measures.purity_by_chance(codes),
         "tag": params.tag,
         "classes": list(labelled.classes),
         "neighbours": space.near.indices.shape[1] - 1,
@@ -98,12 +98,11 @@ def open_space(
     codes: Ints,
     params: SeparabilityParams,
     check: Callable[[], None],
-    device: str = "cpu",
 ) -> Space:
     """Return what the measures read of a matrix (n, d) with classes (n,)."""
     units = unit_rows(matrix)
-    near = cosine_neighbours(units, min(params.neighbours + 1, len(units)), check, device)
-    wide = units.astype(np.float64)
+    wide = wide_unit_rows(matrix)
+    near = exact_neighbours(wide, min(params.neighbours + 1, len(wide)), check)
     return Space(matrix.astype(np.float64), units, wide, near, measures.clusters(wide, codes, params.seed))
 
 

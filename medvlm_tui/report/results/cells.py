@@ -90,7 +90,7 @@ class Cell:
     t: float | None
     saturated: bool
     tuned: Tuned | None
-    """Where the paper's grid is saturated: what the tuned grid would choose."""
+    """Where the paper's grid has no training error at any t: what the tuned grid would choose."""
     positive: str
     warnings: tuple[str, ...]
     table_key: str
@@ -102,6 +102,8 @@ class Cell:
     readings: tuple[Reading, ...] = ()
     final: tuple[Metric, ...] = ()
     """The scores of the final classifier, fitted to all that is not held out; empty where the protocol fits none."""
+    separated: bool = False
+    """No training error at any t of the grid; `saturated` asks for more."""
     seed: int = 0
     """Of the first hold-out."""
     hold_outs: tuple[HoldOut, ...] = ()
@@ -164,6 +166,7 @@ def cell_of(
             for one in record.get("readings", ())
         ),
         final=_final(record.get("final_metrics", {}), intervals.get("final_intervals", {})),
+        separated=bool(record.get("separated", record["saturated"])),
         seed=int(record.get("seed", 0)),
     )
 

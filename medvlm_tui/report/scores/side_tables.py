@@ -1,4 +1,4 @@
-"""Tables beside the scores: what extraction cost, which t was chosen, how much leaks, how each class fares."""
+"""Tables beside the scores: what extraction cost, which t was chosen, how each class fares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.csv_file import Value, write_csv
 from medvlm_tui.report.results.cells import Cell
-from medvlm_tui.report.scores.published_difference import compare
+from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
 
 Row = Sequence[Value]
 COST = (
@@ -23,13 +23,12 @@ COST = (
 )  # fmt: skip
 GRID = (
     "model", "dataset", "label_view", "protocol", "t", "saturated", "d", "n_train", "tuned_t",
-    "tuned_validation_macro_f1",
+    "tuned_validation_macro_f1", "no_training_error",
 )  # fmt: skip
 PUBLISHED = (
     "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
-    "n_differs",
+    "n_differs", "classes", "published_classes", "classes_differ", "protocol_differs",
 )  # fmt: skip
-LEAKAGE = ("model", "dataset", "label_view", "metric", "paper", "grouped", "leakage")
 PER_CLASS = ("model", "dataset", "label_view", "protocol", "class", "support", "measure", "mean", "std")
 MEASURES = ("precision", "recall", "f1")
 
@@ -40,11 +39,14 @@ def write_cost(path: Path, tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> 
 
 
 def write_grid(path: Path, cells: Iterable[Cell]) -> None:
-    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose."""
+    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose.
+
+    `tuned_validation_macro_f1` is the largest of ten means, hence optimistic.
+    """
     rows = (
         (
             c.model.id, c.dataset.spec.id, c.dataset.view, c.protocol, c.t, c.saturated, c.d, c.n_train,
-            *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)),
+            *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)), c.separated,
         )
         for c in cells
     )  # fmt: skip
@@ -61,22 +63,15 @@ def published_rows(cells: Iterable[Cell]) -> list[Row]:
                 found = compare(cell, metric.name, source)
                 if found is not None:
                     numbers = (metric.mean, source, found.published, found.delta)
-                    rows.append((*ids, metric.name, *numbers, cell.n, cell.dataset.spec.published_n, found.n_differs))
+                    rows.append((*ids, metric.name, *numbers, *_what_differs(cell, found)))
     return rows
 
 
-def leakage_rows(cells: Sequence[Cell]) -> list[Row]:
-    """Return the difference of `paper` and `grouped` scores where both were computed."""
-    grouped = {(c.model.id, c.dataset.spec.id): c for c in cells if c.protocol == "grouped"}
-    rows: list[Row] = []
-    for cell in cells:
-        other = grouped.get((cell.model.id, cell.dataset.spec.id)) if cell.protocol == "paper" else None
-        for metric in cell.metrics if other else ():
-            strict = other.metric(metric.name) if other else None
-            if metric.mean is not None and strict is not None and strict.mean is not None:
-                ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view, metric.name)
-                rows.append((*ids, metric.mean, strict.mean, metric.mean - strict.mean))
-    return rows
+def _what_differs(cell: Cell, found: Comparison) -> Row:
+    """Return our and the published number of images, then of classes, and whether they and the protocols differ."""
+    spec, differs = cell.dataset.spec, found.differs
+    classes = (len(cell.classes), printed_classes(spec), "classes" in differs)
+    return (cell.n, spec.published_n, "n" in differs, *classes, "protocol" in differs)
 
 
 def write_per_class(path: Path, cells: Iterable[Cell], store: Store) -> None:

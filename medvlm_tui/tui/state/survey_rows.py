@@ -69,7 +69,7 @@ class Reading:
     metrics: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     """Name -> (mean, spread over the folds), fractions."""
     tuned_t: float | None = None
-    """What the tuned grid would choose where the paper's is saturated."""
+    """What the tuned grid would choose where the paper's has no training error at any t."""
     n: int = 0
     """Images with features."""
     statistics: str = ""

@@ -131,9 +131,32 @@ def test_what_the_tuned_grid_would_have_chosen_is_what_it_chooses(tmp_path):
 def test_choice_of_t():
     assert cv.choose_t(np.array([[0.5, 0.6], [0.6, 0.5], [0.4, 0.4]])) == 0
     assert cv.choose_t(np.array([[0.5, 0.6], [0.7, 0.5], [0.6, 0.6]])) == 1
-    assert cv.is_saturated(np.zeros((2, 3)))
-    assert not cv.is_saturated(np.array([[0.0, 0.0], [0.0, 0.1]]))
-    assert not cv.is_saturated(np.zeros((1, 3)))
+    assert cv.is_separated(np.zeros((2, 3)))
+    assert not cv.is_separated(np.array([[0.0, 0.0], [0.0, 0.1]]))
+    assert not cv.is_separated(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize(("dim", "distance", "separated", "saturated"), [
+    (100, 40.0, True, True), (16, 3.0, True, False), (8, 1.0, False, False),
+])  # fmt: skip
+def test_saturated_says_that_no_predicted_label_depends_on_t(tmp_path, dim, distance, separated, saturated):
+    matrix, codes = blobs((30, 30), dim, distance)
+    record, arrays, _ = Bench(tmp_path, table_of(matrix, codes, names=("a", "b"))).run("probe", ProbeParams())
+    hold_out, fold = arrays["hold_out"], arrays["fold"]
+    errors, moves = 0, 0
+    for f in range(5):
+        train, held = np.flatnonzero((fold >= 0) & (fold != f)), np.flatnonzero(fold == f)
+        shown = []
+        for t in PAPER_T_GRID:
+            pipe = fitted_by_sklearn(matrix, codes, train, t * dim / len(train))
+            errors += (pipe.predict(matrix[train]) != codes[train]).sum()
+            shown.append(pipe.predict(matrix[np.concatenate([held, hold_out])]))
+        moves += (np.stack(shown) != shown[0]).sum()
+    assert (errors == 0) == separated == record["separated"]
+    assert (separated and moves == 0) == saturated == record["saturated"]
+    assert any("saturated" in warning for warning in record["warnings"]) == saturated
+    assert any("no training error at any t of the grid" in w for w in record["warnings"]) == separated
+    assert (record["tuned"] is not None) == separated
 
 
 def test_same_split_and_scores_twice(tmp_path):

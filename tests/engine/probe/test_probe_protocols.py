@@ -1,5 +1,7 @@
 """The protocols beside the paper's: by group, by neighbours, with few labels; each against a plain computation."""
 
+import math
+import operator
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from medvlm_tui.engine.features.exact_neighbours import wide_unit_rows
+from medvlm_tui.engine.probe import knn
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.request import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
 from tests.made.jobs import Bench, blobs, table_of
@@ -70,6 +74,35 @@ def test_neighbours_vote_as_in_sklearn(tmp_path):
     np.testing.assert_array_equal(arrays["final_predicted"], final.predict(matrix[held]))
     assert record["t"] is None
     assert not record["saturated"]
+
+
+def test_tied_neighbours_go_to_the_lower_row_at_the_last_place_too():
+    rng = np.random.default_rng(0)
+    known = np.repeat(rng.normal(size=(30, 6)), 3, axis=0)[rng.permutation(90)]
+    queries, codes = rng.normal(size=(200, 6)), rng.integers(0, 3, 90)
+    shares = knn.votes(wide_unit_rows(queries), wide_unit_rows(known), codes, 3, (1, 5, 20), lambda: None)
+    for q, query in enumerate(queries.tolist()):
+        length = math.hypot(*query)
+        cosine = [
+            round(math.fsum(map(operator.mul, query, row)) / length / math.hypot(*row), 11) for row in known.tolist()
+        ]
+        order = sorted(range(90), key=lambda row: (-cosine[row], row))
+        for i, k in enumerate((1, 5, 20)):
+            np.testing.assert_allclose(shares[i, q], np.bincount(codes[order[:k]], minlength=3) / k)
+
+
+def test_neighbours_in_a_collapsed_space_are_those_of_float64(tmp_path):
+    matrix, codes = blobs((60, 60), 16, 2.0)
+    table = table_of(matrix * 1e-3 + 1, codes)
+    bench, matrix = Bench(tmp_path, table), table.matrix.astype(np.float64)
+    record, arrays, _ = bench.run("probe", ProbeParams("knn"))
+    fold, held = arrays["fold"], arrays["hold_out"]
+    for i, k in enumerate(NEIGHBOR_COUNTS):
+        for f in range(5):
+            train = np.flatnonzero((fold >= 0) & (fold != f))
+            theirs = KNeighborsClassifier(k, metric="cosine").fit(matrix[train], codes[train])
+            np.testing.assert_array_equal(arrays["predicted_readings"][i, f], theirs.predict(matrix[held]))
+    assert record["metrics"]["accuracy"]["mean"] > 0.5
 
 
 def test_more_neighbours_than_images_are_left_out_and_said(tmp_path):
