@@ -119,7 +119,9 @@ class Engine:
             raise
         except Exception as error:
             logging.getLogger(__name__).exception("planning")
-            unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            unknown = MedvlmError(
+                f"{type(error).__name__}: {error}", f"unexpected error; the traceback is in {self._log}"
+            )
             known = in_words(error) or unknown
             say(RunRefused(run_id, known.message, known.hint, int(known.exit_code)))
             raise known from error

@@ -66,4 +66,4 @@ def crash_note(workspace: Path, error: BaseException | None) -> Text:
     except (OSError, StoreError) as refused:
         return Text(redact(f"medvlm-tui: {error!r}\n  the log cannot be written: {refused}"))
     name = clean(redact(f"{type(error).__name__}: {error}"))
-    return Text(f"medvlm-tui: this should not happen: {name}\n  the traceback is in {clean(str(log))}\n")
+    return Text(f"medvlm-tui: unexpected error: {name}\n  the traceback is in {clean(str(log))}\n")
