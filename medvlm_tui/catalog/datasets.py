@@ -118,6 +118,7 @@ _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "parts": _names,
     "positive": _text,
     "group_key": _text,
+    "published_classes": _whole,
     "published_n": _whole,
     "also_complete": _wholes,
     "licence": _text,

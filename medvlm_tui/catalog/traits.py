@@ -30,6 +30,15 @@ def traits_of(model: ModelSpec, dataset: DatasetSpec) -> dict[str, bool | None]:
     return {name: trait.of(model, dataset) if known else None for name, trait in TRAITS.items()}
 
 
+def paper_traits_of(model: ModelSpec, dataset: DatasetSpec) -> dict[str, bool | None]:
+    """Return the traits as the paper's sections 5.3 and 5.4 and its Figure 4 divide the models.
+
+    They count MedSigLIP among the models with a language model, though its text encoder is none, and LLaVA-Med++ among
+    those trained on PMC-15M, though its authors name MedTrinity-25M.
+    """
+    return {**traits_of(model, dataset), **{name: True for name, ids in PAPER_ADDS.items() if model.id in ids}}
+
+
 def _medical(model: ModelSpec, _dataset: DatasetSpec) -> bool:
     return model.group != _GENERAL
 
@@ -48,6 +57,12 @@ def _modality_seen(model: ModelSpec, dataset: DatasetSpec) -> bool | None:
     seen = dataset.modality.casefold() in map(str.casefold, model.modalities)
     return seen or dataset.id in model.trained_on
 
+
+PAPER_ADDS: Mapping[str, tuple[str, ...]] = {
+    "language_model_text_encoder": ("medsiglip",),
+    "pmc_15m": ("llava_med_pp",),
+}
+"""Trait -> models that the paper counts inside and the catalog does not."""
 
 TRAITS: Mapping[str, Trait] = {
     "medical": Trait("medical models", "general models", _medical),

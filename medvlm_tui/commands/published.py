@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from medvlm_tui.catalog.traits import TRAITS
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.traits import PAPER_ADDS, TRAITS
 from medvlm_tui.engine.comparison.published_tests import PublishedAudit, audit_published
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.render.critical_difference import RankedModels, diagram
@@ -39,6 +40,15 @@ def _record(audit: PublishedAudit) -> dict[str, Any]:
     return {**asdict(audit), "pairs": ranking.pairs, "separable": [list(pair) for pair in ranking.separable]}
 
 
+def _as_the_paper(audit: PublishedAudit, trait: str) -> Iterator[str]:
+    """Yield the test with the models that the paper counts into the group beside those that belong to it."""
+    for group in audit.paper_groups:
+        if group["trait"] == trait:
+            names = ", ".join(load_models()[model].name for model in PAPER_ADDS[trait])
+            yield f"    as the paper counts, with {names}: {100 * group['difference']:+.2f} points,"
+            yield f"    p {group['p_value']:.2g}, {group['holm']:.2g} by Holm ({group['inside']} models inside)"
+
+
 def lines(audit: PublishedAudit) -> Iterator[str]:
     """Yield the audit of one metric as text."""
     ranking = audit.ranking
@@ -57,6 +67,7 @@ def lines(audit: PublishedAudit) -> Iterator[str]:
         models = f"{group['inside']} and {group['outside']} models on {group['datasets']} datasets"
         yield f"  {trait.inside} against {trait.outside}: {100 * group['difference']:+.2f} points,"
         yield f"    p {group['p_value']:.2g}, {group['holm']:.2g} by Holm ({models})"
+        yield from _as_the_paper(audit, group["trait"])
     yield f"  {audit.equal_spreads} of {audit.cells} cells print one spread for accuracy and F1"
     ranks = dict(zip(ranking.models, ranking.mean_ranks, strict=True))
     names = {model: model for model in ranking.models}

@@ -161,6 +161,8 @@ class DatasetSpec:
     """The class counted as positive when there are two."""
     group_key: str = ""
     """What keeps images together: patient, slide, lesion; empty when the release names none."""
+    published_classes: int = 0
+    """As the paper prints it, where that is another number than the images have; 0: the same."""
     published_n: int = 0
     also_complete: tuple[int, ...] = ()
     """Other totals that count as the whole set, where sources disagree."""

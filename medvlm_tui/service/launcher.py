@@ -1,4 +1,4 @@
-"""Starting an engine from a front end: `launch.py` in a process of its own, which returns once the engine listens."""
+"""Starting an engine from a front end: `start_engine.py` in a process of its own, which returns once it listens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's process: one a workspace, behind its door; it outlives every front end."""
+"""The engine's process: one for each workspace, reached through its socket; it outlives every front end."""
 
 from __future__ import annotations
 

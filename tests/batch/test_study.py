@@ -20,7 +20,7 @@ from .conftest import QUICK, Outcome, run_command
 STAGE_NAMES = "extract,probe,project,saliency,statistics,report"
 RESULT_COLUMNS = (
     "model,dataset,label_view,protocol,feature,metric,mean,std,ci_low,ci_high,"
-    "n_train,n_test,d,t,saturated,published,delta"
+    "n_train,n_test,d,t,saturated,published,delta,delta_differs"
 )
 
 

@@ -7,19 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
+from medvlm_tui.core.specs import Dataset
 from medvlm_tui.report.results.cells import Cell, Interval, Metric
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import latex, markdown
-from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
+from medvlm_tui.report.scores.published_difference import compare, f1_metric, printed_classes, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
+from medvlm_tui.stages.request import LINEAR_PROTOCOLS
 from tests.made.report_store import filled
 
 
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory: pytest.TempPathFactory) -> Cell:
     return Gathered(filled(tmp_path_factory.mktemp("store"))).cells[0]
+
+
+def of_catalog(cell: Cell, name: str) -> Dataset:
+    """Return the cell's dataset as one of the catalog's."""
+    return replace(cell.dataset, spec=load_datasets()[name], view="")
 
 
 def scored(cell: Cell, name: str, mean: float, metric: str = "accuracy") -> Cell:
@@ -31,14 +39,42 @@ def scored(cell: Cell, name: str, mean: float, metric: str = "accuracy") -> Cell
 def test_the_difference_is_ours_minus_the_printed_one(cell: Cell) -> None:
     found = compare(scored(cell, "x", 0.93), "accuracy")
     assert found is not None
-    assert (found.source, found.published, found.n_differs) == (PAPER, 0.91, True)
+    assert (found.source, found.published, "n" in found.differs) == (PAPER, 0.91, True)
     assert found.delta == pytest.approx(0.02)
 
 
 def test_the_studys_number_of_images_is_not_marked(cell: Cell) -> None:
     found = compare(replace(cell, n_train=2296, n_test=574), "accuracy")
     assert found is not None
-    assert not found.n_differs
+    assert "n" not in found.differs
+
+
+def test_another_protocol_and_another_number_of_classes_are_marked(cell: Cell) -> None:
+    four = ("a", "b", "c", "d")
+    own = replace(cell, n_train=2296, n_test=574, classes=four, dataset=of_catalog(cell, "brain_mr"))
+    marks = {p: compare(replace(own, protocol=p), "accuracy", PAPER).marks for p in LINEAR_PROTOCOLS}  # type: ignore[union-attr]
+    assert marks == {"paper": "", "poster": "p", "tuned": "p", "grouped": "p"}
+    assert compare(replace(own, protocol="poster"), "accuracy").marks == ""  # type: ignore[union-attr]
+    assert compare(replace(own, classes=four[:3]), "accuracy").marks == "c"  # type: ignore[union-attr]
+    for name, ours in {"hicervix": 26, "isic2019": 8}.items():
+        classes = tuple(f"c{i}" for i in range(ours))
+        other = replace(cell, classes=classes, dataset=of_catalog(cell, name))
+        assert compare(other, "accuracy").marks == "nc"  # type: ignore[union-attr]
+
+
+def test_the_printed_numbers_of_classes() -> None:
+    printed = {
+        "hicervix": 29,
+        "isic2019": 9,
+        "breakhis": 2,
+        "breast_us": 3,
+        "pneumoniamnist": 2,
+        "sars_cov_2_ct": 2,
+        "deepdrid": 5,
+    }
+    specs = load_datasets()
+    assert {name: printed_classes(specs[name]) for name in printed} == printed
+    assert printed_classes(specs["brain_mr"]) == 4
 
 
 def test_each_protocol_is_compared_where_it_was_published(cell: Cell) -> None:

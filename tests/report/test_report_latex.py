@@ -49,7 +49,8 @@ def table(models: tuple[str, ...], datasets: tuple[str, ...], compared: bool = T
     entries = {
         model: Entry(
             Score("91.2", "0.5", index == 0, index == 0), Score("90.0", "1.6", index == 0, False),
-            "dagger" if index else "star", {PAPER: "−10.2", POSTER: "+0.3"} if compared else {}, compared,
+            "dagger" if index else "star", {PAPER: "−10.2", POSTER: "+0.3"} if compared else {},
+            {PAPER: "ncp", POSTER: "n"},
         )
         for index, model in enumerate(models)
     }  # fmt: skip

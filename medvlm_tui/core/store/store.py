@@ -1,8 +1,8 @@
 """The store: a write-once journal of blocks and results, and sealed feature tables.
 
     STORE/format.json          version and kind of journal, so that another release can tell
-    STORE/journal/             blocks of features, results of analyses: `journal_sqlite.py` on a local disk,
-                               `journal_files.py` on a network file system
+    STORE/journal/             blocks of features, results of analyses: `sqlite/` on a local disk,
+                               `file_journal.py` on a network file system
     STORE/sealed/KEY.safetensors + KEY.json   finished feature tables, memory-mapped by analyses
     STORE/file_digests.json    which file had which digest (a cache, may be lost)
     STORE/measured.json        what was measured on this machine: batch sizes, precisions (a cache, may be lost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, PublishedScore, load_published
-from medvlm_tui.catalog.traits import traits_of
+from medvlm_tui.catalog.traits import PAPER_ADDS, paper_traits_of, traits_of
+from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.engine.comparison.group_records import Traits, group_records
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.permutation import GroupTest, group_test
@@ -35,6 +36,8 @@ class PublishedAudit:
     """Positive: the medical models score higher. None where the source prints no groups (the poster)."""
     groups: tuple[Mapping[str, Any], ...]
     """The same test for every trait of the catalog that divides the models, p-values adjusted by Holm over these."""
+    paper_groups: tuple[Mapping[str, Any], ...]
+    """The same with the models that the paper itself counts into a group (`PAPER_ADDS`); only where these differ."""
     equal_spreads: int
     """Cells whose accuracy and F1 are printed with the same spread."""
     cells: int
@@ -56,15 +59,21 @@ def audit_published(metric: str = "accuracy", source: str = PAPER) -> PublishedA
     medical: NDArray[np.bool_] = np.array([not groups[m].startswith(_NOT_MEDICAL) for m in models])
     test = group_test(scores, medical) if all(groups.values()) else None
     ids = {row.printed_model: row.model for row in rows}
-    tests = group_records(metric, scores, _traits([ids[m] for m in models], datasets), seed=0)
+    known = [ids[m] for m in models]
+    tests = group_records(metric, scores, _traits(known, datasets, traits_of), seed=0)
+    papers = group_records(metric, scores, _traits(known, datasets, paper_traits_of), seed=0)
+    papers = [each for each in papers if each["trait"] in PAPER_ADDS]
     equal, pairs = _equal_spreads(rows)
-    return PublishedAudit(source, metric, datasets, rank_models(scores, models), test, tuple(tests), equal, pairs)
+    ranking = rank_models(scores, models)
+    return PublishedAudit(source, metric, datasets, ranking, test, tuple(tests), tuple(papers), equal, pairs)
 
 
-def _traits(models: Sequence[str], datasets: Sequence[str]) -> list[list[Traits]]:
+def _traits(
+    models: Sequence[str], datasets: Sequence[str], of: Callable[[ModelSpec, DatasetSpec], Traits]
+) -> list[list[Traits]]:
     """Return the traits of the catalog's models on its datasets, N x k."""
     known, specs = load_models(), load_datasets()
-    return [[traits_of(known[m], specs[d]) if m in known else {} for m in models] for d in datasets]
+    return [[of(known[m], specs[d]) if m in known else {} for m in models] for d in datasets]
 
 
 def _equal_spreads(rows: list[PublishedScore]) -> tuple[int, int]:

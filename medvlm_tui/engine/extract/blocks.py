@@ -108,7 +108,7 @@ class Extraction:
     batch_size: int = 0
     parameters: int = 0
     tensors: Mapping[str, int] = field(default_factory=dict)
-    """How many of the checkpoint's tensors were used, passed over and absent (encoders/load_report.py)."""
+    """How many of the checkpoint's tensors were used, passed over and absent (encoders/checkpoints/load_report.py)."""
     rate: float = 0.0
     """Images a second once the encoder was loaded."""
     hidden: list[str] = field(default_factory=list)

@@ -179,7 +179,8 @@ def _below(score: Score | None) -> str:
 def _difference(entry: Entry, source: str) -> str:
     if source not in entry.differences:
         return _ABSENT
-    return escape(entry.differences[source]) + (r"$^{n}$" if entry.n_differs else "")
+    marks = entry.marks[source]
+    return escape(entry.differences[source]) + (f"$^{{{marks}}}$" if marks else "")
 
 
 def _notes(table: ScoreTable) -> str:

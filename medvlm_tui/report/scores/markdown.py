@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.report.scores.table_notes import SIGNS
+from medvlm_tui.report.scores.table_notes import RAISED, SIGNS
 from medvlm_tui.report.scores.table_records import Column, Entry, Score, ScoreTable
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -52,7 +52,7 @@ def _fields(column: Column, entry: Entry | None) -> list[str]:
 
 def _difference(entry: Entry, source: str) -> str:
     text = entry.differences.get(source, "")
-    return text + ("ⁿ" if entry.n_differs else "") if text else _ABSENT
+    return text + "".join(RAISED[letter] for letter in entry.marks[source]) if text else _ABSENT
 
 
 def _score(score: Score | None, entry: Entry) -> str:

@@ -12,6 +12,10 @@ from medvlm_tui.stages.request import LINEAR_PROTOCOLS
 
 Mark = Literal["", "dagger", "star"]
 _STUDY_VIEWS = ("", "default")
+_PROTOCOLS = {PAPER: "paper", POSTER: "poster"}
+"""Where -> the protocol that its scores were computed by."""
+LETTERS = {"n": "n", "classes": "c", "protocol": "p"}
+"""What differs -> its mark beside a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,14 @@ class Comparison:
     source: str
     published: float
     delta: float
-    n_differs: bool
-    """We have not the number of images that the study had (or nobody knows it)."""
+    differs: tuple[str, ...]
+    """Of `n` (we have not the number of images that the study had, or nobody knows it), `classes` (not the printed
+    number of classes) and `protocol` (not the source's own)."""
+
+    @property
+    def marks(self) -> str:
+        """The letters that stand beside the difference."""
+        return "".join(LETTERS[each] for each in self.differs)
 
 
 def source_for(protocol: str) -> str:
@@ -47,8 +57,22 @@ def compare(cell: Cell, metric: str, source: str = "") -> Comparison | None:
     score = published(cell.dataset.spec.id, cell.model.published, metric, source)
     if score is None:
         return None
-    expected = cell.dataset.spec.published_n
-    return Comparison(source, score.mean, ours.mean - score.mean, n_differs=expected != cell.n)
+    return Comparison(source, score.mean, ours.mean - score.mean, _differs(cell, source))
+
+
+def _differs(cell: Cell, source: str) -> tuple[str, ...]:
+    spec = cell.dataset.spec
+    found = {
+        "n": spec.published_n != cell.n,
+        "classes": printed_classes(spec) != len(cell.classes),
+        "protocol": cell.protocol != _PROTOCOLS[source],
+    }
+    return tuple(name for name, other in found.items() if other)
+
+
+def printed_classes(spec: DatasetSpec) -> int:
+    """Return the number of classes of a dataset of the study, as its table prints it."""
+    return spec.published_classes or len(set(spec.views.get("default", {}).values()) or set(spec.classes))
 
 
 def f1_metric(cell: Cell) -> str:

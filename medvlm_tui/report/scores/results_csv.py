@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medvlm_tui.report.formats.csv_file import Value, write_csv
 from medvlm_tui.report.results.cells import Cell, HoldOut, Metric
-from medvlm_tui.report.scores.published_difference import compare
+from medvlm_tui.report.scores.published_difference import Comparison, compare
 
 Row = Sequence[Value]
 RESULTS = (
@@ -28,6 +28,7 @@ RESULTS = (
     "saturated",
     "published",
     "delta",
+    "delta_differs",
 )
 SEEDS = "seeds"
 """The last column of results.csv where a run had several hold-outs."""  # fmt: skip
@@ -42,7 +43,8 @@ def write_results(path: Path, cells: Iterable[Cell]) -> None:
 
     Means over the folds' classifiers stand under the protocol's name, the final classifier's scores under NAME/final.
     Over several hold-outs mean and interval are over these (`seeds` counts them), std is the mean of their stds, and t
-    is the first one's.
+    is the first one's. `delta_differs` names what differs from the published score beside the model: of n (the number
+    of images), classes (their number) and protocol.
     """
     cells = tuple(cells)
     if not any(cell.hold_outs for cell in cells):
@@ -68,18 +70,17 @@ def write_readings(path: Path, cells: Iterable[Cell]) -> None:
 def _results(cell: Cell) -> Iterator[Row]:
     for metric in cell.metrics:
         comparison = compare(cell, metric.name)
-        printed = (comparison.published, comparison.delta) if comparison else (None, None)
-        yield from _result(cell, cell.protocol, metric, *printed)
+        yield from _result(cell, cell.protocol, metric, comparison)
     for metric in cell.final:
-        yield from _result(cell, f"{cell.protocol}/final", metric, None, None)
+        yield from _result(cell, f"{cell.protocol}/final", metric, None)
 
 
-def _result(cell: Cell, protocol: str, metric: Metric, published: float | None, delta: float | None) -> Iterator[Row]:
+def _result(cell: Cell, protocol: str, metric: Metric, beside: Comparison | None) -> Iterator[Row]:
+    printed = (beside.published, beside.delta, " ".join(beside.differs) or None) if beside else (None, None, None)
     if metric.mean is not None:
         yield (
             cell.model.id, cell.dataset.spec.id, cell.dataset.view, protocol, cell.feature, metric.name, metric.mean,
-            metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t, cell.saturated, published,
-            delta,
+            metric.std, metric.low, metric.high, cell.n_train, cell.n_test, cell.d, cell.t, cell.saturated, *printed,
         )  # fmt: skip
 
 

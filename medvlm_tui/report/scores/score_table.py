@@ -87,7 +87,7 @@ def _entry(cell: Cell, accuracy: Score | None, f1: Score | None) -> Entry:
         f1=f1,
         mark=training_mark(cell.model, cell.dataset.spec),
         differences={source: points(each.delta) for source, each in found.items()},
-        n_differs=any(each.n_differs for each in found.values()),
+        marks={source: each.marks for source, each in found.items()},
     )
 
 

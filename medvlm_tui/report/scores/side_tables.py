@@ -14,7 +14,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.csv_file import Value, write_csv
 from medvlm_tui.report.results.cells import Cell
-from medvlm_tui.report.scores.published_difference import compare
+from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
 
 Row = Sequence[Value]
 COST = (
@@ -27,7 +27,7 @@ GRID = (
 )  # fmt: skip
 PUBLISHED = (
     "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
-    "n_differs",
+    "n_differs", "classes", "published_classes", "classes_differ", "protocol_differs",
 )  # fmt: skip
 LEAKAGE = ("model", "dataset", "label_view", "metric", "paper", "grouped", "leakage")
 PER_CLASS = ("model", "dataset", "label_view", "protocol", "class", "support", "measure", "mean", "std")
@@ -64,8 +64,15 @@ def published_rows(cells: Iterable[Cell]) -> list[Row]:
                 found = compare(cell, metric.name, source)
                 if found is not None:
                     numbers = (metric.mean, source, found.published, found.delta)
-                    rows.append((*ids, metric.name, *numbers, cell.n, cell.dataset.spec.published_n, found.n_differs))
+                    rows.append((*ids, metric.name, *numbers, *_what_differs(cell, found)))
     return rows
+
+
+def _what_differs(cell: Cell, found: Comparison) -> Row:
+    """Return our and the published number of images, then of classes, and whether they and the protocols differ."""
+    spec, differs = cell.dataset.spec, found.differs
+    classes = (len(cell.classes), printed_classes(spec), "classes" in differs)
+    return (cell.n, spec.published_n, "n" in differs, *classes, "protocol" in differs)
 
 
 def leakage_rows(cells: Sequence[Cell]) -> list[Row]:

@@ -17,6 +17,13 @@ _SETTINGS = {
     "knn": "Each cell has the k of the best validation macro F1",
     "few_shot": f"{SHOTS[-1]} training images a class, {DRAWS} draws",
 }
+RAISED = {"n": "ⁿ", "c": "ᶜ", "p": "ᵖ"}
+"""Letter of what differs from the published score -> the letter raised."""
+_DIFFERS = {
+    "n": "computed on another number of images than the published one.",
+    "c": "computed with another number of classes than the published one.",
+    "p": "computed by another protocol than the published one.",
+}
 _SOURCE_NAMES = {PAPER: "paper's", POSTER: "poster's"}
 
 
@@ -34,8 +41,8 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
     for source in SOURCES:
         if any(source in entry.differences for entry in entries):
             lines.append(f"{SIGNS[source]}: accuracy minus the {_SOURCE_NAMES[source]}, in percent points.")
-    if any(entry.n_differs for entry in entries):
-        lines.append("ⁿ: computed on another number of images than the published one.")
+    letters = {letter for entry in entries for marks in entry.marks.values() for letter in marks}
+    lines += [f"{RAISED[letter]}: {text}" for letter, text in _DIFFERS.items() if letter in letters]
     saturated = sum(cell.saturated for cell in cells)
     if saturated:
         lines.append(f"{saturated} of {len(cells)} cells are {SATURATED}; results.csv names them.")

@@ -33,7 +33,8 @@ class Entry:
     differences: Mapping[str, str]
     """Source (SOURCES) -> accuracy minus the printed one in points, signed; only where something comparable was
     printed."""
-    n_differs: bool
+    marks: Mapping[str, str]
+    """Source -> letters of what differs beside the model: n (images), c (classes), p (protocol)."""
 
 
 @dataclass(frozen=True, slots=True)

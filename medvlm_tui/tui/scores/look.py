@@ -19,8 +19,8 @@ NOTES = {
     "score": "± of the folds alone (c: interval)   = not told apart from the best   ? too few images   "
     "† modality, ★ dataset in training",
     "interval": "95 % interval over the held-out images, under grouped over their groups",
-    "published": "what was printed   ≠n on another number of images",
-    "difference": "ours less the printed one, in points   ≠n on another number of images",
+    "published": "what was printed   ≠ with other images (n), classes (c), protocol (p)",
+    "difference": "ours less the printed one, in points   ≠ other images (n), classes (c), protocol (p)",
     "leakage": "paper less grouped, in points",
     "grid": f"the chosen t   s {SATURATED}   → what a tuned grid chooses",
 }
@@ -37,7 +37,7 @@ def cell_text(score: ShownScore | None, view: str, metric: str) -> Text:
         return _grid(score)
     if view == "interval":
         return _absent() if score.interval is None else Text(_interval(score.interval, metric))
-    other = "≠n" if score.other_n else "  "
+    other = f"≠{score.other}" if score.other else "  "
     if view == "published":
         return _absent() if score.published is None else Text(f"{100 * score.published:.1f}{other}", style=GREY)
     value = score.delta if view == "difference" else score.leakage

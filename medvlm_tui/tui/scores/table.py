@@ -10,7 +10,7 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, POSTER, published
 from medvlm_tui.tui.state.board import Board
-from medvlm_tui.tui.state.survey_rows import Cell, Reading, reading
+from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, Reading, reading
 
 if TYPE_CHECKING:
     # The report is imported with the first table that is drawn: screens start without it.
@@ -35,8 +35,8 @@ class ShownScore:
     std: float | None
     published: float | None
     """Of the paper, of the poster under its own protocol."""
-    other_n: bool
-    """The number of images is not the published one, so that the difference says little."""
+    other: str
+    """Letters of what is not as published: n (number of images), c (of classes), p (the protocol)."""
     leakage: float | None
     """The score under `paper` less that under `grouped`."""
     t: float | None
@@ -157,9 +157,21 @@ def _score(board: Board, cell: Cell, protocol: str, metric: str) -> ShownScore |
     dataset = board.datasets[cell.dataset]
     return ShownScore(
         mean, std, None if printed is None else printed.mean,
-        bool(dataset.published_n) and (probe.n or dataset.images) != dataset.published_n,
+        _other(dataset, probe.n or dataset.images, protocol),
         _leakage(cell, metric), probe.t, probe.saturated, probe.tuned_t, _mark(cell), probe.intervals.get(metric),
     )  # fmt: skip
+
+
+def _other(dataset: DatasetRow, images: int, protocol: str) -> str:
+    """Return what differs from the score that was published; the letters of `report.scores.published_difference`."""
+    spec = load_datasets().get(dataset.id)
+    classes = spec.published_classes if spec is not None else 0
+    found = {
+        "n": bool(dataset.published_n) and images != dataset.published_n,
+        "c": bool(classes and dataset.classes) and len(dataset.classes) != classes,
+        "p": protocol not in ("paper", "poster"),
+    }
+    return "".join(letter for letter, other in found.items() if other)
 
 
 def _leakage(cell: Cell, metric: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from medvlm_tui import plugin
 from medvlm_tui.catalog.models import group_titles, load_models
 from medvlm_tui.cli import main
 from medvlm_tui.engine.encoders import registry
@@ -83,44 +85,37 @@ def test_what_is_wrong_with_an_entry_is_said(own, picture, old, new, message):
         encode_files("chest_vit", [picture], weights=str(picture), device="cpu")
 
 
-PACKAGE = """
-import torch
-from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
-from medvlm_tui.engine.encoders.network import NetworkEncoder
+def indented_after(line):
+    """The indented block of the document that begins with `line`, blank lines inside it kept."""
+    text = re.search(rf"^    {re.escape(line)}\n(?:    .*\n|\n(?= {{4}}|\n))*", DOCUMENT.read_text(), re.MULTILINE)[0]
+    return textwrap.dedent(text)
 
 
-def made(spec, weights, feature, device, precision):
-    with building():
-        network = torch.nn.Sequential(torch.nn.AvgPool2d(32), torch.nn.Flatten(), torch.nn.Linear(3, 5))
-    load_strictly(network, read_tower(weights.path))
-    return NetworkEncoder(spec, feature, network, device, precision)
-"""
-ENTRY = """
-[models.chest_net]
-name = "Chest net"
-group = "medical"
-family = "chest_net"
-architecture = "chest_net"
-source = "bring"
-features = { pooled = 5 }
-preprocess = { size_px = 32, resize_px = 32 }
-"""
+def test_plugin_exports_what_the_document_lists():
+    section = DOCUMENT.read_text().partition("`medvlm_tui.plugin` is the only module")[2]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)", " ".join(cells))) == sorted(plugin.__all__)
+    assert all(hasattr(plugin, name) for name in plugin.__all__)
 
 
 def test_a_package_brings_a_family(own, tmp_path, picture, monkeypatch):
     site = tmp_path / "site"
     (site / "chest_net").mkdir(parents=True)
     (site / "chest_net" / "__init__.py").write_text("")
-    (site / "chest_net" / "encoder.py").write_text(PACKAGE)
+    (site / "chest_net" / "encoder.py").write_text(indented_after("# chest_net/encoder.py"))
     (site / "chest_net-1.2.dist-info").mkdir()
     (site / "chest_net-1.2.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: chest-net\nVersion: 1.2\n")
-    points = "[medvlm_tui.encoders]\nchest_net = chest_net.encoder:made\n"
+    project = tomllib.loads(indented_after('[project.entry-points."medvlm_tui.encoders"]'))
+    [(group, families)] = project["project"]["entry-points"].items()
+    points = f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in families.items())
     (site / "chest_net-1.2.dist-info" / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(site))
     registry._from_packages.cache_clear()
-    own.write_text(ENTRY)
+    own.write_text(indented_after("[models.chest_net]"))
     layer = torch.nn.Linear(3, 5)
-    save_file({f"2.{name}": tensor.detach() for name, tensor in layer.state_dict().items()}, tmp_path / "w.safetensors")
+    save_file(
+        {f"layer.{name}": tensor.detach() for name, tensor in layer.state_dict().items()}, tmp_path / "w.safetensors"
+    )
     encoded = encode_files(
         "chest_net", [picture], weights=str(tmp_path / "w.safetensors"), with_pixels=True, device="cpu"
     )

@@ -1,7 +1,7 @@
 """Reading the store's SQLite index directly: no settings are applied, no key or value is unpickled.
 
 Reading needs none of diskcache, and opening diskcache costs some 35 synced commits; so the cache is opened
-for writing only (see `journal_sqlite.py`), and everything that reads goes through here.
+for writing only (see `journal.py`), and everything that reads goes through here.
 """
 
 from __future__ import annotations
