@@ -1,4 +1,4 @@
-"""Ways out of the screens: by key, by signal, by a lost terminal, by a defect."""
+"""Shutdown of the interface: quit key, signals, a lost terminal, an unexpected error."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def heed_signals(leave: Callable[[int], object]) -> None:
 
 
 def say_farewell(workspace: Path) -> None:
-    """Say on the terminal that the run goes on."""
+    """Print on the terminal that the run continues."""
     with suppress(OSError):  # the terminal may be gone
         sys.stdout.write(farewell(workspace))
         sys.stdout.flush()
