@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from medvlm_tui.report.results.cells import Cell, Metric
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores.side_tables import leakage_rows, per_class, per_class_rows, write_cost
+from medvlm_tui.report.scores.side_tables import per_class, per_class_rows, write_cost
 from tests.made.report_store import filled
 
 
@@ -38,19 +36,6 @@ def test_a_class_absent_from_the_hold_out_has_no_row(gathered: Gathered) -> None
     assert {(row[4], row[5]) for row in rows} == {("=glioma", 2), ("pituitary $x_1$", 1)}
     recall = next(row for row in rows if row[4] == "=glioma" and row[6] == "recall")
     assert recall[-2:] == (0.75, 0.25)
-
-
-def scored(cell: Cell, protocol: str, mean: float | None) -> Cell:
-    return replace(cell, protocol=protocol, metrics=(Metric("accuracy", mean, 0.0, (mean,), ()),))
-
-
-def test_leakage_is_paper_minus_grouped(gathered: Gathered) -> None:
-    cell = gathered.cells[0]
-    rows = leakage_rows([scored(cell, "paper", 0.9375), scored(cell, "grouped", 0.875), scored(cell, "poster", 0.5)])
-    assert rows == [("biomedclip", "brain_mr", "", "accuracy", 0.9375, 0.875, 0.0625)]
-    assert leakage_rows([scored(cell, "paper", 0.9)]) == []
-    assert leakage_rows([scored(cell, "paper", 0.9), scored(cell, "grouped", None)]) == []
-    assert leakage_rows([scored(cell, "paper", None), scored(cell, "grouped", 0.9)]) == []
 
 
 def test_cost_is_what_the_tables_recorded(gathered: Gathered, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.formats import plain_tables
 from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores import latex, markdown, predictions, results_csv, side_tables, supplement
+from medvlm_tui.report.scores import group_gap, latex, markdown, predictions, results_csv, side_tables, supplement
 from medvlm_tui.report.scores.score_table import score_tables
 from medvlm_tui.report.scores.study_tables import DATASETS, MODELS, dataset_rows, model_rows
 
@@ -60,7 +60,7 @@ def _details(results: Gathered, out: Path) -> Iterator[FileWritten]:
     side_tables.write_per_class(out / "per_class.csv", results.cells, results.source.store)
     yield _table(out / "per_class.csv")
     for name, header, rows in (
-        ("leakage.csv", side_tables.LEAKAGE, side_tables.leakage_rows(results.cells)),
+        ("leakage.csv", group_gap.GAP, group_gap.gap_rows(results.cells, results.source.store)),
         ("published.csv", side_tables.PUBLISHED, side_tables.published_rows(results.cells)),
         ("models.csv", MODELS, model_rows(results)),
         ("datasets.csv", DATASETS, dataset_rows(results)),

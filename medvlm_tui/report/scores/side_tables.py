@@ -1,4 +1,4 @@
-"""Tables beside the scores: what extraction cost, which t was chosen, how much leaks, how each class fares."""
+"""Tables beside the scores: what extraction cost, which t was chosen, how each class fares."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ PUBLISHED = (
     "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
     "n_differs", "classes", "published_classes", "classes_differ", "protocol_differs",
 )  # fmt: skip
-LEAKAGE = ("model", "dataset", "label_view", "metric", "paper", "grouped", "leakage")
 PER_CLASS = ("model", "dataset", "label_view", "protocol", "class", "support", "measure", "mean", "std")
 MEASURES = ("precision", "recall", "f1")
 
@@ -73,20 +72,6 @@ def _what_differs(cell: Cell, found: Comparison) -> Row:
     spec, differs = cell.dataset.spec, found.differs
     classes = (len(cell.classes), printed_classes(spec), "classes" in differs)
     return (cell.n, spec.published_n, "n" in differs, *classes, "protocol" in differs)
-
-
-def leakage_rows(cells: Sequence[Cell]) -> list[Row]:
-    """Return the difference of `paper` and `grouped` scores where both were computed."""
-    grouped = {(c.model.id, c.dataset.spec.id): c for c in cells if c.protocol == "grouped"}
-    rows: list[Row] = []
-    for cell in cells:
-        other = grouped.get((cell.model.id, cell.dataset.spec.id)) if cell.protocol == "paper" else None
-        for metric in cell.metrics if other else ():
-            strict = other.metric(metric.name) if other else None
-            if metric.mean is not None and strict is not None and strict.mean is not None:
-                ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view, metric.name)
-                rows.append((*ids, metric.mean, strict.mean, metric.mean - strict.mean))
-    return rows
 
 
 def write_per_class(path: Path, cells: Iterable[Cell], store: Store) -> None:

@@ -12,8 +12,8 @@ from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import rank_rows
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Compared, Gathered
+from medvlm_tui.report.scores.group_gap import gap_rows
 from medvlm_tui.report.scores.score_table import percent, points
-from medvlm_tui.report.scores.side_tables import leakage_rows
 from medvlm_tui.report.scores.table_notes import data_warnings
 from medvlm_tui.stages.request import SATURATED
 
@@ -37,7 +37,7 @@ def sheets(gathered: Gathered) -> tuple[Sheet, ...]:
         _cost(gathered, warnings),
         _grid(gathered.cells, warnings),
         calibration_sheet(gathered.cells, warnings),
-        _leakage(gathered.cells, warnings),
+        _leakage(gathered, warnings),
         *(sheet for compared in gathered.rankings for sheet in _ranks(compared, models, warnings)),
         rank_sheet(gathered.cells, warnings),
         _groups(gathered, warnings),
@@ -159,20 +159,27 @@ def calibration_sheet(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet
     return Sheet("calibration", "Calibration", fields, tuple(rows), notes)
 
 
-def _leakage(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
+def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Sheet:
     fields = (
-        Field("Model", "w", 90), Field("Dataset", "w", 90), Field("Metric", "l"), Field("paper", "r"),
-        Field("grouped", "r"), Field("Leakage", "r"),
+        Field("Model", "w", 80), Field("Dataset", "w", 80), Field("Metric", "l"), Field("Images", "l"),
+        Field("paper", "r"), Field("grouped", "r"), Field("Difference", "r"), Field("95 %", "r"),
     )  # fmt: skip
-    names = {cell.model.id: model_title(cell.model) for cell in cells}
-    titles = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in cells}
+    names = {cell.model.id: model_title(cell.model) for cell in gathered.cells}
+    titles = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in gathered.cells}
     rows = []
-    for model, dataset, _view, metric, paper, grouped, leak in leakage_rows(cells):
+    for model, dataset, _view, metric, images, paper, grouped, gap, low, high, *_ in gap_rows(
+        gathered.cells, gathered.source.store
+    ):
         if metric in ("accuracy", "macro_f1"):
-            values = (percent(float(paper or 0)), percent(float(grouped or 0)), points(float(leak or 0)))
-            rows.append((names[str(model)], titles[str(dataset)], _METRICS[str(metric)], *values))
-    notes = ("Leakage: how much higher the score is when images of one group lie on both sides, in points.", *warnings)
-    return Sheet("leakage", "Leakage between images of one group", fields, tuple(rows), notes)
+            values = (percent(float(paper or 0)), percent(float(grouped or 0)), points(float(gap or 0)))
+            bounds = "" if low is None or high is None else f"{points(float(low))} to {points(float(high))}"
+            rows.append((names[str(model)], titles[str(dataset)], _METRICS[str(metric)], str(images), *values, bounds))
+    notes = (
+        "Paper minus grouped, in points. Same: every image by classifiers that were not trained on it, interval over "
+        "whole groups. Two hold-outs: other images under each protocol, so that a part of the difference is chance.",
+        *warnings,
+    )
+    return Sheet("leakage", "Paper minus grouped", fields, tuple(rows), notes)
 
 
 def _ranks(compared: Compared, models: Mapping[str, ModelSpec], warnings: tuple[str, ...]) -> Iterator[Sheet]:

@@ -21,7 +21,7 @@ NOTES = {
     "interval": "95 % interval over the held-out images, under grouped over their groups",
     "published": "what was printed   ≠ with other images (n), classes (c), protocol (p)",
     "difference": "ours less the printed one, in points   ≠ other images (n), classes (c), protocol (p)",
-    "leakage": "paper less grouped, in points",
+    "leakage": "paper minus grouped, in points, of two hold-outs: leakage.csv has the same images",
     "grid": f"the chosen t   s {SATURATED}   → what a tuned grid chooses",
 }
 

@@ -176,6 +176,8 @@ def _other(dataset: DatasetRow, images: int, protocol: str) -> str:
 
 def _leakage(cell: Cell, metric: str) -> float | None:
     by_image, by_group = probe_of(cell, "paper"), cell.probes.get("grouped")
+    if metric.startswith(("ece", "brier")):
+        return None  # more is worse: the difference would mean the opposite
     if by_image is None or by_group is None or metric not in by_image.metrics or metric not in by_group.metrics:
         return None
     return by_image.metrics[metric][0] - by_group.metrics[metric][0]
