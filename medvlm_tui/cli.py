@@ -17,13 +17,7 @@ from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import (
-    DEFAULT_STAGES,
-    FILLS,
-    OVERLAYS,
-    POSITIONS,
-    PROTOCOLS,
-)
+from medvlm_tui.stages.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -185,90 +179,74 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 def batch_parser() -> argparse.ArgumentParser:
     """Return the parser of `--batch`."""
     parser = _Parser(prog="medvlm-tui --batch", description=_BATCH)
-    parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument(
+    add = parser.add_argument
+    add("--batch", action="store_true", help=argparse.SUPPRESS)
+    add(
         "run_file",
         nargs="?",
         metavar="RUN.toml",
         type=_path,
-        help="file with options; options on the command line take precedence",
+        help="file with options; the command line takes precedence",
     )
-    parser.add_argument(
-        "--models", type=_names, metavar="A,B", help="model ids, `all`, or a group such as `group:medical`"
-    )
-    parser.add_argument("--datasets", type=_names, metavar="X,Y", help="dataset ids, or `all`")
-    parser.add_argument("--demo", action="store_true", default=None, help="run every stage on the built-in phantom")
-    parser.add_argument(
-        "--stages",
-        type=_names,
-        metavar="LIST",
-        help=f"stages to run, of {','.join(STAGE_NAMES)} ({','.join(DEFAULT_STAGES)})",
-    )
-    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
-    parser.add_argument("--folds", type=int, help="number of cross-validation folds (5)")
-    parser.add_argument("--hold-out", type=float, help="share of the images held out for the test, 0 to 1 (0.2)")
-    parser.add_argument("--seed", type=int, help="random seed of splits, UMAP, masks and exchange tests (0)")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", help="number of hold-outs per probe, with the seeds SEED, SEED + 1, ... (1)"
-    )
-    parser.add_argument("--label", metavar="VIEW", help="label view of the dataset (the study's labels)")
-    parser.add_argument("--part", metavar="PART", help="published part of the dataset (the part of the study)")
-    parser.add_argument(
-        "--feature", help="which feature of the model, see `medvlm-tui models ID` (the model's default)"
-    )
+    add("--models", type=_names, metavar="A,B", help="model ids, `all`, or a group such as `group:medical`")
+    add("--datasets", type=_names, metavar="X,Y", help="dataset ids, or `all`")
+    add("--demo", action="store_true", default=None, help="run every stage on the built-in phantom")
+    stages = f"stages to run, of {','.join(STAGE_NAMES)} ({','.join(DEFAULT_STAGES)})"
+    add("--stages", type=_names, metavar="LIST", help=stages)
+    add("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
+    add("--folds", type=int, help="number of cross-validation folds (5)")
+    add("--hold-out", type=float, help="share of the images held out for the test, 0 to 1 (0.2)")
+    add("--seed", type=int, help="random seed of splits, UMAP, masks and exchange tests (0)")
+    add("--seeds", type=int, metavar="N", help="number of hold-outs per probe, with the seeds SEED, SEED + 1, ... (1)")
+    add("--label", metavar="VIEW", help="label view of the dataset (the study's labels)")
+    add("--part", metavar="PART", help="published part of the dataset (the part of the study)")
+    add("--feature", help="which feature of the model, see `medvlm-tui models ID` (the model's default)")
     _add_projection(parser)
     _add_window(parser)
     _add_saliency(parser)
     _add_bias(parser)
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:INDEX (auto)")
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        help="number format of the encoder (auto: by model and device)",
-    )
-    parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N", help="images per forward pass (auto)")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="number of image decoding processes (0: as many as fit this machine)"
-    )
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="use at most N images per class, for a quick look (0: all)"
-    )
-    parser.add_argument("--phantom-per-class", type=int, metavar="N", help="images per class of the phantom (120)")
-    parser.add_argument("--out", metavar="DIR", help="folder for tables and figures (WORKSPACE/exports/RUN_ID)")
-    parser.add_argument(
-        "--strict", action="store_true", default=None, help="treat a dataset that differs from the catalog as an error"
-    )
-    parser.add_argument("--json", action="store_true", help="print events as JSON lines on stdout")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show the plan, its cost and what is missing, and run nothing"
-    )
+    _add_machine(parser)
+    add("--limit", type=int, metavar="N", help="use at most N images per class, for a quick look (0: all)")
+    add("--phantom-per-class", type=int, metavar="N", help="images per class of the phantom (120)")
+    add("--out", metavar="DIR", help="folder for tables and figures (WORKSPACE/exports/RUN_ID)")
+    add("--strict", action="store_true", default=None, help="treat a dataset that differs from the catalog as an error")
+    add("--json", action="store_true", help="print events as JSON lines on stdout")
+    add("--dry-run", action="store_true", help="show the plan, its cost and what is missing, and run nothing")
     _add_shared(parser)
     return parser
 
 
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    precisions = ("auto", "fp32", "bf16", "fp16")
+    add("--device", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    add("--precision", choices=precisions, help="number format of the encoder (auto: by model and device)")
+    add("--batch-size", type=_batch_size, metavar="auto|N", help="images per forward pass (auto)")
+    add("--workers", type=int, metavar="N", help="number of image decoding processes (0: as many as fit this machine)")
+
+
 def _add_saliency(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rise-masks", type=int, metavar="N", help="random masks per image (4096)")
-    parser.add_argument("--rise-cells", type=int, metavar="N", help="mask grid size (7 = 7 x 7 cells)")
-    parser.add_argument(
-        "--rise-images", metavar="N|IDS", help="explained hold-out images per class, or a list of image ids (1)"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--rise-masks", type=int, metavar="N", help="random masks per image (4096)")
+    add("--rise-cells", type=int, metavar="N", help="mask grid size (7 = 7 x 7 cells)")
+    add("--rise-images", metavar="N|IDS", help="explained hold-out images per class, or a list of image ids (1)")
+    add(
         "--rise-estimator",
         choices=("plain", "reduced"),
         help="plain: as in the paper; reduced: lower variance, needs fewer masks (plain)",
     )
-    parser.add_argument(
+    add(
         "--rise-explain",
         type=_names,
         metavar="LIST",
         help="classes to explain for each image, * for all (the predicted class)",
     )
-    parser.add_argument(
+    add(
         "--rise-fill",
         choices=FILLS,
         help="value of masked pixels, also in the bias lab: the preprocessing mean, black, or the blurred image (mean)",
     )
-    parser.add_argument(
+    add(
         "--rise-stop-error",
         type=float,
         metavar="SHARE",
@@ -277,32 +255,27 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bias(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--bias-words",
         type=_names,
         metavar="LIST",
         help="words drawn into the images, at least two (BREAST,AXILLA,LEFT,RIGHT)",
     )
-    parser.add_argument("--bias-position", choices=POSITIONS, help="position of the words in the image (bottom_left)")
-    parser.add_argument(
-        "--bias-size", type=float, metavar="SHARE", help="font size as a share of the image's short side (0.08)"
-    )
-    parser.add_argument(
-        "--bias-contrast", type=float, metavar="SHARE", help="contrast of the words: 1 is white, 0 is invisible (1)"
-    )
-    parser.add_argument(
+    add("--bias-position", choices=POSITIONS, help="position of the words in the image (bottom_left)")
+    add("--bias-size", type=float, metavar="SHARE", help="font size as a share of the image's short side (0.08)")
+    add("--bias-contrast", type=float, metavar="SHARE", help="contrast of the words: 1 is white, 0 is invisible (1)")
+    add(
         "--bias-controls",
         type=_names,
         metavar="LIST",
         help=f"control overlays with as much ink as a word, of {','.join(OVERLAYS[1:])} (all)",
     )
-    parser.add_argument("--bias-train", type=int, metavar="N", help="training images per class of the bias lab (40)")
-    parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images per class of the bias lab (20)")
-    parser.add_argument(
-        "--bias-masks", type=int, metavar="N", help="masks per saliency map of the bias lab, 0 for no maps (256)"
-    )
-    parser.add_argument("--bias-images", type=int, metavar="N", help="explained images per class of the bias lab (2)")
-    parser.add_argument(
+    add("--bias-train", type=int, metavar="N", help="training images per class of the bias lab (40)")
+    add("--bias-test", type=int, metavar="N", help="hold-out images per class of the bias lab (20)")
+    add("--bias-masks", type=int, metavar="N", help="masks per saliency map of the bias lab, 0 for no maps (256)")
+    add("--bias-images", type=int, metavar="N", help="explained images per class of the bias lab (2)")
+    add(
         "--bias-removed",
         type=int,
         metavar="N",
@@ -311,25 +284,26 @@ def _add_bias(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_projection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--umap-neighbors",
         type=_ints,
         metavar="LIST",
         help="values of n_neighbors, or `grid` for the ten values of the poster (15)",
     )
-    parser.add_argument(
+    add(
         "--umap-min-dist",
         type=_floats,
         metavar="LIST",
         help="values of min_dist, or `grid` for the five values of the poster (0.1)",
     )
-    parser.add_argument(
+    add(
         "--umap-max-points",
         type=int,
         metavar="N",
         help="most images per UMAP; larger datasets are subsampled, stratified by class (5000)",
     )
-    parser.add_argument(
+    add(
         "--tags",
         metavar="CSV",
         help="CSV with the columns path,tag,value: further groups of images, for figures and separability",
@@ -343,27 +317,28 @@ def _add_window(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--workspace",
         metavar="DIR",
         default=default,
         help="folder of store, runs and exports (MEDVLM_WORKSPACE, else the user's data folder)",
     )
-    parser.add_argument(
+    add(
         "--data",
         action="append",
         metavar="NAME=PATH",
         default=default,
         help="folder or file of a dataset; can be given several times",
     )
-    parser.add_argument(
+    add(
         "--weights",
         action="append",
         metavar="MODEL=PATH",
         default=default,
         help="local checkpoint of a model; can be given several times",
     )
-    parser.add_argument("--offline", action="store_true", default=default, help="do not use the network")
+    add("--offline", action="store_true", default=default, help="do not use the network")
 
 
 def request_flags(options: argparse.Namespace) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Reader:
         return lines
 
     def foreign_settings(self, expected: Mapping[str, object]) -> list[str]:
-        """Return the rows of Settings that the store did not write: diskcache turns rows into PRAGMAs and attributes."""
+        """Return rows of Settings that the store did not write: diskcache turns them into PRAGMAs and attributes."""
         return [
             f"the store's index holds a setting {key!r} that this program never writes"
             for key, found in self._all("SELECT key, value FROM Settings")
