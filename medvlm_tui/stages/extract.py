@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medvlm_tui.core.store.manifest_check import table_key
+from medvlm_tui.core.store.keys import table_key
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 

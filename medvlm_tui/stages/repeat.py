@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from medvlm_tui.core.digests import of_record
+from medvlm_tui.core.store.keys import step_key
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.request import ProbeParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
@@ -17,7 +17,7 @@ def _drafts(view: View) -> Iterator[Draft]:
         for protocol in view.request.protocols:
             params = asdict(ProbeParams(protocol, replace(split, seed=seed)))
             # The key of a probe: a run under that seed alone finds the same result.
-            key = of_record([PROBE.kind, PROBE.version, params, [extract.key]])
+            key = step_key(PROBE.kind, PROBE.version, params, [extract.key])
             yield Draft(params, (extract.id,), f"{protocol}:{seed}", key=key)
 
 

@@ -84,6 +84,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_similarity_csv_has_the_pair_once_a_measure(out: Path) -> None:
     found = {row["measure"]: row for row in rows(out / "similarity.csv")}
     assert set(found) == {"cka", "mutual_knn", "procrustes"}
+    assert all(0 < float(row["p_against_shuffled_images"]) <= 1 for row in found.values())
     for row in found.values():
         assert {row["model_a"], row["model_b"]} == {"efficientnet_lite0", "small_net"}
         assert (row["dataset"], row["label_view"], row["n"]) == ("hicervix", "microbe", str(5 * PER_CLASS))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medvlm_tui.core.specs import EncoderKey
-from medvlm_tui.core.store import packing
+from medvlm_tui.core.store import keys, packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError
 
@@ -50,18 +50,16 @@ def contents(store: Store, runs: Path) -> Iterator[Item]:
     origins = read_origins(runs)
     models: dict[str, str] = {}
     for found in store.journal.entries():
-        kind, _, rest = found.key.partition("/")
-        if kind == "block":
-            encoder = rest.partition("/")[0]
-            if encoder not in models:
-                models[encoder] = _model_of_block(store, found.key)
-            origin = origins.get(found.key, Origin("extract", models[encoder], UNKNOWN, UNKNOWN))
+        key = keys.parse(found.key)
+        if key.kind == "block":
+            if key.owner not in models:
+                models[key.owner] = _model_of_block(store, found.key)
+            origin = origins.get(found.key, Origin("extract", models[key.owner], UNKNOWN, UNKNOWN))
             yield Item("block", found.key, found.size_bytes, found.stored_s, origin)
         else:
-            name: ItemKind = "result" if kind == "result" else "part"
-            step = rest if name == "result" else _step_of_part(store, found.key)
+            step = key.owner if key.kind == "result" else _step_of_part(store, found.key)
             origin = origins.get(step, Origin(UNKNOWN, UNKNOWN, UNKNOWN, step))
-            yield Item(name, found.key, found.size_bytes, found.stored_s, origin)
+            yield Item(key.kind, found.key, found.size_bytes, found.stored_s, origin)
     yield from _tables(store, origins)
 
 
@@ -113,8 +111,7 @@ def _step_of_part(store: Store, key: str) -> str:
 
     Parts of saliency that release 0.1.0 stored name no step: nothing tells that they are no longer needed.
     """
-    _, _, rest = key.partition("/")
-    return str(_header(store, key).get("step", rest.partition("/")[0]))
+    return str(_header(store, key).get("step", keys.parse(key).owner))
 
 
 def _header(store: Store, key: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medvlm_tui.core import digests
 from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, write_atomic
-from medvlm_tui.core.store import value_file
+from medvlm_tui.core.store import keys, value_file
 from medvlm_tui.core.store.journal import Damage, Entry
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
@@ -139,4 +139,4 @@ class FileJournal:
 
 def _folder_name(key: str) -> str:
     """Return the folder of a key, or of the keys below a prefix that ends with `/`."""
-    return digests.of_record(key.rpartition("/")[0])[:16]
+    return digests.of_record(keys.group(key))[:16]

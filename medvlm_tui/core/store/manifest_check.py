@@ -10,12 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.specs import EncoderKey, Precision
+from medvlm_tui.core.store.keys import TABLE_KEY, table_key
 
 TENSOR = "features"
-KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
-"""Of a sealed table; it is a file's name too."""
 # A header of one tensor has some 100 bytes; safetensors itself refuses more than 100 MB.
 _LARGEST_HEADER_BYTES = 1 << 20
 _HEX64 = re.compile(r"[0-9a-f]{64}")
@@ -53,11 +51,6 @@ def key_fault(record: Mapping[str, Any]) -> str:
     encoder, dataset = EncoderKey(**record["encoder"]), record["dataset_digest"]
     fits = any(record["key"] == table_key(version, encoder, dataset) for version in _VERSIONS)
     return "" if fits else "its key is not the one of its encoder and dataset"
-
-
-def table_key(version: int, encoder: EncoderKey, dataset_digest: str) -> str:
-    """Return the key under which the features of an encoder on a dataset are sealed; `version` is the step's."""
-    return of_record(["table", version, encoder.digest, dataset_digest])
 
 
 def tensor_offset(path: Path, shape: tuple[int, ...]) -> int:
@@ -107,7 +100,7 @@ def _is_list(value: Any) -> bool:
 
 
 _FIELDS = {
-    "key": lambda value: isinstance(value, str) and KEY.fullmatch(value) is not None,
+    "key": lambda value: isinstance(value, str) and TABLE_KEY.fullmatch(value) is not None,
     "encoder": _is_encoder,
     "dataset_digest": _is_text,
     "shape": _is_shape,

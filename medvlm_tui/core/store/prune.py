@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from medvlm_tui.core.store import keys
 from medvlm_tui.core.store.contents import Item
 from medvlm_tui.core.store.store import Store
 
@@ -43,7 +44,7 @@ def choose(items: Sequence[Item], chosen: Filter) -> list[Item]:
         now_s = time.time()
         return [item for item in items if chosen.takes(item, now_s)]
     sealed = {item.key for item in items if item.kind == "table"}
-    results = {item.key.partition("/")[2] for item in items if item.kind == "result"}
+    results = {keys.parse(item.key).owner for item in items if item.kind == "result"}
     return [
         item
         for item in items

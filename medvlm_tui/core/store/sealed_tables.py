@@ -18,7 +18,8 @@ from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, make_direct
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store import sealed_manifest
 from medvlm_tui.core.store.journal import Damage
-from medvlm_tui.core.store.manifest_check import KEY, TENSOR, head_fault, key_fault, schema_fault, tensor_offset
+from medvlm_tui.core.store.keys import TABLE_KEY
+from medvlm_tui.core.store.manifest_check import TENSOR, head_fault, key_fault, schema_fault, tensor_offset
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
 DAMAGED = ".damaged"
@@ -91,7 +92,7 @@ class SealedTables:
         """Return the keys of the tables that are there, sorted."""
         names = os.listdir(self._folder) if self._folder.is_dir() else []
         found = {name[: -len(".json")] for name in names if name.endswith(".json")}
-        return sorted(key for key in found if KEY.fullmatch(key) and key in self)
+        return sorted(key for key in found if TABLE_KEY.fullmatch(key) and key in self)
 
     def intact(self, key: str) -> bool:
         """Return whether a table exists and every byte is as sealed; each process reads its file once."""
@@ -130,7 +131,7 @@ class SealedTables:
         for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else []:
             if _is_leftover(path.name):
                 continue
-            if path.suffix not in (".json", ".safetensors") or not KEY.fullmatch(path.stem):
+            if path.suffix not in (".json", ".safetensors") or not TABLE_KEY.fullmatch(path.stem):
                 yield Damage(f"sealed/{path.name}", "a file that the store never writes")
             elif path.suffix == ".json":
                 if fault := self._fault(path.stem):
@@ -211,7 +212,7 @@ class SealedTables:
 
 
 def _checked_key(key: str) -> str:
-    if not KEY.fullmatch(key):
+    if not TABLE_KEY.fullmatch(key):
         raise StoreError("a sealed table's key holds characters that the store never writes")
     return key
 

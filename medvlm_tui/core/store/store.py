@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.atomic_files import make_directory
-from medvlm_tui.core.digests import FileDigests, of_record
+from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store import directory as store_format
-from medvlm_tui.core.store import packing
+from medvlm_tui.core.store import keys, packing
 from medvlm_tui.core.store.journal import Journal
 from medvlm_tui.core.store.locks import StoreLock
 from medvlm_tui.core.store.machine_cache import Measured
@@ -112,15 +112,15 @@ class Store:
 
     def put_result(self, key: str, arrays: packing.Arrays, record: Mapping[str, Any]) -> None:
         """Store a result under `key`."""
-        self.put(f"result/{key}", packing.pack(arrays, record))
+        self.put(keys.result(key), packing.pack(arrays, record))
 
     def has_result(self, key: str) -> bool:
         """Return whether a result is stored under `key`."""
-        return f"result/{key}" in self
+        return keys.result(key) in self
 
     def result(self, key: str) -> StoredResult | None:
         """Return a result, None when it is absent or was damaged (it is then forgotten)."""
-        data = self._intact(f"result/{key}")
+        data = self._intact(keys.result(key))
         if data is None:
             return None
         arrays, record = packing.unpack(data)
@@ -128,14 +128,14 @@ class Store:
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the record of a result without its arrays, None when it is absent or was damaged."""
-        data = self._intact(f"result/{key}")
+        data = self._intact(keys.result(key))
         return None if data is None else packing.record_of(data)
 
     # -- feature blocks ----------------------------------------------------------------------------
 
     def put_block(self, encoder: EncoderKey, digests: list[str], rows: NDArray[np.float32]) -> str:
         """Store the feature rows of the images with these digests; returns the block's key."""
-        key = f"block/{encoder.digest}/{of_record(digests)}"
+        key = keys.block(encoder, digests)
         self.put(key, packing.pack({"rows": rows}, {"digests": digests, "encoder": asdict(encoder)}))
         return key
 
@@ -147,7 +147,7 @@ class Store:
         With `wanted` only the blocks that hold one of these images are read; of the others their headers are.
         """
         chosen = None if wanted is None else set(wanted)
-        for key in self.keys(f"block/{encoder.digest}/"):
+        for key in self.keys(keys.blocks(encoder)):
             if chosen is not None:
                 listed = self._listed(key)
                 if listed is not None and chosen.isdisjoint(listed):
@@ -159,7 +159,7 @@ class Store:
 
     def block_digests(self, encoder: EncoderKey) -> Iterator[list[str]]:
         """Yield the image digests of every block of this encoder, read from the headers alone."""
-        for key in self.keys(f"block/{encoder.digest}/"):
+        for key in self.keys(keys.blocks(encoder)):
             listed = self._listed(key)
             if listed is not None:
                 yield listed
@@ -175,7 +175,7 @@ class Store:
         """Return the image digests in a block's header, None unless they are what the block's key is made of."""
         try:
             digests = packing.record_of(self.journal.head(key, _HEAD_BYTES))["digests"]
-            return digests if of_record(digests) == key.rpartition("/")[2] else None
+            return digests if keys.is_block_of(key, digests) else None
         except (OSError, ValueError, KeyError, TypeError, CorruptEntryError):
             return None
 

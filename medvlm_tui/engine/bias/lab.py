@@ -15,7 +15,7 @@ from PIL import Image
 
 from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.store import packing
+from medvlm_tui.core.store import keys, packing
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
@@ -118,7 +118,7 @@ class Lab:
             self.context.store.discard(key)
 
     def _place(self, name: str) -> str:
-        return f"bias/{self.job.step.key}/{name}"
+        return keys.lab_features(self.job.step.key, name)
 
     def advanced(self, images: int) -> StepProgress:
         """Count images as done and say so."""

@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store.keys import step_key
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.stage import Stage
 
 
 def gathered_key(stage: Stage, params: Mapping[str, Any]) -> str:
     """Return the key of a gathering step: its parameters name every result that it reads."""
-    return of_record([stage.kind, stage.version, dict(params)])
+    return step_key(stage.kind, stage.version, params)
 
 
 def tables_of(step: Step) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from medvlm_tui.catalog.traits import traits_of
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import EncoderKey
+from medvlm_tui.core.store.keys import step_key
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, tags_of, unmatched
 from medvlm_tui.engine.datasets.likeness.feature_pairs import fullest_encoder
@@ -84,7 +85,7 @@ class Layout:
             # What is missing or left out changes nothing in the digests of what is read.
             "said": of_record(found.dataset.warnings),
         }
-        key = of_record([CHECK.kind, CHECK.version, params, found.dataset.digest, everything.digest])
+        key = step_key(CHECK.kind, CHECK.version, params, found.dataset.digest, everything.digest)
         have = self.store.has_result(key)
         images = 0 if have else len(everything.samples)
         step = Step(step_id, CHECK.kind, dataset=name, params=params, key=key, have=have, images=images)
@@ -171,9 +172,8 @@ class Layout:
     def _key(self, stage: Stage, draft: Draft) -> str:
         if stage.gathers:
             return gathered_key(stage, draft.params)
-        return of_record(
-            [stage.kind, stage.version, dict(draft.params), [self._step(read).key for read in draft.reads]]
-        )
+        reads = [self._step(read).key for read in draft.reads]
+        return step_key(stage.kind, stage.version, draft.params, reads)
 
     def _job(self, step: Step, draft: Draft, first: _Cell, of_a_cell: bool) -> Job:
         """Return the job of a step; on several cells, model and encoder are the first one's and mean nothing."""

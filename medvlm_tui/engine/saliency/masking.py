@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medvlm_tui.core.digests import of_record
-from medvlm_tui.core.store import packing
+from medvlm_tui.core.store import keys, packing
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
@@ -143,7 +142,7 @@ class StoredScores:
     @classmethod
     def of(cls, store: Store, step: str, images: Sequence[object], *depends: object) -> StoredScores:
         """Name the entries by the image and everything else that the scores depend on (JSON-able)."""
-        return cls(store, step, tuple(f"rise/{of_record([image, *depends])}/" for image in images))
+        return cls(store, step, tuple(keys.mask_scores([image, *depends]) for image in images))
 
     def put(self, image: int, chunk: int, scores: Floats) -> None:
         """Store (m, k) scores of an image under a chunk's first m masks."""
@@ -174,7 +173,7 @@ class StoredScores:
                 self.store.discard(key)
 
     def _key(self, image: int, chunk: int, count: int) -> str:
-        return f"{self.names[image]}{chunk * CHUNK:08d}-{chunk * CHUNK + count:08d}"
+        return keys.mask_range(self.names[image], chunk * CHUNK, chunk * CHUNK + count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import PreviewReady
+from medvlm_tui.core.store import keys
 from medvlm_tui.engine.saliency.explained_images import Explained, estimated
 from medvlm_tui.engine.saliency.masking import ChunkScores
 from medvlm_tui.engine.step.job import Job, StepContext
@@ -19,17 +20,12 @@ _EVERY_S = 1.0
 _SHARE = 0.05
 
 
-def preview_key(key: str) -> str:
-    """Return the key of the maps so far of a result that is not finished."""
-    return f"{key}-so-far"
-
-
 class Preview:
     """The maps so far of one step, under one key; each replaces the one before."""
 
     def __init__(self, job: Job, context: StepContext, images: Explained, params: SaliencyParams) -> None:
         self._job, self._context, self._images, self._params = job, context, images, params
-        self._key = preview_key(job.step.key)
+        self._key = keys.preview_of(job.step.key)
         encoder = images.masking.encoder
         self._shown = np.stack([encoder.display(pixels) for pixels in images.masking.pixels])
         self._next = time.monotonic() + _EVERY_S
@@ -58,7 +54,7 @@ class Preview:
 
     def discard(self) -> None:
         """Forget the preview, if there is one."""
-        self._context.store.discard(f"result/{self._key}")
+        self._context.store.discard(keys.result(self._key))
 
     def _record(self, counts: list[int]) -> dict[str, Any]:
         images = self._images

@@ -17,8 +17,8 @@ SEPARABILITY = (
     "neighbours", "permutations", "seed", "n", "used",
 )  # fmt: skip
 SIMILARITY = (
-    "dataset", "label_view", "model_a", "model_b", "measure", "value", "p_value", "by_chance", "neighbours",
-    "permutations", "seed", "n", "used",
+    "dataset", "label_view", "model_a", "model_b", "measure", "value", "p_against_shuffled_images", "by_chance",
+    "neighbours", "permutations", "seed", "n", "used",
 )  # fmt: skip
 PROJECTION_SCORES = (
     "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "proposed",
