@@ -17,7 +17,7 @@ from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import DEFAULT_STAGES, FILLS, OVERLAYS, POSITIONS, PROTOCOLS
+from medvlm_tui.stages.request import DEFAULT_STAGES, ESTIMATORS, FILLS, OVERLAYS, POSITIONS, PROTOCOLS
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -232,7 +232,7 @@ def _add_saliency(parser: argparse.ArgumentParser) -> None:
     add("--rise-images", metavar="N|IDS", help="explained hold-out images per class, or a list of image ids (1)")
     add(
         "--rise-estimator",
-        choices=("plain", "reduced"),
+        choices=ESTIMATORS,
         help="plain: as in the paper; reduced: lower variance, needs fewer masks (plain)",
     )
     add(

@@ -16,6 +16,7 @@ from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages import STAGE_NAMES
 from medvlm_tui.stages.request import (
+    ESTIMATORS,
     FILLS,
     OVERLAYS,
     POSITIONS,
@@ -29,7 +30,7 @@ APP = "medvlm-tui"
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGE_NAMES,
     "protocols": PROTOCOLS,
-    "rise_estimator": ("plain", "reduced"),
+    "rise_estimator": ESTIMATORS,
     "rise_fill": FILLS,
     "bias_position": POSITIONS,
     "bias_controls": OVERLAYS[1:],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medvlm_tui.core.specs import Precision
 from medvlm_tui.core.typed_lists import join_list, split_list
 
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 Fill = Literal["mean", "black", "blur"]
-FILLS: tuple[Fill, ...] = ("mean", "black", "blur")
+FILLS: tuple[Fill, ...] = get_args(Fill)
+Estimator = Literal["plain", "reduced"]
+ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
 # The bias lab's overlays: the word itself, then controls with the ink of the word.
 OVERLAYS = ("text", "box", "scrambled", "lines", "calipers")
@@ -98,7 +100,7 @@ class SaliencyParams:
     """Hold-out images of each class, drawn with the seed, when `images` is empty."""
     images: tuple[str, ...] = ()
     """Sample ids to explain."""
-    estimator: Literal["plain", "reduced"] = "plain"
+    estimator: Estimator = "plain"
     """The paper's; or pairs of masks with a control variate, whose map differs by a constant and errs less."""
     fill: Fill = "mean"
     """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
@@ -191,7 +193,7 @@ class RunRequest:
     rise_cells: int = _SALIENCY.cells
     rise_images: str = str(_SALIENCY.images_per_class)
     """A number per class, or a list of sample ids (core/typed_lists.py)."""
-    rise_estimator: Literal["plain", "reduced"] = _SALIENCY.estimator
+    rise_estimator: Estimator = _SALIENCY.estimator
     rise_explain: tuple[str, ...] = _SALIENCY.explain
     """Classes to explain for every image; empty is the predicted one, `*` is all."""
     rise_fill: Fill = _SALIENCY.fill

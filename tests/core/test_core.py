@@ -151,7 +151,7 @@ def test_flags_win_over_the_run_file_and_that_over_the_settings(
 
 @pytest.mark.parametrize(
     "table",
-    [{"seeds": 1}, {"seed": "one"}, {"seed": True}, {"stages": ["extrakt"]}, {"data": ["x"]}, {"folds": 2.5}],
+    [{"sede": 1}, {"seed": "one"}, {"seed": True}, {"stages": ["extrakt"]}, {"data": ["x"]}, {"folds": 2.5}],
 )
 def test_a_wrong_key_or_type_is_named(table: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"run.toml.*{next(iter(table))}"):

@@ -14,8 +14,8 @@ from medvlm_tui.stages.request import RunRequest
 ODD = RunRequest(
     models=("a", "local:/x,y"), datasets=("x y",), data={"x y": "/p 'q'"}, weights={"a": "/w=1"}, stages=("extract",),
     protocols=("paper", "knn"), folds=3, hold_out=0.3, seed=5, seeds=2, label="view", part="train",
-    umap_neighbors=(5, 15), umap_min_dist=(0.1, 0.5), umap_max_points=70, tags="t.csv", rise_masks=9, rise_cells=8,
-    rise_images='"a,b.png",c',
+    umap_neighbors=(5, 15), umap_min_dist=(0.1, 0.5), umap_max_points=70, tags="t.csv",
+    rise_masks=9, rise_cells=8, rise_images='"a,b.png",c',
     rise_estimator="reduced", rise_explain=("*",), rise_fill="blur", rise_stop_error=0.25, bias_words=("L,5", "R"),
     bias_position="top", bias_size=0.1, bias_contrast=0.5, bias_controls=(), bias_train=3, bias_test=2, bias_masks=0,
     bias_images=1, bias_removed=0, device="cpu", precision="fp32", batch_size=4, workers=1, limit=6, window="lung",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from medvlm_tui.engine.images.font import font_path
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.request import OVERLAYS, POSITIONS
 
@@ -157,9 +156,4 @@ def _with_ink(order: NDArray[np.float64], ink: float) -> NDArray[np.float64]:
 
 @cache
 def _font(height_px: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans as matplotlib ships it; matplotlib itself is not imported."""
-    spec = find_spec("matplotlib")
-    assert spec is not None, "matplotlib is a dependency"
-    assert spec.origin is not None
-    path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), height_px)
+    return ImageFont.truetype(str(font_path()), height_px)

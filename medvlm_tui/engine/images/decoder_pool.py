@@ -23,6 +23,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import PreprocessSpec, Sample
 from medvlm_tui.engine.images.decoder import ring_of
 from medvlm_tui.engine.images.decoding_task import Read, Reduced, Task
+from medvlm_tui.engine.step.processes import cause_of_death
 from medvlm_tui.errors import ImageError, MedvlmError
 
 Decoded = NDArray[np.uint8] | Reduced | ImageError
@@ -200,7 +201,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 def _cause(code: int) -> str:
     if code == -signal.SIGXCPU:
         return "it ran in circles"
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return cause_of_death(code)
 
 
 def _shared_memory(size: int) -> int:

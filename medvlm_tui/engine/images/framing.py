@@ -48,12 +48,13 @@ def centre_crop(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     size = spec.size_px
     if image.size == (size, size):
         return image
-    left = _margin(image.width - size, spec.crop_rounding)
-    top = _margin(image.height - size, spec.crop_rounding)
+    left = crop_margin(image.width - size, spec.crop_rounding)
+    top = crop_margin(image.height - size, spec.crop_rounding)
     return image.crop((left, top, left + size, top + size))
 
 
-def _margin(excess: int, rounding: str) -> int:
+def crop_margin(excess: int, rounding: str) -> int:
+    """Return how many pixels of a crop's excess are cut off at the left or the top."""
     return round(excess / 2.0) if rounding == "half_even" else excess // 2
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import PreprocessSpec
-from medvlm_tui.engine.images.framing import short_side_size
+from medvlm_tui.engine.images.framing import crop_margin, short_side_size
 
 Box = tuple[int, int, int, int]
 
@@ -63,10 +63,6 @@ def view_of(spec: PreprocessSpec, size: tuple[int, int]) -> View:
     elif spec.resize == "short_side":
         target = short_side_size(width, height, spec.resize_px)
     scale_x, scale_y = target[0] / width, target[1] / height
-    left = _margin(target[0] - spec.size_px, spec.crop_rounding)
-    top = _margin(target[1] - spec.size_px, spec.crop_rounding)
+    left = crop_margin(target[0] - spec.size_px, spec.crop_rounding)
+    top = crop_margin(target[1] - spec.size_px, spec.crop_rounding)
     return View(spec.size_px, scale_x, scale_y, pad_x * scale_x - left, pad_y * scale_y - top)
-
-
-def _margin(excess: int, rounding: str) -> int:
-    return round(excess / 2.0) if rounding == "half_even" else excess // 2

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from multiprocessing.process import BaseProcess
 import numpy as np
 
 from medvlm_tui.engine.projection.layout import Layout, Row, lay_out_cell
+from medvlm_tui.engine.step.processes import cause_of_death, end_with_parent
 from medvlm_tui.errors import MedvlmError
 
 _AGAIN = "often too little memory: try --umap-max-points; run the same command again, the other maps are kept"
@@ -114,7 +113,9 @@ class LayoutPool:
             hand.process.join()
             hand.connection.close()
             self._hands.remove(hand)
-            return Finished(cell, MedvlmError(f"the layout process died ({_cause(hand.process.exitcode)})", _AGAIN))
+            return Finished(
+                cell, MedvlmError(f"the layout process died ({cause_of_death(hand.process.exitcode)})", _AGAIN)
+            )
         return Finished(cell, outcome)
 
 
@@ -127,14 +128,10 @@ def _start() -> _Hand:
     return _Hand(process, ours)
 
 
-def _cause(code: int | None) -> str:
-    return f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-
-
 def _serve(connection: Connection) -> None:
     """Lay out cells until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()  # a layout of minutes would otherwise go on for nobody
     _compile()
     row: Row | None = None
     while True:
@@ -160,11 +157,3 @@ def _attempt(row: Row, min_dist: float, seed: int) -> Layout | MedvlmError:
         return replace(lay_out_cell(row, min_dist, seed), seconds=time.monotonic() - begun)
     except Exception as error:
         return MedvlmError(f"{type(error).__name__}: {error}", "this should not happen; the other maps are kept")
-
-
-def _die_with_parent() -> None:
-    """A layout of minutes would otherwise go on for nobody."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

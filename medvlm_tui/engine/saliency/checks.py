@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages.request import SaliencyParams
+from medvlm_tui.stages.request import ESTIMATORS, FILLS, SaliencyParams
 
 
 def check_params(params: SaliencyParams) -> None:
@@ -15,7 +15,7 @@ def check_params(params: SaliencyParams) -> None:
             f"{params.probability:g} and seed {params.seed} cannot be computed",
             "choose at least one mask and one cell, a probability in (0, 1], a seed of 0 or more",
         )
-    if params.estimator not in ("plain", "reduced") or params.fill not in ("mean", "black", "blur"):
+    if params.estimator not in ESTIMATORS or params.fill not in FILLS:
         wrong = clean(f"{params.estimator} and {params.fill}")
         raise UsageError(f"{wrong} are no estimator and no fill", "plain or reduced; mean, black or blur")
     if params.estimator == "reduced" and (params.probability != 0.5 or params.masks < 2):

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.engine.saliency.mask_sums import ShiftSums, mask_means
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream, up_sampling
+from medvlm_tui.stages.request import Estimator
 
 Floats = NDArray[np.float64]
-Estimator = Literal["plain", "reduced"]
 FOLDS = 4
 # With fewer pairs a fold's regression has nothing to learn from; the weight is then left at zero.
 _FEWEST_PAIRS = 64

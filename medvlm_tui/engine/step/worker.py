@@ -11,11 +11,10 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import cast
@@ -32,6 +31,7 @@ from medvlm_tui.engine.step.device_memory import release_memory
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
+from medvlm_tui.engine.step.processes import cause_of_death, end_with_parent
 from medvlm_tui.engine.step.threads import choose_threads, restore_threads
 from medvlm_tui.errors import Cancelled, MedvlmError
 
@@ -184,11 +184,10 @@ class Worker:
     def _death(self) -> WorkerDiedError:
         code = None if self._process is None else self._process.exitcode
         self._forget()
-        cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         # The kernel's out-of-memory killer sends SIGKILL; nobody else sends it unasked.
         memory = "too little memory is the usual cause: try a smaller --batch-size; " if code == -signal.SIGKILL else ""
         hint = f"{memory}run the same command again to go on\nits last words are in {self._log}"
-        return WorkerDiedError(f"the worker process died ({cause})", hint)
+        return WorkerDiedError(f"the worker process died ({cause_of_death(code)})", hint)
 
 
 def _serve(connection: Connection, cancelling: Connection, store: Path, log: Path) -> None:
@@ -201,7 +200,7 @@ def _serve(connection: Connection, cancelling: Connection, store: Path, log: Pat
     place_numba_cache(store.parent)
     leave_no_core()
     keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # what counts is stored
     with Store(store) as opened:
         cancellation = Cancellation(cancelling)
         context = StepContext(opened, cancellation.is_set)
@@ -215,14 +214,6 @@ def _serve(connection: Connection, cancelling: Connection, store: Path, log: Pat
                 _work(connection, job, context, log)
             except (BrokenPipeError, ConnectionResetError):
                 return  # the process that keeps the plan has gone; everything acknowledged is stored
-
-
-def _end_with_parent() -> None:
-    """Leave when the process that keeps the plan is gone, even in the middle of a step: what counts is stored."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:

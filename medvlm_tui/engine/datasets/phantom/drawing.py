@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from medvlm_tui.engine.images.font import font_path
 
 Field = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -166,7 +165,7 @@ def _burn_words(pixels: NDArray[np.uint8], words: tuple[str, str], rng: np.rando
     """
     height, width = pixels.shape
     side = min(pixels.shape)
-    font = ImageFont.truetype(str(_font_path()), round(side * rng.uniform(0.055, 0.07)))
+    font = ImageFont.truetype(str(font_path()), round(side * rng.uniform(0.055, 0.07)))
     corners = rng.permutation(3)[: len(words)]
     canvas = Image.fromarray(pixels)
     drawing = ImageDraw.Draw(canvas)
@@ -183,12 +182,3 @@ def _burn_words(pixels: NDArray[np.uint8], words: tuple[str, str], rng: np.rando
         drawing.text((x - left, y - top), word, fill=235, font=font)
     pixels[:] = np.asarray(canvas)
     return boxes
-
-
-@cache
-def _font_path() -> Path:
-    """DejaVu Sans as matplotlib ships it; matplotlib itself is not imported."""
-    spec = find_spec("matplotlib")
-    assert spec is not None, "matplotlib is a dependency"
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
