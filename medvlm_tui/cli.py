@@ -1,4 +1,4 @@
-"""The command line. Parses, then imports only what the command needs: `--help` loads no torch and no textual."""
+"""The command line: parse it, then import only what the command needs. `--help` loads no torch and no textual."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import (
-    DEFAULT_STAGES,
-    ESTIMATORS,
-    FILLS,
-    OVERLAYS,
-    POSITIONS,
-    PROTOCOLS,
-)
+from medvlm_tui.stages.request import DEFAULT_STAGES, ESTIMATORS, FILLS, OVERLAYS, POSITIONS, PROTOCOLS
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "models": ("medvlm_tui.commands.catalog", "the encoders of the catalog, and whether their weights are here"),
-    "datasets": ("medvlm_tui.commands.catalog", "the datasets of the catalog, and whether they were found"),
-    "check": ("medvlm_tui.commands.check", "counts, unreadable files, duplicates and leakage of a dataset"),
-    "doctor": ("medvlm_tui.commands.doctor", "what this machine has, and how to fix what it lacks"),
-    "encode": ("medvlm_tui.commands.encode", "features of a few images, as an .npz file"),
-    "place": ("medvlm_tui.commands.place", "where new images lie on a stored map, as CSV"),
-    "store": ("medvlm_tui.commands.store", "the feature store: sizes, checks, export, import"),
-    "attach": ("medvlm_tui.commands.attach", "the run under way, or the last one; leaving does not stop it"),
-    "cancel": ("medvlm_tui.commands.cancel", "stop the run under way; what it computed is kept"),
-    "audit": ("medvlm_tui.commands.published", "the statistics of the study's published tables"),
+    "models": (
+        "medvlm_tui.commands.catalog",
+        "list the encoders of the catalog, and whether their weights are on this machine",
+    ),
+    "datasets": (
+        "medvlm_tui.commands.catalog",
+        "list the datasets of the catalog, and whether they were found on this machine",
+    ),
+    "check": ("medvlm_tui.commands.check", "check a dataset: counts, unreadable files, duplicates, leakage"),
+    "doctor": ("medvlm_tui.commands.doctor", "show what this machine has, what it lacks, and how to fix that"),
+    "encode": ("medvlm_tui.commands.encode", "compute the features of a few images, as an .npz file"),
+    "place": ("medvlm_tui.commands.place", "find the place of new images on a stored UMAP, as CSV"),
+    "store": ("medvlm_tui.commands.store", "feature store: sizes, checks, export, import"),
+    "attach": ("medvlm_tui.commands.attach", "follow the current run, or show the last one; leaving does not stop it"),
+    "cancel": ("medvlm_tui.commands.cancel", "stop the current run; what it computed is kept"),
+    "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
 _READ_IMAGES = ("check", "encode")
 _BATCH = (
-    "Run a study without a screen. Commas separate the items of a list; "
-    """one that holds a comma stands in double quotes, as in CSV: '"a,b.png",c.png'."""
+    "Run a study without the screens. Defaults stand in parentheses. Commas separate the items of a list; "
+    """an item that contains a comma is written in double quotes, as in CSV: '"a,b.png",c.png'."""
 )
-_EPILOG = "Without a command: the screens, on the default workspace. Without a screen: medvlm-tui --batch --help."
+_EPILOG = "Without a command the screens open. For runs without the screens see medvlm-tui --batch --help."
 _PROTOCOLS_HELP = (
-    "repeatable (paper): linear SVM of the paper, of the poster, over a wider grid, with groups on one side; "
-    "nearest neighbours; a few images a class"
+    "classification protocol; can be given several times (paper). Linear SVM of the paper (paper), of the poster "
+    "(poster), with a wider grid of t (tuned), with every group on one side of the split (grouped); "
+    "k nearest neighbours (knn); few training images per class (few_shot)"
 )
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with this program's way of reporting a wrong line."""
+    """An argparse parser that reports a wrong command line as UsageError."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"see `{self.prog} --help`")
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(arguments: list[str]) -> int:
-    """Run the command and say what went wrong; no error leaves this function."""
+    """Run the command, print what went wrong, and return the exit code; no error leaves this function."""
     try:
         return _run(arguments)
     except MedvlmError as error:
@@ -100,13 +100,13 @@ def _say(error: MedvlmError) -> int:
 
 
 def unexpected(error: Exception, arguments: Sequence[str]) -> MedvlmError:
-    """Write an error that nobody expected to the workspace's log; return it as the sentence that is shown."""
+    """Write an unexpected error to the workspace's log and return it as a message with the path of the log."""
     from medvlm_tui.core.workspace.logs import note_defect
     from medvlm_tui.core.workspace.workspace import Workspace
 
     place = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     place.add_argument("--workspace")
-    message = f"this should not happen: {redact(f'{type(error).__name__}: {error}')}"
+    message = f"unexpected error: {redact(f'{type(error).__name__}: {error}')}"
     try:
         workspace = Workspace(settings.load(place.parse_known_args(list(arguments))[0].workspace).workspace)
         workspace.make()
@@ -154,12 +154,16 @@ def _command(arguments: list[str]) -> int:
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of everything but `--batch`; it knows the options of the command that `arguments` name."""
+    """Return the parser of everything but `--batch`, with the options of the command that `arguments` name."""
     parser = _Parser(
-        prog="medvlm-tui", description="Which encoder to trust on medical images, and what it looks at.", epilog=_EPILOG
+        prog="medvlm-tui",
+        description="Compare image encoders on medical images: accuracy, UMAP, saliency, bias by burned-in text.",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"medvlm-tui {__version__}")
-    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.add_argument(
+        "--no-mouse", action="store_true", help="do not use the mouse, so that the terminal can select text"
+    )
     _add_shared(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (module, what) in COMMANDS.items():
@@ -173,103 +177,168 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def batch_parser() -> argparse.ArgumentParser:
-    """The parser of `--batch`."""
+    """Return the parser of `--batch`."""
     parser = _Parser(prog="medvlm-tui --batch", description=_BATCH)
-    parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("run_file", nargs="?", metavar="RUN.toml", type=_path, help="options as a file; flags win")
-    parser.add_argument("--models", type=_names, metavar="A,B", help="ids, `all`, or `group:medical`")
-    parser.add_argument("--datasets", type=_names, metavar="X,Y", help="ids or `all`")
-    parser.add_argument("--demo", action="store_true", default=None, help="the built-in phantom, every stage")
-    parser.add_argument(
-        "--stages", type=_names, metavar="LIST", help=f"of {','.join(STAGE_NAMES)} ({','.join(DEFAULT_STAGES)})"
+    add = parser.add_argument
+    add("--batch", action="store_true", help=argparse.SUPPRESS)
+    add(
+        "run_file",
+        nargs="?",
+        metavar="RUN.toml",
+        type=_path,
+        help="file with options; the command line takes precedence",
     )
-    parser.add_argument("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
-    parser.add_argument("--folds", type=int, help="cross-validation folds (5)")
-    parser.add_argument("--hold-out", type=float, help="share held out for the test (0.2)")
-    parser.add_argument("--seed", type=int, help="of splits, UMAP, masks and exchanges (0)")
-    parser.add_argument(
-        "--seeds", type=int, metavar="N", help="hold-outs of every probe: SEED and the N - 1 after it (1)"
-    )
-    parser.add_argument("--label", metavar="VIEW", help="a label view of the dataset")
-    parser.add_argument("--part", metavar="PART", help="a published part instead of the study's")
-    parser.add_argument("--feature", help="a feature of the model instead of its default")
+    add("--models", type=_names, metavar="A,B", help="model ids, `all`, or a group such as `group:medical`")
+    add("--datasets", type=_names, metavar="X,Y", help="dataset ids, or `all`")
+    add("--demo", action="store_true", default=None, help="run every stage on the built-in phantom")
+    stages = f"stages to run, of {','.join(STAGE_NAMES)} ({','.join(DEFAULT_STAGES)})"
+    add("--stages", type=_names, metavar="LIST", help=stages)
+    add("--protocol", action="append", choices=PROTOCOLS, dest="protocols", help=_PROTOCOLS_HELP)
+    add("--folds", type=int, help="number of cross-validation folds (5)")
+    add("--hold-out", type=float, help="share of the images held out for the test, 0 to 1 (0.2)")
+    add("--seed", type=int, help="random seed of splits, UMAP, masks and exchange tests (0)")
+    add("--seeds", type=int, metavar="N", help="number of hold-outs per probe, with the seeds SEED, SEED + 1, ... (1)")
+    add("--label", metavar="VIEW", help="label view of the dataset (the study's labels)")
+    add("--part", metavar="PART", help="published part of the dataset (the part of the study)")
+    add("--feature", help="which feature of the model, see `medvlm-tui models ID` (the model's default)")
     _add_projection(parser)
     _add_window(parser)
     _add_saliency(parser)
     _add_bias(parser)
-    parser.add_argument("--device", help="auto, cpu or cuda[:i]")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
-    parser.add_argument("--batch-size", type=_batch_size, metavar="auto|N")
-    parser.add_argument("--workers", type=int, metavar="N", help="decoding processes (0: chosen)")
-    parser.add_argument("--limit", type=int, metavar="N", help="images per class, for a quick look")
-    parser.add_argument("--phantom-per-class", type=int, metavar="N", help="size of the phantom (120)")
-    parser.add_argument("--out", metavar="DIR", help="where the files go (WORKSPACE/exports/RUN_ID)")
-    parser.add_argument("--strict", action="store_true", default=None, help="a differing dataset is an error")
-    parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
-    parser.add_argument("--dry-run", action="store_true", help="the plan, its cost and what is missing; runs nothing")
+    _add_machine(parser)
+    add("--limit", type=int, metavar="N", help="use at most N images per class, for a quick look (0: all)")
+    add("--phantom-per-class", type=int, metavar="N", help="images per class of the phantom (120)")
+    add("--out", metavar="DIR", help="folder for tables and figures (WORKSPACE/exports/RUN_ID)")
+    add("--strict", action="store_true", default=None, help="treat a dataset that differs from the catalog as an error")
+    add("--json", action="store_true", help="print events as JSON lines on stdout")
+    add("--dry-run", action="store_true", help="show the plan, its cost and what is missing, and run nothing")
     _add_shared(parser)
     return parser
 
 
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    precisions = ("auto", "fp32", "bf16", "fp16")
+    add("--device", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    add("--precision", choices=precisions, help="number format of the encoder (auto: by model and device)")
+    add("--batch-size", type=_batch_size, metavar="auto|N", help="images per forward pass (auto)")
+    add("--workers", type=int, metavar="N", help="number of image decoding processes (0: as many as fit this machine)")
+
+
 def _add_saliency(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rise-masks", type=int, metavar="N", help="masks per image (4096)")
-    parser.add_argument("--rise-cells", type=int, metavar="N", help="cells of a mask per side (7)")
-    parser.add_argument("--rise-images", metavar="N|IDS", help="hold-out images a class, or their ids (1)")
-    parser.add_argument("--rise-estimator", choices=ESTIMATORS, help="the paper's, or one that needs fewer masks")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--rise-masks", type=int, metavar="N", help="random masks per image (4096)")
+    add("--rise-cells", type=int, metavar="N", help="mask grid size (7 = 7 x 7 cells)")
+    add("--rise-images", metavar="N|IDS", help="explained hold-out images per class, or a list of image ids (1)")
+    add(
+        "--rise-estimator",
+        choices=ESTIMATORS,
+        help="plain: as in the paper; reduced: lower variance, needs fewer masks (plain)",
+    )
+    add(
         "--rise-explain",
         type=_names,
         metavar="LIST",
-        help="classes to explain in each image, * for all (the predicted)",
+        help="classes to explain for each image, * for all (the predicted class)",
     )
-    parser.add_argument("--rise-fill", choices=FILLS, help="what a masked pixel becomes, in the lab too (mean)")
-    parser.add_argument(
+    add(
+        "--rise-fill",
+        choices=FILLS,
+        help="value of masked pixels, also in the bias lab: the preprocessing mean, black, or the blurred image (mean)",
+    )
+    add(
         "--rise-stop-error",
         type=float,
         metavar="SHARE",
-        help="stop at this standard error over the map's spread (0: never)",
+        help="stop when the standard error of every map is below SHARE of its standard deviation (0: use all masks)",
     )
 
 
 def _add_bias(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--bias-words", type=_names, metavar="LIST", help="words drawn into images, told apart in pairs"
+    add = parser.add_argument
+    add(
+        "--bias-words",
+        type=_names,
+        metavar="LIST",
+        help="words drawn into the images, at least two (BREAST,AXILLA,LEFT,RIGHT)",
     )
-    parser.add_argument("--bias-position", choices=POSITIONS, help="where they stand (bottom_left)")
-    parser.add_argument("--bias-size", type=float, metavar="SHARE", help="font size over the short side (0.08)")
-    parser.add_argument("--bias-contrast", type=float, metavar="SHARE", help="1 is white ink, 0 invisible (1)")
-    parser.add_argument(
-        "--bias-controls", type=_names, metavar="LIST", help=f"of {','.join(OVERLAYS[1:])}: the ink of a word (all)"
+    add("--bias-position", choices=POSITIONS, help="position of the words in the image (bottom_left)")
+    add("--bias-size", type=float, metavar="SHARE", help="font size as a share of the image's short side (0.08)")
+    add("--bias-contrast", type=float, metavar="SHARE", help="contrast of the words: 1 is white, 0 is invisible (1)")
+    add(
+        "--bias-controls",
+        type=_names,
+        metavar="LIST",
+        help=f"control overlays with as much ink as a word, of {','.join(OVERLAYS[1:])} (all)",
     )
-    parser.add_argument("--bias-train", type=int, metavar="N", help="images a class the lab trains on (40)")
-    parser.add_argument("--bias-test", type=int, metavar="N", help="hold-out images a class the lab draws into (20)")
-    parser.add_argument("--bias-masks", type=int, metavar="N", help="masks of each map of the lab, 0: no maps (256)")
-    parser.add_argument("--bias-images", type=int, metavar="N", help="maps of the lab a class (2)")
-    parser.add_argument(
-        "--bias-removed", type=int, metavar="N", help="of these, images a class explained without the word too (2)"
+    add("--bias-train", type=int, metavar="N", help="training images per class of the bias lab (40)")
+    add("--bias-test", type=int, metavar="N", help="hold-out images per class of the bias lab (20)")
+    add("--bias-masks", type=int, metavar="N", help="masks per saliency map of the bias lab, 0 for no maps (256)")
+    add("--bias-images", type=int, metavar="N", help="explained images per class of the bias lab (2)")
+    add(
+        "--bias-removed",
+        type=int,
+        metavar="N",
+        help="how many of these images per class are explained again without the word (2)",
     )
 
 
 def _add_projection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--umap-neighbors", type=_ints, metavar="LIST", help="n_neighbors (15); `grid`: the poster's ten"
+    add = parser.add_argument
+    add(
+        "--umap-neighbors",
+        type=_ints,
+        metavar="LIST",
+        help="values of n_neighbors, or `grid` for the ten values of the poster (15)",
     )
-    parser.add_argument("--umap-min-dist", type=_floats, metavar="LIST", help="min_dist (0.1); `grid`: its five")
-    parser.add_argument("--umap-max-points", type=int, metavar="N", help="larger sets are subsampled (5000)")
-    parser.add_argument("--tags", metavar="CSV", help="path,tag,value: groups for figures and separability")
+    add(
+        "--umap-min-dist",
+        type=_floats,
+        metavar="LIST",
+        help="values of min_dist, or `grid` for the five values of the poster (0.1)",
+    )
+    add(
+        "--umap-max-points",
+        type=int,
+        metavar="N",
+        help="most images per UMAP; larger datasets are subsampled, stratified by class (5000)",
+    )
+    add(
+        "--tags",
+        metavar="CSV",
+        help="CSV with the columns path,tag,value: further groups of images, for figures and separability",
+    )
 
 
 def _add_window(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--window", metavar="WINDOW", help=f"of images of more than 8 bits: {WINDOW_HELP} (file)")
+    parser.add_argument(
+        "--window", metavar="WINDOW", help=f"intensity window for images of more than 8 bits: {WINDOW_HELP} (file)"
+    )
 
 
 def _add_shared(parser: argparse.ArgumentParser, default: Any = None) -> None:
-    parser.add_argument(
-        "--workspace", metavar="DIR", default=default, help="store, runs and exports (MEDVLM_WORKSPACE)"
+    add = parser.add_argument
+    add(
+        "--workspace",
+        metavar="DIR",
+        default=default,
+        help="folder of store, runs and exports (MEDVLM_WORKSPACE, else the user's data folder)",
     )
-    parser.add_argument("--data", action="append", metavar="NAME=PATH", default=default, help="where a dataset lies")
-    parser.add_argument("--weights", action="append", metavar="MODEL=PATH", default=default, help="a local checkpoint")
-    parser.add_argument("--offline", action="store_true", default=default, help="never ask the network")
+    add(
+        "--data",
+        action="append",
+        metavar="NAME=PATH",
+        default=default,
+        help="folder or file of a dataset; can be given several times",
+    )
+    add(
+        "--weights",
+        action="append",
+        metavar="MODEL=PATH",
+        default=default,
+        help="local checkpoint of a model; can be given several times",
+    )
+    add("--offline", action="store_true", default=default, help="do not use the network")
 
 
 def request_flags(options: argparse.Namespace) -> dict[str, Any]:
@@ -294,7 +363,9 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
 def _assignment(text: str, option: str) -> tuple[str, str]:
     name, equals, path = text.partition("=")
     if not (name and equals and path):
-        raise UsageError(f"--{option} {text}: expected NAME=PATH", f"for example --{option} brain_mr=/data/brain_mri")
+        raise UsageError(
+            f"--{option} {text}: expected NAME=PATH", f"write for example --{option} brain_mr=/data/brain_mri"
+        )
     return name, path
 
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process returns; the meanings are part of the interface."""
+    """Exit codes of the program; their meanings are part of the interface."""
 
     OK = 0
     STEPS_FAILED = 1

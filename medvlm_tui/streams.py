@@ -44,7 +44,7 @@ def finish() -> None:
 
 
 def drop_unwritten() -> None:
-    """Let nothing that standard output refuses be tried once more at the end of the process."""
+    """Prevent that Python writes refused output again when the process ends."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -52,7 +52,7 @@ def drop_unwritten() -> None:
 
 
 def can_draw() -> bool:
-    """Say whether the screens can be shown: all three streams are a terminal's, which takes UTF-8."""
+    """Return whether the screens can be shown: all three streams are a terminal that accepts UTF-8."""
     return all(map(os.isatty, range(3))) and _encoding() == "utf-8"
 
 
@@ -74,19 +74,19 @@ def _encoding() -> str:
 
 
 def messages_are_read() -> bool:
-    """Say whether standard error still has a reader."""
+    """Return whether standard error still has a reader."""
     return not getattr(getattr(getattr(sys.stderr, "buffer", None), "raw", None), "lost", False) and has_reader(2)
 
 
 def to_nowhere(number: int) -> None:
-    """Let what is still written to a descriptor go nowhere."""
+    """Redirect a descriptor to the null device, so that later output is discarded."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
 
 
 def has_reader(number: int) -> bool:
-    """Say whether somebody still reads a descriptor; yes where it is no pipe and no socket."""
+    """Return whether a descriptor still has a reader; always True where it is neither a pipe nor a socket."""
     mode = os.fstat(number).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         return True

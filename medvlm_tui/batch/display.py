@@ -1,4 +1,4 @@
-"""How a batch run shows its events: bars on a terminal, plain lines elsewhere, JSON lines when asked."""
+"""Display of a batch run's events: progress bars on a terminal, plain lines elsewhere, JSON lines with --json."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PLAIN_INTERVAL_S = 10.0
 
 
 class Display(Protocol):
-    """Where events go."""
+    """Protocol of a display of events."""
 
     def show(self, event: Event) -> None: ...
 

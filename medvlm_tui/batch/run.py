@@ -31,7 +31,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """How a batch run speaks."""
+    """Output options of a batch run."""
 
     json: bool = False
     """Events as JSON lines on stdout."""
@@ -60,7 +60,7 @@ class _Stop:
                 os.write(2, b"\nstopping; once more to leave at once\n")
 
     def forget_lost_terminals(self) -> None:
-        """Let what is still written go nowhere, so that the end of the run is as orderly as ever."""
+        """Discard later output, so that the run still ends in the normal way."""
         for number in self.terminals:
             try:
                 termios.tcgetattr(number)

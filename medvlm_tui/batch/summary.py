@@ -1,4 +1,4 @@
-"""What a batch run leaves on stdout: the plan before, the numbers after."""
+"""Output of a batch run on stdout: the plan before it, the numbers after it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _POLL_S = 0.2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
+    parser.add_argument("--json", action="store_true", help="print events as JSON lines on stdout")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -61,7 +61,7 @@ def _ask(workspace: Workspace, holder: Holder) -> None:
 
 
 def _has_open(pid: int, path: Path) -> bool:
-    """Say whether a process holds a file open: in another container a number names another process."""
+    """Return whether a process holds a file open: in another container the same pid is another process."""
     try:
         links = list(Path(f"/proc/{pid}/fd").iterdir())
         return any(link.exists() and link.samefile(path) for link in links)

@@ -28,8 +28,8 @@ from medvlm_tui.stages.request import RunRequest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of both commands."""
-    parser.add_argument("id", nargs="?", metavar="ID", help="one of them, with everything that is known")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("id", nargs="?", metavar="ID", help="show everything known about this one")
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -27,8 +27,10 @@ Record = Mapping[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("id", metavar="DATASET", help="an id of the catalog, or a name given by --data NAME=PATH")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument(
+        "id", metavar="DATASET", help="dataset id of the catalog, or a name given with --data NAME=PATH"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -49,9 +49,9 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
-    parser.add_argument("--gpu", action="store_true", help="test the GPU with small networks, half a minute")
-    parser.add_argument("--device", default="", help="auto, cpu or cuda[:i]; of the settings when not given")
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+    parser.add_argument("--gpu", action="store_true", help="also test the GPU with small networks (half a minute)")
+    parser.add_argument("--device", default="", help="auto, cpu, cuda or cuda:INDEX (the device of the settings)")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -15,15 +15,26 @@ from medvlm_tui.stages.request import RunRequest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("model", metavar="MODEL", help="an id of the catalog, or PREFIX:NAME")
+    parser.add_argument("model", metavar="MODEL", help="model id of the catalog, or PREFIX:NAME")
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", type=Path, help="image files, or .nii.gz of merlin and ct_clip"
+        "images", nargs="+", metavar="IMAGE", type=Path, help="image files; for merlin and ct_clip .nii.gz files"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="F.npz", help="features (n, d) float32, and names")
-    parser.add_argument("--feature", default="", help="a feature of the model instead of its default")
-    parser.add_argument("--pixels", action="store_true", help="the model's input too, as pixels_0, pixels_1, ...")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:i]")
-    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16"))
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="F.npz", help="output file: features (n, d) as float32, and names"
+    )
+    parser.add_argument(
+        "--feature", default="", help="which feature of the model, see `medvlm-tui models ID` (the model's default)"
+    )
+    parser.add_argument(
+        "--pixels", action="store_true", help="also write the model's input, as pixels_0, pixels_1, ..."
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="number format of the encoder (auto: by model and device)",
+    )
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -17,15 +17,23 @@ from medvlm_tui.stages.request import RunRequest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("model", metavar="MODEL", help="the model whose map it is")
-    parser.add_argument("dataset", metavar="DATASET", help="the dataset that the map shows")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image files")
-    parser.add_argument("--out", required=True, type=Path, metavar="F.csv", help="place and nearest image of each")
-    parser.add_argument("--label", default="", metavar="VIEW", help="the label view of the run that made the map")
-    parser.add_argument("--part", default="", metavar="PART", help="its part")
-    parser.add_argument("--limit", default=0, type=int, metavar="N", help="its images per class")
-    parser.add_argument("--feature", default="", help="its feature")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:i]")
+    parser.add_argument("model", metavar="MODEL", help="model of the map")
+    parser.add_argument("dataset", metavar="DATASET", help="dataset of the map")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="files of the new images")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="F.csv",
+        help="output file: coordinates and nearest image of each new image",
+    )
+    parser.add_argument(
+        "--label", default="", metavar="VIEW", help="label view of the run that made the map (the study's labels)"
+    )
+    parser.add_argument("--part", default="", metavar="PART", help="dataset part of that run (the part of the study)")
+    parser.add_argument("--limit", default=0, type=int, metavar="N", help="images per class of that run (0: all)")
+    parser.add_argument("--feature", default="", help="feature of that run (the model's default)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

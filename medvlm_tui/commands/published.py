@@ -22,7 +22,7 @@ _DIAGRAM_WIDTH = 76
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("--json", action="store_true", help="print JSON on stdout")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -33,27 +33,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def action(name: str, what: str) -> Any:
         made = actions.add_parser(name, help=what, description=what.capitalize() + ".")
-        made.add_argument("--json", action="store_true", help="JSON on stdout")
+        made.add_argument("--json", action="store_true", help="print JSON on stdout")
         made.add_argument(
-            "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="whose store (MEDVLM_WORKSPACE)"
+            "--workspace",
+            metavar="DIR",
+            default=argparse.SUPPRESS,
+            help="workspace of the store (MEDVLM_WORKSPACE, else the user's data folder)",
         )
         return made
 
-    action("stats", "sizes by kind, model and dataset")
+    action("stats", "show sizes by kind, model and dataset")
     check = action("verify", "read every stored byte and list what is damaged")
-    check.add_argument("--forget", action="store_true", help="make damaged entries absent, to be computed again")
-    action("scrub", "remove what killed writers left behind")
+    check.add_argument("--forget", action="store_true", help="remove damaged entries, so that they are computed again")
+    action("scrub", "remove incomplete files of processes that were killed")
     prune = action("prune", "remove what is no longer needed, or what the options choose")
-    prune.add_argument("--older-than", type=_age, metavar="AGE", help="for example 12h, 30d, 8w")
-    prune.add_argument("--yes", action="store_true", help="do it; without, only what would go is shown")
+    prune.add_argument(
+        "--older-than", type=_age, metavar="AGE", help="only what is older than this, for example 12h, 30d or 8w"
+    )
+    prune.add_argument(
+        "--yes", action="store_true", help="remove it; without --yes the command only shows what it would remove"
+    )
     export = action("export", "write sealed feature tables to files")
-    export.add_argument("--out", type=Path, default=Path("features"), metavar="DIR", help="where to (features)")
-    export.add_argument("--format", choices=("npz", "parquet", "safetensors"), default="safetensors")
+    export.add_argument("--out", type=Path, default=Path("features"), metavar="DIR", help="output folder (features)")
+    export.add_argument(
+        "--format", choices=("npz", "parquet", "safetensors"), default="safetensors", help="file format (safetensors)"
+    )
     for chooser in (prune, export):
         chooser.add_argument("--model", action="append", default=[], metavar="ID", help="only this model (repeatable)")
-        chooser.add_argument("--dataset", action="append", default=[], metavar="ID", help="only this dataset")
-    taken = action("import", "take in feature tables that another machine exported")
-    taken.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="exported .json files, or their folder")
+        chooser.add_argument(
+            "--dataset", action="append", default=[], metavar="ID", help="only this dataset (repeatable)"
+        )
+    taken = action("import", "import feature tables that another machine exported")
+    taken.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="exported .json files, or the folder that contains them"
+    )
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -1,1 +1,1 @@
-"""What everything shares: records, keys, events, the plan, the store. Imports no science library and no screen."""
+"""Records, keys, events, the plan and the store, used by all rooms. Imports no science library and no screen."""

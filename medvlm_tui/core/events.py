@@ -1,4 +1,4 @@
-"""What the engine says while it works: one frozen record a message, one JSON line each.
+"""The events that the engine sends while it works: one frozen record per event, one JSON line each.
 
 Events carry keys and numbers, never arrays: a front end reads arrays from the store.
 """
@@ -50,7 +50,7 @@ class RunAsked(Event):
     run_id: str
     request: Mapping[str, Any]
     by: str = ""
-    """Who does it: `engine` or `batch`."""
+    """The process that does the run: `engine` or `batch`."""
 
 
 @_register
@@ -101,7 +101,7 @@ class BlockStored(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class PreviewReady(Event):
-    """What a step has so far can be read under `key` as a result can; replaced by the next, gone when the step ends."""
+    """The result of a step so far, stored under `key` until the next preview replaces it or the step ends."""
 
     step: str
     kind: str
@@ -156,7 +156,7 @@ class Log(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class DeviceStatus(Event):
-    """What the work runs on."""
+    """The device that the work runs on."""
 
     device: str
     name: str
@@ -180,7 +180,7 @@ class FileWritten(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class Survey(Event):
-    """What exists, as a home screen shows it; the answer to a front end's `survey`.
+    """All models, datasets and cells with their state; the answer to a front end's `survey`.
 
     `models`: id, name, group, dim, gated, licence, state (ready or weights_missing), hint.
     `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, synthetic,
@@ -298,7 +298,7 @@ def _hints(kind: str) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Say whether a value read from JSON is what a field holds."""
+    """Return whether a value read from JSON has the type of a field."""
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind is UnionType:
         return any(_fits(value, one) for one in inner)

@@ -24,7 +24,7 @@ WINDOW_HELP = f"{FILE}, {', '.join(PRESETS)}, percentiles, or CENTRE/WIDTH"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the user chose; `str` of it is its name, and belongs to the key of features."""
+    """The intensity window that the user chose. Its `str` is its name, which is part of the key of features."""
 
     kind: Literal["file", "preset", "percentiles", "fixed"]
     centre: float = 0.0
@@ -51,7 +51,7 @@ def parse_window(text: str) -> Window:
     except ValueError:
         centre = width = math.nan
     if not (math.isfinite(centre) and math.isfinite(width) and width > 0):
-        raise UsageError(f"{clean(text)!r} is no intensity window", WINDOW_HELP)
+        raise UsageError(f"{clean(text)!r} is not an intensity window", WINDOW_HELP)
     return Window("fixed", centre, width, name=f"{centre:g}/{width:g}")
 
 

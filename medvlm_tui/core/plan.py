@@ -1,4 +1,4 @@
-"""What to do, in which order, and what the store already has."""
+"""The plan of a run: its steps in their order, and which results the store already has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Step:
     dataset: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
-    """Where the result lies in the store: the digest of everything it depends on."""
+    """Key of the result in the store: the digest of everything it depends on."""
     needs: tuple[str, ...] = ()
     """Ids of the steps whose results it reads."""
     have: bool = False

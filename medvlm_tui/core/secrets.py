@@ -27,6 +27,6 @@ def redact(text: str) -> str:
 
 
 def leave_no_core() -> None:
-    """Let this process and its children leave no core file: it would hold the environment."""
+    """Disable core files for this process and its children, because a core file contains the environment."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

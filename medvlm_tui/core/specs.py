@@ -32,7 +32,7 @@ class PreprocessSpec:
     interpolation: Interpolation = "bicubic"
     antialias: bool = True
     crop_rounding: Literal["half_even", "floor"] = "half_even"
-    """How an odd crop margin is rounded: torchvision rounds half to even, transformers' processors floor."""
+    """Rounding of an odd crop margin: torchvision rounds half to even, transformers' processors round down."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted after scaling to [0, 1]."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -53,18 +53,18 @@ class VolumeSpec:
     """Voxels along each axis of the tensor; larger volumes are cropped in the centre, smaller ones padded."""
     spacing_mm: tuple[float, float, float]
     axes: str
-    """Where the tensor's axes point, e.g. `RAS`: right, anterior, superior."""
+    """Directions of the tensor's axes, e.g. `RAS`: right, anterior, superior."""
     window_hu: tuple[float, float]
     window_to: tuple[float, float]
-    """What the ends of the window become; values outside are clipped to them."""
+    """Output values for the ends of the window; values outside are clipped to them."""
     grid: Literal["first_centre", "edges"]
-    """What stays in place when voxels change size: the centre of the first one, or the volume's outer edges."""
+    """Fixed point of the resampling: the centre of the first voxel, or the volume's outer edges."""
     clip: Literal["before", "after"]
-    """Whether values are clipped to the window before or after they are resampled."""
+    """Order of clipping to the window and resampling."""
 
     @property
     def pad(self) -> float:
-        """What padding is filled with: air, the window's lower end."""
+        """Value of the padding: air, the window's lower end."""
         return self.window_to[0]
 
     @property
@@ -87,7 +87,7 @@ class ModelSpec:
     architecture: str
     """The name the family's library knows the network by."""
     source: str
-    """Where weights come from: `hub:ORG/NAME`, `torchvision:WEIGHTS`, `package:NAME`, `bring` or a local path."""
+    """Source of the weights: `hub:ORG/NAME`, `torchvision:WEIGHTS`, `package:NAME`, `bring` or a local path."""
     preprocess: PreprocessSpec
     features: Mapping[str, int]
     """Feature name to dimension; the first is the default."""
@@ -112,17 +112,17 @@ class ModelSpec:
     published: str = ""
     """The id of its rows in published.csv, empty when the paper does not list it."""
     assumption: str = ""
-    """What the paper leaves open and this entry decides."""
+    """The choice of this entry where the paper leaves one open."""
     proof: str = ""
-    """What its vectors were held to: a pack of the official code's, a library's own model, or both."""
+    """Reference of its vectors: stored vectors of the official code, a library's own model, or both."""
     tensors: int = 0
-    """How many tensors of a checkpoint make the network, where that is known for every feature alike."""
+    """Number of checkpoint tensors that the network uses, where it is known and the same for every feature."""
     volume: VolumeSpec | None = None
     """Set for encoders of volumes; `preprocess` then only holds the longest side."""
 
     @property
     def input(self) -> str:
-        """What the model is given, in words."""
+        """Return the size of the model's input in words."""
         if self.volume is None:
             return f"{self.preprocess.size_px} px"
         return f"{' x '.join(map(str, self.volume.size))} voxels"
@@ -160,7 +160,7 @@ class DatasetSpec:
     positive: str = ""
     """The class counted as positive when there are two."""
     group_key: str = ""
-    """What keeps images together: patient, slide, lesion; empty when the release names none."""
+    """Kind of the groups: patient, slide, lesion; empty when the release names none."""
     published_classes: int = 0
     """As the paper prints it, where that is another number than the images have; 0: the same."""
     published_n: int = 0
@@ -176,7 +176,7 @@ class DatasetSpec:
     synthetic: bool = False
     """Made by code: shown as SYNTHETIC wherever it appears."""
     root: Path | None = None
-    """Where it lies on this machine, when known."""
+    """Path on this machine, when known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Sample:
     digest: str = ""
     """Of the file's bytes (and frame, where a file holds several); `unreadable-...` for a file that cannot be read."""
     frame: str = ""
-    """Where in the file the image lies, when the file holds several: `array/row` of an .npz, a frame's number."""
+    """Position of the image in a file of several images: `array/row` of an .npz, or the number of a frame."""
     mask: Path | None = None
     """A lesion mask beside the image, where the dataset has one."""
     more_masks: tuple[Path, ...] = ()

@@ -1,4 +1,4 @@
-"""What the operating system refused, in a sentence: a full disk, a missing right, a limit that was reached."""
+"""Errors of the operating system in one sentence: a full disk, a missing right, a limit that was reached."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _RANK = 8
 
 @dataclass(frozen=True, slots=True)
 class RankedModels:
-    """What the diagram shows."""
+    """Data of the diagram."""
 
     names: Mapping[str, str]
     """Model id -> its name, safe to show."""

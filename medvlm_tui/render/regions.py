@@ -22,7 +22,7 @@ class Region:
 
     x: float
     y: float
-    """Where it is densest."""
+    """Point of the highest density."""
     code: int
     """The class that prevails."""
     images: int

@@ -49,7 +49,7 @@ class Bounds:
         return Bounds(self.left + x, self.right + x, self.bottom + y, self.top + y)
 
     def holds(self, x: float, y: float) -> bool:
-        """Say whether a point is shown."""
+        """Return whether a point lies in the view."""
         return self.left <= x <= self.right and self.bottom <= y <= self.top
 
 
@@ -150,7 +150,7 @@ def _colours(count: int, depth: Depth, focus: int | None) -> list[str]:
 
 
 def inside(xy: Floats, bounds: Bounds) -> NDArray[np.bool_]:
-    """Say of each point (n, 2) whether it is shown."""
+    """Return for each point (n, 2) whether it lies in the view."""
     x, y = xy[:, 0], xy[:, 1]
     return np.asarray((x >= bounds.left) & (x <= bounds.right) & (y >= bounds.bottom) & (y <= bounds.top))
 

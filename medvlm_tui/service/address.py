@@ -1,4 +1,4 @@
-"""Where a workspace's engine listens: a Unix socket in a directory that is ours alone, its path in the workspace."""
+"""Address of a workspace's engine: a Unix socket in a directory of this user alone; the workspace stores its path."""
 
 from __future__ import annotations
 

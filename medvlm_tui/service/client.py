@@ -1,6 +1,6 @@
-"""What a front end holds: the workspace's engine, found at its socket or started, spoken to in JSON lines.
+"""Client of a workspace's engine: finds its socket or starts it, and exchanges JSON lines with it.
 
-Knows neither the engine's code nor any screen.
+Imports neither the engine's code nor any screen.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class EngineClient:
         self._close()
 
     def _fits(self) -> bool:
-        """Say whether this engine can be ours; raises EngineStoppedError when it can neither be ours nor go."""
+        """Return whether this engine can be used; raises EngineStoppedError if it can be neither used nor replaced."""
         if self.hello.is_ours:
             # Variables that were set since (a token) hold for a new engine only; a busy one is not disturbed.
             return self.hello.busy or self.hello.others > 0 or not self.hello.differing()

@@ -72,7 +72,7 @@ class Door:
         self._server = await asyncio.start_unix_server(self._receive, sock=listening, limit=_COMMAND_LIMIT_BYTES)
 
     def close(self) -> None:
-        """Let nobody in any more, and end the connections once what was said is sent."""
+        """Accept no new connection, and close the present ones once their pending data is sent."""
         if self._server is not None:
             self._server.close()
         self.path.unlink(missing_ok=True)

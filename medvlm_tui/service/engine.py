@@ -63,7 +63,7 @@ class Engine:
         self._worker.close()
 
     def survey(self, request: RunRequest) -> Survey:
-        """Say what exists: models, datasets, and the state of every cell."""
+        """Emit the survey: models, datasets, and the state of every cell."""
         return survey(request, self.workspace, self.store, self._latest())
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
@@ -119,7 +119,9 @@ class Engine:
             raise
         except Exception as error:
             logging.getLogger(__name__).exception("planning")
-            unknown = MedvlmError(f"{type(error).__name__}: {error}", f"this should not happen; see {self._log}")
+            unknown = MedvlmError(
+                f"{type(error).__name__}: {error}", f"unexpected error; the traceback is in {self._log}"
+            )
             known = in_words(error) or unknown
             say(RunRefused(run_id, known.message, known.hint, int(known.exit_code)))
             raise known from error
@@ -150,7 +152,7 @@ class Engine:
             rotate(log)
 
     def out_directory(self, prepared: Prepared) -> Path:
-        """Where the run's files go."""
+        """Return the folder of the run's files."""
         chosen = prepared.request.out
         return Path(chosen).absolute() if chosen else self.workspace.export_directory(prepared.plan.run_id)
 
@@ -168,7 +170,7 @@ class _Sayer:
         self._tell(self._file.append(event))
 
     def unless_cancelled(self, event: Event) -> None:
-        """Say what happens before the run; raises Cancelled when the user asked to stop meanwhile."""
+        """Emit an event of the preparation; raises Cancelled when the user asked to stop meanwhile."""
         self.stop_if_cancelled()
         self(event)
 

@@ -1,14 +1,14 @@
-"""What front end and engine say to each other over the socket: JSON lines.
+"""Protocol between front end and engine over the socket: JSON lines.
 
-The engine greets with a `Hello`. Then commands go in and events (`core/events.py`) come out:
+The engine first sends a `Hello`. Then it receives commands and sends events (`core/events.py`):
 
     {"cmd": "watch"}                                   Attached, the last run so far, CaughtUp; then what happens
-    {"cmd": "survey" | "plan", "request": {...}}       Survey or PlanReady, to the one who asked
+    {"cmd": "survey" | "plan", "request": {...}}       Survey or PlanReady, to the client that asked
     {"cmd": "run", "request": {...}}                   RunAsked ... RunFinished or RunRefused, to everybody
     {"cmd": "cancel"}                                  CancelAsked, to everybody
     {"cmd": "quit"}                                    the engine leaves, unless a run is under way
 
-`Hello`, `cancel` and `quit` stay as they are in all versions, so that programs of two releases can part in peace.
+`Hello`, `cancel` and `quit` are the same in all versions, so that programs of two releases can still disconnect.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROTOCOL = 1
 GREETING = "medvlm-tui engine"
 # A survey of every model times every dataset is one line of some 200 kB; asyncio's own limit is 64 kB.
 LINE_LIMIT_BYTES = 64 << 20
-# What a process takes from its environment when it starts, and a front end may have set since.
+# Variables that a process reads only when it starts, and that a front end may have changed since.
 _SURROUNDINGS = (
     "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE", "TORCH_HOME",
     "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MEDVLM_OFFLINE",
@@ -58,7 +58,7 @@ class Hello:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this program and the engine are of one release."""
+        """Return whether this program and the engine are of the same release."""
         return (self.protocol, self.version) == (PROTOCOL, __version__)
 
     def differing(self) -> list[str]:
@@ -107,7 +107,7 @@ def read_command(line: bytes) -> Command:
 
 
 def is_own_peer(connected: Any) -> bool:
-    """Say whether the process at the other end is this user's; without SO_PEERCRED the socket's mode decides alone."""
+    """Return whether the peer process belongs to this user; without SO_PEERCRED only the socket's mode protects."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     _pid, uid, _gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

@@ -63,7 +63,7 @@ class Server:
         """Set to cancel the run under way; None while there is none."""
         self._run_id, self._ended = "", True
         self._follows = False
-        """Whether a --batch run is being followed."""
+        """Return whether a --batch run is being followed."""
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker_since = 0.0

@@ -53,7 +53,7 @@ class _Starter:
         self._pipe = pipe
 
     def tell(self, code: int = 0, message: str = "", hint: str = "") -> None:
-        """Say how it went; nobody may be there any more to hear it."""
+        """Report the outcome to the process that started this one; it may have ended by now."""
         if self._pipe < 0:
             return
         with suppress(BrokenPipeError):
@@ -63,7 +63,7 @@ class _Starter:
 
 
 def _engine(workspace: Path, starter: _Starter) -> int:
-    """Be the engine's process."""
+    """Run the engine in this process."""
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

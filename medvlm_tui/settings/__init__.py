@@ -1,1 +1,1 @@
-"""Where the values of options come from: defaults, settings file, environment, command line."""
+"""The values of options, from defaults, settings file, environment and command line."""

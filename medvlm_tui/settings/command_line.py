@@ -1,4 +1,4 @@
-"""The `--batch` line of a request: what a screen copies, and how a study starts its runs."""
+"""The `--batch` line of a request, which a screen copies and a study starts its runs with."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.stages.request import RunRequest
 
-# Fields whose flag is not simply their name with hyphens; what --demo stands for is in the other fields.
+# Fields whose flag is not simply their name with hyphens. The other fields already hold what --demo sets.
 _NAMED = {"models", "datasets", "stages", "data", "weights", "protocols", "demo"}
 
 
 def command_line(request: RunRequest, workspace: Path) -> str:
-    """Return one shell line, safe to paste whatever names it holds."""
+    """Return one shell line, quoted so that it is safe to paste with any names in it."""
     return shlex.join(["medvlm-tui", *batch_options(request, workspace)])
 
 
 def batch_options(request: RunRequest, workspace: Path) -> list[str]:
-    """Return the words after the program's name; options at their defaults are left out."""
+    """Return the arguments after the program's name, without the options that have their default value."""
     words = ["--batch", "--workspace", str(workspace)]
     for name, value in (("models", request.models), ("datasets", request.datasets), ("stages", request.stages)):
         if value:

@@ -1,4 +1,4 @@
-"""What holds before a run is asked for: defaults < settings file < environment < flags."""
+"""The settings of a run. Later sources win: defaults, settings file, environment, RUN.toml, command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from medvlm_tui.stages.request import (
 )
 
 APP = "medvlm-tui"
-# Keys of RUN.toml whose flag has another shape; the rest are RunRequest's own names.
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "stages": STAGE_NAMES,
     "protocols": PROTOCOLS,
@@ -37,8 +36,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "bias_controls": OVERLAYS[1:],
     "precision": ("auto", "fp32", "bf16", "fp16"),
 }
+# Keys of RUN.toml -> the field of RunRequest, where the names differ.
 _RENAMED = {"protocol": "protocols"}
-# A word in place of a list.
+# Words that stand for a list of values.
 _WORDS: Mapping[str, Mapping[str, tuple[int | float, ...]]] = {
     "umap_neighbors": {"grid": POSTER_NEIGHBORS},
     "umap_min_dist": {"grid": POSTER_MIN_DISTS},
@@ -55,19 +55,19 @@ class Settings:
     values: Mapping[str, Any] = field(default_factory=dict)
     """RunRequest fields that the file or the environment sets."""
     engine_idle_s: float = 600.0
-    """How long an engine that nobody needs stays."""
+    """Time after which an engine without run and connection ends."""
 
 
 def config_file() -> Path:
-    """Return where the settings file lies on this platform."""
+    """Return the path of the settings file on this platform."""
     return Path(os.environ.get("MEDVLM_CONFIG") or platformdirs.user_config_path(APP) / "settings.toml")
 
 
 def is_reachable(path: Path) -> bool:
-    """Say whether one of the user's own files is there for this process.
+    """Return whether this process can read one of the user's own files.
 
-    In the home of another user (`sudo -u`, a container under another uid) it counts as not there, unless the user
-    named it by MEDVLM_CONFIG: then reading it says what is wrong.
+    A file in the home of another user (`sudo -u`, a container under another uid) counts as absent, unless the user
+    named it with MEDVLM_CONFIG: then reading it raises an error that explains the problem.
     """
     return os.access(path, os.R_OK) or (bool(os.environ.get("MEDVLM_CONFIG")) and os.path.exists(path))
 
@@ -82,7 +82,10 @@ def load(workspace: str | None = None) -> Settings:
     idle = table.pop("engine_idle_minutes", 10)
     values = checked(table, path)
     if not isinstance(datasets, dict) or not all(isinstance(d, dict) for d in datasets.values()):
-        raise UsageError(f"{path}: [datasets.NAME] must be tables", "[datasets.brain_mr] root = '/data/brain_mri'")
+        raise UsageError(
+            f"{path}: every entry of [datasets] must be a table",
+            "write [datasets.brain_mr] and below it root = '/data/brain_mri'",
+        )
     roots = {name: str(entry["root"]) for name, entry in datasets.items() if "root" in entry}
     values["data"] = {**roots, **values.get("data", {})}
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
@@ -98,7 +101,8 @@ def _idle_s(minutes: Any, path: Path) -> float:
         seconds = -1.0
     if isinstance(minutes, bool) or not seconds >= 0:
         raise UsageError(
-            f"{path}: engine_idle_minutes = {minutes!r} is no number of minutes", "engine_idle_minutes = 10"
+            f"{path}: engine_idle_minutes = {minutes!r} is not a number of minutes",
+            "write for example engine_idle_minutes = 10",
         )
     return seconds
 
@@ -108,7 +112,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "check the path of the file") from error
+        raise UsageError(f"{path}: {error.strerror}", "check the path and the rights of the file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}", "see the example in the README") from error
 
@@ -121,7 +125,7 @@ def checked(table: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
     for key, value in table.items():
         name = _RENAMED.get(key, key)
         if name not in hints:
-            raise UsageError(f"{where}: unknown key {key!r}", f"known keys: {', '.join(sorted(hints))}")
+            raise UsageError(f"{where}: unknown key {key!r}", f"use one of the known keys: {', '.join(sorted(hints))}")
         values[name] = _converted(name, value, hints[name], where)
     return values
 
@@ -138,7 +142,10 @@ def _converted(name: str, value: Any, kind: type, where: Path | str) -> Any:
         value = tuple(_scalar(name, item, wanted, where) for item in items)
     elif kind is dict:
         if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise UsageError(f"{where}: {name} must be a table of NAME = 'PATH'", f"[{name}]\nbrain_mr = '/data/brain'")
+            raise UsageError(
+                f"{where}: {name} must be a table of NAME = 'PATH'",
+                f"write for example\n[{name}]\nbrain_mr = '/data/brain'",
+            )
         value = dict(value)
     else:
         value = _scalar(name, value, kind, where)
@@ -189,9 +196,9 @@ def _in_range(request: RunRequest) -> RunRequest:
         "rise-masks must be at least 1": request.rise_masks < 1,
         "rise-cells must be at least 2": request.rise_cells < 2,
         "rise-stop-error must be 0 or more": request.rise_stop_error < 0,
-        "bias-words must be two or more, none of them empty": len(request.bias_words) < 2
+        "bias-words must have two words or more, none of them empty": len(request.bias_words) < 2
         or not all(request.bias_words),
-        "bias-size must lie above 0 and be at most 0.5": not 0 < request.bias_size <= 0.5,
+        "bias-size must be above 0 and at most 0.5": not 0 < request.bias_size <= 0.5,
         "bias-contrast must lie between 0 and 1": not 0 <= request.bias_contrast <= 1,
         "bias-train and bias-test must be at least 2": min(request.bias_train, request.bias_test) < 2,
         "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,

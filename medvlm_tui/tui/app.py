@@ -55,13 +55,13 @@ class MedvlmApp(App[int]):
     def __init__(
         self, workspace: Path, client: Client | None = None, request: RunRequest | None = None, place: str = "home"
     ) -> None:
-        """`place` is where one stands first."""
+        """`place` is the screen that is shown first."""
         super().__init__()
         self._first_place = place
         self.workspace = workspace
         self.client: Client = client or EngineClient(workspace)
         self.request = (request or RunRequest()).with_absolute_paths()
-        """What was given on the command line and in the settings; runs start from it."""
+        """Request from the command line and the settings; every run starts from it."""
         self.board = Board()
         self.selection = Selection(*self._first_cell())
         self.results = Results(workspace / "store")
@@ -127,7 +127,7 @@ class MedvlmApp(App[int]):
         return stack[: place + 1]
 
     def _tell_refusal(self, event: Event) -> None:
-        """Say why a survey, a plan or a run was refused: no log shows it while nothing runs."""
+        """Show why a survey, a plan or a run was refused: without a run there is no log that shows it."""
         if isinstance(event, Log) and event.level == "error" and not self.board.running:
             self.tell("  ".join(event.message.splitlines()), "error")
         if isinstance(event, RunRefused) and not event.run_id:
@@ -205,7 +205,7 @@ class MedvlmApp(App[int]):
         self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
 
     def action_copy_command(self) -> None:
-        """Copy the command line that does what was last run or is chosen."""
+        """Copy the command line of the last run, or of what is marked."""
         from medvlm_tui.settings.command_line import command_line
 
         request = self.board.request or run_request(

@@ -1,4 +1,4 @@
-"""Ways out of the screens: by key, by signal, by a lost terminal, by a defect."""
+"""Shutdown of the interface: quit key, signals, a lost terminal, an unexpected error."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def heed_signals(leave: Callable[[int], object]) -> None:
 
 
 def say_farewell(workspace: Path) -> None:
-    """Say on the terminal that the run goes on."""
+    """Print on the terminal that the run continues."""
     with suppress(OSError):  # the terminal may be gone
         sys.stdout.write(farewell(workspace))
         sys.stdout.flush()
@@ -66,4 +66,4 @@ def crash_note(workspace: Path, error: BaseException | None) -> Text:
     except (OSError, StoreError) as refused:
         return Text(redact(f"medvlm-tui: {error!r}\n  the log cannot be written: {refused}"))
     name = clean(redact(f"{type(error).__name__}: {error}"))
-    return Text(f"medvlm-tui: this should not happen: {name}\n  the traceback is in {clean(str(log))}\n")
+    return Text(f"medvlm-tui: unexpected error: {name}\n  the traceback is in {clean(str(log))}\n")

@@ -9,7 +9,7 @@ from rich.text import Text
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a state is shown; the letter and the word say it where there is no colour."""
+    """Appearance of a state; the letter and the word identify it where there is no colour."""
 
     letter: str
     style: str

@@ -156,7 +156,7 @@ def test_an_unknown_error_of_any_command_goes_to_the_log_cleaned(
     monkeypatch.setattr(cli, "_command", fail)
     assert cli.main(["models", "--workspace", str(workspace)]) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first == "medvlm-tui: this should not happen: RuntimeError: unknown \\x1b]0;title\\x07 [secret]"
+    assert first == "medvlm-tui: unexpected error: RuntimeError: unknown \\x1b]0;title\\x07 [secret]"
     if log == "there":
         assert second == f"  the traceback is in {workspace}/logs/commands.log"
         written = (workspace / "logs" / "commands.log").read_text()
@@ -192,4 +192,4 @@ def test_what_the_system_refuses_is_a_sentence(
     assert cli.main(["models"]) == code
     said = capsys.readouterr().err
     assert words in said
-    assert "should not happen" not in said
+    assert "unexpected error" not in said

@@ -38,7 +38,7 @@ def test_one_window_has_one_name_wherever_it_is_given(tmp_path):
     file = tmp_path / "RUN.toml"
     file.write_text('window = "soft_tissue"\n')
     assert asked(tmp_path, **settings.checked(settings.read_toml(file), file)).window == "soft_tissue"
-    with pytest.raises(UsageError, match="no intensity window"):
+    with pytest.raises(UsageError, match="not an intensity window"):
         asked(tmp_path, "--window", "skull")
 
 

@@ -1,4 +1,4 @@
-"""What the store holds, by kind, model and dataset: what `store stats`, `prune` and `export` choose from."""
+"""Contents of the store by kind, model and dataset, for `store stats`, `prune` and `export`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Item:
 
     @property
     def label(self) -> str:
-        """What it is, in a word: the step's kind where it is known."""
+        """Return the step's kind where it is known, else the item's kind."""
         return self.origin.kind if self.kind == "result" and self.origin.kind else self.kind
 
 

@@ -22,13 +22,13 @@ _OTHER_RELEASE = "use the release that wrote it, or another --workspace; nothing
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What is known of a store's directory once it was found to be ours."""
+    """Facts about a store's directory after it was checked."""
 
     journal: JournalKind
     network: str
     """The network file system it lies on, empty on a local disk."""
     notice: str = ""
-    """What a front end should say once."""
+    """Notice that a front end shows once."""
 
 
 def open_directory(directory: Path, read_only: bool) -> Opened:

@@ -25,7 +25,7 @@ NETWORK: Mapping[int, str] = {
     0x01161970: "GFS2",
 }
 FIXED_MODES = frozenset({"SMB", "SMB2", "CIFS", "FUSE", "9P"})
-"""Where owner and mode may be the mount's rather than the file's, and chmod changes nothing."""
+"""File systems on which owner and mode may come from the mount, so that chmod changes nothing."""
 
 
 def type_of(path: Path) -> int:

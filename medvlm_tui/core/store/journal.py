@@ -1,4 +1,4 @@
-"""What the store asks of a journal: keys to values, written once, durable when `add` has returned."""
+"""Protocol of a journal: keys to values, written once, durable when `add` has returned."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from medvlm_tui.core.specs import EncoderKey
 
 Kind = Literal["result", "block", "part"]
 TABLE_KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
-"""What the key of a sealed table looks like; it is a file's name too."""
+"""Pattern of the key of a sealed table, which is also the name of its file."""
 _SO_FAR = "-so-far"
 
 
@@ -87,7 +87,7 @@ def block(encoder: EncoderKey, images: Sequence[str]) -> str:
 
 
 def is_block_of(key: str, images: Sequence[str]) -> bool:
-    """Say whether a block's key is made of these images."""
+    """Return whether a block's key is made of these images."""
     return key.rpartition("/")[2] == of_record(images)
 
 

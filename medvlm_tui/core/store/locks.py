@@ -1,7 +1,7 @@
-"""Who may write while the store is tidied: writes hold a lock shared, a scrub holds it alone.
+"""Locks between writers and a scrub: writers share a lock, a scrub holds it exclusively.
 
-With the lock a scrub sees no half-done write, whatever the clock says. Two locks, because a stream of shared
-holders would starve the scrub: everybody passes the gate first, and the scrub keeps it shut while it waits.
+With the lock a scrub never sees a half-done write, whatever the clock says. There are two locks, because a stream
+of shared holders would starve the scrub: every process takes the gate first, and the scrub holds it while it waits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StoreLock:
         self._gate = self._work = -1
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release both locks."""
         for descriptor in (self._gate, self._work):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -33,7 +33,7 @@ class StoreLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold while writing."""
+        """Yield while the lock for writing is held."""
         if not self._usable:
             yield
             return
@@ -48,7 +48,7 @@ class StoreLock:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold while nobody may write; waits for the writes under way."""
+        """Yield while no other process may write; waits for the current writes."""
         if not self._usable:
             yield
             return

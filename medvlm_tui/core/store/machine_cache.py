@@ -1,6 +1,6 @@
-"""What was measured on this machine and need not be measured again: batch sizes that fit, precisions that hold.
+"""Cache of measurements on this machine: batch sizes that fit, and precisions that keep the features.
 
-A cache: losing it costs measuring again and nothing else.
+If it is lost, the measurements are repeated; nothing else is affected.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a manifest and its tensor's header must say before a sealed table is read, taken in, or called whole."""
+"""Checks of a manifest and its tensor's header, before a sealed table is read, imported, or reported as intact."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VERSIONS = range(1, 33)
 
 
 def schema_fault(record: Any) -> str:
-    """Say what in a manifest is not as this program writes it, empty when nothing; every row is looked at."""
+    """Return what in a manifest differs from what this program writes, or an empty text; checks every row."""
     if fault := head_fault(record):
         return fault
     rows, size_bytes, chunk_bytes = record["shape"][0], record["size_bytes"], record["chunk_bytes"]
@@ -37,7 +37,7 @@ def schema_fault(record: Any) -> str:
 
 
 def head_fault(record: Any) -> str:
-    """Say the same of all fields but the rows' names: what provenance and listings read."""
+    """Return the same for all fields except the rows' names; enough for provenance and listings."""
     if not isinstance(record, Mapping):
         return "it is no manifest"
     for name, fits in _FIELDS.items():
@@ -47,7 +47,7 @@ def head_fault(record: Any) -> str:
 
 
 def key_fault(record: Mapping[str, Any]) -> str:
-    """Say whether the key is not the one of this encoder on this dataset."""
+    """Return whether the key differs from the key of this encoder on this dataset."""
     encoder, dataset = EncoderKey(**record["encoder"]), record["dataset_digest"]
     fits = any(record["key"] == table_key(version, encoder, dataset) for version in _VERSIONS)
     return "" if fits else "its key is not the one of its encoder and dataset"

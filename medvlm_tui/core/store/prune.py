@@ -22,11 +22,11 @@ class Filter:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was chosen."""
+        """Return whether nothing was chosen."""
         return not self.models and not self.datasets and self.older_than_s is None
 
     def takes(self, item: Item, now_s: float) -> bool:
-        """Say whether the item passes every condition; what is not known to be of a dataset never passes one."""
+        """Return whether the item meets every condition; unknown origin meets none on model or dataset."""
         return (
             (not self.models or item.origin.model in self.models)
             and (not self.datasets or item.origin.dataset in self.datasets)

@@ -41,7 +41,7 @@ def checksums(path: Path, sha256: bool = True) -> Checksums:
 
 
 def fault(record: dict[str, Any], path: Path, sha256: bool = False) -> str:
-    """Say in what the manifest is wrong or the file differs from it, empty when in nothing; raises OSError."""
+    """Return what is wrong in the manifest or differs in the file, or an empty text; raises OSError."""
     if wrong := schema_fault(record):
         return f"its manifest is not as this program writes it: {wrong}"
     if record["chunk_bytes"] != CHUNK_BYTES:

@@ -85,7 +85,7 @@ class SealedTables:
         write_atomic(self.manifest_path(key), checked_json.dump(record))
 
     def __contains__(self, key: str) -> bool:
-        """Say whether a table is there; `intact` says whether it is whole too."""
+        """Return whether a table exists; `intact` also checks its bytes."""
         return self.manifest_path(key).exists() and self.tensor_path(key).exists()
 
     def listed(self) -> list[str]:
@@ -95,7 +95,7 @@ class SealedTables:
         return sorted(key for key in found if TABLE_KEY.fullmatch(key) and key in self)
 
     def intact(self, key: str) -> bool:
-        """Say whether a table is there and every byte is as sealed; its file is read once in a process."""
+        """Return whether a table exists and every byte is as sealed; each process reads its file once."""
         return self._load(key) is not None
 
     def read(self, key: str) -> FeatureTable | None:
@@ -162,11 +162,11 @@ class SealedTables:
         )
 
     def tensor_path(self, key: str) -> Path:
-        """Where the matrix lies."""
+        """Return the path of the matrix."""
         return self._folder / f"{_checked_key(key)}.safetensors"
 
     def manifest_path(self, key: str) -> Path:
-        """Where the manifest lies."""
+        """Return the path of the manifest."""
         return self._folder / f"{_checked_key(key)}.json"
 
     def _temporary(self) -> Path:
@@ -229,7 +229,7 @@ def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.floa
 
 
 def _values_fault(matrix: np.ndarray[Any, np.dtype[np.float32]]) -> str:
-    """Say whether what another store sealed cannot be an encoder's features: every image has the same ones."""
+    """Return whether a table from another store cannot hold an encoder's features, because all rows are equal."""
     step = 4096
     if len(matrix) > 1 and all((matrix[at : at + step] == matrix[0]).all() for at in range(0, len(matrix), step)):
         return "all of its rows are the same"
@@ -237,5 +237,5 @@ def _values_fault(matrix: np.ndarray[Any, np.dtype[np.float32]]) -> str:
 
 
 def _is_leftover(name: str) -> bool:
-    """Say whether a file is half written or set aside: no table, and no damage either."""
+    """Return whether a file is incomplete or set aside, which makes it neither a table nor damage."""
     return name.endswith((TEMPORARY, DAMAGED)) or _SAFETENSORS_TEMPORARY.fullmatch(name) is not None

@@ -54,7 +54,7 @@ class Store:
         self.directory = directory
         self.read_only = read_only
         self.notice = opened.notice
-        """What a front end should say once about where the store lies; empty on a local disk."""
+        """Notice about the store's file system, which a front end shows once; empty on a local disk."""
         self.kind = opened.journal
         if not read_only:
             self._make_folders()
@@ -115,7 +115,7 @@ class Store:
         self.put(keys.result(key), packing.pack(arrays, record))
 
     def has_result(self, key: str) -> bool:
-        """Say whether a result is stored under `key`."""
+        """Return whether a result is stored under `key`."""
         return keys.result(key) in self
 
     def result(self, key: str) -> StoredResult | None:

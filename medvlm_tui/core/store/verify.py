@@ -15,13 +15,13 @@ from medvlm_tui.core.store.journal import Damage
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import CorruptEntryError
 
-# Where locks between machines are not to be trusted, a temporary file is somebody's work until it is this old.
+# Age below which a temporary file may still be written, on file systems whose locks cannot be trusted.
 NETWORK_MIN_AGE_S = 24 * 3600
 
 
 @dataclass(slots=True)
 class Scrubbed:
-    """What a scrub did."""
+    """Counts of what a scrub did."""
 
     removed: list[Path] = field(default_factory=list)
     freed_bytes: int = 0

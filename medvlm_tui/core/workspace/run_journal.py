@@ -20,7 +20,7 @@ from medvlm_tui.core.secrets import redact
 from medvlm_tui.errors import StoreError
 
 FILE = "events.jsonl"
-# What a screen draws of the past: the rate of the last moments, not of ten hours.
+# Number of progress events that a screen draws: the rate of the last moments, not of ten hours.
 PROGRESS_KEPT = 60
 _PROGRESS = re.compile(r'\{"type": "StepProgress", .*?"step": ("(?:[^"\\]|\\.)*")')
 

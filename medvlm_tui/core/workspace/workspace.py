@@ -52,7 +52,7 @@ class Workspace:
 
     @property
     def logs(self) -> Path:
-        """What libraries print, and tracebacks of unknown errors."""
+        """Return the folder for the output of libraries and the tracebacks of unknown errors."""
         return self.root / "logs"
 
     @property
@@ -62,15 +62,15 @@ class Workspace:
 
     @property
     def phantom(self) -> Path:
-        """Where the built-in phantom is made."""
+        """Return the folder of the built-in phantom."""
         return self.root / "phantom"
 
     def run_directory(self, run_id: str) -> Path:
-        """Where a run's events.jsonl lies."""
+        """Return the path of a run's events.jsonl."""
         return self.runs / run_id
 
     def export_directory(self, run_id: str) -> Path:
-        """Where a run's tables and figures go unless the user said otherwise."""
+        """Return the default folder of a run's tables and figures."""
         return self.root / "exports" / run_id
 
     def make(self) -> None:

@@ -1,4 +1,4 @@
-"""What the bias screen says of a model: the lab's measures by name, and the images whose class a word flips."""
+"""Data of the bias screen: the measures of a model by name, and the images whose predicted class a word changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ModelBias:
 
     @property
     def over_control(self) -> Value | None:
-        """How much further the word moves features than the control that moves them most."""
+        """Shift of the features by the word minus the largest shift by a control."""
         return self.get("shift_over_control", EVERY_CONTROL)
 
     @property
@@ -90,7 +90,7 @@ class GroupGap:
 
 
 SORTS = ("shift", "over control", "flips", "decodability", "catalog")
-# What a sort ranks by -> the measure of the lab.
+# Name of a sort order -> the measure of the lab.
 _MEASURES = {"shift": "shift", "over control": "shift_over_control", "flips": "flip_rate"}
 
 

@@ -33,7 +33,7 @@ STAGES = ("extract", "probe", "bias", "report")
 
 
 class BiasScreen(PlaceScreen):
-    """Where one sees whether a classifier reads the words in the picture."""
+    """Screen that shows whether a classifier reads the words in the image."""
 
     place = "bias"
     CSS_PATH = Path(__file__).with_name("bias.tcss")

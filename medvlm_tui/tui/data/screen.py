@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class DataScreen(PlaceScreen):
-    """Where one sees what is wrong with the data before any model is trusted."""
+    """Screen that shows problems of a dataset before any model is trusted."""
 
     place = "data"
     CSS_PATH = Path(__file__).with_name("data.tcss")

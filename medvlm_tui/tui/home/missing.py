@@ -1,4 +1,4 @@
-"""What is missing to run the paper, and how to get it."""
+"""List of what is missing to run the paper's study, and how to get it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models and datasets look in their panels and in the matrix."""
+"""Rows of models and datasets in their panels and in the matrix."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY
 
 PANES = ("models", "datasets", "matrix")
-# What one can do in an empty workspace: name, key, line, remarks of at most 64 cells.
+# Actions in an empty workspace: name, key, line, remarks of at most 64 columns.
 _WELCOME = (
     (
         "phantom",
@@ -39,7 +39,7 @@ _WELCOME = (
 
 
 class HomeScreen(FilteredScreen):
-    """Where one chooses."""
+    """Screen to choose models and datasets."""
 
     place = "home"
     AUTO_FOCUS = ""
@@ -75,7 +75,7 @@ class HomeScreen(FilteredScreen):
         yield Static(id="plan")
 
     def on_mount(self) -> None:
-        """Start in the middle."""
+        """Focus the matrix in the middle."""
         self._show_pane("matrix")
 
     # -- drawing -----------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ class HomeScreen(FilteredScreen):
         self._show_choice()
 
     def _settle_current(self) -> None:
-        """Stand on something that exists: the command line's, else what is ready."""
+        """Select a model and a dataset that exist: those of the command line, else those that are ready."""
         board, selection = self.medvlm.board, self.medvlm.selection
         done = [cell for cell in board.with_result("probe") if selection.dataset in ("", cell.dataset)]
         models = [cell.model for cell in done] + [row.id for row in board.models.values() if row.state == "ready"]
@@ -109,7 +109,7 @@ class HomeScreen(FilteredScreen):
             selection.dataset = next(iter([*datasets, *board.datasets]), "")
 
     def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
-        """Stand on something that the filter shows: the line at the bottom and `enter` are about what is seen."""
+        """Select rows that the filter shows: the bottom line and `enter` refer to the visible selection."""
         selection = self.medvlm.selection
         if models and selection.model not in {row.id for row in models}:
             selection.model = models[0].id
@@ -118,7 +118,7 @@ class HomeScreen(FilteredScreen):
 
     @property
     def _emptied(self) -> str:
-        """Which filter leaves no model or no dataset, and how to clear it; empty while there is something to see."""
+        """Return a notice that the filter matches no model or no dataset, or an empty text when rows match."""
         if not self.filter_text or not self.medvlm.board.surveyed or (self.models() and self.datasets()):
             return ""
         what = "dataset" if self.models() else "model"
@@ -133,7 +133,7 @@ class HomeScreen(FilteredScreen):
 
     @property
     def is_welcome(self) -> bool:
-        """Whether there is nothing yet that a matrix could show."""
+        """Return whether there is nothing yet that a matrix could show."""
         board, selection = self.medvlm.board, self.medvlm.selection
         return not board.surveyed or (board.is_new and not board.running and not selection.models | selection.datasets)
 

@@ -1,4 +1,4 @@
-"""What the map shows, read from the store: a map, the classes on it, and what is known of one image."""
+"""Data of the map screen, read from the store: a UMAP, its classes, and the facts about one image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class MapData:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the classifiers say of an image they have not seen."""
+    """Prediction for an image by the classifiers that were not trained on it."""
 
     code: int
     """Index in `classes` of the probe."""
@@ -93,7 +93,7 @@ def facts(record: Mapping[str, Any]) -> str:
     """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record."""
     parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]
     scores = record.get("scores", {})
-    # What narrow screens must not cut comes first.
+    # The parts that a narrow screen must not cut come first.
     for name in sorted(scores, key=lambda name: (_FIRST_SCORES.index(name) if name in _FIRST_SCORES else 9, name)):
         if isinstance(scores[name], float):
             label = "trust" if name == "trustworthiness" else clean(str(name)).replace("_", " ")

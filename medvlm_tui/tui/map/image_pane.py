@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is known of one image; every text is safe to show."""
+    """Facts about one image; every text is safe to show."""
 
     title: str
     image: str

@@ -34,7 +34,7 @@ class MapPlot(Picture):
         self.at = -1
         """Index of the point under the cursor, -1 for none."""
         self.note = ""
-        """What was left out of the drawing."""
+        """Note on what was left out of the drawing."""
         self._bounds = Bounds(0.0, 1.0, 0.0, 1.0)
         self._whole = self._bounds
         self._regions: list[regions.Region] = []

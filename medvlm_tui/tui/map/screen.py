@@ -40,7 +40,7 @@ THUMBNAIL_PX = 64
 
 
 class MapScreen(WalkScreen):
-    """Where one sees which images lie together, and which image a point is."""
+    """Screen that shows which images lie close together, and which image a point is."""
 
     place = "map"
     kind = "project"

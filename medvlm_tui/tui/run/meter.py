@@ -1,4 +1,4 @@
-"""How far the running step is: bar, count, rate, time left, and the rate of the last minute."""
+"""Progress of the running step: bar, count, rate, time left, and the rate of the last minute."""
 
 from __future__ import annotations
 

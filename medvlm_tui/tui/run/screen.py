@@ -27,7 +27,7 @@ LEVELS = {"warning": look("stale").style, "error": look("failed").style}
 
 
 class RunScreen(PlaceScreen):
-    """Where one watches, cancels and retries."""
+    """Screen to follow, cancel and retry a run."""
 
     place = "run"
     CSS_PATH = Path(__file__).with_name("run.tcss")
@@ -136,7 +136,7 @@ class RunScreen(PlaceScreen):
             self.update()
 
     def action_log(self) -> None:
-        """Give the log the whole place, or put it back."""
+        """Show the log on the whole screen, or switch back."""
         self.toggle_class("-log")
         self.query_one("#log" if self.has_class("-log") else "#queue", Rows).focus()
 

@@ -35,7 +35,7 @@ STAGES = ("extract", "probe", "saliency", "report")
 
 
 class SaliencyScreen(WalkScreen):
-    """Where one sees what a decision rests on."""
+    """Screen that shows which pixels a decision depends on."""
 
     place = "saliency"
     kind = "saliency"
@@ -56,7 +56,7 @@ class SaliencyScreen(WalkScreen):
         super().__init__()
         self.found: StoredResult | None = None
         self.growing = False
-        """What is shown is not finished."""
+        """True while the map on the screen is not finished."""
         self.index = 0
         self.explained = 0
         """Which of the image's explained classes."""

@@ -1,4 +1,4 @@
-"""What is said of a saliency map: the decision, what is known of the map, how it was made."""
+"""Text about a saliency map: the decision, the map's quality, and how it was made."""
 
 from __future__ import annotations
 

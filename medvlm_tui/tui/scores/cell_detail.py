@@ -1,4 +1,4 @@
-"""What lies behind a score: metrics, folds, confusions as heat blocks, classes as bars, calibration."""
+"""Details of a cell: metrics, folds, confusions as heat blocks, classes as bars, calibration."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is written."""
+    """The table of scores as it is written."""
 
     protocol: str
     cells: tuple[Cell, ...]

@@ -1,4 +1,4 @@
-"""How the table of scores looks: a cell under a view, a model's line, what the signs mean."""
+"""Appearance of the table of scores: a cell in each view, a model's line, the legend of the signs."""
 
 from __future__ import annotations
 

@@ -79,5 +79,5 @@ async def newest_ranking(app: MedvlmApp, protocol: str) -> Mapping[str, Any] | N
 
 
 def _larger(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether a ranking has at least as many models: the newest of the largest is shown."""
+    """Return whether a ranking has at least as many models: the newest of the largest rankings is shown."""
     return len(one["rankings"]["accuracy"]["models"]) >= len(other["rankings"]["accuracy"]["models"])

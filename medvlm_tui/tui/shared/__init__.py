@@ -1,1 +1,1 @@
-"""What the screens share: base classes, dialogs, rows, bars."""
+"""Base classes, dialogs, rows and bars that several screens use."""

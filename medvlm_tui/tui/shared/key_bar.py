@@ -7,7 +7,7 @@ from textual.events import Click
 from textual.screen import Screen
 from textual.widget import Widget
 
-# How keys are written; other keys stand for themselves.
+# Textual's names of keys -> how they are shown; other names are shown as they are.
 _GLYPHS = {
     "space": "space",
     "enter": "enter",

@@ -86,7 +86,7 @@ class Matrix(Pane):
 
     @property
     def columns_shown(self) -> int:
-        """How many datasets fit."""
+        """Return the number of datasets that fit."""
         return max(1, (self.content_size.width - self.names_width) // self._column_width)
 
     def action_move(self, down: int, right: int) -> None:

@@ -1,4 +1,4 @@
-"""What must be answered: the engine stopped, or one wants to leave while a run is under way."""
+"""Dialogs that need an answer: the engine stopped, or the user quits during a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.states import GREY
 
 Leaving = Literal["go_on", "cancel"]
-"""What becomes of the run when one leaves."""
+"""The user's choice: let the run continue, or cancel it."""
 
 
 class EngineNotice(Dialog[Literal["restart"]]):

@@ -1,4 +1,4 @@
-"""What every place shares: the top line, the keys at the bottom, and drawing anew from the board."""
+"""Base of all screens: the top line, the keys at the bottom, and drawing from the board."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PlaceScreen(Screen[object]):
         """Draw everything from the board."""
 
     def on_screen_resume(self) -> None:
-        """What happened meanwhile was told to another screen."""
+        """Refresh: events that arrived while another screen was active were not delivered here."""
         self.update()
 
     def update(self) -> None:

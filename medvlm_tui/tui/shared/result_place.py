@@ -1,4 +1,4 @@
-"""What the pictures of one result share: walking from cell to cell, reading the store, saying what is absent."""
+"""Base of screens that show one result: going from cell to cell, reading the store, naming what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WalkScreen(PlaceScreen):
     kind: ClassVar[str] = ""
     """The kind of result in a cell's `keys`."""
     noun: ClassVar[str] = ""
-    """What the picture is called."""
+    """Name of the result in messages."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("less_than_sign,comma", "walk(-1)", "other result", key_display="< >"),
         Binding("greater_than_sign,full_stop", "walk(1)", "next cell", show=False),

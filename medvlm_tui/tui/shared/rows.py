@@ -82,7 +82,7 @@ class Rows(Pane):
 
     @property
     def shown(self) -> int:
-        """How many rows fit."""
+        """Return the number of rows that fit."""
         return max(0, self.content_size.height - (1 if self.header else 0))
 
     def set_rows(self, rows: Sequence[Row], keep: str | None = None) -> None:

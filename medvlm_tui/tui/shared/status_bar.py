@@ -40,7 +40,7 @@ class StatusBar(Widget):
 
 
 def engine_text(board: Board, gone: bool) -> Text:
-    """Say what the engine does."""
+    """Return the text about the engine's activity."""
     if gone:
         return Text("engine stopped", style=look("failed").style)
     if not board.surveyed and not board.running:
@@ -54,7 +54,7 @@ def engine_text(board: Board, gone: bool) -> Text:
 
 
 def marks_text(app: MedvlmApp) -> Text:
-    """Say how many models and datasets are marked, nothing when none is."""
+    """Return how many models and datasets are marked, or an empty text when none is."""
     models, datasets = app.selection.models, app.selection.datasets
     if not models and not datasets:
         return Text()

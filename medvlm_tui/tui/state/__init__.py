@@ -1,1 +1,1 @@
-"""What the screens know: events of the engine, rows of the survey, the store's results, the selection."""
+"""State of the screens: events of the engine, rows of the survey, the store's results, the selection."""

@@ -39,9 +39,9 @@ class Task:
     """Why it failed or did not run."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
-    """Where its result lies, once there is one."""
+    """Key of its result, once there is one."""
     preview: str = ""
-    """Where what it has so far lies, for steps that show it."""
+    """Key of its result so far, for steps that show one."""
     cached: bool = False
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))
 
@@ -77,7 +77,7 @@ class Board:
         self.running = False
         self.cancelling = False
         self.preparing = ""
-        """What is made before the plan stands, and how far it is."""
+        """Preparation before the plan is made, with its progress."""
         self.tasks: dict[str, Task] = {}
         self.current: str = ""
         """Id of the step that last started."""
@@ -87,7 +87,7 @@ class Board:
         self.finished: events.RunFinished | None = None
         self.refused: events.RunRefused | None = None
         self.catching_up = False
-        """What comes is what happened before the screens were opened."""
+        """True while events from before the screens were opened are replayed."""
         self.dry_plan: Plan | None = None
 
     def begin(self, request: RunRequest | None) -> None:

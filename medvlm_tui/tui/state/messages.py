@@ -1,4 +1,4 @@
-"""What the screens are told: the board has changed, and where."""
+"""Messages to the screens: the board has changed, and which part of it."""
 
 from __future__ import annotations
 

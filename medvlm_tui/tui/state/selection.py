@@ -1,4 +1,4 @@
-"""What the user stands on and what is marked; shared by all screens."""
+"""The selected and the marked models and datasets; shared by all screens."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Selection:
         self.datasets.add(dataset)
 
     def includes_mark(self, model: str, dataset: str) -> bool:
-        """Say whether a run of what is marked has this cell."""
+        """Return whether a run of what is marked has this cell."""
         return bool(self.models or self.datasets) and model in self.run_models() and dataset in self.run_datasets()
 
     def run_models(self) -> set[str]:

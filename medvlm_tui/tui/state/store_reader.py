@@ -51,7 +51,7 @@ class Results:
         return await self._read(self._tables, key, lambda store: store.tables.read(key))
 
     def close(self) -> None:
-        """Let the thread end; it holds nothing that needs saving."""
+        """End the thread; it holds nothing that needs saving."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _read(self, kept: dict[str, T], key: str, read: Callable[[Store], T | None]) -> T | None:

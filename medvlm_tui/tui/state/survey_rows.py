@@ -24,7 +24,7 @@ class ModelRow:
     licence: str
     state: str
     hint: str
-    """How to get what is missing; may have several lines."""
+    """Hint on how to get what is missing; may have several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class DatasetRow:
     layout: str = ""
     """The expected folders as a tree, several lines."""
     check: str = ""
-    """Where its newest check lies in the store, empty when it has none."""
+    """Key of its newest check in the store, empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one protocol says of a model on a dataset."""
+    """Scores of one protocol for a model on a dataset."""
 
     key: str
     """Of the result in the store."""
@@ -69,7 +69,7 @@ class Reading:
     metrics: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     """Name -> (mean, spread over the folds), fractions."""
     tuned_t: float | None = None
-    """What the tuned grid would choose where the paper's has no training error at any t."""
+    """The t that the tuned grid would choose where the paper's has no training error at any t."""
     n: int = 0
     """Images with features."""
     statistics: str = ""
@@ -80,7 +80,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of one model on one dataset."""
+    """Survey row of one model on one dataset."""
 
     model: str
     dataset: str
@@ -104,7 +104,7 @@ class Cell:
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     percent: int | None = None
-    """How far the running step is."""
+    """Progress of the running step."""
     note: str = ""
     """Why it failed or cannot run."""
 

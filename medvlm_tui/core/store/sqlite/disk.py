@@ -1,4 +1,4 @@
-"""How diskcache stores a value here: digest, fsync, rename. No pickle is written or read.
+"""Storage of diskcache values: digest, fsync, rename. No pickle is written or read.
 
 diskcache's own `Disk` unpickles keys and values, never syncs, and joins file names from the database to
 its directory unchecked. This one accepts str keys and bytes values only, and trusts no name it reads.

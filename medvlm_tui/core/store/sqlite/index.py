@@ -20,7 +20,7 @@ from medvlm_tui.errors import StoreError
 BINARY = 2  # diskcache's MODE_BINARY
 DATABASE = "cache.db"
 FAULTS = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged database raises: the second when SQLite quotes its damaged text in a message."""
+"""Errors of reading a damaged database; the second occurs when SQLite quotes damaged text in a message."""
 _COUNTERS = frozenset({"count", "size", "hits", "misses"})
 _COLUMNS = "key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value"
 
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     value: object
 
     def fault(self) -> str:
-        """Say in what the row differs from what the store writes, empty when in nothing."""
+        """Return what in the row differs from what the store writes, or an empty text."""
         expected = (1, BINARY, None, None, None, 0)
         found = (self.raw, self.mode, self.expire_time, self.tag, self.value, self.access_count)
         if not isinstance(self.key, str) or found != expected or self.store_time != self.access_time:
@@ -93,7 +93,7 @@ class Reader:
         return lines
 
     def foreign_settings(self, expected: Mapping[str, object]) -> list[str]:
-        """Say which rows of Settings, which diskcache turns into PRAGMAs and attributes, our writer did not leave."""
+        """Return rows of Settings that the store did not write: diskcache turns them into PRAGMAs and attributes."""
         return [
             f"the store's index holds a setting {key!r} that this program never writes"
             for key, found in self._all("SELECT key, value FROM Settings")
@@ -129,7 +129,7 @@ def _open_frozen(database: Path) -> Reader:
     try:
         if not log.exists() or log.stat().st_size == 0:
             return Reader(_connect(database, "mode=ro&immutable=1"))
-        # What a killed writer had committed last lies in the log, which an immutable database does not read.
+        # The last commits of a killed writer are in the log, which SQLite does not read for an immutable database.
         copy = tempfile.TemporaryDirectory(prefix="medvlm-index-")
         for file in (database, log):
             shutil.copyfile(file, Path(copy.name) / file.name)
