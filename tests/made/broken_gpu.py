@@ -50,4 +50,4 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 
 
 if multiprocessing.parent_process() is not None:  # in the worker alone
-    steps.STEP_MODULES = {**steps.STEP_MODULES, "extract": __name__}
+    steps._UNPLANNED = {**steps._UNPLANNED, "extract": __name__}

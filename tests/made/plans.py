@@ -32,4 +32,4 @@ def gathering_jobs(stage: Stage, jobs: Iterable[Job], store: Store) -> Iterator[
 def _cell(job: Job) -> PlannedCell:
     extract = Step("extract", "extract", job.step.model, job.step.dataset, key=job.inputs.get("extract", "table"))
     traits = traits_of(job.model, job.dataset.spec)
-    return PlannedCell(job.model, job.dataset, job.encoder, {}, traits, [extract, job.step])
+    return PlannedCell(job.model, job.dataset, job.encoder, {}, traits, steps=[extract, job.step])

@@ -37,7 +37,11 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         request = sent(client, "run")[0]
         assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
         assert request["stages"] == STAGE_NAMES
-        assert (request["rise_masks"], request["bias_train"], request["bias_test"]) == (512, 8, 4)
+        assert (request["rise_masks"], request["bias_train"], request["bias_test"]) == (
+            256,
+            40,
+            10,
+        )  # of the phantom alone what --demo computes
         assert request["data"] == {"brain_mr": "/data/mr"}
         await pilot.press("f2")
         assert "81.2 ✓" in await until(pilot, "81.2")
