@@ -27,7 +27,7 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 SIMILARITY = Stage(
     kind="similarity",
-    version=1,
+    version=2,
     title="similarity of models",
     scope=Scope.DATASET,
     work="medvlm_tui.engine.similarity.step",

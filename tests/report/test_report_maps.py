@@ -19,7 +19,7 @@ from medvlm_tui.report.maps.figures import MICROBES, draw_maps
 from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
 from medvlm_tui.report.maps.panel import UNTAGGED, Panel, value_order
 from medvlm_tui.report.maps.panels import MapPanels, PairMaps
-from medvlm_tui.report.maps.rows import write_separability
+from medvlm_tui.report.maps.rows import write_separability, write_similarity
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.made.report_store import filled
@@ -261,3 +261,16 @@ def test_separability_csv_says_which_measures_depend_on_the_number_of_images(
         "knn_purity", "rank_me", "intrinsic_dimension", "participation_ratio",
     }  # fmt: skip
     assert {name for name, mark in marked.items() if mark.lower() == "false"} == {"silhouette", "uniformity"}
+
+
+def test_similarity_csv_has_the_interval_beside_the_value(source: ReportInput, tmp_path: Path) -> None:
+    pair = {
+        "a": "biomedclip", "b": "vgg16", "cka": 0.5, "cka_p": 0.1, "cka_low": 0.25, "cka_high": 0.75,
+        "mutual_knn": None, "procrustes": 1.0, "procrustes_p": 0.1, "neighbours": 10, "n": 60, "used": 60,
+    }  # fmt: skip
+    source.store.put_result("alike", {}, {"pairs": [pair], "permutations": 9, "seed": 0})
+    step = Step("similarity:*:brain_mr", "similarity", "", "brain_mr", {}, "alike")
+    run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
+    assert write_similarity(tmp_path / "similarity.csv", Gathered(run))
+    found = {row["measure"]: (row["ci_low"], row["ci_high"], row["n"]) for row in rows(tmp_path / "similarity.csv")}
+    assert found == {"cka": ("0.25", "0.75", "60"), "procrustes": ("", "", "60")}

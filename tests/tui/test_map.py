@@ -48,7 +48,16 @@ def more_maps(workspace: Path) -> None:
         cells = [{"key": KEYS["project"]}, {"key": "map-2"}]
         grid = {"proposed": KEYS["project"], "cells": cells}
         store.put_result("grid-1", {"xy": xy, "rows": first.arrays["rows"]}, grid)
-        pair = {"a": OTHER, "b": MODEL, "cka": 0.8123, "cka_p": 0.01, "mutual_knn": 0.4, "procrustes": None}
+        pair = {
+            "a": OTHER,
+            "b": MODEL,
+            "cka": 0.8123,
+            "cka_p": 0.01,
+            "cka_low": 0.7512,
+            "cka_high": 0.8734,
+            "mutual_knn": 0.4,
+            "procrustes": None,
+        }
         store.put_result("alike-1", {}, {"pairs": [pair]})
 
 
@@ -196,7 +205,7 @@ async def test_two_models_share_the_image_and_an_orientation(make_map) -> None:
         screen = await opened(app, pilot)
         await pilot.press("right", "b")
         shown = await until(pilot, "Procrustes disparity of the maps 0.00")
-        assert "features: CKA 0.81, mutual kNN 0.40   " in shown
+        assert "features: CKA 0.81 [0.75, 0.87], mutual kNN 0.40   " in shown
         plots = screen.plots
         assert len(plots) == 2
         ids = [plot.data.ids for plot in plots]

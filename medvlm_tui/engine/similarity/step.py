@@ -1,4 +1,4 @@
-"""Whether two models see a dataset alike: similarities of their features with permutation p-values."""
+"""Whether two models see a dataset alike: similarities of their features, intervals over images, permutation p-values."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours, unit_rows
+from medvlm_tui.engine.similarity.deletions import cka_left_out, interval, neighbours_left_out, procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
@@ -70,10 +71,12 @@ def _pair(
         return stored.record
     (first, second), common = spaces.of(a, keys[a], b, keys[b])
     n = len(first.near.indices)
+    found = compare(_measures(first, second), n, params, context.check)
     record: dict[str, Any] = {
         "a": a,
         "b": b,
-        **compare(_measures(first, second), n, params, context.check),
+        **found,
+        **_intervals(found, first, second, params, context.check),
         "n": common,
         "used": n,
         "neighbours": min(params.neighbours, n - 1),
@@ -124,14 +127,21 @@ def rows_of(table: FeatureTable, ids: list[str]) -> Wide:
 class _Space:
     rows: Wide
     near: Neighbours
+    """Itself, the neighbours that are counted, and one more."""
+    neighbours: int
 
     @classmethod
     def of(cls, rows: Wide, neighbours: int, check: Check, device: str) -> _Space:
-        return cls(rows, cosine_neighbours(unit_rows(rows), min(neighbours + 1, len(rows)), check, device))
+        return cls(rows, cosine_neighbours(unit_rows(rows), min(neighbours + 2, len(rows)), check, device), neighbours)
 
     @property
     def others(self) -> Ints:
         """(n, k) neighbours without the row itself."""
+        return self.near.indices[:, 1 : self.neighbours + 1].astype(np.int64)
+
+    @property
+    def one_more(self) -> Ints:
+        """(n, k + 1): one neighbour more, where there are that many images."""
         return self.near.indices[:, 1:].astype(np.int64)
 
 
@@ -170,3 +180,19 @@ def _measures(a: _Space, b: _Space) -> dict[str, Measure]:
         "mutual_knn": MutualNeighbours(a.others, b.others),
         "procrustes": ProcrustesDistance.of(a.rows, b.rows),
     }
+
+
+def _intervals(
+    found: Mapping[str, float | None], a: _Space, b: _Space, params: SimilarityParams, check: Check
+) -> dict[str, float | None]:
+    """Return NAME_low and NAME_high of each measure: the jackknife's interval over images."""
+    near = neighbours_left_out(a.one_more, b.one_more) if a.one_more.shape[1] > params.neighbours else None
+    left_out = {
+        "cka": (cka_left_out(DebiasedCka.of(a.rows, b.rows)), -1.0, 1.0),
+        "mutual_knn": (near, 0.0, 1.0),
+        "procrustes": (procrustes_left_out(ProcrustesDistance.of(a.rows, b.rows), params.seed, check), 0.0, 2.0),
+    }
+    ends: dict[str, float | None] = {}
+    for name, (values, least, most) in left_out.items():
+        ends[f"{name}_low"], ends[f"{name}_high"] = interval(found.get(name), values, least, most)
+    return ends

@@ -17,8 +17,8 @@ SEPARABILITY = (
     "neighbours", "permutations", "seed", "n", "used", "depends_on_n",
 )  # fmt: skip
 SIMILARITY = (
-    "dataset", "label_view", "model_a", "model_b", "measure", "value", "p_against_shuffled_images", "by_chance",
-    "neighbours", "permutations", "seed", "n", "used",
+    "dataset", "label_view", "model_a", "model_b", "measure", "value", "ci_low", "ci_high",
+    "p_against_shuffled_images", "by_chance", "neighbours", "permutations", "seed", "n", "used",
 )  # fmt: skip
 PROJECTION_SCORES = (
     "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "proposed",
@@ -101,6 +101,7 @@ def _pairs(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]
             if pair[name] is not None:
                 chance = pair["mutual_knn_by_chance"] if name == "mutual_knn" else None
                 yield (
-                    step.dataset, view, pair["a"], pair["b"], name, pair[name], pair[f"{name}_p"], chance,
+                    step.dataset, view, pair["a"], pair["b"], name, pair[name],
+                    pair.get(f"{name}_low"), pair.get(f"{name}_high"), pair[f"{name}_p"], chance,
                     pair["neighbours"], record["permutations"], record["seed"], pair["n"], pair["used"],
                 )  # fmt: skip

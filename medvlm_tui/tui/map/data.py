@@ -85,8 +85,13 @@ def similarity_words(found: StoredResult | None, first: str, second: str) -> str
         return ""
     names = (("CKA", "cka"), ("mutual kNN", "mutual_knn"), ("Procrustes", "procrustes"))
     # Without the p-value against shuffled images: any two encoders are more alike than these.
-    said = [f"{name} {pair[key]:.2f}" for name, key in names if pair.get(key) is not None]
+    said = [f"{name} {pair[key]:.2f}{_ends(pair, key)}" for name, key in names if pair.get(key) is not None]
     return "features: " + ", ".join(said) if said else ""
+
+
+def _ends(pair: Mapping[str, Any], key: str) -> str:
+    low, high = pair.get(f"{key}_low"), pair.get(f"{key}_high")
+    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
 
 
 def facts(record: Mapping[str, Any]) -> str:

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
+from scipy.stats import t
 
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
+from medvlm_tui.engine.similarity.deletions import procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.similarity.step import compare
 from medvlm_tui.errors import MedvlmError
@@ -155,3 +157,44 @@ def test_one_more_model_measures_its_own_pairs_only(tmp_path, x, monkeypatch):
     assert len(measured) == 2
     assert [(p["a"], p["b"]) for p in record["pairs"]] == [("stub", "second"), ("stub", "third"), ("second", "third")]
     assert record["pairs"][0] == first["pairs"][0]
+
+
+def left_out_by_hand(x, y, k):
+    """Return CKA, mutual kNN and Procrustes of the step's pair (n, 3), measured anew without each image."""
+
+    def near(rows):
+        return cosine_neighbours(unit_rows(rows), k + 1, no_check).indices[:, 1:].astype(np.int64)
+
+    def measured(a, b):
+        measures = DebiasedCka.of(a, b), MutualNeighbours(near(a), near(b)), ProcrustesDistance.of(a, b)
+        return [measure.value() for measure in measures]
+
+    return np.array([measured(np.delete(x, i, axis=0), np.delete(y, i, axis=0)) for i in range(len(x))])
+
+
+def test_intervals_are_those_of_leaving_out_each_image(tmp_path):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(40, 6)).astype(np.float32).astype(np.float64)
+    y = (x[:, :5] + rng.normal(size=(40, 5))).astype(np.float32).astype(np.float64)
+    bench, params = two_models(tmp_path, x, y)
+    (pair,) = bench.run("similarity", params)[0]["pairs"]
+    values = left_out_by_hand(x, y, 10)
+    half = t.ppf(0.975, 39) * np.sqrt(39 / 40 * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+    for name, wide in zip(("cka", "mutual_knn", "procrustes"), half, strict=True):
+        assert pair[f"{name}_low"] == pytest.approx(pair[name] - wide, rel=1e-6)
+        assert pair[f"{name}_high"] == pytest.approx(pair[name] + wide, rel=1e-6)
+        assert wide > 0.01
+
+
+def test_a_space_beside_itself_has_no_interval_of_zero_width(tmp_path, x):
+    bench, params = two_models(tmp_path, x, x)
+    (pair,) = bench.run("similarity", params)[0]["pairs"]
+    assert [pair[f"{name}_low"] for name in ("cka", "mutual_knn")] == [None, None]
+
+
+def test_many_images_are_left_out_in_groups(x):
+    y = x[:, :9] + np.random.default_rng(1).normal(size=(120, 9)) * 9
+    measure = ProcrustesDistance.of(x, y)
+    groups = np.array_split(np.random.default_rng(0).permutation(120), 100)
+    wanted = [ProcrustesDistance.of(np.delete(x, g, axis=0), np.delete(y, g, axis=0)).value() for g in groups]
+    assert procrustes_left_out(measure, 0, no_check) == pytest.approx(np.array(wanted))
