@@ -50,7 +50,7 @@ def table(models: tuple[str, ...], datasets: tuple[str, ...], compared: bool = T
         model: Entry(
             Score("91.2", "0.5", index == 0, index == 0), Score("90.0", "1.6", index == 0, False),
             "dagger" if index else "star", {PAPER: "−10.2", POSTER: "+0.3"} if compared else {},
-            {PAPER: "ncp", POSTER: "n"},
+            {PAPER: "ncp", POSTER: "n"}, "88.1",
         )
         for index, model in enumerate(models)
     }  # fmt: skip
@@ -97,7 +97,8 @@ def test_the_papers_size_fits_the_text_block(tmp_path: Path) -> None:
     log = compile_latex(tmp_path, latex.render([made]))
     assert "Overfull \\hbox" not in log
     text = latex.render([made])
-    assert (text.count("part 1 of 4"), text.count("percent points"), text.count("\\begin{table}")) == (1, 3, 7)
+    assert (text.count("part 1 of 4"), text.count("percent points"), text.count("\\begin{table}")) == (1, 3, 9)
+    assert (text.count("Balanced accuracy, protocol"), text.count(r"88.1\,\%")) == (2, 8 * 40)
     assert "Overfull \\hbox" not in compile_latex(tmp_path, latex.render([table(models, datasets, compared=False)]))
 
 

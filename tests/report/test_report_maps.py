@@ -19,6 +19,7 @@ from medvlm_tui.report.maps.figures import MICROBES, draw_maps
 from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
 from medvlm_tui.report.maps.panel import UNTAGGED, Panel, value_order
 from medvlm_tui.report.maps.panels import MapPanels, PairMaps
+from medvlm_tui.report.maps.rows import write_separability
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.made.report_store import filled
@@ -241,3 +242,22 @@ def test_text_in_a_pdf_is_text(gathered: Gathered, tmp_path: Path) -> None:
     pdf = (tmp_path / "a.pdf").read_bytes()
     assert b"CreationDate" not in pdf
     assert b"/FontType 3" not in pdf
+
+
+def test_separability_csv_says_which_measures_depend_on_the_number_of_images(
+    source: ReportInput, tmp_path: Path
+) -> None:
+    measured = {"silhouette": 0.125, "knn_purity": 0.75, "rank_me": 8.0, "intrinsic_dimension": 3.0, "uniformity": -2.0}
+    record = {
+        "tag": "", "measures": {**measured, "participation_ratio": 4.0}, "p_values": {}, "purity_by_chance": 0.5,
+        "classes": ["a", "b"], "neighbours": 10, "permutations": 9, "seed": 0, "n": 60, "used": 60,
+    }  # fmt: skip
+    source.store.put_result("full-space", {}, record)
+    step = Step("separability:biomedclip:brain_mr", "separability", "biomedclip", "brain_mr", {}, "full-space")
+    run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
+    assert write_separability(tmp_path / "separability.csv", Gathered(run))
+    marked = {row["measure"]: row["depends_on_n"] for row in rows(tmp_path / "separability.csv")}
+    assert {name for name, mark in marked.items() if mark.lower() == "true"} == {
+        "knn_purity", "rank_me", "intrinsic_dimension", "participation_ratio",
+    }  # fmt: skip
+    assert {name for name, mark in marked.items() if mark.lower() == "false"} == {"silhouette", "uniformity"}

@@ -14,7 +14,7 @@ from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
 Row = Sequence[Value]
 SEPARABILITY = (
     "model", "dataset", "label_view", "feature", "grouping", "measure", "value", "p_value", "by_chance", "groups",
-    "neighbours", "permutations", "seed", "n", "used",
+    "neighbours", "permutations", "seed", "n", "used", "depends_on_n",
 )  # fmt: skip
 SIMILARITY = (
     "dataset", "label_view", "model_a", "model_b", "measure", "value", "p_against_shuffled_images", "by_chance",
@@ -24,6 +24,8 @@ PROJECTION_SCORES = (
     "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "proposed",
     "score", "value",
 )  # fmt: skip
+DEPENDS_ON_N = frozenset({"rank_me", "participation_ratio", "intrinsic_dimension", "knn_purity"})
+"""Measures whose value changes with the number of images alone: comparable on the same images only."""
 CLASSES = "class"
 """The grouping of separability.csv that is no tag."""
 
@@ -87,7 +89,7 @@ def _measures(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[R
             yield (
                 step.model, step.dataset, view, feature, record["tag"] or CLASSES, name, value,
                 record["p_values"].get(name), chance, len(record["classes"]), record["neighbours"],
-                record["permutations"], record["seed"], record["n"], record["used"],
+                record["permutations"], record["seed"], record["n"], record["used"], name in DEPENDS_ON_N,
             )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.report.figures.canvas import bare, beside, label, look_of, new_figure, save_figure, style
 from medvlm_tui.report.maps.panel import Panel
-from medvlm_tui.report.maps.rows import CLASSES
+from medvlm_tui.report.maps.rows import CLASSES, DEPENDS_ON_N
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Map
 
@@ -128,5 +128,6 @@ def _title(panel: Panel, of: int) -> str:
     chosen = f", the proposed of {of} maps" if of > 1 else ""
     titles = {"silhouette": "silhouette", "knn_purity": "kNN purity"}
     measured = [f"{titles[name]} {value:.3f}" for name, value in panel.measures.items()]
-    full = f"\nin the full space: {', '.join(measured)}" if measured else ""
+    note = " (purity depends on n)" if DEPENDS_ON_N.intersection(panel.measures) else ""
+    full = f"\nin the full space: {', '.join(measured)}{note}" if measured else ""
     return f"{heading(panel)}\n{third}{chosen}{full}"

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medvlm_tui.core.specs import Dataset, ModelSpec
 
 METRICS = (
@@ -108,6 +111,10 @@ class Cell:
     """Of the first hold-out."""
     hold_outs: tuple[HoldOut, ...] = ()
     """Every hold-out, the first one too, where there are several; `metrics` and `final` are then means over them."""
+    held_out: tuple[int, ...] = ()
+    """Held-out images of each class, on the first hold-out; empty where they were not counted."""
+    precision: str = ""
+    """In which the features were computed; empty where the table is not there."""
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric of this name, None where the cell has none or it is undefined."""
@@ -118,6 +125,11 @@ class Cell:
     def n(self) -> int:
         """Images with features: what the published n is compared with."""
         return self.n_train + self.n_test
+
+
+def held_out_counts(arrays: Mapping[str, NDArray[Any]], k: int) -> tuple[int, ...]:
+    """Return how many held-out images each of the k classes has, from the arrays of a probe's result."""
+    return tuple(np.bincount(arrays["labels"][arrays["hold_out"]], minlength=k).tolist())
 
 
 def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:

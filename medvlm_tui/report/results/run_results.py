@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, hold_out_of
+from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import RunRequest
@@ -184,10 +184,17 @@ class Gathered:
         """(model, dataset) -> (key, feature name) of the sealed table."""
         return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
 
+    @cached_property
+    def _precisions(self) -> Mapping[tuple[str, str], str]:
+        return {(s.model, s.dataset): str(table["encoder"]["precision"]) for s, table in self.tables()}
+
     def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
-        return cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
+        cell = cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
+        probe = self.source.store.result(step.key)
+        counts = () if probe is None else held_out_counts(probe.arrays, len(cell.classes))
+        return replace(cell, held_out=counts, precision=self._precisions.get((step.model, step.dataset), ""))
 
     def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))

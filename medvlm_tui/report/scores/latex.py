@@ -16,6 +16,8 @@ _LETTER_PT = 4.25
 _SCORE_PT = 58.0
 _DIFFERENCE_PT = 30.0
 _TOO_FEW_PT = 16.0
+_PRECISION_PT = 16.0
+_BALANCED = "Bal. acc."
 _GAP_PT = 4.0
 _MARKS = {"": "", "dagger": r"$^{\dagger}$", "star": r"$^{\star}$"}
 _ABSENT = "--"
@@ -54,14 +56,17 @@ def render(tables: Sequence[ScoreTable]) -> str:
 
 
 def _table(table: ScoreTable) -> str:
-    """Return one `table`, or several: a difference beside every score only where all of it fits one."""
+    """Return one `table`, or several: balanced accuracy and differences beside the scores only where all fits one."""
     label, caption = f"tab:medvlm-{slug(table.protocol)}", f"Accuracy and F1, protocol {escape(table.protocol)}"
-    whole = _parts(table, [_scores(column, with_difference=True) for column in table.columns])
+    whole = _parts(table, [_scores(column, whole=True) for column in table.columns])
     if len(whole) == 1:
         return _part(table, whole[0], caption, label)
-    scores = _parts(table, [_scores(column, with_difference=False) for column in table.columns])
+    scores = _parts(table, [_scores(column, whole=False) for column in table.columns])
     differences = _parts(table, [_differences(column) for column in table.columns if column.sources])
+    balanced = _parts(table, [_balanced(column) for column in table.columns if _knows_balanced(column)])
     texts = _numbered(table, scores, caption, label)
+    caption = f"Balanced accuracy, protocol {escape(table.protocol)}"
+    texts += _numbered(table, balanced, caption, f"{label}-balanced")
     caption = f"Accuracy minus the published one in percent points, protocol {escape(table.protocol)}"
     return "\n".join([*texts, *_numbered(table, differences, caption, f"{label}-difference")])
 
@@ -75,22 +80,38 @@ def _numbered(table: ScoreTable, parts: Sequence[list[Block]], caption: str, lab
     ]
 
 
-def _scores(column: Column, with_difference: bool) -> Block:
-    sources = column.sources if with_difference else ()
+def _scores(column: Column, whole: bool) -> Block:
+    sources = column.sources if whole else ()
     scores = [score for entry in column.entries.values() for score in (entry.accuracy, entry.f1) if score is not None]
     score_pt = _SCORE_PT + (_TOO_FEW_PT if any(score.too_few for score in scores) else 0)
+    score_pt += _PRECISION_PT if any(entry.precision for entry in column.entries.values()) else 0
     f1 = max(score_pt, _LETTER_PT * len(column.f1_title))
-    width = score_pt + f1 + 2 * _GAP_PT + len(sources) * (_DIFFERENCE_PT + _GAP_PT)
-    titles = ("Accuracy", escape(column.f1_title), *(escape(SIGNS[source]) for source in sources))
+    balanced = [_BALANCED] if whole and _knows_balanced(column) else []
+    balanced_pt = len(balanced) * (_LETTER_PT * len(_BALANCED) + _GAP_PT)
+    width = score_pt + f1 + balanced_pt + 2 * _GAP_PT + len(sources) * (_DIFFERENCE_PT + _GAP_PT)
+    titles = ("Accuracy", escape(column.f1_title), *balanced, *(escape(SIGNS[source]) for source in sources))
 
     def fields(entry: Entry) -> list[str]:
-        scores = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
+        scores = [_score(entry.accuracy, entry), _score(entry.f1, entry), *[_balanced_score(entry) for _ in balanced]]
         return [*scores, *(_difference(entry, source) for source in sources)]
 
     def below(entry: Entry) -> list[str]:
-        return [_below(entry.accuracy), _below(entry.f1), *[""] * len(sources)]
+        return [_below(entry.accuracy, entry), _below(entry.f1, entry), *[""] * len([*balanced, *sources])]
 
     return Block(column, titles, fields, below, max(width, _LETTER_PT * len(column.title) + _GAP_PT))
+
+
+def _knows_balanced(column: Column) -> bool:
+    return any(entry.balanced for entry in column.entries.values())
+
+
+def _balanced(column: Column) -> Block:
+    width = _LETTER_PT * max(len(_BALANCED), len(column.title)) + _GAP_PT
+    return Block(column, (_BALANCED,), lambda entry: [_balanced_score(entry)], lambda _: [""], width)
+
+
+def _balanced_score(entry: Entry) -> str:
+    return rf"{entry.balanced}\,\%" if entry.balanced else _ABSENT
 
 
 def _differences(column: Column) -> Block:
@@ -168,11 +189,11 @@ def _score(score: Score | None, entry: Entry) -> str:
     return (rf"\textbf{{{text}}}" if score.best else text) + ("$^{=}$" if score.tied else "") + _MARKS[entry.mark]
 
 
-def _below(score: Score | None) -> str:
-    """Return what stands under a score: its interval, and that the images are too few to compare it."""
+def _below(score: Score | None, entry: Entry) -> str:
+    """Return what stands under a score: its interval, that images are too few, the precision of the features."""
     if score is None:
         return ""
-    text = " ".join(filter(None, [escape(score.interval), "too few" if score.too_few else ""]))
+    text = " ".join(filter(None, [escape(score.interval), "too few" if score.too_few else "", escape(entry.precision)]))
     return rf"{{\scriptsize {text}}}" if text else ""
 
 

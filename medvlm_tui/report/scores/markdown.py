@@ -39,14 +39,15 @@ def _table(table: ScoreTable) -> str:
 
 def _titles(column: Column) -> list[str]:
     name = escape(column.title)
-    titles = [f"{name} accuracy", f"{name} {escape(column.f1_title)}"]
+    titles = [f"{name} accuracy", f"{name} {escape(column.f1_title)}", f"{name} balanced accuracy"]
     return [*titles, *(f"{name} {SIGNS[source]}" for source in column.sources)]
 
 
 def _fields(column: Column, entry: Entry | None) -> list[str]:
     if entry is None:
-        return [_ABSENT] * (2 + len(column.sources))
-    fields = [_score(entry.accuracy, entry), _score(entry.f1, entry)]
+        return [_ABSENT] * (3 + len(column.sources))
+    balanced = f"{entry.balanced} %" if entry.balanced else _ABSENT
+    fields = [_score(entry.accuracy, entry), _score(entry.f1, entry), balanced]
     return [*fields, *(_difference(entry, source) for source in column.sources)]
 
 
@@ -61,7 +62,7 @@ def _score(score: Score | None, entry: Entry) -> str:
     text = f"{score.mean} ± {score.std} %"
     sign = "=" if score.tied else " too few" if score.too_few else ""
     shown = (f"**{text}**" if score.best else text) + sign + _MARKS[entry.mark]
-    return f"{shown} {escape(score.interval)}" if score.interval else shown
+    return " ".join(filter(None, [shown, escape(entry.precision), escape(score.interval)]))
 
 
 def row(fields: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.results.cells import Cell, Metric
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.scores.published_difference import Comparison, compare, f1_metric, training_mark
-from medvlm_tui.report.scores.table_notes import notes
+from medvlm_tui.report.scores.table_notes import FULL_PRECISION, mixed, notes
 from medvlm_tui.report.scores.table_records import Column, Entry, Group, Score, ScoreTable
 from medvlm_tui.report.scores.verdicts import Verdicts
 
@@ -45,7 +45,7 @@ def points(fraction: float) -> str:
 def _table(protocol: str, cells: Sequence[Cell], verdicts: AllVerdicts) -> ScoreTable:
     datasets = dict.fromkeys(cell.dataset.spec.id for cell in cells)
     columns = tuple(
-        _column([cell for cell in cells if cell.dataset.spec.id == dataset], verdicts.get((dataset, protocol)))
+        _column([c for c in cells if c.dataset.spec.id == dataset], verdicts.get((dataset, protocol)), mixed(cells))
         for dataset in datasets
     )
     here = {dataset: verdicts.get((dataset, protocol)) for dataset in datasets}
@@ -66,10 +66,10 @@ def _groups(cells: Iterable[Cell]) -> tuple[Group, ...]:
     return tuple(group for group in groups if group.models)
 
 
-def _column(cells: Sequence[Cell], verdicts: Verdicts | None) -> Column:
+def _column(cells: Sequence[Cell], verdicts: Verdicts | None, mixed_precision: bool) -> Column:
     accuracies = _scores({cell.model.id: cell.metric("accuracy") for cell in cells}, verdicts)
     f1s = _scores({cell.model.id: cell.metric(f1_metric(cell)) for cell in cells}, verdicts)
-    entries = {c.model.id: _entry(c, accuracies[c.model.id], f1s[c.model.id]) for c in cells}
+    entries = {c.model.id: _entry(c, accuracies[c.model.id], f1s[c.model.id], mixed_precision) for c in cells}
     positive = next((cell.positive for cell in cells if f1_metric(cell) == "f1_positive"), "")
     return Column(
         title=dataset_title(cells[0].dataset),
@@ -79,15 +79,18 @@ def _column(cells: Sequence[Cell], verdicts: Verdicts | None) -> Column:
     )
 
 
-def _entry(cell: Cell, accuracy: Score | None, f1: Score | None) -> Entry:
+def _entry(cell: Cell, accuracy: Score | None, f1: Score | None, mixed_precision: bool) -> Entry:
     compared = [(source, compare(cell, "accuracy", source)) for source in SOURCES]
     found: dict[str, Comparison] = {source: each for source, each in compared if each is not None}
+    balanced = cell.metric("balanced_accuracy")
     return Entry(
         accuracy=accuracy,
         f1=f1,
         mark=training_mark(cell.model, cell.dataset.spec),
         differences={source: points(each.delta) for source, each in found.items()},
         marks={source: each.marks for source, each in found.items()},
+        balanced="" if balanced is None or balanced.mean is None else percent(balanced.mean),
+        precision=clean(cell.precision) if mixed_precision and cell.precision != FULL_PRECISION else "",
     )
 
 

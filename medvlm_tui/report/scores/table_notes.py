@@ -24,6 +24,7 @@ _DIFFERS = {
     "c": "computed with another number of classes than the published one.",
     "p": "computed by another protocol than the published one.",
 }
+FULL_PRECISION = "fp32"
 _SOURCE_NAMES = {PAPER: "paper's", POSTER: "poster's"}
 
 
@@ -33,6 +34,7 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
     lines = _spread_notes(cells)
     if any(score.best for score in _all_scores(entries)):
         lines.append("Bold: best of the column.")
+    lines += _majority_notes(cells)
     lines += _tie_notes(cells, entries, verdicts)
     if any(entry.mark == "dagger" for entry in entries):
         lines.append("†: the dataset's modality was in the model's training data.")
@@ -41,6 +43,7 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
     for source in SOURCES:
         if any(source in entry.differences for entry in entries):
             lines.append(f"{SIGNS[source]}: accuracy minus the {_SOURCE_NAMES[source]}, in percent points.")
+    lines += _precision_notes(cells)
     letters = {letter for entry in entries for marks in entry.marks.values() for letter in marks}
     lines += [f"{RAISED[letter]}: {text}" for letter, text in _DIFFERS.items() if letter in letters]
     saturated = sum(cell.saturated for cell in cells)
@@ -76,6 +79,40 @@ def _spread_notes(cells: Sequence[Cell]) -> list[str]:
     )
     known = f" (groups: {groups})" if groups else ""
     return [*lines, f"[low, high]: {100 * made.confidence:g} % interval over {units}{known}; none below five images."]
+
+
+def mixed(cells: Sequence[Cell]) -> bool:
+    """Return whether the cells' features were computed in more than one precision."""
+    return len({cell.precision for cell in cells if cell.precision}) > 1
+
+
+def _precision_notes(cells: Sequence[Cell]) -> list[str]:
+    names = list(dict.fromkeys(clean(cell.precision) for cell in cells if cell.precision))
+    if not mixed(cells):
+        return []
+    marked = ", ".join(name for name in names if name != FULL_PRECISION)
+    return [
+        f"{marked}: features computed in this precision; the table mixes {' and '.join(names)}, so a small difference "
+        "between models may be the precision's."
+    ]
+
+
+def _majority_notes(cells: Sequence[Cell]) -> list[str]:
+    """Say what accuracy the largest class alone would give, and what balanced accuracy would be by chance."""
+    counted = {cell.dataset.spec.id: cell for cell in cells if sum(cell.held_out)}
+    if not counted:
+        return []
+    shares = ", ".join(
+        f"{dataset_title(cell.dataset)} {100 * max(cell.held_out) / sum(cell.held_out):.1f} %"
+        for cell in counted.values()
+    )
+    chance = ", ".join(
+        f"{dataset_title(cell.dataset)} {100 / sum(map(bool, cell.held_out)):.1f} %" for cell in counted.values()
+    )
+    return [
+        f"Majority rate, the accuracy of always naming the largest class of the held-out images: {shares}; its "
+        f"balanced accuracy: {chance}."
+    ]
 
 
 def data_warnings(cells: Sequence[Cell]) -> list[str]:

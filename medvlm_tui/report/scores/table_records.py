@@ -35,11 +35,15 @@ class Entry:
     printed."""
     marks: Mapping[str, str]
     """Source -> letters of what differs beside the model: n (images), c (classes), p (protocol)."""
+    balanced: str = ""
+    """Balanced accuracy in percent; empty where it is not known."""
+    precision: str = ""
+    """Of the features, where the table has several precisions and this one is not fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One dataset: accuracy, F1 and, where anything was printed, the difference."""
+    """One dataset: accuracy, F1, balanced accuracy and, where anything was printed, the difference."""
 
     title: str
     f1_title: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,17 +91,18 @@ def report_cell(
     board: Board, model: str, dataset: str, table_key: str, probe: StoredResult, statistics: StoredResult | None
 ) -> Cell:
     """Return a score as the report's tables take it; images and files play no part in them."""
-    from medvlm_tui.report.results.cells import cell_of
+    from medvlm_tui.report.results.cells import cell_of, held_out_counts
 
     record = probe.record
     spec = _dataset(board, dataset)
     found = Dataset(
         spec, Path(), str(record.get("label_view", "")), (), tuple(record["classes"]), board.datasets[dataset].warnings
     )
-    return cell_of(
+    cell = cell_of(
         _model(board, model), found, ("", table_key), (probe.key, record),
         ("", {}) if statistics is None else (statistics.key, statistics.record),
     )  # fmt: skip
+    return replace(cell, held_out=held_out_counts(probe.arrays, len(cell.classes)))
 
 
 def _model(board: Board, model: str) -> ModelSpec:

@@ -1,5 +1,7 @@
 """The check as a step: stored, looked up, told to the survey; fingerprints kept; copies that only features show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -151,8 +153,14 @@ def test_a_flipped_copy_is_found_by_the_features_in_the_store(folder, tmp_path):
         assert audit(OWN, folder, store=store).features_of == ""
         ids = tuple(features)
         matrix = np.stack(list(features.values()))
+        untold = replace(ENCODER, model="local:untrained")
+        store.put_block(untold, [s.digest for s in dataset.samples], matrix)
+        store.seal("u", FeatureTable(untold, dataset.digest, ids, ("a",) * len(ids), ("",) * len(ids), matrix))
+        assert fullest_encoder(store, dataset.samples) is None
+        assert audit(OWN, folder, store=store).similar == ()
         store.put_block(ENCODER, [s.digest for s in dataset.samples], matrix)
         store.seal("t", FeatureTable(ENCODER, dataset.digest, ids, ("a",) * len(ids), ("",) * len(ids), matrix))
+        assert fullest_encoder(store, dataset.samples) == ENCODER
         report = audit(OWN, folder, store=store)
         strangers = [Sample(f"{i}", folder, "", digest=f"d{i}") for i in range(9)]
         assert fullest_encoder(store, strangers) is None

@@ -1,7 +1,8 @@
 """Pairs of images that a model's features hold for the same picture: flipped, cropped or turned copies.
 
-Only features that the store already has are looked at. Such a pair is a candidate to be looked at, not a duplicate:
-neighbouring slices of one patient come as near as a cropped copy does.
+Only features that the store already has are looked at, those of a `local:` folder never: nothing says whether its
+weights were trained, and random weights hold unrelated images for alike. Such a pair is a candidate to be looked at,
+not a duplicate: neighbouring slices of one patient come as near as a cropped copy does.
 """
 
 from __future__ import annotations
@@ -76,10 +77,14 @@ def nearest_pairs(matrix: NDArray[np.float32], apart: Iterable[tuple[int, int]] 
 
 
 def fullest_encoder(store: Store, samples: Sequence[Sample]) -> EncoderKey | None:
-    """Return the encoder with features of most of the images, None when none has half of them."""
+    """Return the encoder with features of most of the images, None when none has half of them.
+
+    A `local:` folder takes no part: its weights may be random ones, which say nothing of what an image shows.
+    """
     wanted = {sample.digest for sample in samples}
     manifests = (store.tables.manifest(key) for key in store.tables.listed())
     encoders = {EncoderKey(**manifest["encoder"]) for manifest in manifests if manifest is not None}
+    encoders = {encoder for encoder in encoders if not encoder.model.startswith("local:")}
     shares = {e: sum(len(wanted.intersection(block)) for block in store.block_digests(e)) for e in encoders}
     best = max(shares, key=lambda encoder: (shares[encoder], encoder.digest), default=None)
     return best if best is not None and shares[best] >= _LEAST_SHARE * len(wanted) else None
