@@ -24,9 +24,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(600)
 async def test_the_phantom_from_the_first_key_to_the_last(tmp_path: Path) -> None:
-    request = RunRequest(
-        phantom_per_class=12, rise_masks=32, bias_train=4, bias_test=2, bias_masks=0, umap_max_points=30, offline=True
-    )
+    request = RunRequest(phantom_per_class=12, rise_masks=32, bias_train=4, bias_test=2, bias_masks=0, offline=True)
     app = MedvlmApp(tmp_path / "ws", request=request)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "try the phantom", PATIENCE)
