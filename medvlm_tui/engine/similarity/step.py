@@ -1,4 +1,4 @@
-"""Whether two models see a dataset alike: similarities of their features, intervals over images, permutation p-values."""
+"""Whether two models see a dataset alike: similarities of features, intervals over images, permutation p-values."""
 
 from __future__ import annotations
 
