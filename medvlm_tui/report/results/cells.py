@@ -128,7 +128,9 @@ class Cell:
 
 
 def held_out_counts(arrays: Mapping[str, NDArray[Any]], k: int) -> tuple[int, ...]:
-    """Return how many held-out images each of the k classes has, from the arrays of a probe's result."""
+    """Return how many held-out images each of the k classes has, by a probe's arrays; empty where these lack them."""
+    if "labels" not in arrays or "hold_out" not in arrays:
+        return ()
     return tuple(np.bincount(arrays["labels"][arrays["hold_out"]], minlength=k).tolist())
 
 
