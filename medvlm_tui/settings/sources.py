@@ -113,7 +113,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "check the path and the rights of the file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, brackets without end
         raise UsageError(f"{path}: not valid TOML: {error}", "see the example in the README") from error
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 import time
 import unicodedata
 from contextlib import suppress
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
-from medvlm_tui.engine.datasets.label_files import label_text, parquet_file, spreadsheet
+from medvlm_tui.engine.datasets.label_files import label_text, parquet_file, parquet_trial, spreadsheet
 from medvlm_tui.engine.datasets.label_files.columns import AmbiguousColumnsError, count_known, find_columns
 from medvlm_tui.engine.datasets.label_files.delimited import read_delimited
 from medvlm_tui.engine.datasets.label_files.label_table import open_table
@@ -373,3 +375,23 @@ def test_columns_that_unpack_to_too_much_are_refused(tmp_path, parquet, monkeypa
     assert (tmp_path / "l.parquet").stat().st_size < 1 << 20
     with pytest.raises(DatasetError, match="unpack to 30 MiB"):
         list(open_table("own", tmp_path / "l.parquet").rows(("path",)))
+
+
+def test_a_parquet_file_that_ends_its_reader_is_refused(tmp_path, monkeypatch):
+    """pyarrow ends the process at some damaged files; a process that does so stands in for one."""
+    path = tmp_path / "list.parquet"
+    path.write_bytes(b"PAR1 and nothing else PAR1")
+    ends = [sys.executable, "-c", "import os; os.abort()"]
+    run = subprocess.run
+    monkeypatch.setattr(parquet_trial.subprocess, "run", lambda line, **rest: run(ends, **rest))
+    with pytest.raises(DatasetError, match=r"list\.parquet cannot be read: .*SIGABRT"):
+        open_table("own", path)
+
+
+def test_a_sound_parquet_file_survives_its_trial(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pyarrow.table({"path": ["a.png", "b.png"], "label": ["x", "y"]}), path)
+    parquet_trial.refuse_deadly(path)

@@ -106,13 +106,15 @@ def _parquet(dataset: str, path: Path) -> LabelTable:
         import pyarrow
 
         from medvlm_tui.engine.datasets.label_files.parquet_file import open_parquet
+        from medvlm_tui.engine.datasets.label_files.parquet_trial import refuse_deadly
     except ImportError as error:
         raise DatasetError(
             f"{dataset}: reading {clean(path.name)} needs pyarrow", "pip install pyarrow, or save the list as CSV"
         ) from error
     try:
+        refuse_deadly(path)
         table = open_parquet(path)
-    except pyarrow.ArrowException as error:
+    except (ValueError, pyarrow.ArrowException) as error:
         raise _unreadable(dataset, path, error) from error
 
     def rows(wanted: Sequence[str]) -> Iterator[Row]:
