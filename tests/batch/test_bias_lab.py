@@ -14,8 +14,8 @@ from .conftest import QUICK, run_command
 
 pytestmark = pytest.mark.slow
 LAB = (
-    "--bias-words", "BREAST,AXILLA,LEFT", "--bias-controls", "box", "--bias-train", "20", "--bias-test", "6",
-    "--bias-masks", "64", "--bias-images", "1", "--phantom-per-class", "30",
+    "--bias-words", "BREAST,AXILLA,LEFT", "--bias-controls", "box", "--bias-train", "40", "--bias-test", "12",
+    "--bias-masks", "64", "--bias-images", "1", "--phantom-per-class", "60", "--bias-size", "0.16",
 )  # fmt: skip
 
 

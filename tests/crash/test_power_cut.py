@@ -42,13 +42,13 @@ def _mount(image: Path, place: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """An ext4 of 128 MB in a file, mounted."""
+    """An ext4 of 512 MB in a file, mounted: more than a quick disk fills between the cuts."""
     if os.getuid() != 0 or shutil.which("mkfs.ext4") is None:
         pytest.skip("10 seconds a kind; needs root and mkfs.ext4")
     image, place = tmp_path / "image", tmp_path / "disk"
     place.mkdir()
     with open(image, "wb") as file:
-        file.truncate(128 << 20)
+        file.truncate(512 << 20)
     subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
     try:
         _mount(image, place)
