@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
-from math import comb
 from typing import Any
 
 import numpy as np
@@ -21,8 +18,6 @@ Features = NDArray[np.floating]
 Ints = NDArray[np.int64]
 # As in the probe's middle: C = t d / N with t = 1.
 _T = 1.0
-_EXACT_ARRANGEMENTS = 20_000
-_DRAWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,39 +186,3 @@ def reversed_words(codes: Ints, n_classes: int, n_words: int) -> Ints:
 def correct(classifier: Classifier, features: Features, codes: Ints) -> NDArray[np.bool_]:
     """Return (n,) whether each image is classified right."""
     return np.asarray(classifier.scores(features).argmax(axis=1) == codes)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupDifference:
-    """Two groups of models compared."""
-
-    difference: float
-    """Mean of the first group minus mean of the second."""
-    p: float
-    """Two-sided, of the permutation test."""
-    n_first: int
-    n_second: int
-    exact: bool
-    """Every arrangement was tried; else 20,000 drawn ones."""
-
-
-def group_difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> GroupDifference:
-    """Compare a measure of two groups of models, e.g. medical and general, by permuting who belongs where (g).
-
-    Exact up to 20,000 arrangements. Raises ValueError for an empty group.
-    """
-    if not first or not second:
-        raise ValueError("both groups need a model")
-    values, n = np.array([*first, *second], dtype=np.float64), len(first)
-    observed = float(values[:n].mean() - values[n:].mean())
-    exact = comb(len(values), n) <= _EXACT_ARRANGEMENTS
-    if exact:
-        chosen = np.array(list(combinations(range(len(values)), n)))
-    else:
-        random = np.random.default_rng(seed)
-        chosen = np.stack([random.permutation(len(values))[:n] for _ in range(_DRAWS)])
-    sums = values[chosen].sum(axis=1)
-    differences = sums / n - (values.sum() - sums) / (len(values) - n)
-    extreme = int((np.abs(differences) >= abs(observed) - 1e-12).sum())
-    p = extreme / len(chosen) if exact else (extreme + 1) / (len(chosen) + 1)
-    return GroupDifference(observed, p, n, len(second), exact)

@@ -139,17 +139,3 @@ def test_shift_is_in_units_of_the_distance_between_images():
     assert measures.median_distance(before) == pytest.approx(float(np.median(pairs)), rel=1e-5)
     np.testing.assert_allclose(measures.shift(before, before), 0, atol=1e-6)
     np.testing.assert_allclose(measures.shift(before, -before), 2 / np.median(pairs), rtol=1e-5)
-
-
-def test_group_difference_is_the_exact_permutation_test():
-    found = measures.group_difference([4.0, 5.0, 6.0], [1.0, 2.0, 3.0])
-    assert found.difference == 3
-    assert found.p == pytest.approx(2 / 20)
-    assert found.exact
-    assert measures.group_difference([1.0, 2.0], [1.0, 2.0]).p == 1
-    many = np.random.default_rng(0).normal(size=(2, 20))
-    drawn = measures.group_difference(list(many[0]), list(many[1] + 2))
-    assert not drawn.exact
-    assert drawn.p < 0.001
-    with pytest.raises(ValueError, match="group"):
-        measures.group_difference([], [1.0])
