@@ -56,10 +56,12 @@ class RunAsked(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class PlanReady(Event):
-    """The plan as it will run: `plan` is `Plan.to_record()`."""
+    """The plan as it will run: `plan` is `Plan.to_record()`; without a `run_id` the answer to a front end's `plan`."""
 
     run_id: str
     plan: Mapping[str, Any]
+    asked: str = ""
+    """What the front end's command called itself."""
 
 
 @_register

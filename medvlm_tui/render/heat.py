@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from medvlm_tui.render.half_blocks import fit, half_blocks, joined, resized, runs
+from medvlm_tui.render.outline import outlined
 from medvlm_tui.render.palette import RGB, Depth, map_colours, rgb_style
 
 # As in the PNG overlays: half image, half map.
@@ -31,15 +32,20 @@ def heat(
 
 
 def overlay(
-    values: NDArray[np.floating], image: NDArray[np.uint8], width: int, height: int, depth: Depth = "truecolor"
+    values: NDArray[np.floating],
+    image: NDArray[np.uint8],
+    width: int,
+    height: int,
+    depth: Depth = "truecolor",
+    region: NDArray[np.floating] | None = None,
 ) -> Text:
-    """Return the map (H, W) over the grey image (h, w) or (h, w, 3), in the image's aspect."""
+    """Return the map (H, W) over the grey image (h, w) or (h, w, 3), in the image's aspect; `region` is outlined."""
     if values.size == 0 or image.size == 0 or width < 1 or height < 1:
         return Text("", end="")
     size = fit(image.shape, width, height)
     light = resized(image.astype(np.float64).reshape(*image.shape[:2], -1).mean(axis=2), *size)
     mixed = (1 - _OPACITY) * light[..., None] + _OPACITY * _pixels(values, size, depth, None)
-    return half_blocks(np.rint(mixed).astype(np.uint8), depth)
+    return half_blocks(outlined(np.rint(mixed).astype(np.uint8), region, depth), depth)
 
 
 def colour_bar(width: int, low: float, high: float, depth: Depth = "truecolor") -> Text:

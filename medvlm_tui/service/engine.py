@@ -18,6 +18,7 @@ from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.logs import rotate
+from medvlm_tui.core.workspace.past_runs import Summing
 from medvlm_tui.core.workspace.run_journal import RunFile, Said
 from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
 from medvlm_tui.engine.run.gathered_steps import tables_of
@@ -106,7 +107,8 @@ class Engine:
             say = _Sayer(file, tell, cancelled)
             say(RunAsked(file.run_id, request.to_record(), by))
             prepared = self._prepare(request, file.run_id, say)
-            return prepared, self._carry_out(prepared, say, file.path)
+            summing = Summing(request.to_record(), by)
+            return prepared, self._carry_out(prepared, say, file.path, summing)
 
     def _prepare(self, request: RunRequest, run_id: str, say: _Sayer) -> Prepared:
         """Plan, and stop between two files when the user asked to."""
@@ -129,7 +131,7 @@ class Engine:
             self.store.file_digests.check = None
         return prepared
 
-    def _carry_out(self, prepared: Prepared, say: _Sayer, file: Path) -> RunFinished:
+    def _carry_out(self, prepared: Prepared, say: _Sayer, file: Path, summing: Summing) -> RunFinished:
         out, latest, rotated = self.out_directory(prepared), self._latest(), 0.0
         context = RunContext(self.store, self._worker, say.cancelled, _ReportWriter(out), str(out), self._log)
         event: Event | None = None
@@ -139,6 +141,11 @@ class Engine:
                     _note(latest, event, prepared.jobs[event.step])
                 if isinstance(event, ResultReady) and event.step in prepared.checks:
                     latest.note("check", prepared.checks[event.step].study.digest, event.key)
+                summing.take(event)
+                if isinstance(event, RunFinished):
+                    event = _without_missing_folder(event)
+                    # Before its end is told: who hears of it may read the summary.
+                    summing.write(file.parent, event)
                 say(event)
                 if time.monotonic() - rotated > _ROTATE_EVERY_S:
                     rotated = time.monotonic()
@@ -185,6 +192,11 @@ def _note(latest: LatestResults, event: ResultReady, job: Job) -> None:
     single = job.inputs.get("extract")
     for table in (single,) if single else tables_of(job.step):
         latest.note(event.kind, table, event.key)
+
+
+def _without_missing_folder(event: RunFinished) -> RunFinished:
+    """Return the end of a run without the name of a folder that was never made: it was cancelled before its report."""
+    return event if Path(event.out).is_dir() else replace(event, out="")
 
 
 def _copy(file: Path, out: Path) -> None:

@@ -160,9 +160,7 @@ class Server:
             case "survey":
                 self._start(self._answer(guest, lambda engine: engine.survey(_request(command))))
             case "plan":
-                self._start(
-                    self._answer(guest, lambda engine: PlanReady("", engine.plan(_request(command)).plan.to_record()))
-                )
+                self._start(self._answer(guest, lambda engine: _planned(engine, command)))
             case "run":
                 self._begin(guest, _request(command))
             case "cancel":
@@ -271,6 +269,10 @@ class Server:
 
 def _say(guest: Guest, event: Event) -> None:
     guest.send(redact(to_json(event)))
+
+
+def _planned(engine: Engine, command: Command) -> PlanReady:
+    return PlanReady("", engine.plan(_request(command)).plan.to_record(), str(command.get("asked", "")))
 
 
 def _request(command: Command) -> RunRequest:

@@ -128,10 +128,18 @@ class MedvlmApp(App[int]):
 
     def _tell_refusal(self, event: Event) -> None:
         """Show why a survey, a plan or a run was refused: without a run there is no log that shows it."""
+        if isinstance(event, Log) and event.level == "error" and self._refuse_plan(event.message):
+            return
         if isinstance(event, Log) and event.level == "error" and not self.board.running:
             self.tell("  ".join(event.message.splitlines()), "error")
         if isinstance(event, RunRefused) and not event.run_id:
             self.tell(f"{event.error}  {event.hint}", "warning")
+
+    def _refuse_plan(self, reason: str) -> bool:
+        """Show the reason where a plan is waited for; returns False where none is."""
+        from medvlm_tui.tui.shared.run_plan import RunPlan
+
+        return isinstance(self.screen, RunPlan) and self.screen.refuse(reason)
 
     def _engine_gone(self, error: MedvlmError) -> None:
         self.engine_error = error
@@ -142,9 +150,11 @@ class MedvlmApp(App[int]):
         said = [line.message for line in self.board.log if line.level == "error"][-3:]
         self.push_screen(EngineNotice(error, said), lambda answer: self.restart_engine() if answer else None)
 
-    async def tell_engine(self, command: str, request: RunRequest | None = None) -> bool:
+    async def tell_engine(self, command: str, request: RunRequest | None = None, **more: str) -> bool:
         """Send a command; say so and return False when the engine is gone."""
-        record = {"cmd": command} if request is None else {"cmd": command, "request": request.to_record()}
+        record: dict[str, object] = {"cmd": command, **more}
+        if request is not None:
+            record["request"] = request.to_record()
         try:
             await self.client.send(record)
         except MedvlmError as error:
@@ -156,9 +166,31 @@ class MedvlmApp(App[int]):
         """Ask what exists anew."""
         await self.tell_engine("survey", self.request)
 
-    async def start_run(self, models: tuple[str, ...], datasets: tuple[str, ...]) -> None:
-        """Run every stage on these models and datasets, and go where it can be watched."""
-        await self.start_request(run_request(self.request, models, datasets).with_absolute_paths())
+    async def ask_run(
+        self,
+        request: RunRequest,
+        place: str = "run",
+        note: str = "",
+        kept_masks: int = 0,
+        started: Callable[[], object] | None = None,
+    ) -> None:
+        """Show what a run would do and cost, and start it when the user says so.
+
+        `kept_masks` of every image to explain are scored already; `started` is called once the run was started.
+        """
+        from medvlm_tui.tui.shared.run_plan import RunPlan
+
+        request = request.with_absolute_paths()
+        dialog = RunPlan(request, note, kept_masks)
+
+        async def answered(answer: str | None) -> None:
+            if answer == "run":
+                await self.start_request(request, place)
+                if started is not None:
+                    started()
+
+        await self.push_screen(dialog, answered)
+        await self.tell_engine("plan", request, asked=dialog.asked)
 
     async def start_request(self, request: RunRequest, place: str = "run") -> None:
         """Start a run unless one is under way, and go where it is watched."""

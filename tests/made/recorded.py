@@ -135,6 +135,7 @@ class RecordedClient:
     hold: int | None = None
     done: bool = False
     dies_on: str = ""
+    answers_plans: bool = True
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     starts: int = 0
     left: bool = False
@@ -157,9 +158,9 @@ class RecordedClient:
             )
         elif verb == "survey":
             self._queue.put_nowait(survey(self.done, request["data"], name=self.name))
-        elif verb == "plan":
+        elif verb == "plan" and self.answers_plans:
             made = plan(tuple(request["models"]), tuple(request["datasets"]), "")
-            self._queue.put_nowait(events.PlanReady("", made.to_record()))
+            self._queue.put_nowait(events.PlanReady("", made.to_record(), str(command.get("asked", ""))))
         elif verb == "run":
             self._queue.put_nowait(events.RunAsked("run-1", request, "engine"))
             for event in run_events(tuple(request["models"]), tuple(request["datasets"]))[: self.hold]:

@@ -48,3 +48,10 @@ async def until(pilot: Pilot[int], text: str, tries: int = 500) -> str:
         if text in (screen := seen(pilot.app)):  # type: ignore[arg-type]
             return screen
     raise AssertionError(f"{text!r} never came:\n{screen}")
+
+
+async def confirm(pilot: Pilot[int], tries: int = 500) -> str:
+    """Wait for the plan that is shown before any run, and start it; returns the screen with the plan."""
+    screen = await until(pilot, "enter run it", tries)
+    await pilot.press("enter")
+    return screen

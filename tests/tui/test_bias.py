@@ -11,7 +11,7 @@ import pytest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.tui.bias.ask_words import words_and_position
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
-from tests.tui.conftest import SIZES, seen, until
+from tests.tui.conftest import SIZES, confirm, seen, until
 from tests.tui.test_map import Pictures
 
 OTHER = "resnet50"
@@ -211,6 +211,7 @@ async def test_other_words_start_a_run(lab_app) -> None:
         await pilot.press(*"ONE", "enter")
         await until(pilot, "is no place")
         await pilot.press("home", "shift+end", "delete", *"ONE,TWO top", "enter")
+        await confirm(pilot)
         await until(pilot, "run")
         await pilot.pause(0.1)
     (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]

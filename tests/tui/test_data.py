@@ -14,7 +14,7 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.tui.data.report import SET, report_rows
 from tests.made import recorded
-from tests.tui.conftest import SIZES, seen, until
+from tests.tui.conftest import SIZES, confirm, seen, until
 
 KEY = "check-1"
 
@@ -118,11 +118,11 @@ async def test_what_is_missing_says_how_to_get_it(make_app, size) -> None:
         assert "https://example.org" in screen
         assert "unpack the archive" in screen
         assert "Training/" in screen
-        await pilot.press("enter")
+        await pilot.press("r", "enter")
         assert not [command for command in client.sent if command["cmd"] == "run"]
 
 
-async def test_enter_checks_and_stays(make_app, tmp_path: Path) -> None:
+async def test_a_check_is_asked_for_and_stays(make_app, tmp_path: Path) -> None:
     app, client = make_app()
     step = Step("check:phantom", "check", dataset="phantom", key=KEY)
     async with app.run_test(size=(160, 48)) as pilot:
@@ -130,7 +130,10 @@ async def test_enter_checks_and_stays(make_app, tmp_path: Path) -> None:
         await pilot.press("f8", "end")
         await until(pilot, "not checked yet")
         client.hold = 0  # what follows is said here
-        await pilot.press("enter")
+        await pilot.press("enter")  # opens the report, no more
+        assert app.screen.focused.id == "report"
+        await pilot.press("r")
+        await confirm(pilot)
         await pilot.pause()
         (request,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
         assert (request["stages"], request["datasets"], request["models"]) == (("check",), ("phantom",), ())

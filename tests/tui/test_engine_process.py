@@ -5,7 +5,7 @@ from __future__ import annotations
 from medvlm_tui.core import events
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, plan
-from tests.tui.conftest import until
+from tests.tui.conftest import confirm, until
 
 EXTRACT = f"extract:{MODEL}:{DATASET}"
 REQUEST = RunRequest(models=(MODEL,), datasets=(DATASET,))
@@ -16,6 +16,7 @@ async def test_the_screen_survives_the_engine_and_starts_another(make_app) -> No
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         screen = await until(pilot, "The engine stopped")
         assert "exit status -9" in screen
         assert "engine.log" in screen
@@ -25,6 +26,7 @@ async def test_the_screen_survives_the_engine_and_starts_another(make_app) -> No
         assert recorded.starts == 2
         assert not app.board.running
         await pilot.press("f2", "enter")
+        await confirm(pilot)
         await until(pilot, "finished in 12.3 s")
 
 
@@ -64,6 +66,7 @@ async def test_a_run_whose_process_was_killed_says_so_and_goes_on_when_asked(mak
         assert "engine idle" in screen
         assert app.board.tasks[EXTRACT].state == "skipped"
         await pilot.press("r")
+        await confirm(pilot)
         await until(pilot, "finished in 12.3 s")
     assert [command["request"] for command in client.sent if command["cmd"] == "run"] == [REQUEST.to_record()]
 
@@ -97,6 +100,7 @@ async def test_leaving_with_a_run_can_cancel_it(make_app) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
         await pilot.press("ctrl+c")
         await until(pilot, "Leave?")
@@ -112,6 +116,7 @@ async def test_ctrl_c_twice_leaves_and_the_run_goes_on(make_app) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
         await pilot.press("ctrl+c", "ctrl+c")
         await pilot.pause()
@@ -125,6 +130,7 @@ async def test_a_run_that_ends_while_one_is_asked_leaves_no_question(make_app) -
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
         await pilot.press("c", "q")
         await pilot.press("q", "q", "q")

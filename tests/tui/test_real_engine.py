@@ -9,7 +9,7 @@ import pytest
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
-from tests.tui.conftest import until
+from tests.tui.conftest import confirm, until
 
 # A cold worker imports torch and umap compiles its kernels; on a busy machine that takes minutes (tries of 20 ms).
 PATIENCE = 12_000
@@ -29,10 +29,12 @@ async def test_the_phantom_from_the_first_key_to_the_last(tmp_path: Path) -> Non
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "try the phantom", PATIENCE)
         await pilot.press("enter")
+        await confirm(pilot, PATIENCE)
         await until(pilot, "SYNTHETIC images in", PATIENCE)
         await pilot.press("c")
         await until(pilot, "cancelled before the run began", PATIENCE)
         await pilot.press("f2", "enter")
+        await confirm(pilot, PATIENCE)
         screen = await until(pilot, "finished in", PATIENCE)
         assert "0 failed" in screen or "failed" not in screen
         await pilot.press("f4")

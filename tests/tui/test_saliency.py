@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from textual.color import Color
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
@@ -14,7 +17,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.request import RunRequest, SaliencyParams
 from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
-from tests.tui.conftest import SIZES, seen, until
+from tests.tui.conftest import SIZES, confirm, seen, until
 
 STEP = f"saliency:{MODEL}:{DATASET}"
 
@@ -72,7 +75,11 @@ async def test_a_map_that_is_mostly_noise_says_so(make_app, tmp_path: Path, size
     app, _ = make_app(done=True)
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
-        assert "mostly noise" in await until(pilot, "image 1 of 3")
+        screen = await until(pilot, "image 1 of 3")
+        assert "mostly noise: 0.72" in screen
+        assert "+ adds masks" in screen
+        frame = app.screen.query_one("#heat")
+        assert frame.styles.border_title_color == Color.parse(app.theme_variables["warning"])
 
 
 async def test_an_image_chosen_on_the_map_is_shown_or_offered(make_app, tmp_path: Path) -> None:
@@ -88,28 +95,43 @@ async def test_an_image_chosen_on_the_map_is_shown_or_offered(make_app, tmp_path
         await pilot.press("f2", "f6")
         await until(pilot, "has no map yet")
         await pilot.press("r")
+        assert "the map of smooth/[/]9.png" in await confirm(pilot)
         await pilot.pause(0.1)
     (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
     assert run["rise_images"] == "smooth/[/]9.png"
     assert (run["models"], run["datasets"]) == ((MODEL,), (DATASET,))
 
 
-async def test_saving_asks_for_the_report_of_what_is_shown(make_app, tmp_path: Path) -> None:
+async def test_saving_writes_what_is_shown_and_runs_nothing(make_app, tmp_path: Path) -> None:
     fill_store(tmp_path)
     explain_more(tmp_path)
+    with Store(tmp_path / "store", read_only=True) as store:
+        stored = store.result(KEYS["saliency"])
     app, client = make_app(done=True, hold=3)
-    async with app.run_test(size=(160, 48)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(pilot)
         await until(pilot, "image 1 of 3")
-        await pilot.press("x")
-        await pilot.pause(0.1)
-    (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
-    assert (run["rise_masks"], run["rise_cells"], run["seed"], run["rise_estimator"]) == (512, 7, 0, "plain")
-    assert run["rise_images"] == "none/000.png,smooth/000.png,spiculated/000.png"
-    assert run["stages"] == ("extract", "probe", "saliency", "report")
+        await pilot.press("c", "x")
+        await until(pilot, "saved")
+        await pilot.press("right", "x")
+        for _ in range(200):
+            await pilot.pause(0.02)
+            if len(found := sorted(tmp_path.glob("exports/saliency-*/*.png"))) == 2:
+                break
+    smooth = next(path for path in found if path.stem.endswith("_smooth"))
+    second = next(path for path in found if path != smooth)
+    assert second.name.startswith(f"rise_{MODEL}_{DATASET}_smooth-000.png")
+    # The class that was chosen by `c`: its values, and no score, which is stored for the first class alone.
+    np.testing.assert_array_equal(np.load(smooth.with_suffix(".npy")), stored.arrays["class_maps"][0, 1])
+    np.testing.assert_array_equal(np.load(second.with_suffix(".npy")), stored.arrays["maps"][1])
+    with Image.open(smooth) as picture:
+        said = json.loads(picture.text["parameters"])
+        assert (said["explained"], said["score"], said["masks"]) == ("smooth", None, 512)
+        assert np.asarray(picture).std() > 20
+    assert {command["cmd"] for command in client.sent} == {"survey"}
 
 
-async def test_saving_asks_for_exactly_what_was_computed(make_app, tmp_path: Path) -> None:
+async def test_more_masks_are_asked_for_exactly_as_those_there(make_app, tmp_path: Path) -> None:
     fill_store(tmp_path)
     params = SaliencyParams(
         masks=900, cells=5, seed=3, images_per_class=2, estimator="reduced", fill="blur", stop_error=0.1, explain=("*",)
@@ -118,17 +140,21 @@ async def test_saving_asks_for_exactly_what_was_computed(make_app, tmp_path: Pat
         first = store.result(KEYS["saliency"])
         store.put_result("tuned-probe", {}, {"protocol": "tuned"})
         store.discard(f"result/{KEYS['saliency']}")
-        record = {**first.record, "masks_asked": 900, "params": asdict(params), "probe": "tuned-probe"}
+        # It stopped early, at its stated error.
+        record = {**first.record, "masks": 512, "masks_asked": 900, "params": asdict(params), "probe": "tuned-probe"}
         store.put_result(KEYS["saliency"], first.arrays, record)
     app, client = make_app(done=True, hold=3)
     async with app.run_test(size=(160, 48)) as pilot:
         await opened(pilot)
         await until(pilot, "image 1 of 3")
-        await pilot.press("x")
+        await pilot.press("plus")
+        screen = await confirm(pilot)
+        assert "512 more masks for 3 images, added to the 512 there" in screen
         await pilot.pause(0.1)
     (run,) = [RunRequest.from_record(command["request"]) for command in client.sent if command["cmd"] == "run"]
-    assert run.saliency() == params
+    assert run.saliency() == replace(params, masks=1024, stop_error=0.0)
     assert run.protocols == ("tuned",)
+    assert run.stages == ("extract", "probe", "saliency", "report")
 
 
 def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> None:
@@ -160,6 +186,7 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "probe")
         client.say(events.StepStarted(STEP))
         await pilot.press("f6")
@@ -171,10 +198,12 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
         so_far(1536, error=0.2)  # of values whose spread is about 0.29
         client.say(events.PreviewReady(STEP, "saliency", "far", 1536))
         await until(pilot, "1,536 / 4,096 masks")
-        await until(pilot, "mostly noise so far")
-        await pilot.press("s")
+        screen = await until(pilot, "mostly noise so far")
+        assert "mostly noise: 0." in screen
+        await pilot.press("s", "x", "plus")  # nothing here ends the run or starts another
         await pilot.pause(0.1)
-    assert {"cmd": "cancel"} in client.sent
+        assert app.screen.place == "saliency"
+    assert [command["cmd"] for command in client.sent if command["cmd"] not in ("survey", "plan")] == ["run"]
 
 
 def test_a_curve_is_a_line_of_bars_and_nothing_known_is_nothing_said() -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.workspace.past_runs import StepTime, Summing
 from medvlm_tui.stages import STAGE_NAMES, STAGES
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
-from tests.tui.conftest import SIZES, seen, until
+from tests.tui.conftest import SIZES, confirm, seen, until
 
 
 def sent(client: RecordedClient, verb: str) -> list[dict]:
@@ -29,8 +30,9 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert app.selection.models == {MODEL}
         await pilot.press("tab", "end", "space")
         assert app.selection.datasets == {DATASET}
-        assert "enter runs 1 cell" in seen(app)
-        await pilot.press("enter")
+        assert "r shows what running 1 cell costs, and asks" in seen(app)
+        await pilot.press("r")
+        await confirm(pilot)
         screen = await until(pilot, "finished in 12.3 s")
         assert app.screen.place == "run"
         assert "360 / 360" in screen or "report" in screen
@@ -65,7 +67,7 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         client.hold = 8
         await pilot.press("f2")
         await until(pilot, "81.2")
-        await app.start_run((MODEL,), (DATASET,))
+        await app.start_request(RunRequest(models=(MODEL,), datasets=(DATASET,)))
         screen = await until(pilot, "180 / 360 images   31.5 images/s   ETA 0:00:06")
         assert "running" in screen
         await pilot.press("c")
@@ -85,6 +87,9 @@ async def test_an_empty_workspace_offers_the_phantom(make_app, size) -> None:
         assert "point to a data folder" in screen
         assert "what is missing" in screen
         await pilot.press("enter")
+        assert "6 to do, 0 there already" in await until(pilot, "enter run it")
+        assert sent(client, "run") == []
+        await confirm(pilot)
         await until(pilot, "finished in 12.3 s")
     request = sent(client, "run")[0]
     assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
@@ -125,15 +130,42 @@ async def test_a_missing_cell_is_explained_and_not_run(make_app) -> None:
     assert sent(client, "run") == []
 
 
-async def test_a_dry_run_shows_the_plan_and_runs_nothing(make_app) -> None:
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_run_shows_its_plan_and_cost_before_it_starts(make_app, tmp_path: Path, size) -> None:
     app, client = make_app(done=True)
-    async with app.run_test(size=(160, 48)) as pilot:
+    directory = tmp_path / "runs" / "20260101-000000-aaaa"
+    directory.mkdir(parents=True)
+    # An earlier run of the same model: 0.5 s an image, 7 s of a probe.
+    summing = Summing({}, "engine")
+    summing.steps += [StepTime("extract", MODEL, "busi", 60.0, 120), StepTime("probe", MODEL, DATASET, 7.0)]
+    (directory / "events.jsonl").touch()
+    summing.write(directory, events.RunFinished(directory.name, 0, 2, 0, 0, 0, 67.0))
+    async with app.run_test(size=size) as pilot:
         await until(pilot, "81.2 ✓")
-        await pilot.press("d")
-        screen = await until(pilot, "6 steps: 0 there already, 6 to do, 0 blocked")
+        await pilot.press("r")
+        screen = await until(pilot, "6 to do, 0 there already")
         assert "360 images to encode" in screen
+        said = app.screen.query_one("#dialog-text").content.plain
+        assert "about 3 min and project, saliency, whose time no earlier run tells" in said  # 360 / 2 + 7 s
+        assert f"about {360 * 1280 * 8 / 1e6 + 3 * 224**2 * 15 / 1e6:.1f} MB of disk" in said
         await pilot.press("escape")
-        assert "Dry run" not in await until(pilot, "81.2 ✓")
+        assert "Run?" not in await until(pilot, "81.2 ✓")
+        await pilot.press("enter")
+        assert app.screen.place == "scores", "enter opens and never starts work"
+    assert sent(client, "run") == []
+
+
+async def test_a_plan_that_cannot_be_made_says_why_in_its_dialog(make_app) -> None:
+    app, client = make_app(done=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "81.2 ✓")
+        client.answers_plans = False
+        await pilot.press("r")
+        await until(pilot, "planning ...")
+        client.say(events.Log("error", "no weights of [/]x\nuse --weights"))
+        await until(pilot, "no weights of [/]x")
+        await pilot.press("enter")
+        assert app.screen.is_modal
     assert sent(client, "run") == []
 
 
@@ -167,15 +199,15 @@ async def test_enter_runs_nothing_that_the_filter_hides(make_app) -> None:
         await pilot.press("slash", *"zzz", "enter")
         screen = await until(pilot, "no model matches zzz: esc clears the filter")
         assert "enter opens" not in screen
-        assert "enter runs" not in screen
-        await pilot.press("enter", "d", "space")
+        assert "shows what running" not in screen
+        await pilot.press("enter", "r", "space")
         assert "marked" not in seen(app)
         assert app.screen.place == "home"
         await pilot.press("escape")
         await until(pilot, "enter opens the scores of")
         # One that hides the cell the cursor was on moves the cursor to what is shown.
         await pilot.press("slash", *"resnet", "enter")
-        await until(pilot, "enter runs ResNet50")
+        await until(pilot, "r shows what running ResNet50")
     assert sent(client, "run") == sent(client, "plan") == []
 
 
@@ -187,7 +219,7 @@ async def test_marks_span_models_and_datasets(make_app) -> None:
         screen = seen(app)
         assert "2 of 5 models, 1 of 3 datasets marked" in screen
         assert "▸81.2 ✓" in screen
-        assert "enter runs 2 cells (1 done)" in screen
+        assert "r shows what running 2 cells (1 done) costs" in screen
         await pilot.press("u")
         assert "marked" not in seen(app)
 
@@ -197,8 +229,12 @@ async def test_only_one_run_at_a_time(make_app) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
-        await app.start_run((MODEL,), (DATASET,))
+        await pilot.press("f2", "r")
+        await until(pilot, "a run is under way")
+        await pilot.press("enter", "escape")
+        await app.start_request(RunRequest(models=(MODEL,), datasets=(DATASET,)))
         await until(pilot, "a run is under way")
     assert len(sent(client, "run")) == 1
 
@@ -208,6 +244,7 @@ async def test_a_failed_step_shows_its_reason_and_is_retried(make_app) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
         step = f"extract:{MODEL}:{DATASET}"
         client.say(events.StepFailed(step, 'class "x" has 3 members, 5 folds', "use --folds 3"))
@@ -217,6 +254,7 @@ async def test_a_failed_step_shows_its_reason_and_is_retried(make_app) -> None:
         assert 'class "x" has 3 members' in screen
         client.hold = None
         await pilot.press("r")
+        await confirm(pilot)
         await until(pilot, "finished in 12.3 s")
     assert len(sent(client, "run")) == 2
 
@@ -227,6 +265,7 @@ async def test_an_extraction_says_how_it_is_fed_and_what_it_left_out(make_app, s
     async with app.run_test(size=size) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         screen = await until(pilot, "180 / 360")
         assert "quarantined" not in screen, "an engine of an older release says nothing of it"
         step = f"extract:{MODEL}:{DATASET}"
@@ -252,6 +291,7 @@ async def test_leaving_a_run_is_asked_about(make_app) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "180 / 360")
         await pilot.press("q")
         screen = await until(pilot, "Leave?")
@@ -286,7 +326,7 @@ async def test_keys_of_each_place_are_listed(make_app) -> None:
     app, _ = make_app(done=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "81.2 ✓")
-        for key, words in (("f2", "dry run"), ("f4", "sort"), ("f5", "one class against grey")):
+        for key, words in (("f2", "data folder"), ("f4", "sort"), ("f5", "one class against grey")):
             await pilot.press(key, "question_mark")
             screen = await until(pilot, "Keys")
             assert words in screen
@@ -318,6 +358,7 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
+        await confirm(pilot)
         await until(pilot, "planning")
         client.say(events.RunRefused("run-1", "no weights", "use --weights", 3))
         screen = await until(pilot, "nothing ran: the log says why")

@@ -3,6 +3,7 @@
     result/STEP              the result of a step, by the step's own key
     block/ENCODER/IMAGES     feature rows of some images by one encoder, by their digests
     rise/SCORES/FIRST-LAST   scores of one image under a range of masks, until the step's result holds them
+    rise/SCORES/result       the name of the result that holds them
     bias/STEP/NAME           features of the bias lab, until the step's result holds them
     TABLE                    a sealed feature table, which lies in files of its own
 
@@ -99,6 +100,11 @@ def mask_scores(depends: Sequence[object]) -> str:
 def mask_range(scores: str, first: int, end: int) -> str:
     """Return the key of the scores under masks `first` to `end` - 1, below the prefix that `mask_scores` returned."""
     return f"{scores}{first:08d}-{end:08d}"
+
+
+def mask_scores_result(scores: str) -> str:
+    """Return the key of the note which result holds the scores below the prefix that `mask_scores` returned."""
+    return f"{scores}result"
 
 
 def lab_features(step: str, name: str = "") -> str:

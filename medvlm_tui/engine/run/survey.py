@@ -117,7 +117,8 @@ def _cell(
             cell.setdefault(_KEY_NAMES[step.kind], step.key)
     for kind in ("project", "grid", "similarity", "saliency", "bias"):
         key = latest.of(kind, cell.get("table", ""))
-        if kind not in cell and key is not None and store.has_result(key):
+        # Of saliency the newest, even beside one with the request's own parameters: masks are added one run at a time.
+        if (kind == "saliency" or kind not in cell) and key is not None and store.has_result(key):
             cell[kind] = key
     maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
     if maps:

@@ -13,12 +13,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from medvlm_tui.core.store import keys, packing
-from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.masks import MaskStream
+from medvlm_tui.engine.saliency.stored_scores import StoredScores
 from medvlm_tui.engine.step.device_memory import is_out_of_memory, naming_shortage, release_memory, with_back_off
-from medvlm_tui.errors import CorruptEntryError
 from medvlm_tui.stages.request import Fill
 
 Floats = NDArray[np.float64]
@@ -123,57 +121,6 @@ def _blurred(pixels: torch.Tensor) -> torch.Tensor:
     wide = torch.nn.functional.pad(pixels, (len(reach) // 2,) * 4, mode="replicate")
     down = torch.nn.functional.conv2d(wide, kernel[:, None, :, None], groups=pixels.shape[1])
     return torch.nn.functional.conv2d(down, kernel[:, None, None, :], groups=pixels.shape[1])
-
-
-@dataclass(frozen=True, slots=True)
-class StoredScores:
-    """The scores of masked images in the store, one entry an image and range, each saying which masks it covers.
-
-    Entries are named by what the scores depend on, so that a killed run, another number of masks, another choice of
-    images and a second worker all find them.
-    """
-
-    store: Store
-    step: str
-    """Key of the step that stores them: once it has a result, nothing needs its entries (`store prune`)."""
-    names: tuple[str, ...]
-    """One per image."""
-
-    @classmethod
-    def of(cls, store: Store, step: str, images: Sequence[object], *depends: object) -> StoredScores:
-        """Name the entries by the image and everything else that the scores depend on (JSON-able)."""
-        return cls(store, step, tuple(keys.mask_scores([image, *depends]) for image in images))
-
-    def put(self, image: int, chunk: int, scores: Floats) -> None:
-        """Store (m, k) scores of an image under a chunk's first m masks."""
-        first = chunk * CHUNK
-        record = {"masks": [first, first + len(scores)], "step": self.step}
-        self.store.put(self._key(image, chunk, len(scores)), packing.pack({"scores": scores}, record))
-
-    def get(self, image: int, chunk: int, shape: tuple[int, int]) -> Floats | None:
-        """Return the scores of an image under a chunk's first masks, None when they are missing or damaged."""
-        for count in dict.fromkeys((shape[0], CHUNK)):
-            key = self._key(image, chunk, count)
-            try:
-                data = self.store.get(key)
-                scores = None if data is None else packing.unpack(data)[0]["scores"]
-            except CorruptEntryError:
-                scores = np.empty((0, 0))
-            if scores is None:
-                continue
-            if scores.shape == (count, shape[1]):
-                return np.asarray(scores[: shape[0]])
-            self.store.discard(key)
-        return None
-
-    def discard(self) -> None:
-        """Forget every entry: the result holds the scores now."""
-        for name in self.names:
-            for key in self.store.keys(name):
-                self.store.discard(key)
-
-    def _key(self, image: int, chunk: int, count: int) -> str:
-        return keys.mask_range(self.names[image], chunk * CHUNK, chunk * CHUNK + count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.saliency.explained_images import Explained, estimated, half_maps, prepare
-from medvlm_tui.engine.saliency.masking import StoredScores, score_chunk
+from medvlm_tui.engine.saliency.masking import score_chunk
 from medvlm_tui.engine.saliency.masks import CHUNK
 from medvlm_tui.engine.saliency.preview import Preview
 from medvlm_tui.engine.saliency.quality import (
@@ -30,6 +30,7 @@ from medvlm_tui.engine.saliency.quality import (
     stability,
 )
 from medvlm_tui.engine.saliency.rise import Estimate, relative_error
+from medvlm_tui.engine.saliency.stored_scores import StoredScores
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
@@ -71,7 +72,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "lesions": np.stack([region.lesion for region in regions]),
     }
     context.store.put_result(job.step.key, arrays, record)
-    stored_scores(job, context, params, images).discard()
+    stored_scores(job, context, params, images).leave_to_result(scores.shape[1])
     shown = SALIENCY.summary(record)
     yield ResultReady(job.step.id, "saliency", job.step.key, job.step.model, job.step.dataset, shown)
 

@@ -93,7 +93,8 @@ class ExplainedImage:
     predicted: str
     explained: str
     """The class whose score the map explains."""
-    score: float
+    score: float | None = None
+    """Of the unmasked image; None for a class whose score was not stored."""
     relative_error: float | None = None
     """Standard error of the centred map over its standard deviation over pixels."""
     mostly_noise: bool = False
@@ -214,27 +215,26 @@ class Gathered:
         )
 
     def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
-        items = tuple(
-            ExplainedImage(
-                str(i["image"]),
-                str(i["label"]),
-                str(i["predicted"]),
-                str(i["explained"]),
-                float(i["score"]),
-                _number(i.get("relative_error")),
-                bool(i.get("mostly_noise", False)),
-                i.get("quality", {}),
-            )
-            for i in record["items"]
+        return explained_of(self.source.models[step.model], self.source.datasets[step.dataset], step.key, record)
+
+
+def explained_of(model: ModelSpec, dataset: Dataset, key: str, record: Mapping[str, Any]) -> Explained:
+    """Return a stored saliency record as a report takes it."""
+    items = tuple(
+        ExplainedImage(
+            str(i["image"]),
+            str(i["label"]),
+            str(i["predicted"]),
+            str(i["explained"]),
+            _number(i.get("score")),
+            _number(i.get("relative_error")),
+            bool(i.get("mostly_noise", False)),
+            i.get("quality", {}),
         )
-        return Explained(
-            model=self.source.models[step.model],
-            dataset=self.source.datasets[step.dataset],
-            key=step.key,
-            items=items,
-            parameters={name: record[name] for name in MAP_PARAMETERS if name in record},
-            quality=record.get("quality", {}),
-        )
+        for i in record["items"]
+    )
+    parameters = {name: record[name] for name in MAP_PARAMETERS if name in record}
+    return Explained(model, dataset, key, items, parameters, record.get("quality", {}))
 
 
 def _number(value: Any) -> float | None:

@@ -85,5 +85,6 @@ def _title(explained: Explained, item: ExplainedImage) -> str:
     right = "right" if item.label == item.predicted else f"true {label(item.label, 28)}"
     masks = explained.parameters.get("masks")
     made = f" · {masks:,} masks" if isinstance(masks, int) else ""
-    second = f"predicted {label(item.predicted, 28)} ({right}) · score {item.score:+.2f}{made}"
+    score = "" if item.score is None else f" · score {item.score:+.2f}"
+    second = f"predicted {label(item.predicted, 28)} ({right}){score}{made}"
     return f"{head} · {label(item.image, 44)}\n{second}"

@@ -89,4 +89,5 @@ def _verdict(item: ExplainedImage) -> str:
     """Return the explained class with its score, the true one where it differs, and whether the map is noise."""
     wrong = "" if item.label == item.predicted else f"\ntrue {label(item.label, 18)}"
     noise = f"\n{MOSTLY_NOISE}" if item.mostly_noise else ""
-    return f"{label(item.explained, 18)} {item.score:+.2f}{wrong}{noise}"
+    score = "" if item.score is None else f" {item.score:+.2f}"
+    return f"{label(item.explained, 18)}{score}{wrong}{noise}"

@@ -236,4 +236,4 @@ class BiasScreen(PlaceScreen):
         request: RunRequest = replace(
             self.medvlm.request, models=tuple(sorted(models)), datasets=tuple(sorted(datasets)), stages=STAGES
         )
-        await self.medvlm.start_request(request)
+        await self.medvlm.ask_run(request)

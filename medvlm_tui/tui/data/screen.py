@@ -39,8 +39,8 @@ class DataScreen(PlaceScreen):
     CSS_PATH = Path(__file__).with_name("data.tcss")
     AUTO_FOCUS = "#datasets"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "check", "check"),
-        Binding("c", "cancel", "cancel"),
+        Binding("enter", "open", "report"),
+        Binding("r", "check", "check"),
         Binding("tab", "app.focus_next", "next pane"),
         Binding("escape", "app.back", "back"),
     ]
@@ -140,25 +140,19 @@ class DataScreen(PlaceScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
-        board = self.medvlm.board
-        if action == "cancel":
-            return board.running and not board.cancelling
         if action == "check":
-            row = board.datasets.get(self.dataset)
-            return row is not None and row.state != "data_missing" and not board.running
+            row = self.medvlm.board.datasets.get(self.dataset)
+            return row is not None and row.state != "data_missing"
         return True
 
-    async def action_check(self) -> None:
-        """Check the dataset under the cursor; an unchanged one is looked up."""
-        request = replace(self.medvlm.request, models=(), datasets=(self.dataset,), stages=("check",))
-        await self.medvlm.start_request(request.with_absolute_paths(), place="data")
-        self.update()
+    def action_open(self) -> None:
+        """Go into the report of the dataset under the cursor."""
+        self.query_one("#report", Rows).focus()
 
-    async def action_cancel(self) -> None:
-        """Stop the check; what was read is kept."""
-        if await self.medvlm.tell_engine("cancel"):
-            self.medvlm.board.cancelling = True
-            self.update()
+    async def action_check(self) -> None:
+        """Ask for a check of the dataset under the cursor; an unchanged one is looked up."""
+        request = replace(self.medvlm.request, models=(), datasets=(self.dataset,), stages=("check",))
+        await self.medvlm.ask_run(request, place="data", started=self.update)
 
 
 def pictures_of(found: StoredResult, position: int) -> list[tuple[str, NDArray[np.uint8]]]:

@@ -19,8 +19,7 @@ from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
-from medvlm_tui.tui.state import messages
-from medvlm_tui.tui.state.selection import PHANTOM
+from medvlm_tui.tui.state.selection import PHANTOM, run_request
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY
 
@@ -44,10 +43,10 @@ class HomeScreen(FilteredScreen):
     place = "home"
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "go", "run / open"),
+        Binding("enter", "go", "open"),
+        Binding("r", "run", "run"),
         Binding("space", "mark", "mark"),
         Binding("tab", "pane(1)", "next pane"),
-        Binding("d", "dry_run", "dry run"),
         Binding("slash", "filter", "filter"),
         Binding("o", "open_data", "data folder"),
         Binding("m", "missing", "what is missing"),
@@ -154,14 +153,16 @@ class HomeScreen(FilteredScreen):
         if self.is_welcome and self.focused is self.query_one("#welcome"):
             return Text("nothing computed here yet", style=GREY)
         if selection.models or selection.datasets:
-            return Text.assemble(("enter ", "bold"), f"runs {self._marked_summary()}")
+            return Text.assemble(("r ", "bold"), f"shows what running {self._marked_summary()} costs, and asks")
         if self._emptied:
             return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
-        deed = {"done": "opens the scores of", "running": "watches", "queued": "watches"}.get(cell.state, "runs")
         if cell.state.endswith("_missing"):
-            deed = "tells what is missing for"
-        return Text.assemble(("enter ", "bold"), f"{deed} {name}")
+            return Text.assemble(("enter ", "bold"), f"tells what is missing for {name}")
+        if cell.state in ("done", "running", "queued"):
+            deed = "opens the scores of" if cell.state == "done" else "watches"
+            return Text.assemble(("enter ", "bold"), f"{deed} {name}   ", ("r ", "bold"), "runs it again, asking first")
+        return Text.assemble(("r ", "bold"), f"shows what running {name} costs, and asks")
 
     def _marked_summary(self) -> str:
         states = [cell.state for cell in self._chosen_cells()]
@@ -268,63 +269,47 @@ class HomeScreen(FilteredScreen):
         return [board.cell(model, dataset) for model in models for dataset in datasets]
 
     async def action_go(self) -> None:
-        """Do what the line at the bottom says."""
+        """Open what is under the cursor; nothing starts to run."""
         app = self.medvlm
         if not app.board.surveyed:
             return
         if self.focused is self.query_one("#welcome"):
             await self._welcome(self.query_one("#welcome", Rows).row)
             return
+        cell = app.board.cell(app.selection.model, app.selection.dataset)
+        if self._emptied:
+            app.tell(self._emptied, "warning")
+        elif cell.state in ("done", "running", "queued"):
+            app.action_go("scores" if cell.state == "done" else "run")
+        elif cell.state.endswith("_missing"):
+            self.action_missing()
+        elif cell.model:
+            app.tell("no result yet: r shows what a run would cost, and asks")
+
+    async def action_run(self) -> None:
+        """Show what a run of what is marked, or of the cell under the cursor, would cost, and ask."""
         cells = self._chosen_cells()
-        any_marked = bool(app.selection.models or app.selection.datasets)
-        if not any_marked and cells and cells[0].state in ("done", "running", "queued"):
-            app.action_go("scores" if cells[0].state == "done" else "run")
+        if self.focused is self.query_one("#welcome"):
+            await self._welcome("phantom")
         elif cells and all(cell.state.endswith("_missing") for cell in cells):
             self.action_missing()
         elif cells:
-            await self._run(cells)
+            models = tuple(dict.fromkeys(cell.model for cell in cells))
+            datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
+            self._show_pane("matrix")
+            request = run_request(self.medvlm.request, models, datasets)
+            await self.medvlm.ask_run(request, started=self.action_unmark)
         elif self._emptied:
-            app.tell(self._emptied, "warning")
-
-    async def _run(self, cells: list[Cell]) -> None:
-        models = tuple(dict.fromkeys(cell.model for cell in cells))
-        datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
-        was_running = self.medvlm.board.running
-        self._show_pane("matrix")
-        await self.medvlm.start_run(models, datasets)
-        if not was_running:
-            self.medvlm.selection.models.clear()
-            self.medvlm.selection.datasets.clear()
+            self.medvlm.tell(self._emptied, "warning")
 
     async def _welcome(self, choice: str) -> None:
         if choice == "phantom":
             self.medvlm.selection.model, self.medvlm.selection.dataset = PHANTOM
-            await self.medvlm.start_run((PHANTOM[0],), (PHANTOM[1],))
+            await self.medvlm.ask_run(run_request(self.medvlm.request, (PHANTOM[0],), (PHANTOM[1],)))
         elif choice == "open":
             self.action_open_data()
         elif choice == "missing":
             self.action_missing()
-
-    async def action_dry_run(self) -> None:
-        """Ask the engine what a run would do."""
-        cells = self._chosen_cells()
-        if cells:
-            from medvlm_tui.tui.state.selection import run_request
-
-            models = tuple(dict.fromkeys(cell.model for cell in cells))
-            datasets = tuple(dict.fromkeys(cell.dataset for cell in cells))
-            request = run_request(self.medvlm.request, models, datasets)
-            if await self.medvlm.tell_engine("plan", request):
-                self.medvlm.tell("planning ...")
-        elif self._emptied:
-            self.medvlm.tell(self._emptied, "warning")
-
-    @on(messages.PlanArrived)
-    def _plan_arrived(self, event: messages.PlanArrived) -> None:
-        if event.dry:
-            from medvlm_tui.tui.home.dry_run import PlanScreen
-
-            self.app.push_screen(PlanScreen(event.plan))
 
     def action_open_data(self) -> None:
         """Ask for a data folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -17,12 +18,15 @@ from textual.widgets import Static
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages import stage_of
 from medvlm_tui.tui.run import meter
+from medvlm_tui.tui.shared.notice import CancelNotice
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board, LogLine, Task, run_summary
 from medvlm_tui.tui.states import GREY, look
 
+ASKS_AFTER_S = 60.0
+"""A step that has worked so long is not stopped without a question."""
 LEVELS = {"warning": look("stale").style, "error": look("failed").style}
 
 
@@ -34,7 +38,7 @@ class RunScreen(PlaceScreen):
     AUTO_FOCUS = "#queue"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "cancel", "cancel"),
-        Binding("r", "retry", "retry failed"),
+        Binding("r", "retry", "run again"),
         Binding("enter", "open", "result"),
         Binding("o", "log", "log"),
         Binding("escape", "app.back", "back"),
@@ -113,8 +117,7 @@ class RunScreen(PlaceScreen):
         if action == "cancel":
             return board.running and not board.cancelling
         if action == "retry":
-            states = {task.state for task in board.tasks.values()}
-            return not board.running and bool(states & {"failed", "skipped", "blocked"})
+            return not board.running and board.request is not None
         if action == "open":
             return self._result() is not None
         return True
@@ -124,7 +127,21 @@ class RunScreen(PlaceScreen):
         return task if task is not None and task.state == "done" and stage_of(task.step.kind).screen else None
 
     async def action_cancel(self) -> None:
-        """Stop the run; what was computed is kept."""
+        """Stop the run; what was computed is kept. Asks first where a step has worked for more than a minute."""
+        task = self.medvlm.board.tasks.get(self.medvlm.board.current)
+        worked_s = time.time() - task.begun if task is not None and task.state == "running" and task.begun else 0.0
+        if worked_s < ASKS_AFTER_S:
+            await self._cancel()
+            return
+
+        async def answered(answer: str | None) -> None:
+            if answer == "cancel":
+                await self._cancel()
+
+        assert task is not None
+        await self.app.push_screen(CancelNotice(self.medvlm.board.title(task.step), worked_s), answered)
+
+    async def _cancel(self) -> None:
         if await self.medvlm.tell_engine("cancel"):
             self.medvlm.board.cancelling = True
             self.update()
@@ -132,8 +149,7 @@ class RunScreen(PlaceScreen):
     async def action_retry(self) -> None:
         """Ask for the same run again: what is stored is not computed twice."""
         if self.medvlm.board.request is not None:
-            await self.medvlm.start_request(self.medvlm.board.request)
-            self.update()
+            await self.medvlm.ask_run(self.medvlm.board.request, started=self.update)
 
     def action_log(self) -> None:
         """Show the log on the whole screen, or switch back."""
@@ -153,7 +169,7 @@ class RunScreen(PlaceScreen):
 
 def _queue(board: Board, width: int) -> list[Row]:
     if not board.tasks:
-        hint = "planning ..." if board.running else "nothing to run yet: F2, choose, enter"
+        hint = "planning ..." if board.running else "nothing to run yet: F2, choose, r"
         return [plain(Text(hint, style=GREY))]
     rows: list[Row] = []
     for name, task in board.tasks.items():
@@ -181,7 +197,7 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
     if board.running:
         doing = board.preparing or "reading the datasets and looking at what the store has ..."
         return [Text(doing, style=GREY)]
-    return [Text("choose models and datasets on home (F2) and press enter", style=GREY)]
+    return [Text("choose models and datasets on home (F2) and press r", style=GREY)]
 
 
 def _log_rows(line: LogLine, width: int) -> list[Row]:

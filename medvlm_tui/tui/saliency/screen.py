@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,10 +19,12 @@ from textual.widgets import Static
 
 from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
+ADDED_MASKS = 512
+"""Two ranges of masks (engine/saliency/masks.py): a range that is whole is never scored again."""
 
 
 class SaliencyScreen(WalkScreen):
@@ -46,8 +51,8 @@ class SaliencyScreen(WalkScreen):
         Binding("left_square_bracket,left,h,up,k", "image(-1)", "image", key_display="[ ]"),
         Binding("right_square_bracket,right,l,down,j", "image(1)", "next image", show=False),
         Binding("c", "class", "class"),
-        Binding("r", "explain", "explain the map's image"),
-        Binding("s", "stop", "stop"),
+        Binding("plus", "more_masks", "more masks", key_display="+"),
+        Binding("r", "explain", "explain the chosen image"),
         Binding("x", "save", "PNG"),
         Binding("enter", "app.go('map')", "map"),
     ]
@@ -161,30 +166,46 @@ class SaliencyScreen(WalkScreen):
             if count == 1:
                 self.medvlm.tell("one class was explained; `--rise-explain` names more")
 
-    async def action_stop(self) -> None:
-        """Stop the run; the masks that were scored are kept."""
-        if self.medvlm.board.running:
-            if await self.medvlm.tell_engine("cancel"):
-                self.medvlm.board.cancelling = True
-        else:
-            self.medvlm.tell("nothing runs")
-
     async def action_explain(self) -> None:
-        """Make the map of the image that was chosen on the map."""
+        """Ask for the map of the image that was chosen on the map, with its cost."""
         image = self.medvlm.selection.image
         if not image:
             self.medvlm.tell("choose an image on the map first (F5)")
             return
-        await self.medvlm.start_request(self._request(image))
+        await self.medvlm.ask_run(self._request(image), note=f"the map of {image}")
+
+    async def action_more_masks(self) -> None:
+        """Ask for the same maps from more masks: those that were scored count on, only the added ones cost."""
+        found = self.found
+        if found is None or self.growing:
+            self.medvlm.tell("masks still come in" if self.growing else "there is no map yet")
+            return
+        masks = int(found.record["masks"])
+        params = replace(asked(found.record), masks=masks + ADDED_MASKS, stop_error=0.0)
+        request = self._request().with_saliency(params)
+        if protocol := await self._protocol(found.record):
+            request = replace(request, protocols=(protocol,))
+        count = len(found.record["items"])
+        note = (
+            f"{ADDED_MASKS} more masks for {count} {'image' if count == 1 else 'images'}, added to the {masks:,} there"
+        )
+        await self.medvlm.ask_run(request, place="saliency", note=note, kept_masks=masks)
 
     async def action_save(self) -> None:
-        """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
-        if self.found is None or self.growing:
+        """Write the map on the screen as a PNG, and its values as .npy; nothing is computed."""
+        found = self.found
+        if found is None or self.growing:
+            self.medvlm.tell("masks still come in: x saves the finished map" if self.growing else "there is no map yet")
             return
-        request = self._request().with_saliency(asked(self.found.record))
-        if protocol := await self._protocol(self.found.record):
-            request = replace(request, protocols=(protocol,))
-        await self.medvlm.start_request(request)
+        folder, board = save.folder_of(self.medvlm.workspace), self.medvlm.board
+        index, shown, values, cell = self.index, self.explained, self._values(found), self.cell
+        write = lambda: save.write_map(save.explained(board, cell, found), found, index, shown, values, folder)  # noqa: E731
+        try:
+            picture, raw = await asyncio.get_running_loop().run_in_executor(None, write)
+        except (MedvlmError, OSError) as error:
+            self.medvlm.tell(f"not saved: {error}", "error")
+            return
+        self.medvlm.tell(f"saved {picture} and {raw.name}")
 
     async def _protocol(self, record: Mapping[str, Any]) -> str:
         """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
@@ -226,8 +247,18 @@ class SaliencyScreen(WalkScreen):
             self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
         item = found.record["items"][self.index]
         self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
-        self.query_one("#heat", Picture).set_title("map", self._progress(found, item))
+        self._head_map(found, item)
         self.query_one("#about", Static).update(self._about(found, item))
+
+    def _head_map(self, found: StoredResult, item: dict[str, Any]) -> None:
+        """Name the map's frame; of a map that is mostly noise the frame says so, in the colour of warnings."""
+        error = self._error(found) if self.growing else item.get("relative_error")
+        known = error is not None or self.growing
+        noisy = not self.explained and (bool(item.get("mostly_noise")) or (known and mostly_noise(error)))
+        panel = self.query_one("#heat", Picture)
+        panel.set_class(noisy, "-noise")
+        title = "map" if not noisy else MOSTLY_NOISE if error is None else f"{MOSTLY_NOISE}: {error:.2f}"
+        panel.set_title(title, self._progress(found, item) or ("+ adds masks" if noisy else ""))
 
     def _progress(self, found: StoredResult, item: dict[str, Any]) -> str:
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""

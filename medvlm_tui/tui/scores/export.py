@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.catalog.models import load_models
-from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec
+from medvlm_tui.core.specs import Dataset
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.scores.ranks import newest_ranking
 from medvlm_tui.tui.scores.table import probe_of
 from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.state.report_specs import dataset_spec, model_spec
 
 if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
@@ -94,26 +93,12 @@ def report_cell(
     from medvlm_tui.report.results.cells import cell_of, held_out_counts
 
     record = probe.record
-    spec = _dataset(board, dataset)
+    spec = dataset_spec(board, dataset)
     found = Dataset(
         spec, Path(), str(record.get("label_view", "")), (), tuple(record["classes"]), board.datasets[dataset].warnings
     )
     cell = cell_of(
-        _model(board, model), found, ("", table_key), (probe.key, record),
+        model_spec(board, model), found, ("", table_key), (probe.key, record),
         ("", {}) if statistics is None else (statistics.key, statistics.record),
     )  # fmt: skip
     return replace(cell, held_out=held_out_counts(probe.arrays, len(cell.classes)))
-
-
-def _model(board: Board, model: str) -> ModelSpec:
-    known, row = load_models().get(model), board.models[model]
-    if known is not None:
-        return known
-    return ModelSpec(model, row.name, "", "", "", "", PreprocessSpec(0, 0), {"": row.dim})
-
-
-def _dataset(board: Board, dataset: str) -> DatasetSpec:
-    known, row = load_datasets().get(dataset), board.datasets[dataset]
-    return known or DatasetSpec(
-        dataset, row.name, row.modality, "", published_n=row.published_n, synthetic=row.synthetic
-    )

@@ -62,3 +62,24 @@ class QuitNotice(Dialog[Leaving]):
         """Leave."""
         if self.is_current:
             self.dismiss(leaving)
+
+
+class CancelNotice(Dialog[Literal["cancel"]]):
+    """A step has worked for some time and the user cancels the run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c,enter", "answer", "cancel the run"),
+        Binding("n", "close", "go on"),
+    ]
+
+    def __init__(self, title: str, worked_s: float) -> None:
+        text = Text.assemble(
+            (title, "bold"), f" has worked for {round(worked_s / 60)} min. Finished steps, blocks of features and "
+            "scored masks are kept; what else this step has done so far is computed again.",
+        )  # fmt: skip
+        super().__init__("Cancel the run?", text, "c cancel it   esc go on")
+
+    def action_answer(self) -> None:
+        """Cancel."""
+        if self.is_current:
+            self.dismiss("cancel")

@@ -62,7 +62,7 @@ class WalkScreen(PlaceScreen):
             return
         self.shown_key = key if found else ""
         if not found:
-            self.say(Text(f"the {self.noun} is not in the store any more: run this cell again (F2, enter)"))
+            self.say(Text(f"the {self.noun} is not in the store any more: run this cell again (F2, r)"))
 
     async def read(self, cell: Cell) -> bool:
         """Read the result and draw it; returns False when the store does not have it; raises MedvlmError."""
@@ -75,7 +75,7 @@ class WalkScreen(PlaceScreen):
     def _absent(self, elsewhere: int) -> Text:
         have = "s have" if elsewhere != 1 else " has"
         others = f"\n{elsewhere} other cell{have} one: < and > go there" if elsewhere else ""
-        return Text(f"No {self.noun} of {self.cell_title} yet: F2, enter runs it{others}")
+        return Text(f"No {self.noun} of {self.cell_title} yet: F2, r runs it{others}")
 
     def action_walk(self, step: int) -> None:
         """Go to the next cell that has a result of this kind."""

@@ -43,6 +43,8 @@ class Task:
     preview: str = ""
     """Key of its result so far, for steps that show one."""
     cached: bool = False
+    begun: float = 0.0
+    """When it started, in seconds since the epoch."""
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))
 
     @property
@@ -221,7 +223,7 @@ class Board:
     def _on_step_started(self, event: events.StepStarted) -> None:
         task = self.tasks.get(event.step)
         if task is not None:
-            task.state, self.current = "running", event.step
+            task.state, task.begun, self.current = "running", self._now, event.step
 
     def _on_step_progress(self, event: events.StepProgress) -> None:
         task = self.tasks.get(event.step)

@@ -21,6 +21,8 @@ class PlanArrived(Message, bubble=False):
 
     plan: Plan
     dry: bool
+    asked: str = ""
+    """Of a dry run, what its command called itself."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ def of_event(event: events.Event) -> Message | None:
         case events.Survey():
             return SurveyArrived()
         case events.PlanReady():
-            return PlanArrived(Plan.from_record(event.plan), dry=not event.run_id)
+            return PlanArrived(Plan.from_record(event.plan), dry=not event.run_id, asked=event.asked)
         case events.StepProgress():
             return StepMoved(event.step)
         case events.StepStarted() | events.ResultReady() | events.StepFailed() | events.StepSkipped():

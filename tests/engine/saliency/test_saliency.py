@@ -144,9 +144,38 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_map(tmp_path, make_bench,
     for key, value in stored.items():  # as a run leaves them that is killed after its result and before it tidies up
         stopping.store.put(key, value)
     remove(stopping.store, choose(list(contents(stopping.store, tmp_path)), Filter()))
-    assert stopping.store.keys("rise/") == []
+    # What stays says of each image which result holds its scores.
+    assert [key.rpartition("/")[2] for key in stopping.store.keys("rise/")] == ["result", "result"]
     assert encoder.seen == 2 + 2 * 700 - len(stored) * CHUNK + CURVES
-    assert stopping.store.keys("rise/") == []
+
+
+def test_more_masks_cost_only_those_that_are_added(make_bench, encoder):
+    fewer, more = SaliencyParams(masks=2 * CHUNK, cells=5), SaliencyParams(masks=4 * CHUNK, cells=5)
+    _, at_once, _ = make_bench("whole").run("saliency", more)
+    bench = make_bench("stepwise")
+    bench.run("saliency", fewer)
+    encoder.seen = 0
+    _, added, _ = bench.run("saliency", more)
+    assert encoder.seen == 2 + 2 * (4 - 2) * CHUNK + CURVES
+    np.testing.assert_array_equal(at_once["scores"], added["scores"])
+    np.testing.assert_array_equal(at_once["maps"], added["maps"])
+    encoder.seen = 0  # and fewer masks, or other images among them, cost none
+    bench.run("saliency", SaliencyParams(masks=CHUNK, cells=5))
+    assert encoder.seen == 2 + CURVES
+    encoder.seen = 0  # the larger result is still the one that is found
+    bench.run("saliency", SaliencyParams(masks=5 * CHUNK, cells=5))
+    assert encoder.seen == 2 + 2 * CHUNK + CURVES
+
+
+def test_a_result_that_is_gone_is_not_gone_on_from(make_bench, encoder):
+    bench = make_bench()
+    bench.run("saliency", SaliencyParams(masks=CHUNK, cells=5))
+    for key in bench.store.keys("result/"):
+        if "saliency" in key:
+            bench.store.discard(key)
+    encoder.seen = 0
+    bench.run("saliency", SaliencyParams(masks=2 * CHUNK, cells=5))
+    assert encoder.seen == 2 + 2 * 2 * CHUNK + CURVES
 
 
 def test_a_killed_run_goes_on_from_the_ranges_that_it_stored(tmp_path, make_bench, encoder):

@@ -1,0 +1,86 @@
+"""What a run would do and what it would cost, before it starts: nothing runs unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
+
+from rich.text import Text
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from medvlm_tui.core.plan import Plan, Step
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.workspace.past_runs import past_runs
+from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.costs import cost, in_words, times_of
+from medvlm_tui.tui.states import GREY, RED, YELLOW, letter
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.app import MedvlmApp
+
+# Runs whose steps tell how long a step takes.
+_RUNS_READ = 30
+
+
+class RunPlan(Dialog[Literal["run"]]):
+    """The steps of a run that was not started yet; answers whether to start it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "run", "run it")]
+
+    def __init__(self, request: RunRequest, note: str = "", kept_masks: int = 0) -> None:
+        """`note` says in the first line what is asked; `kept_masks` are scored already for each explained image."""
+        super().__init__("Run?", Text("planning ...", style=GREY), "esc close")
+        self.request, self.asked = request, secrets.token_hex(4)
+        self._note, self._kept_masks = note, kept_masks
+        self._plan: Plan | None = None
+
+    @on(messages.PlanArrived)
+    async def _planned(self, event: messages.PlanArrived) -> None:
+        if not event.dry or event.asked != self.asked:
+            return
+        app = cast("MedvlmApp", self.app)
+        self._plan, board = event.plan, app.board
+        runs = app.workspace / "runs"
+        found = await asyncio.get_running_loop().run_in_executor(None, lambda: list(past_runs(runs, _RUNS_READ)))
+        one = cost(event.plan, board, times_of(run.steps for run in found), self._kept_masks)
+        lines = [Text(clean(self._note), style="bold")] if self._note else []
+        lines += [Text(" · ".join(in_words(one)), style="bold"), Text()]
+        lines += [line for step in event.plan.steps for line in _step(step, board.title(step))]
+        lines += [Text(f"! {clean(warning)}", style=YELLOW) for warning in event.plan.warnings]
+        self._say(Text("\n").join(lines), self._offer(one.to_do))
+
+    def _offer(self, to_do: int) -> str:
+        board = cast("MedvlmApp", self.app).board
+        if board.running:
+            return "a run is under way: this one can start when it has ended   esc close"
+        return "enter run it   esc close" if to_do else "nothing to do   esc close"
+
+    def refuse(self, reason: str) -> bool:
+        """Say why there is no plan; returns False once there is one."""
+        if self._plan is not None:
+            return False
+        self._say(Text(clean(reason), style=RED), "esc close")
+        return True
+
+    def _say(self, text: Text, keys: str) -> None:
+        self.query_one("#dialog-text", Static).update(text)
+        self.query_one("#dialog", VerticalScroll).border_subtitle = Text(keys)
+
+    def action_run(self) -> None:
+        """Start the run, once its plan was shown."""
+        board = cast("MedvlmApp", self.app).board
+        if self._plan is not None and not board.running and self.is_current:
+            self.dismiss("run")
+
+
+def _step(step: Step, title: str) -> list[Text]:
+    state = "done" if step.have else "blocked" if step.blocked else "queued"
+    tail = "  there already" if step.have else f"  {step.images:,} images" if step.images else ""
+    lines = [Text.assemble(letter(state), " ", title, (tail, GREY))]
+    return lines + [Text(f"    {clean(line)}", style=GREY) for line in step.blocked.splitlines()]
