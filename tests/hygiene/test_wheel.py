@@ -26,7 +26,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tracked(folder: str) -> set[str]:
     """Return the files below a folder that git keeps."""
-    done = subprocess.run(["git", "ls-tree", "-r", "--name-only", "HEAD", folder], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "ls-tree", "-r", "--name-only", "HEAD", folder], cwd=ROOT, capture_output=True, text=True
+    )
     return set(done.stdout.split("\n")) - {""}
 
 
