@@ -38,7 +38,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is needed of one run."""
+    """Request and results of one run."""
 
     size_bytes: int
     """Of its events.jsonl when it was read."""

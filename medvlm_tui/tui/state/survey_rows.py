@@ -108,9 +108,9 @@ class Cell:
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
     here: str = "ready"
-    """What a run would need: ready, data_missing or weights_missing."""
+    """Readiness for a run: ready, data_missing or weights_missing."""
     differs: str = ""
-    """How the settings of its results differ from today's; empty where they do not."""
+    """Difference of its results' settings from today's, in words; empty where there is none."""
     percent: int | None = None
     """Progress of the running step."""
     note: str = ""
