@@ -157,19 +157,21 @@ class HomeScreen(FilteredScreen):
         if self._emptied:
             return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
+        if cell.has_scores or cell.state in ("running", "queued"):
+            deed = "opens the scores of" if cell.has_scores else "watches"
+            if cell.here != "ready":
+                return Text.assemble(("enter ", "bold"), f"{deed} {name}")
+            return Text.assemble(("enter ", "bold"), f"{deed} {name}   ", ("r ", "bold"), "runs it again, asking first")
         if cell.state.endswith("_missing"):
             return Text.assemble(("enter ", "bold"), f"tells what is missing for {name}")
-        if cell.state in ("done", "running", "queued"):
-            deed = "opens the scores of" if cell.state == "done" else "watches"
-            return Text.assemble(("enter ", "bold"), f"{deed} {name}   ", ("r ", "bold"), "runs it again, asking first")
         return Text.assemble(("r ", "bold"), f"shows what running {name} costs, and asks")
 
     def _marked_summary(self) -> str:
-        states = [cell.state for cell in self._chosen_cells()]
-        have, missing = states.count("done"), sum(state.endswith("_missing") for state in states)
+        cells = self._chosen_cells()
+        have, missing = sum(cell.state == "done" for cell in cells), sum(cell.here != "ready" for cell in cells)
         parts = [f"{have} done"] if have else []
         parts += [f"{missing} lack weights or data"] if missing else []
-        return f"{len(states)} cell{'s' if len(states) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
+        return f"{len(cells)} cell{'s' if len(cells) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
 
     def draw_cell(self, model: str, dataset: str) -> Text:
         """Draw one cell of the matrix."""
@@ -279,8 +281,8 @@ class HomeScreen(FilteredScreen):
         cell = app.board.cell(app.selection.model, app.selection.dataset)
         if self._emptied:
             app.tell(self._emptied, "warning")
-        elif cell.state in ("done", "running", "queued"):
-            app.action_go("scores" if cell.state == "done" else "run")
+        elif cell.has_scores or cell.state in ("running", "queued"):
+            app.action_go("scores" if cell.has_scores else "run")
         elif cell.state.endswith("_missing"):
             self.action_missing()
         elif cell.model:
@@ -291,7 +293,7 @@ class HomeScreen(FilteredScreen):
         cells = self._chosen_cells()
         if self.focused is self.query_one("#welcome"):
             await self._welcome("phantom")
-        elif cells and all(cell.state.endswith("_missing") for cell in cells):
+        elif cells and all(cell.here != "ready" for cell in cells):
             self.action_missing()
         elif cells:
             models = tuple(dict.fromkeys(cell.model for cell in cells))
