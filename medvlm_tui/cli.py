@@ -150,7 +150,7 @@ def _command(arguments: list[str]) -> int:
     streams.refuse_without_terminal()
     from medvlm_tui.tui.app import run_tui
 
-    return run_tui(configuration.workspace, request, mouse=not options.no_mouse)
+    return run_tui(configuration.workspace, request, mouse=not options.no_mouse, keymap=configuration.keys)
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -29,7 +29,9 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     if not options.json and streams.can_draw():
         from medvlm_tui.tui.app import run_tui
 
-        return run_tui(configuration.workspace, request, mouse=not options.no_mouse, place="run")
+        return run_tui(
+            configuration.workspace, request, mouse=not options.no_mouse, place="run", keymap=configuration.keys
+        )
     display = JsonDisplay(sys.stdout) if options.json else PlainDisplay(sys.stdout)
     workspace = Workspace(configuration.workspace)
     try:

@@ -54,6 +54,8 @@ class Settings:
     """The settings file, whether it exists or not."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """RunRequest fields that the file or the environment sets."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the screens' actions -> keys, separated by commas."""
     engine_idle_s: float = 600.0
     """Time after which an engine without run and connection ends."""
 
@@ -80,6 +82,7 @@ def load(workspace: str | None = None) -> Settings:
     chosen = workspace or os.environ.get("MEDVLM_WORKSPACE") or table.pop("workspace", None)
     table.pop("workspace", None)
     idle = table.pop("engine_idle_minutes", 10)
+    keys = _keys(table.pop("keys", {}), path)
     values = checked(table, path)
     if not isinstance(datasets, dict) or not all(isinstance(d, dict) for d in datasets.values()):
         raise UsageError(
@@ -91,7 +94,23 @@ def load(workspace: str | None = None) -> Settings:
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
         values["offline"] = True
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
-    return Settings(root.absolute(), path, values, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path))
+    return Settings(
+        root.absolute(), path, values, keys, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path)
+    )
+
+
+def _keys(table: Any, path: Path) -> dict[str, str]:
+    """Return the table of keys; raises UsageError for anything but texts. `a.b = "x"` may be written without quotes."""
+    if isinstance(table, dict):
+        places = [(place, actions) for place, actions in table.items() if isinstance(actions, dict)]
+        table = {name: keys for name, keys in table.items() if not isinstance(keys, dict)}
+        table |= {f"{place}.{action}": keys for place, actions in places for action, keys in actions.items()}
+    if not isinstance(table, dict) or not all(isinstance(keys, str) and keys.strip() for keys in table.values()):
+        raise UsageError(
+            f"{path}: [keys] must be a table of ACTION = 'KEY,KEY'",
+            'write for example\n[keys]\nsaliency.save = "ctrl+s"\nthe ids stand in the help (?) of each screen',
+        )
+    return {str(name): ",".join(key.strip() for key in keys.split(",")) for name, keys in table.items()}
 
 
 def _idle_s(minutes: Any, path: Path) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -11,30 +11,45 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service.client import Client, EngineClient
 from medvlm_tui.service.picture_client import PictureClient
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.tui import leaving
+from medvlm_tui.tui import leaving, trail
 from medvlm_tui.tui.places import PLACES, screen_factory
+from medvlm_tui.tui.shared.key_actions import KeyAction
+from medvlm_tui.tui.shared.named_bindings import NamedBindings
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board
-from medvlm_tui.tui.state.selection import Selection, run_request
+from medvlm_tui.tui.state.selection import Selection
 from medvlm_tui.tui.state.store_reader import Results
 from medvlm_tui.tui.theme import MEDVLM
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from medvlm_tui.tui.shared.notice import Leaving
+
+
+def things_provider() -> type[Provider]:
+    """Return the palette's source of models, datasets and images, imported when the palette opens."""
+    from medvlm_tui.tui.shared.find_things import ThingsProvider
+
+    return ThingsProvider
+
 
 Severity = Literal["information", "warning", "error"]
 
 
-class MedvlmApp(App[int]):
+class MedvlmApp(NamedBindings, App[int]):
     """Listens to the engine, keeps the board, and moves between places."""
 
     TITLE = "medvlm-tui"
+    bindings_owner = "app"
+    COMMANDS = App.COMMANDS | {things_provider}
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "app.tcss",
         "home/home.tcss",
@@ -44,12 +59,18 @@ class MedvlmApp(App[int]):
         place.name: screen_factory(place) for place in PLACES if place.name != "home"
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(place.key, f"go('{place.name}')", place.name, show=False) for place in PLACES),
-        Binding("f1,question_mark", "help", "keys of this place", show=False, key_display="?"),
-        Binding("g", "jump", "go to a place", show=False),
-        Binding("y", "copy_command", "copy the command line", show=False),
-        Binding("escape", "back", "back", show=False),
-        Binding("q,ctrl+q,ctrl+c", "leave", "quit", show=False),
+        *(
+            Binding(f"{place.digit},{place.key}", f"go('{place.name}')", f"{place.name}: {place.purpose}", show=False)
+            for place in PLACES
+        ),
+        Binding("full_stop", "actions", "menu of all actions here", show=False),
+        Binding("f1,question_mark", "help", "every key, searchable", show=False),
+        Binding("colon", "command_palette", "palette: every action, model, dataset and image by name", show=False),
+        Binding("g", "jump", "go to a place by its letter", show=False),
+        Binding("y", "copy", "copy the command line of this screen, or what it shows", show=False),
+        Binding("escape,backspace,ctrl+o", "back", "back along the trail of screens", show=False),
+        Binding("ctrl+c", "copy_selection", "copy the text that the mouse has selected", show=False),
+        Binding("q,ctrl+q", "leave", "quit; a run goes on", show=False),
     ]
 
     def __init__(
@@ -68,6 +89,8 @@ class MedvlmApp(App[int]):
         self.pictures = PictureClient(workspace)
         """Single images of datasets, as `await app.pictures.picture(app.request, dataset, image id)`."""
         self.engine_error: MedvlmError | None = None
+        self._given_keys: dict[str, str] = {}
+        """Keys of the settings file by the ids of their actions."""
         self.left_running = False
         """The user left while a run was under way."""
         self.animation_level = "none"
@@ -89,6 +112,8 @@ class MedvlmApp(App[int]):
         self.call_after_refresh(self.restart_engine)
         if not self.is_headless:
             leaving.heed_signals(lambda code: self.call_later(self.leave, "go_on", code))
+        if self._given_keys:
+            self.call_after_refresh(self._check_keymap)
         if self._first_place != "home":
             self.call_after_refresh(self.action_go, self._first_place)
 
@@ -206,29 +231,35 @@ class MedvlmApp(App[int]):
     # -- places ------------------------------------------------------------------------------------
 
     def action_go(self, name: str) -> None:
-        """Show a place; home stays below, so `esc` always leads there."""
-        if self.screen.is_modal:
-            return
-        while len(self.screen_stack) > 1 and (name == "home" or len(self.screen_stack) > 2):
-            self.pop_screen()
-        if name == "home" or name == getattr(self.screen, "place", ""):
-            return
-        if len(self.screen_stack) > 1:
-            self.switch_screen(name)
-        else:
-            self.push_screen(name)
+        """Show a place; `esc` leads back along the trail."""
+        trail.go(self, name)
 
     async def action_back(self) -> None:
-        """Leave this place for the one below."""
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
+        """Leave this screen for the one before it."""
+        trail.back(self)
+
+    def redraw(self) -> None:
+        """Draw the place that is shown anew."""
+        update = getattr(self.screen, "update", None)
+        if callable(update):
+            update()
 
     def action_help(self) -> None:
-        """Show the keys of this place."""
+        """Show every key of this place."""
         from medvlm_tui.tui.shared.keys import KeysScreen
 
         if not self.screen.is_modal:
             self.push_screen(KeysScreen(self.screen))
+
+    async def action_actions(self) -> None:
+        """Offer everything that can be done with what is under the cursor."""
+        from medvlm_tui.tui.shared.action_menu import ActionMenu
+
+        async def chosen(action: KeyAction | None) -> None:
+            if action is not None:
+                await self.run_action(action.action, action.node)
+
+        await self.push_screen(ActionMenu(self.screen), chosen)
 
     def action_jump(self) -> None:
         """Wait for the letter of a place."""
@@ -236,16 +267,41 @@ class MedvlmApp(App[int]):
 
         self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
 
-    def action_copy_command(self) -> None:
-        """Copy the command line of the last run, or of what is marked."""
-        from medvlm_tui.settings.command_line import command_line
+    # -- copying -----------------------------------------------------------------------------------
 
-        request = self.board.request or run_request(
-            self.request, tuple(sorted(self.selection.run_models())), tuple(sorted(self.selection.run_datasets()))
-        )
-        line = command_line(request, self.workspace)
-        self.copy_to_clipboard(line)
-        self.tell(f"copied: {line}")
+    async def action_copy(self) -> None:
+        """Offer what this screen can copy."""
+        from medvlm_tui.tui.shared.copying import Copyable, CopyScreen
+
+        def chosen(one: Copyable | None) -> None:
+            if one is not None:
+                self.copy(one.text, one.name)
+
+        offered: list[Copyable] = getattr(self.screen, "copies", list)()
+        if offered:
+            await self.push_screen(CopyScreen(offered), chosen)
+        else:
+            self.tell("nothing here can be copied by a key: select it with the mouse, then ctrl+c")
+
+    def action_copy_selection(self) -> None:
+        """Copy what the mouse has selected; without a selection say how one quits."""
+        if text := self.screen.get_selected_text():
+            self.copy(text, "the selection")
+        else:
+            self.tell("nothing is selected to be copied; q quits")
+
+    def copy(self, text: str, what: str) -> None:
+        """Send a text to the terminal, and keep it in the workspace for terminals that take none; say so."""
+        from medvlm_tui.tui.shared.copying import FILE
+
+        file = self.workspace / FILE
+        try:
+            write_atomic(file, text.encode("utf-8", "backslashreplace"))
+            kept = f"; it is in {file} too"
+        except OSError as error:
+            kept = f"; {file} cannot be written: {error.strerror}"
+        self.copy_to_clipboard(text)
+        self.tell(f"{what}: sent to the terminal (OSC 52), which may not take it{kept}")
 
     def tell(self, message: str, severity: Severity = "information") -> None:
         """Show a message for some seconds, whatever it holds."""
@@ -277,18 +333,41 @@ class MedvlmApp(App[int]):
         self.panic(leaving.crash_note(self.workspace, self._exception))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the places and the theme in the palette."""
-        for place in PLACES:
-            yield SystemCommand(f"Go to {place.name}", place.purpose, lambda name=place.name: self.action_go(name))
-        yield SystemCommand("Keys", "The keys of this place", self.action_help)
-        yield SystemCommand("Copy the command line", "As a --batch line", self.action_copy_command)
-        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
-        yield SystemCommand("Quit", "Leave the program", self.action_leave)
+        """Offer Textual's own commands, then every action of every place."""
+        from medvlm_tui.tui import palette
+
+        yield from super().get_system_commands(screen)
+        yield from palette.commands(self, screen)
+
+    async def action_quit(self) -> None:
+        """Quit as the key does: with a question while a run is under way."""
+        await self.action_leave()
+
+    # -- keys of the user's own --------------------------------------------------------------------
+
+    def take_keymap(self, keymap: Mapping[str, str]) -> None:
+        """Give actions other keys, by the ids that `?` shows."""
+        self._given_keys = dict(keymap)
+        self.set_keymap(self._given_keys)
+
+    def _check_keymap(self) -> None:
+        """Say which ids of the settings file are none, and which actions lose their key to another."""
+        from medvlm_tui.tui.palette import problems_of
+
+        for problem in problems_of(self._given_keys):
+            self.tell(f"[keys] in the settings: {problem}", "warning")
 
 
-def run_tui(workspace: Path, request: RunRequest, mouse: bool = True, place: str = "home") -> int:
+def run_tui(
+    workspace: Path,
+    request: RunRequest,
+    mouse: bool = True,
+    place: str = "home",
+    keymap: Mapping[str, str] | None = None,
+) -> int:
     """Show the screens until the user quits; returns the exit code."""
     app = MedvlmApp(workspace, request=replace(request), place=place)
+    app.take_keymap(keymap or {})
     code = app.run(mouse=mouse)
     if app.left_running:
         leaving.say_farewell(workspace)

@@ -16,6 +16,7 @@ class Place:
 
     name: str
     key: str
+    digit: str
     letter: str
     """After `g`."""
     purpose: str
@@ -24,13 +25,13 @@ class Place:
 
 
 PLACES = (
-    Place("home", "f2", "h", "models, datasets, and how they stand", "HomeScreen"),
-    Place("run", "f3", "r", "the run under way", "RunScreen"),
-    Place("scores", "f4", "s", "the results as a table", "ScoresScreen"),
-    Place("map", "f5", "m", "the images as the encoder sees them, by UMAP", "MapScreen"),
-    Place("saliency", "f6", "a", "what the classifier looks at", "SaliencyScreen"),
-    Place("bias", "f7", "b", "what burned-in words do to it", "BiasScreen"),
-    Place("data", "f8", "d", "counts, duplicates and leaks of a dataset, and how to get it", "DataScreen"),
+    Place("home", "f2", "1", "h", "models, datasets, and how they stand", "HomeScreen"),
+    Place("run", "f3", "2", "r", "the run under way", "RunScreen"),
+    Place("scores", "f4", "3", "s", "the results as a table", "ScoresScreen"),
+    Place("map", "f5", "4", "m", "the images as the encoder sees them, by UMAP", "MapScreen"),
+    Place("saliency", "f6", "5", "a", "what the classifier looks at", "SaliencyScreen"),
+    Place("bias", "f7", "6", "b", "what burned-in words do to it", "BiasScreen"),
+    Place("data", "f8", "7", "d", "counts, duplicates and leaks of a dataset, and how to get it", "DataScreen"),
 )
 
 

@@ -44,8 +44,8 @@ class BiasScreen(PlaceScreen):
         Binding("right_square_bracket,right", "image(1)", "next image", show=False),
         Binding("o", "overlay", "overlay"),
         Binding("z", "zoom", "zoom"),
-        Binding("less_than_sign,comma", "dataset(-1)", "dataset", key_display="< >"),
-        Binding("greater_than_sign,full_stop", "dataset(1)", "next dataset", show=False),
+        Binding("less_than_sign", "dataset(-1)", "dataset", key_display="< >"),
+        Binding("greater_than_sign", "dataset(1)", "next dataset", show=False),
         Binding("s", "sort", "sort"),
         Binding("tab", "pane", "measures"),
         Binding("e", "edit", "edit words, run"),
@@ -74,6 +74,11 @@ class BiasScreen(PlaceScreen):
             with Container(id="numbers"):
                 yield Rows("Models", widget_id="ranking")
                 yield Rows("", widget_id="measures")
+
+    def request_here(self) -> RunRequest:
+        """Return the run of the lab on the model under the cursor."""
+        model = self.query_one("#ranking", Rows).row
+        return replace(self.medvlm.request, models=(model,) if model else (), datasets=(self.dataset,), stages=STAGES)
 
     def on_mount(self) -> None:
         """The pictures take no keys."""

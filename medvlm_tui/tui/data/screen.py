@@ -19,6 +19,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.data.report import SET, report_rows, set_mark, unchecked_rows
 from medvlm_tui.tui.home.rows import dataset_rows
 from medvlm_tui.tui.shared.picture import Picture
@@ -149,10 +150,13 @@ class DataScreen(PlaceScreen):
         """Go into the report of the dataset under the cursor."""
         self.query_one("#report", Rows).focus()
 
+    def request_here(self) -> RunRequest:
+        """Return the check of the dataset under the cursor."""
+        return replace(self.medvlm.request, models=(), datasets=(self.dataset,), stages=("check",))
+
     async def action_check(self) -> None:
         """Ask for a check of the dataset under the cursor; an unchanged one is looked up."""
-        request = replace(self.medvlm.request, models=(), datasets=(self.dataset,), stages=("check",))
-        await self.medvlm.ask_run(request, place="data", started=self.update)
+        await self.medvlm.ask_run(self.request_here(), place="data", started=self.update)
 
 
 def pictures_of(found: StoredResult, position: int) -> list[tuple[str, NDArray[np.uint8]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,7 @@ from textual.widgets import Static
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.map.data import (
     MapData,
     aligned,
@@ -67,6 +69,11 @@ class MapScreen(WalkScreen):
         Binding("t", "names", "names", show=False),
         Binding("enter", "saliency", "saliency"),
     ]
+
+    def request_here(self) -> RunRequest:
+        """Return the run that makes this map."""
+        cell, stages = self.cell, ("extract", "project", "report")
+        return replace(self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=stages)
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages import stage_of
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.run import meter
 from medvlm_tui.tui.shared.notice import CancelNotice
 from medvlm_tui.tui.shared.place import PlaceScreen
@@ -85,6 +86,10 @@ class RunScreen(PlaceScreen):
     def _looked_at(self) -> None:
         self._show_step()
         self.refresh_bindings()
+
+    def request_here(self) -> RunRequest:
+        """Return the run under way, or the last one."""
+        return self.medvlm.board.request or super().request_here()
 
     def on_resize(self) -> None:
         """The bar is as wide as its frame."""

@@ -212,6 +212,13 @@ class SaliencyScreen(WalkScreen):
         probe = await self.medvlm.results.record(str(record.get("probe", "")))
         return "" if probe is None else str(probe["protocol"])
 
+    def request_here(self) -> RunRequest:
+        """Return the run that makes exactly these maps."""
+        request = self._request() if self.cell.model else super().request_here()
+        if self.found is None or self.growing:
+            return request
+        return request.with_saliency(asked(self.found.record))
+
     def _request(self, *images: str) -> RunRequest:
         cell, listed = self.cell, join_list(images)
         return replace(

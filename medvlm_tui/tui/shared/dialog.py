@@ -12,15 +12,23 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from medvlm_tui.tui.places import PLACES
+from medvlm_tui.tui.shared.named_bindings import NamedBindings
+
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer], Generic[Answer]):
+class Dialog(NamedBindings, ModalScreen[Answer], Generic[Answer]):
     """A framed text over the place below; `esc` closes it without an answer."""
 
     CSS_PATH = Path(__file__).with_name("dialog.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close"),
+        *(
+            Binding(place.key, f"app.go('{place.name}')", f"close, and go to {place.name}", show=False)
+            for place in PLACES
+        ),
+        Binding("ctrl+c", "app.copy_selection", "copy the selected text", show=False),
         Binding("j", "scroll_text(1)", "down", show=False),
         Binding("k", "scroll_text(-1)", "up", show=False),
     ]

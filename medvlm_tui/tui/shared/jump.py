@@ -20,7 +20,7 @@ class JumpScreen(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         """Name the places with their letters."""
-        parts = [Text.assemble((f"{place.letter} ", "bold"), place.name) for place in PLACES]
+        parts = [Text.assemble((f"{place.letter} ", "bold"), f"{place.name} ({place.digit})") for place in PLACES]
         yield Static(
             Text.assemble(
                 ("g ", "bold"),

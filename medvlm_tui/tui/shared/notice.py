@@ -45,7 +45,7 @@ class QuitNotice(Dialog[Leaving]):
     """A run is under way and the user wants to leave: it goes on, unless it is cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,enter,y,ctrl+c,ctrl+q", "answer('go_on')", "leave"),
+        Binding("q,enter,y,ctrl+q", "answer('go_on')", "leave"),
         Binding("c", "answer('cancel')", "cancel the run and leave"),
         Binding("n", "close", "stay"),
     ]

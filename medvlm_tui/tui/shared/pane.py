@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
+from medvlm_tui.tui.shared.named_bindings import NamedBindings
 
-class Pane(Widget, can_focus=True):
+
+class Pane(NamedBindings, Widget, can_focus=True):
     """A frame with a title, a cursor and own scrolling; subclasses draw lines and move the cursor."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"pane--cursor", "pane--cursor-blurred", "pane--title"}
@@ -58,6 +62,29 @@ class Pane(Widget, can_focus=True):
         text.end = ""
         base = self.rich_style + style if style else self.rich_style
         return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(base)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let the mouse select the text of the lines that a subclass draws."""
+        super().__init_subclass__(**options)
+        if "render_line" in cls.__dict__:
+            draw = cls.__dict__["render_line"]
+            cls.render_line = lambda self, y: self._selectable(draw(self, y), y)  # type: ignore[method-assign]
+
+    def _selectable(self, strip: Strip, y: int) -> Strip:
+        """Return a line whose cells know their places, the selected ones marked."""
+        span = None if self.text_selection is None else self.text_selection.get_span(y)
+        if span is not None:
+            start, end = span[0], strip.cell_length if span[1] == -1 else span[1]
+            style = self.screen.get_component_rich_style("screen--selection")
+            parts = list(strip.divide([start, min(end, strip.cell_length), strip.cell_length]))
+            parts[1] = Strip([Segment(one.text, (one.style or Style()) + style) for one in parts[1]])
+            strip = Strip.join(parts)
+        return strip.apply_offsets(0, y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return the selected text of the lines that are shown."""
+        lines = [self.render_line(y).text.rstrip() for y in range(self.content_size.height)]
+        return selection.extract("\n".join(lines)), "\n"
 
     def keep_visible(self, line: int, height: int) -> None:
         """Scroll so that `line` lies within the `height` lines that are shown."""

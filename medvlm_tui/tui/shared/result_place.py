@@ -22,8 +22,8 @@ class WalkScreen(PlaceScreen):
     noun: ClassVar[str] = ""
     """Name of the result in messages."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("less_than_sign,comma", "walk(-1)", "other result", key_display="< >"),
-        Binding("greater_than_sign,full_stop", "walk(1)", "next cell", show=False),
+        Binding("less_than_sign", "walk(-1)", "other result", key_display="< >"),
+        Binding("greater_than_sign", "walk(1)", "next cell", show=False),
         Binding("escape", "app.back", "back"),
     ]
 

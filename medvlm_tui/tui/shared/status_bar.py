@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
+from textual.events import Click
 from textual.widget import Widget
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.tui.places import PLACES
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.states import look
 
@@ -16,8 +18,14 @@ if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
 
 
+TABS_FROM = 100
+"""Columns from which the places stand in the top line."""
+
+
 class StatusBar(Widget):
-    """One line, drawn from the board whenever the screen says so."""
+    """One line, drawn from the board whenever the screen says so; from 100 columns on with the places as tabs."""
+
+    ALLOW_SELECT = False
 
     DEFAULT_CSS = """
     StatusBar { dock: top; height: 1; background: $panel; padding: 0 1; }
@@ -27,9 +35,9 @@ class StatusBar(Widget):
         """Draw what fits; the right side gives way first."""
         app = cast("MedvlmApp", self.app)
         width = self.content_size.width
-        left = Text.assemble(
-            ("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None)
-        )
+        state = engine_text(app.board, app.engine_error is not None)
+        self.tabs: list[tuple[int, int, str]] = []
+        left = Text.assemble(("medvlm-tui ", "bold"), self._tabs(width, state), ("│ ", "dim"), state)
         marked = marks_text(app)
         facts = [marked, Text(app.board.device_name), Text(store_size(app.board)), Text(short_path(app.workspace))]
         right = Text()
@@ -37,6 +45,26 @@ class StatusBar(Widget):
             if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
                 right = Text.assemble(right, (" │ ", "dim") if right.cell_len else "", fact)
         return Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len), right)
+
+    def _tabs(self, width: int, state: Text) -> Text:
+        """Return the places with their digits, the one that is shown in reverse; empty where there is no room."""
+        line, shown = Text(), getattr(self.screen, "place", "")
+        start = len("medvlm-tui ")
+        for place in PLACES:
+            name = f" {place.digit} {place.name} "
+            line.append(name, "reverse" if place.name == shown else "")
+            self.tabs.append((start + line.cell_len - len(name), start + line.cell_len, place.name))
+        if start + line.cell_len + state.cell_len + 2 <= width and self.app.size.width >= TABS_FROM:
+            return line.append(" ")
+        self.tabs.clear()
+        return Text()
+
+    async def on_click(self, event: Click) -> None:
+        """Go to the place whose tab was clicked."""
+        column = event.get_content_offset_capture(self).x
+        name = next((name for start, end, name in self.tabs if start <= column < end), "")
+        if name:
+            await self.app.run_action(f"go('{name}')")
 
 
 def engine_text(board: Board, gone: bool) -> Text:

@@ -1,0 +1,86 @@
+"""The commands of the palette: places, the actions of the screen that is shown, and those of every other place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+from textual.screen import Screen
+
+from medvlm_tui.tui.places import PLACES, Place
+from medvlm_tui.tui.shared.key_actions import KeyAction, declared_actions, key_actions
+from medvlm_tui.tui.shared.named_bindings import NamedBindings
+
+if TYPE_CHECKING:
+    from medvlm_tui.tui.app import MedvlmApp
+
+
+def commands(app: MedvlmApp, screen: Screen[object]) -> Iterator[SystemCommand]:
+    """Yield the actions of this screen, then the places and the actions of the others, which go there first."""
+    for action in key_actions(screen):
+        yield SystemCommand(_named(action), f"{action.key_list}   {action.id}", _do(app, action))
+    here = getattr(screen, "place", "")
+    for place in PLACES:
+        yield SystemCommand(f"Go to {place.name}", place.purpose, partial(app.action_go, place.name))
+    for place in PLACES:
+        if place.name != here:
+            for action in actions_of(place):
+                yield SystemCommand(
+                    f"{place.name}: {action.what}",
+                    f"{action.key_list}   on {place.name}",
+                    partial(_there, app, place, action),
+                    discover=False,
+                )
+
+
+def actions_of(place: Place) -> list[KeyAction]:
+    """Return the actions that a place's screen declares."""
+    screen = getattr(import_module(f"medvlm_tui.tui.{place.name}.screen"), place.screen)
+    bindings = [one for base in reversed(screen.__mro__) for one in base.__dict__.get("BINDINGS", ()) if _is_ours(base)]
+    return declared_actions(bindings)
+
+
+def problems_of(keymap: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with the keys of the settings file: ids that are none, actions that lose their only key."""
+    for place in PLACES:
+        import_module(f"medvlm_tui.tui.{place.name}.screen")
+    owned = [[one for one in kind.__dict__.get("BINDINGS", ()) if one.id is not None] for kind in kinds(NamedBindings)]
+    known = {one.id for bindings in owned for one in bindings}
+    for name in keymap:
+        if name not in known:
+            near = get_close_matches(name, known, 3)
+            yield f"no action is called {name}" + (f"; near: {', '.join(near)}" if near else "")
+    for bindings in owned:
+        taken = {key for one in bindings for key in keymap.get(one.id, "").split(",")}
+        for one in bindings:
+            if one.id not in keymap and taken.issuperset(one.key.split(",")):
+                yield f"{one.id} has no key any more: {one.key} was given to another action"
+
+
+def kinds(base: type) -> Iterator[type]:
+    """Yield every class below `base` that is loaded."""
+    for one in base.__subclasses__():
+        yield one
+        yield from kinds(one)
+
+
+def _is_ours(base: type) -> bool:
+    return base.__module__.startswith("medvlm_tui.")
+
+
+def _named(action: KeyAction) -> str:
+    return action.what[:1].upper() + action.what[1:]
+
+
+def _do(app: MedvlmApp, action: KeyAction) -> Callable[[], object]:
+    return lambda: app.call_later(app.run_action, action.action, action.node)
+
+
+def _there(app: MedvlmApp, place: Place, action: KeyAction) -> None:
+    """Go to a place and do one of its actions once it is drawn."""
+    app.action_go(place.name)
+    app.call_after_refresh(lambda: app.run_action(action.action, app.screen))
