@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.stages.gathered import FEWEST, over_cells
-from medvlm_tui.stages.request import ComparisonParams, StatisticsParams
+from medvlm_tui.stages.option import follows
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 
+@dataclass(frozen=True, slots=True)
+class StatisticsParams:
+    """Intervals of one model's scores on the hold-out; nothing in them is drawn."""
+
+    confidence: float = 0.95
+
+
 def _drafts(view: View) -> Iterator[Draft]:
-    params = asdict(StatisticsParams())
+    params = asdict(view.request.of(StatisticsParams))
     for probe in view.cell.of("probe"):
         protocol = probe.params["protocol"]
         yield Draft({**params, "protocol": protocol}, (probe.id,), protocol)
@@ -31,16 +38,27 @@ STATISTICS = Stage(
     work="medvlm_tui.engine.comparison.intervals_step",
     drafts=_drafts,
     summary=_summary,
+    options=StatisticsParams,
     needs=("extract", "probe"),
-    by_default=True,
     outputs="medvlm_tui.report.comparison.files",
     screen="scores",
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonParams:
+    """Models beside each other, on one dataset and over all."""
+
+    confidence: float = 0.95
+    alpha: float = 0.05
+    """Two models are told apart when their p-value, adjusted for all pairs, is below it."""
+    seed: int = follows(0, "seed")
+    """Of the exchanges that are drawn where all are too many."""
+
+
 def _by_protocol(view: View) -> Iterator[tuple[str, list[tuple[PlannedCell, Step]], Mapping[str, Any]]]:
     """Yield each protocol with its probes and the parameters of a comparison of them."""
-    params = asdict(ComparisonParams(seed=view.request.seed))
+    params = asdict(view.request.of(ComparisonParams))
     for protocol in view.request.protocols:
         probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
         yield protocol, probes, {**params, "protocol": protocol}
@@ -66,6 +84,7 @@ PAIRS = Stage(
     work="medvlm_tui.engine.comparison.pairs_step",
     drafts=_pairs_drafts,
     summary=_pairs_summary,
+    options=ComparisonParams,
     asked_by="statistics",
     gathers="cells",
     fewest=FEWEST,

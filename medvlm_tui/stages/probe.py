@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS, ProbeParams
+from medvlm_tui.stages.option import Check, Option, at_least, follows, option
+from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
+from medvlm_tui.stages.request import SPLIT
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 NOT_LINEAR = (
@@ -16,13 +18,40 @@ NOT_LINEAR = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class SplitParams:
+    """How images are divided; the same for every model."""
+
+    hold_out: float = option(
+        0.2,
+        Option(
+            "hold_out",
+            "share of the images held out for the test, 0 to 1",
+            "SHARE",
+            check=Check("must lie between 0 and 1", lambda share: 0 < share < 1),
+            section=SPLIT,
+        ),
+    )
+    folds: int = option(5, Option("folds", "number of cross-validation folds", "N", check=at_least(2), section=SPLIT))
+    seed: int = follows(0, "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeParams:
+    """How features are classified."""
+
+    protocol: str = "paper"
+    """One of PROTOCOLS."""
+    split: SplitParams = field(default_factory=SplitParams)
+
+
 def _drafts(view: View) -> Iterator[Draft]:
     extract, blocked = view.cell.of("extract")[0].id, view.cell.no_classifier
     for protocol in view.request.protocols:
         yield (
             Draft({}, detail=protocol, blocked=blocked)
             if blocked
-            else Draft(asdict(ProbeParams(protocol, view.request.split())), (extract,), protocol)
+            else Draft(asdict(ProbeParams(protocol, view.request.of(SplitParams))), (extract,), protocol)
         )
 
 
@@ -42,7 +71,7 @@ PROBE = Stage(
     summary=_summary,
     needs=("extract",),
     needs_classes=True,
-    by_default=True,
+    options=SplitParams,
     outputs="medvlm_tui.report.scores.files",
     screen="scores",
 )

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.stages.request import SeparabilityParams
+from medvlm_tui.stages.option import follows
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
+@dataclass(frozen=True, slots=True)
+class SeparabilityParams:
+    """How well classes, or the values of a tag, lie apart in the full feature space."""
+
+    tag: str = ""
+    """Empty: the classes."""
+    neighbours: int = 15
+    """Of kNN purity and hubness, the row itself not counted."""
+    permutations: int = 200
+    max_points: int = 5000
+    seed: int = follows(0, "seed")
+
+
 def _drafts(view: View) -> Iterator[Draft]:
-    reads, seed = (view.cell.of("extract")[0].id,), view.request.seed
-    yield Draft(asdict(SeparabilityParams(seed=seed)), reads)
+    reads, of_classes = (view.cell.of("extract")[0].id,), view.request.of(SeparabilityParams)
+    yield Draft(asdict(of_classes), reads)
     for tag, values in view.cell.tags.items():
-        params = {**asdict(SeparabilityParams(tag, seed=seed)), "values": of_record(values)}
+        params = {**asdict(replace(of_classes, tag=tag)), "values": of_record(values)}
         yield Draft(params, reads, tag, groups=values)
 
 
@@ -32,6 +45,7 @@ SEPARABILITY = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    options=SeparabilityParams,
     outputs="medvlm_tui.report.maps.files",
     screen="map",
 )

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST
-from medvlm_tui.stages.request import SimilarityParams
+from medvlm_tui.stages.option import follows
 from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityParams:
+    """How alike two models see a dataset."""
+
+    neighbours: int = 10
+    permutations: int = 200
+    max_points: int = 1000
+    """Stratified; CKA keeps a Gram of 1,000 x 1,000 a model."""
+    seed: int = follows(0, "seed")
 
 
 def _drafts(view: View) -> Iterator[Draft | Remark]:
     tables = [step for _, step in view.of("extract")]
     if len(tables) >= FEWEST:
         compared = [{"model": step.model, "table": step.key} for step in tables]
-        params = {**asdict(SimilarityParams(seed=view.request.seed)), "tables": compared}
+        params = {**asdict(view.request.of(SimilarityParams)), "tables": compared}
         yield Draft(params, tuple(step.id for step in tables))
     elif tables:
         yield Remark(f"{view.dataset}: similarity compares models, and there is one")
@@ -34,6 +45,7 @@ SIMILARITY = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    options=SimilarityParams,
     gathers="tables",
     fewest=FEWEST,
     outputs="medvlm_tui.report.maps.files",

@@ -22,8 +22,7 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
-from medvlm_tui.stages.comparison import STATISTICS
-from medvlm_tui.stages.request import StatisticsParams
+from medvlm_tui.stages.comparison import STATISTICS, StatisticsParams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

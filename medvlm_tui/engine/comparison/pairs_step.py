@@ -28,9 +28,8 @@ from medvlm_tui.measures.paired_scores import ScoreDifference, draws_p_value, sc
 from medvlm_tui.measures.paired_tests import McNemar, holm, mcnemar
 from medvlm_tui.measures.score_intervals import draws_variance
 from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
-from medvlm_tui.stages.comparison import PAIRS
+from medvlm_tui.stages.comparison import PAIRS, ComparisonParams
 from medvlm_tui.stages.gathered import CellInput
-from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 

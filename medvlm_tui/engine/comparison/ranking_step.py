@@ -18,9 +18,8 @@ from medvlm_tui.engine.step.inputs import AGAIN, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
-from medvlm_tui.stages.comparison import RANKING
+from medvlm_tui.stages.comparison import RANKING, ComparisonParams
 from medvlm_tui.stages.gathered import CellInput
-from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 # As the tables print them: F1 is macro, of the positive class where the study's is.

@@ -17,7 +17,8 @@ from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.stages import CELL_STAGES
 from medvlm_tui.stages.probe import PROBE
-from medvlm_tui.stages.request import PROTOCOLS, RunRequest
+from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.request import RunRequest
 
 # A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
 _KEY_NAMES: Mapping[str, str] = {

@@ -15,7 +15,7 @@ from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.group_gap import gap_rows
 from medvlm_tui.report.scores.score_table import percent, points
 from medvlm_tui.report.scores.table_notes import data_warnings
-from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.stages.protocols import SATURATED
 
 _TRAITS = {
     "medical": "medical against general",

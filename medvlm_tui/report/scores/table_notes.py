@@ -10,7 +10,7 @@ from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title
 from medvlm_tui.report.scores.table_records import Column, Entry, Score
 from medvlm_tui.report.scores.verdicts import Verdicts
-from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
+from medvlm_tui.stages.protocols import DRAWS, SATURATED, SHOTS
 
 SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
 _SETTINGS = {
