@@ -49,6 +49,13 @@ def with_values(request: RunRequest, values: Mapping[str, Any]) -> RunRequest:
     return replace(changed, options=kept)
 
 
+def read_request(record: Mapping[str, Any]) -> RunRequest:
+    """Rebuild a request from JSON that another process wrote; raises UsageError for options that do not exist."""
+    request = RunRequest.from_record(record)
+    refuse_unknown(request)
+    return request
+
+
 def refuse_unknown(request: RunRequest) -> None:
     """Raise UsageError for an option that does not exist."""
     unknown = sorted(request.options.keys() - OPTIONS.keys())
