@@ -14,7 +14,7 @@ from medvlm_tui.stages.request import OWN, RunRequest
 from medvlm_tui.stages.stage import Stage
 
 
-def declared(stages: tuple[Stage, ...]) -> dict[str, Declared]:
+def declared(stages: tuple[Stage[Any], ...]) -> dict[str, Declared]:
     """Return the options of a run with these stages by name, in the order of the help."""
     found = {each.name: each for each in (*declared_in(RunRequest), *_of_stages(stages))}
     of_stages = found["stages"]
@@ -22,7 +22,7 @@ def declared(stages: tuple[Stage, ...]) -> dict[str, Declared]:
     return {**found, "stages": replace(of_stages, option=replace(of_stages.option, choices=names))}
 
 
-def _of_stages(stages: tuple[Stage, ...]) -> Iterator[Declared]:
+def _of_stages(stages: tuple[Stage[Any], ...]) -> Iterator[Declared]:
     for stage in stages:
         if stage.options is not None:
             yield from declared_in(stage.options, stage.title, other_results=True)

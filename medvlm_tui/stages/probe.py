@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.stages.option import Check, Option, at_least, follows, option
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
-from medvlm_tui.stages.request import SPLIT
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 NOT_LINEAR = (
     "saliency and bias look into a linear classifier, and none of the protocols asked for ends in one\n"
     f"ask for one of {', '.join(LINEAR_PROTOCOLS)} too"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SplitParams:
-    """How images are divided; the same for every model."""
-
-    hold_out: float = option(
-        0.2,
-        Option(
-            "hold_out",
-            "share of the images held out for the test, 0 to 1",
-            "SHARE",
-            check=Check("must lie between 0 and 1", lambda share: 0 < share < 1),
-            section=SPLIT,
-        ),
-    )
-    folds: int = option(5, Option("folds", "number of cross-validation folds", "N", check=at_least(2), section=SPLIT))
-    seed: int = follows(0, "seed")
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeParams:
-    """How features are classified."""
-
-    protocol: str = "paper"
-    """One of PROTOCOLS."""
-    split: SplitParams = field(default_factory=SplitParams)
 
 
 def _drafts(view: View) -> Iterator[Draft]:
@@ -66,6 +38,7 @@ PROBE = Stage(
     version=4,
     title="probe",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.probe.step",
     drafts=_drafts,
     summary=_summary,

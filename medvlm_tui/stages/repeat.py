@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from medvlm_tui.core.store.keys import step_key
-from medvlm_tui.stages.probe import PROBE, ProbeParams, SplitParams
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -25,6 +26,7 @@ REPEAT = Stage(
     version=1,
     title="further hold-outs",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.probe.repeat_step",
     drafts=_drafts,
     summary=PROBE.summary,

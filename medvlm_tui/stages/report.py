@@ -4,4 +4,12 @@ from __future__ import annotations
 
 from medvlm_tui.stages.stage import Scope, Stage
 
-REPORT = Stage(kind="report", version=1, title="report", scope=Scope.REPORT, needs_models=False, screen="")
+REPORT = Stage(
+    kind="report",
+    version=1,
+    title="report",
+    scope=Scope.REPORT,
+    record=dict,
+    needs_models=False,
+    screen="",
+)

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
-from medvlm_tui.stages.option import follows
+from medvlm_tui.stages.params.separability import SeparabilityParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
-
-
-@dataclass(frozen=True, slots=True)
-class SeparabilityParams:
-    """How well classes, or the values of a tag, lie apart in the full feature space."""
-
-    tag: str = ""
-    """Empty: the classes."""
-    neighbours: int = 15
-    """Of kNN purity and hubness, the row itself not counted."""
-    permutations: int = 200
-    max_points: int = 5000
-    seed: int = follows(0, "seed")
 
 
 def _drafts(view: View) -> Iterator[Draft]:
@@ -41,6 +28,7 @@ SEPARABILITY = Stage(
     version=2,
     title="separability",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.separability.step",
     drafts=_drafts,
     summary=_summary,

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST
-from medvlm_tui.stages.option import follows
+from medvlm_tui.stages.params.similarity import SimilarityParams
 from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarityParams:
-    """How alike two models see a dataset."""
-
-    neighbours: int = 10
-    permutations: int = 200
-    max_points: int = 1000
-    """Stratified; CKA keeps a Gram of 1,000 x 1,000 a model."""
-    seed: int = follows(0, "seed")
 
 
 def _drafts(view: View) -> Iterator[Draft | Remark]:
@@ -41,6 +30,7 @@ SIMILARITY = Stage(
     version=2,
     title="similarity of models",
     scope=Scope.DATASET,
+    record=dict,
     work="medvlm_tui.engine.similarity.step",
     drafts=_drafts,
     summary=_summary,

@@ -19,9 +19,9 @@ from medvlm_tui.core.store import packing
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.values import checked
-from medvlm_tui.stages.probe import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
+from medvlm_tui.stages.params.saliency import FILLS, SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import FILLS, SaliencyParams
 
 ANY_TEXT = st.text(st.characters())
 

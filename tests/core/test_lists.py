@@ -15,9 +15,9 @@ from medvlm_tui.errors import UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.command_line import command_line
 from medvlm_tui.settings.flags import values_of
-from medvlm_tui.stages.bias import BiasParams
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 from medvlm_tui.tui.bias.ask_words import words_and_position
 
 ITEMS = st.lists(st.text().map(str.strip).filter(bool), min_size=1)

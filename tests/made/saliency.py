@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from medvlm_tui.engine.saliency import explained_images
-from medvlm_tui.stages.probe import ProbeParams
+from medvlm_tui.stages.params.probe import ProbeParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 from tests.made.jobs import Bench, table_of
 
 SIDE = 32

@@ -14,10 +14,10 @@ from medvlm_tui.settings.command_line import batch_options
 from medvlm_tui.settings.flags import values_of
 from medvlm_tui.settings.options import OPTIONS, all_values, help_of, refuse_unknown, with_values
 from medvlm_tui.settings.values import in_range
-from medvlm_tui.stages.bias import BiasParams
 from medvlm_tui.stages.option import Option, at_least, declared_in, follows, option
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 from medvlm_tui.tui.run.meter import clock, sparkline
 from medvlm_tui.tui.shared.matrix import two_lines
 from medvlm_tui.tui.state.selection import Selection, run_request

@@ -11,8 +11,8 @@ from textual.pilot import Pilot
 
 from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until

@@ -17,7 +17,8 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.measures.draws import stratified_subsample
-from medvlm_tui.stages.projection import PROJECT, ProjectionParams
+from medvlm_tui.stages.params.projection import ProjectionParams
+from medvlm_tui.stages.projection import PROJECT
 
 
 class _Open:
@@ -50,7 +51,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         assert result is not None
     if not steps:
         _close()
-    shown = PROJECT.summary(result.record)
+    shown = PROJECT.summary(dict(result.record))
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
 
 

@@ -17,7 +17,7 @@ from textual.containers import Container
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
-from medvlm_tui.stages.bias import BiasParams
+from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias import detail as biasdetail
 from medvlm_tui.tui.bias import ranking

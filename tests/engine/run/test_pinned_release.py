@@ -21,9 +21,9 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.store.verify import verify
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.report.write import write_report
-from medvlm_tui.stages.projection import MapOptions
+from medvlm_tui.stages.params.projection import MapOptions
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 
 # Records that today's report no longer reads: a plan of today has other keys for these kinds, since their versions were
 # raised when their numbers changed, so that results of the older release are never asked for.

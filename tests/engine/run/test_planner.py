@@ -16,9 +16,9 @@ from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
-from medvlm_tui.stages.bias import BiasParams
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.saliency import SaliencyParams
 from medvlm_tui.tui.state.selection import run_request
 
 

@@ -21,7 +21,7 @@ from medvlm_tui.engine.images.decoders import decoded
 from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.step.job import CheckJob, StepContext
 from medvlm_tui.stages.check import CHECK
-from medvlm_tui.stages.probe import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 PICTURE_PX = 64
 SHOWN_SETS = 40
