@@ -10,9 +10,10 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
 from medvlm_tui.core.specs import Dataset
+from medvlm_tui.report.formats import latex, markdown
 from medvlm_tui.report.results.cells import Cell, Interval, Metric
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores import latex, markdown
+from medvlm_tui.report.scores.layout import printed
 from medvlm_tui.report.scores.published_difference import compare, f1_metric, printed_classes, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
@@ -132,7 +133,7 @@ def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
     made = score_tables(cells, {("brain_mr", "paper"): known})[0]
     entries = made.columns[0].entries
     # a and b print the same: both are best. c looks worse and is not told apart; d is.
-    assert {name: (s.mean, s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
+    assert {name: (s.text.split()[0], s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
         "a": ("91.0", True, False), "b": ("91.0", True, False), "c": ("90.0", False, True), "d": ("88.0", False, False),
     }  # fmt: skip
     assert any(note.startswith("=: not told apart") and "level 0.05" in note for note in made.notes)
@@ -150,15 +151,15 @@ def test_too_few_images_are_no_tie(cell: Cell) -> None:
     assert not any(note.startswith(("=:", "Smallest")) for note in made.notes)
     [few] = [note for note in made.notes if note.startswith("too few:")]
     assert few.endswith("Brain MR 9.")
-    assert "60.0 ± 1.0 % too few" in markdown.render([made])
-    assert "too few" in latex.render([made])
+    assert "60.0 ± 1.0 % too few" in markdown.render(printed([made]))
+    assert "too few" in latex.render(printed([made]))
 
 
 def test_the_interval_stands_beside_the_spread_and_the_notes_say_what_each_is(cell: Cell) -> None:
     whole = replace(cell, metrics=(Metric("accuracy", 0.7, 0.01, (0.7,), (), 0.5, 0.8125),))
     made = score_tables([whole], {})[0]
-    assert "70.0 ± 1.0 %† \\[50.0, 81.2\\]" in markdown.render([made])
-    assert r"{\scriptsize {[}50.0, 81.2{]}}" in latex.render([made])
+    assert "70.0 ± 1.0 %† \\[50.0, 81.2\\]" in markdown.render(printed([made]))
+    assert r"{\scriptsize {[}50.0, 81.2{]}}" in latex.render(printed([made]))
     assert any("leaves out which images were held out, which [low, high] takes in" in note for note in made.notes)
     assert any(note.startswith("[low, high]: 95 % interval over held-out images") for note in made.notes)
     grouped = replace(whole, protocol="grouped", interval=Interval(0.95, 7))
@@ -201,9 +202,10 @@ def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:
     [entry] = made.columns[0].entries.values()
     assert made.columns[0].sources == SOURCES
     for source in SOURCES:
-        printed = published("brain_mr", "biomedclip", "accuracy", source)
-        assert printed is not None
-        assert entry.differences[source] == points(0.90 - printed.mean)
+        score = published("brain_mr", "biomedclip", "accuracy", source)
+        assert score is not None
+        shown = entry.differences[source]
+        assert (shown.text, shown.value) == (points(0.90 - score.mean), pytest.approx(0.90 - score.mean))
     assert any(note.startswith("Δ: accuracy minus the paper's") for note in made.notes)
     assert any(note.startswith("Δ′: accuracy minus the poster's") for note in made.notes)
 

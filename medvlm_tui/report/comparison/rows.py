@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import CONFIDENCE, rank_rows
 from medvlm_tui.report.results.run_results import Compared, Gathered
 
-Row = Sequence[Value]
 STATISTICS = (
-    "statistic", "model", "other", "dataset", "label_view", "protocol", "metric", "value", "ci_low", "ci_high",
-    "p_value", "p_adjusted", "n", "resamples", "confidence", "seed", "groups", "smallest_difference", "method",
+    *texts("statistic", "model", "other", "dataset", "label_view", "protocol", "metric"),
+    *numbers("value", "ci_low", "ci_high", "p_value", "p_adjusted", "n", "resamples", "confidence", "seed", "groups"),
+    *numbers("smallest_difference"), *texts("method"),
 )  # fmt: skip
 
 
-def write_statistics(path: Path, gathered: Gathered) -> None:
-    """Write statistics.csv.
+def statistics(gathered: Gathered) -> Table:
+    """Return statistics.csv.
 
     `value` is the score (score_interval), the first model's score less the other's (paired_exchange), the images
     only the first has right less those only the other has (mcnemar), the statistic (friedman: chi2; iman_davenport: F;
@@ -32,11 +31,11 @@ def write_statistics(path: Path, gathered: Gathered) -> None:
     drawn, `groups` the groups of images under `grouped`; `smallest_difference` would have been seen in four of five
     cases, and is empty where the images are too few for any; `method` is how the p-value was computed.
     """
-    write_csv(path, STATISTICS, rows(gathered))
+    return Table("statistics", STATISTICS, tuple(rows(gathered)), "Intervals, pairs of models, ranks, groups")
 
 
 def rows(gathered: Gathered) -> Iterator[Row]:
-    """Yield the rows: cells, then pairs of models a dataset, then ranks over the datasets."""
+    """Yield the rows: cells, then pairs of models of each dataset, then ranks over the datasets."""
     for cell in gathered.cells:
         yield from _intervals(cell)
     yield from _over_hold_outs(gathered)
@@ -90,7 +89,7 @@ def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _over_hold_outs(gathered: Gathered) -> Iterator[Row]:
-    """Yield what several hold-outs say: corrected resampled t tests of the pairs of models, ranks with their spread."""
+    """Yield the comparisons over several hold-outs: corrected resampled t tests of pairs, ranks with their spread."""
     for (dataset, protocol), verdict in gathered.verdicts.items():
         if verdict.seeds < 2:
             continue

@@ -34,7 +34,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How the intervals of a cell were made."""
+    """The method of a cell's intervals."""
 
     confidence: float
     groups: int | None
@@ -56,7 +56,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a protocol without a grid of t says at one of its settings: a number of neighbours, of shots."""
+    """The scores of a protocol without a grid of t at one of its settings: a number of neighbours, of shots."""
 
     setting: str
     """`k` or `shots`."""
@@ -93,7 +93,7 @@ class Cell:
     t: float | None
     saturated: bool
     tuned: Tuned | None
-    """Where the paper's grid has no training error at any t: what the tuned grid would choose."""
+    """The choice of the tuned grid, where the paper's has no training error at any t."""
     positive: str
     warnings: tuple[str, ...]
     table_key: str

@@ -1,4 +1,4 @@
-"""What a report is written from: the run's plan and store, gathered into one typed record a cell."""
+"""The material of a report: the run's plan and store, gathered into one typed record per cell."""
 
 from __future__ import annotations
 

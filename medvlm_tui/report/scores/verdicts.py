@@ -1,4 +1,4 @@
-"""What a stored comparison of models says of two of them; read by tables and by screens."""
+"""The results of a stored comparison of models for two of them; read by tables and by screens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Verdicts:
     n: int
     """Held-out images that all models share."""
     units: int
-    """What was exchanged between two models: the images, or groups of them under `grouped`."""
+    """Units exchanged between two models: the images, or groups of them under `grouped`."""
     too_few: bool
     """No p-value of any pair could have been below `alpha`: with so few units the tests tell nothing."""
     pairs: Mapping[frozenset[str], Mapping[str, Any]]
@@ -45,12 +45,12 @@ class Verdicts:
         return None if smallest is None else float(smallest)
 
     def tied(self, one: str, other: str, metric: str) -> bool:
-        """Say whether two different models were compared and not told apart, by images that could have done so."""
+        """Return whether two different models were compared and not told apart, by images that could have done so."""
         p_value = self.p_value(one, other, metric) if one != other else None
         return p_value is not None and p_value >= self.alpha and not self.too_few
 
     def undecided(self, one: str, other: str, metric: str) -> bool:
-        """Say whether two different models were compared on too few images for any difference to show."""
+        """Return whether two different models were compared on too few images for any difference to show."""
         return self.too_few and one != other and self.p_value(one, other, metric) is not None
 
     def _difference(self, one: str, other: str, metric: str) -> Mapping[str, Any] | None:

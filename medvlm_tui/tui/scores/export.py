@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
-from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.scores.ranks import newest_ranking
 from medvlm_tui.tui.scores.table import probe_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Exported:
     """The table of scores as it is written."""
 
     protocol: str
@@ -41,29 +41,31 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
         probe = probe_of(cell, protocol)
         result = await app.results.result(probe.key) if probe is not None and probe.key else None
         if probe is not None and result is not None:
-            statistics = await app.results.result(probe.statistics)
-            cells.append(
-                report_cell(app.board, cell.model, cell.dataset, cell.keys.get("table", ""), result, statistics)
-            )
+            statistics, key = await app.results.result(probe.statistics), cell.keys.get("table", "")
+            features = await app.results.table(key) if key else None
+            made = report_cell(app.board, cell.model, cell.dataset, key, result, statistics)
+            cells.append(made if features is None else with_encoder(made, features.encoder))
     if not cells:
         raise MedvlmError(f"there is no score under the {protocol} protocol", "run it first")
     newest = {key: known[-1] for key, known in verdicts.items() if known and key[1] == protocol}
-    table = Table(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
+    table = Exported(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
     folder = app.workspace / "exports" / f"scores-{time.strftime('%Y%m%d-%H%M%S')}"
     await asyncio.get_running_loop().run_in_executor(None, write, table, folder)
     return folder
 
 
-def write(table: Table, folder: Path) -> None:
+def write(table: Exported, folder: Path) -> None:
     """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
     from medvlm_tui.core.atomic_files import write_export
-    from medvlm_tui.report.formats.csv_file import write_csv
-    from medvlm_tui.report.scores import latex, markdown, results_csv, side_tables
+    from medvlm_tui.report.formats import latex, markdown
+    from medvlm_tui.report.formats.csv_file import write_all
+    from medvlm_tui.report.scores.layout import printed
+    from medvlm_tui.report.scores.results_csv import results_table
     from medvlm_tui.report.scores.score_table import score_tables
+    from medvlm_tui.report.scores.side_tables import published_table
 
-    results_csv.write_results(folder / "results.csv", table.cells)
-    write_csv(folder / "published.csv", side_tables.PUBLISHED, side_tables.published_rows(table.cells))
-    tables = score_tables(table.cells, table.verdicts)
+    list(write_all(folder, (results_table(table.cells), published_table(table.cells))))
+    tables = printed(score_tables(table.cells, table.verdicts))
     write_export(folder / "table.tex", latex.render(tables).encode())
     write_export(folder / "table.md", markdown.render(tables).encode())
     for metric, ranking in (table.ranking or {}).get("rankings", {}).items():
@@ -71,7 +73,7 @@ def write(table: Table, folder: Path) -> None:
             _draw(table, metric, folder)
 
 
-def _draw(table: Table, metric: str, folder: Path) -> None:
+def _draw(table: Exported, metric: str, folder: Path) -> None:
     from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
     from medvlm_tui.report.results.naming import model_title
     from medvlm_tui.report.results.run_results import Compared
@@ -103,6 +105,11 @@ def report_cell(
         ("", {}) if statistics is None else (statistics.key, statistics.record),
     )  # fmt: skip
     return replace(cell, held_out=held_out_counts(probe.arrays, len(cell.classes)))
+
+
+def with_encoder(cell: Cell, encoder: EncoderKey) -> Cell:
+    """Return a score with the feature and the precision of the table that it was computed from."""
+    return replace(cell, feature=encoder.feature, precision=encoder.precision)
 
 
 def _model(board: Board, model: str) -> ModelSpec:
