@@ -1,4 +1,4 @@
-"""What differs between two runs: tests on the images that both held out, against scipy; names that would be formulas."""
+"""Differences of two runs: tested against scipy on the images that both held out; class names like formulas."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def written(folder: Path, right: np.ndarray, images: list[str] | None = None, pr
     manifest = {"versions": {"torch": "2.10"}, "settings": {"seed": 0, "out": str(folder)}, "datasets": {}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     row = ("m", "d", "", protocol, "pooled", "accuracy", float(right.mean()), 0.0, 0.5, 1.0, 240, len(right))
-    write_csv(folder / "results.csv", RESULTS, [row + (8, 1.0, False, None, None, None)])
+    write_csv(folder / "results.csv", RESULTS, [(*row, 8, 1.0, False, None, None, None)])
     codes = [CLASSES.index(label) for label in LABELS]
     scores = [
         [1.0, -1.0] if (code == 0) == hit else [-1.0, 1.0] for code, hit in zip(codes, right.tolist(), strict=True)
