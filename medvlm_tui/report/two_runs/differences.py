@@ -1,4 +1,4 @@
-"""What changed between two runs, cell by cell, and whether that is more than chance on the images they share."""
+"""Differences of two runs, cell by cell, and whether they are more than chance on the images that both held out."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _SCORE = "score_"
 
 @dataclass(frozen=True, slots=True, order=True)
 class CellName:
-    """What a score belongs to."""
+    """The model, the dataset and the protocol of a score."""
 
     model: str
     dataset: str
@@ -45,7 +45,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class HoldOutScores:
-    """What the folds' classifiers of one cell said of the held-out images."""
+    """The decision values of one cell's classifiers, one per fold, on the held-out images."""
 
     images: tuple[str, ...]
     labels: tuple[str, ...]

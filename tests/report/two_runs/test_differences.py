@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from medvlm_tui.cli import main
 from medvlm_tui.errors import MissingInputError, UsageError
 from medvlm_tui.report.formats.csv_file import write_csv
+from medvlm_tui.report.formats.table import Table, numbers
 from medvlm_tui.report.scores.predictions import PREDICTIONS
 from medvlm_tui.report.scores.results_csv import RESULTS
 from medvlm_tui.report.two_runs.differences import Change, compare_runs
@@ -27,7 +28,7 @@ def written(folder: Path, right: np.ndarray, images: list[str] | None = None, pr
     manifest = {"versions": {"torch": "2.10"}, "settings": {"seed": 0, "out": str(folder)}, "datasets": {}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     row = ("m", "d", "", protocol, "pooled", "accuracy", float(right.mean()), 0.0, 0.5, 1.0, 240, len(right))
-    write_csv(folder / "results.csv", RESULTS, [(*row, 8, 1.0, False, None, None, None)])
+    write_csv(folder / "results.csv", Table("results", RESULTS, [(*row, 8, 1.0, False, None, None, None)]))
     codes = [CLASSES.index(label) for label in LABELS]
     scores = [
         [1.0, -1.0] if (code == 0) == hit else [-1.0, 1.0] for code, hit in zip(codes, right.tolist(), strict=True)
@@ -38,7 +39,8 @@ def written(folder: Path, right: np.ndarray, images: list[str] | None = None, pr
         for image, label, values in zip(images, LABELS, scores, strict=True)
     ]
     (folder / "predictions").mkdir()
-    write_csv(folder / "predictions" / f"m_d_{protocol}.csv", (*PREDICTIONS, *(f"score_{c}" for c in CLASSES)), rows)
+    columns = (*PREDICTIONS, *numbers(*(f"score_{name}" for name in CLASSES)))
+    write_csv(folder / "predictions" / f"m_d_{protocol}.csv", Table("predictions", columns, rows))
     return RunFiles.read(folder)
 
 
