@@ -61,7 +61,7 @@ def _line(event: Event) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Say in one line whether the workspace can be read; then answer until stdin ends."""
+    """Answer until stdin ends; the first line says whether the workspace can be read."""
     parser = argparse.ArgumentParser(prog="medvlm_tui.service.reading")
     parser.add_argument("--workspace", type=Path, required=True)
     options = parser.parse_args(argv)
