@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 
 from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.stages.request import RunRequest, SaliencyParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, confirm, seen, until
@@ -152,7 +153,7 @@ async def test_more_masks_are_asked_for_exactly_as_those_there(make_app, tmp_pat
         assert "512 more masks for 3 images, added to the 512 there" in screen
         await pilot.pause(0.1)
     (run,) = [RunRequest.from_record(command["request"]) for command in client.sent if command["cmd"] == "run"]
-    assert run.saliency() == replace(params, masks=1024, stop_error=0.0)
+    assert run.of(SaliencyParams) == replace(params, masks=1024, stop_error=0.0)
     assert run.protocols == ("tuned",)
     assert run.stages == ("extract", "probe", "saliency", "report")
 
@@ -167,7 +168,7 @@ def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> Non
         64, 4, seed=1, images=("a.png", "b,c.png"), estimator="reduced", fill="blur", explain=("none", "smooth")
     )
     assert asked(record) == expected
-    assert RunRequest().with_saliency(expected).saliency() == expected
+    assert RunRequest().having(expected).of(SaliencyParams) == expected
 
 
 async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:

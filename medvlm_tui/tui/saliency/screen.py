@@ -17,12 +17,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
@@ -182,7 +182,7 @@ class SaliencyScreen(WalkScreen):
             return
         masks = int(found.record["masks"])
         params = replace(asked(found.record), masks=masks + ADDED_MASKS, stop_error=0.0)
-        request = self._request().with_saliency(params)
+        request = self._request().having(params)
         if protocol := await self._protocol(found.record):
             request = replace(request, protocols=(protocol,))
         count = len(found.record["items"])
@@ -217,13 +217,12 @@ class SaliencyScreen(WalkScreen):
         request = self._request() if self.cell.model else super().request_here()
         if self.found is None or self.growing:
             return request
-        return request.with_saliency(asked(self.found.record))
+        return request.having(asked(self.found.record))
 
     def _request(self, *images: str) -> RunRequest:
-        cell, listed = self.cell, join_list(images)
-        return replace(
-            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=listed
-        )
+        request, cell = self.medvlm.request, self.cell
+        shown = replace(request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES)
+        return shown.having(replace(request.of(SaliencyParams), images=images))
 
     # -- drawing -----------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from typing import Any
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import UsageError
+from medvlm_tui.settings.options import read_request
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state import survey_rows
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
@@ -167,6 +169,11 @@ class Board:
         cells = [cell for cell in self.cells.values() if cell.dataset == dataset and not cell.differs]
         return max((cell.accuracy for cell in cells if cell.accuracy is not None), default=None)
 
+    def lacks(self, name: str) -> bool:
+        """Return whether the images of a dataset, or the weights of a model, are not here."""
+        row = self.models.get(name) or self.datasets.get(name)
+        return row is not None and row.state != "ready"
+
     @property
     def is_new(self) -> bool:
         """Nothing computed, and no data but the synthetic."""
@@ -288,8 +295,8 @@ class Board:
 def _request(record: Mapping[str, Any]) -> RunRequest | None:
     """Return a run's request; None where another release wrote it and it cannot be asked for again."""
     try:
-        return RunRequest.from_record(dict(record))
-    except TypeError:
+        return read_request(record)
+    except UsageError:
         return None
 
 
