@@ -18,6 +18,11 @@ from medvlm_tui.cli import batch_parser
 from medvlm_tui.engine.encoders.config_fields import Fields
 from medvlm_tui.engine.encoders.resolve.image_processors import CLASSES, processing
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.palette import actions_of
+from medvlm_tui.tui.places import PLACES
+from medvlm_tui.tui.shared.key_actions import declared_actions
+from medvlm_tui.tui.shared.keys import merged
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "README.md", ROOT / "docs" / "models.md")
@@ -113,6 +118,18 @@ def datasets() -> str:
     return table(("id", "dataset", "modality", "classes", "n in the study", "licence"), rows)
 
 
+def screen_keys() -> str:
+    """Every key of every screen."""
+    rows = []
+    for place in PLACES:
+        for action in merged(one for one in actions_of(place) if not one.id.startswith("place.")):
+            keys = " ".join(f"`{key}`" for key in action.keys)
+            rows.append((place.name, keys, action.what, f"`{action.id}`"))
+    for action in merged(declared_actions(MedvlmApp.__dict__["BINDINGS"])):
+        rows.append(("everywhere", " ".join(f"`{key}`" for key in action.keys), action.what, f"`{action.id}`"))
+    return table(("screen", "keys", "what they do", "name in `[keys]` of the settings"), rows)
+
+
 # Every switch of transformers' image processors that changes pixels, at values that differ from the classes' own.
 _SWITCHES: tuple[Mapping[str, Any], ...] = (
     {"do_resize": False},
@@ -170,6 +187,7 @@ def _served(name: str, fields: Mapping[str, Any]) -> dict[str, str]:
 
 PARTS: dict[str, Callable[[], str]] = {
     "batch options": batch_options,
+    "screen keys": screen_keys,
     "models": models,
     "datasets": datasets,
     "encoders": encoders,

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
+from textual.binding import Binding
 from textual.screen import Screen
 
 from medvlm_tui.tui.places import PLACES, Place
@@ -40,36 +41,44 @@ def commands(app: MedvlmApp, screen: Screen[object]) -> Iterator[SystemCommand]:
 def actions_of(place: Place) -> list[KeyAction]:
     """Return the actions that a place's screen declares."""
     screen = getattr(import_module(f"medvlm_tui.tui.{place.name}.screen"), place.screen)
-    bindings = [one for base in reversed(screen.__mro__) for one in base.__dict__.get("BINDINGS", ()) if _is_ours(base)]
-    return declared_actions(bindings)
+    ours = [base for base in reversed(screen.__mro__) if base.__module__.startswith("medvlm_tui.")]
+    return declared_actions(one for base in ours for one in _declared(base).values())
 
 
 def problems_of(keymap: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the keys of the settings file: ids that are none, actions that lose their only key."""
-    for place in PLACES:
-        import_module(f"medvlm_tui.tui.{place.name}.screen")
-    owned = [[one for one in kind.__dict__.get("BINDINGS", ()) if one.id is not None] for kind in kinds(NamedBindings)]
-    known = {one.id for bindings in owned for one in bindings}
+    owned = [_declared(kind) for kind in _all_kinds()]
+    known = {name for bindings in owned for name in bindings}
     for name in keymap:
         if name not in known:
             near = get_close_matches(name, known, 3)
             yield f"no action is called {name}" + (f"; near: {', '.join(near)}" if near else "")
     for bindings in owned:
-        taken = {key for one in bindings for key in keymap.get(one.id, "").split(",")}
-        for one in bindings:
-            if one.id not in keymap and taken.issuperset(one.key.split(",")):
-                yield f"{one.id} has no key any more: {one.key} was given to another action"
+        taken = {key for name in bindings for key in keymap.get(name, "").split(",")}
+        for name, one in bindings.items():
+            if name not in keymap and taken.issuperset(one.key.split(",")):
+                yield f"{name} has no key any more: {one.key} was given to another action"
+
+
+def _all_kinds() -> Iterator[type]:
+    """Yield every class with bindings of the places and of what they import."""
+    for place in PLACES:
+        import_module(f"medvlm_tui.tui.{place.name}.screen")
+    yield from kinds(NamedBindings)
+
+
+def _declared(kind: type) -> dict[str, Binding]:
+    """Return the bindings that a class declares itself, by their ids."""
+    own: list[Binding] = kind.__dict__.get("BINDINGS", [])
+    return {one.id: one for one in own if one.id is not None}
 
 
 def kinds(base: type) -> Iterator[type]:
     """Yield every class below `base` that is loaded."""
-    for one in base.__subclasses__():
+    below: list[type] = base.__subclasses__()
+    for one in below:
         yield one
         yield from kinds(one)
-
-
-def _is_ours(base: type) -> bool:
-    return base.__module__.startswith("medvlm_tui.")
 
 
 def _named(action: KeyAction) -> str:

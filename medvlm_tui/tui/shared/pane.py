@@ -68,7 +68,7 @@ class Pane(NamedBindings, Widget, can_focus=True):
         super().__init_subclass__(**options)
         if "render_line" in cls.__dict__:
             draw = cls.__dict__["render_line"]
-            cls.render_line = lambda self, y: self._selectable(draw(self, y), y)  # type: ignore[method-assign]
+            setattr(cls, "render_line", lambda self, y: self._selectable(draw(self, y), y))  # noqa: B010 (of a subclass)
 
     def _selectable(self, strip: Strip, y: int) -> Strip:
         """Return a line whose cells know their places, the selected ones marked."""
