@@ -19,10 +19,10 @@ from medvlm_tui.engine.encoders.config_fields import Fields
 from medvlm_tui.engine.encoders.resolve.image_processors import CLASSES, processing
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.app import MedvlmApp
-from medvlm_tui.tui.palette import actions_of
+from medvlm_tui.tui.keys.actions import declared_actions
+from medvlm_tui.tui.keys.help import merged
+from medvlm_tui.tui.keys.palette import actions_of
 from medvlm_tui.tui.places import PLACES
-from medvlm_tui.tui.shared.key_actions import declared_actions
-from medvlm_tui.tui.shared.keys import merged
 
 ROOT = Path(__file__).parents[1]
 FILES = (ROOT / "README.md", ROOT / "docs" / "models.md")

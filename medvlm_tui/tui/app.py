@@ -20,9 +20,9 @@ from medvlm_tui.service.picture_client import PictureClient
 from medvlm_tui.service.reading_client import client_of
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui import leaving, trail
+from medvlm_tui.tui.keys.actions import KeyAction
+from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.places import PLACES, screen_factory
-from medvlm_tui.tui.shared.key_actions import KeyAction
-from medvlm_tui.tui.shared.named_bindings import NamedBindings
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.selection import Selection
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def things_provider() -> type[Provider]:
     """Return the palette's source of models, datasets and images, imported when the palette opens."""
-    from medvlm_tui.tui.shared.find_things import ThingsProvider
+    from medvlm_tui.tui.keys.things import ThingsProvider
 
     return ThingsProvider
 
@@ -247,14 +247,14 @@ class MedvlmApp(NamedBindings, App[int]):
 
     def action_help(self) -> None:
         """Show every key of this place."""
-        from medvlm_tui.tui.shared.keys import KeysScreen
+        from medvlm_tui.tui.keys.help import KeysScreen
 
         if not self.screen.is_modal:
             self.push_screen(KeysScreen(self.screen))
 
     async def action_actions(self) -> None:
         """Offer everything that can be done with what is under the cursor."""
-        from medvlm_tui.tui.shared.action_menu import ActionMenu
+        from medvlm_tui.tui.keys.menu import ActionMenu
 
         async def chosen(action: KeyAction | None) -> None:
             if action is not None:
@@ -264,7 +264,7 @@ class MedvlmApp(NamedBindings, App[int]):
 
     def action_jump(self) -> None:
         """Wait for the letter of a place."""
-        from medvlm_tui.tui.shared.jump import JumpScreen
+        from medvlm_tui.tui.keys.jump import JumpScreen
 
         self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
 
@@ -335,7 +335,7 @@ class MedvlmApp(NamedBindings, App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer Textual's own commands, then every action of every place."""
-        from medvlm_tui.tui import palette
+        from medvlm_tui.tui.keys import palette
 
         yield from super().get_system_commands(screen)
         yield from palette.commands(self, screen)
@@ -353,7 +353,7 @@ class MedvlmApp(NamedBindings, App[int]):
 
     def _check_keymap(self) -> None:
         """Say which ids of the settings file are none, and which actions lose their key to another."""
-        from medvlm_tui.tui.palette import problems_of
+        from medvlm_tui.tui.keys.palette import problems_of
 
         for problem in problems_of(self._given_keys):
             self.tell(f"[keys] in the settings: {problem}", "warning")

@@ -17,12 +17,12 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings import sources
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.tui.palette import commands, kinds
+from medvlm_tui.tui.keys.help import KeysScreen
+from medvlm_tui.tui.keys.named_bindings import NamedBindings, action_name
+from medvlm_tui.tui.keys.palette import commands, kinds, problems_of
+from medvlm_tui.tui.keys.things import ThingsProvider
 from medvlm_tui.tui.places import PLACES
-from medvlm_tui.tui.shared.find_things import ThingsProvider
 from medvlm_tui.tui.shared.key_bar import KeyBar
-from medvlm_tui.tui.shared.keys import KeysScreen
-from medvlm_tui.tui.shared.named_bindings import NamedBindings, action_name
 from tests.made.recorded import DATASET, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.test_hostile import NAMES, RAW
@@ -207,12 +207,15 @@ async def test_tabs_and_keys_are_pressed_by_the_mouse(make_app, tmp_path: Path) 
 async def test_the_settings_give_actions_other_keys(make_app, tmp_path: Path) -> None:
     fill_store(tmp_path)
     app, _ = make_app(done=True)
-    app.take_keymap({"scores.sort": "Z", "scores.view": "x", "scores.srt": "q"})
+    keymap = {"scores.sort": "Z", "scores.view": "x", "scores.srt": "q"}
+    unknown, lost = problems_of(keymap)
+    assert unknown.startswith("no action is called scores.srt; near: scores.sort")
+    assert lost == "scores.export has no key any more: x was given to another action"
+    app.take_keymap(keymap)
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
         await until(pilot, "no action is called scores.srt")
         await pilot.press("3")
         await until(pilot, "true \\ predicted")
-        await until(pilot, "scores.export has no key any more")
         view = app.screen.view
         await pilot.press("x")
         assert app.screen.view != view

@@ -12,8 +12,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.places import PLACES
-from medvlm_tui.tui.shared.named_bindings import NamedBindings
 
 Answer = TypeVar("Answer")
 

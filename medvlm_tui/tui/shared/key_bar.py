@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.events import Click
 from textual.widget import Widget
 
-from medvlm_tui.tui.shared.key_actions import KeyAction, key_actions
+from medvlm_tui.tui.keys.actions import KeyAction, key_actions
 from medvlm_tui.tui.shared.status_bar import TABS_FROM
 
 

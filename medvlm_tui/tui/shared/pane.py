@@ -12,7 +12,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from medvlm_tui.tui.shared.named_bindings import NamedBindings
+from medvlm_tui.tui.keys.named_bindings import NamedBindings
 
 
 class Pane(NamedBindings, Widget, can_focus=True):

@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.shared.key_bar import KeyBar
-from medvlm_tui.tui.shared.named_bindings import NamedBindings
 from medvlm_tui.tui.shared.status_bar import StatusBar
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.selection import run_request

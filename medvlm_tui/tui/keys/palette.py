@@ -12,9 +12,9 @@ from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from medvlm_tui.tui.keys.actions import KeyAction, declared_actions, key_actions
+from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.places import PLACES, Place
-from medvlm_tui.tui.shared.key_actions import KeyAction, declared_actions, key_actions
-from medvlm_tui.tui.shared.named_bindings import NamedBindings
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp

@@ -11,8 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, Key
 from textual.screen import Screen
 
+from medvlm_tui.tui.keys.actions import KeyAction, key_actions
 from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.shared.key_actions import KeyAction, key_actions
 from medvlm_tui.tui.shared.rows import Row, Rows
 
 _OWN = ("up", "down", "j", "k", "enter", "escape", "home", "end", "pageup", "pagedown")

@@ -11,8 +11,8 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from medvlm_tui.tui.keys.actions import KeyAction, key_actions
 from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.shared.key_actions import KeyAction, key_actions
 from medvlm_tui.tui.states import GREY, legend
 
 _KEYS_WIDTH = 18

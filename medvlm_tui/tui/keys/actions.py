@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from medvlm_tui.tui.shared.named_bindings import action_name
+from medvlm_tui.tui.keys.named_bindings import action_name
 
 # Textual's names of keys -> how they are shown; other names are shown as they are.
 _GLYPHS = {

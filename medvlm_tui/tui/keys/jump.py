@@ -16,7 +16,7 @@ from medvlm_tui.tui.places import PLACES
 class JumpScreen(ModalScreen[str]):
     """One line at the bottom; any other key closes it."""
 
-    CSS_PATH = Path(__file__).with_name("dialog.tcss")
+    CSS_PATH = Path(__file__).parents[1] / "shared" / "dialog.tcss"
 
     def compose(self) -> ComposeResult:
         """Name the places with their letters."""

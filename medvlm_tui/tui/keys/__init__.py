@@ -1,0 +1,1 @@
+"""Keys of the screens: their names, the help, the menu, the palette."""
