@@ -72,7 +72,7 @@ def asked(record: Mapping[str, Any]) -> SaliencyParams:
     classes = {tuple(item.get("explained_classes") or ()) for item in record["items"]}
     several = next(iter(classes)) if len(classes) == 1 else ()
     return SaliencyParams(
-        masks=int(record.get("masks_asked", record["masks"])),
+        masks=int(record["masks_asked" if "masks_asked" in record else "masks"]),
         cells=int(record["cells"]),
         probability=float(record["probability"]),
         seed=int(record["seed"]),
