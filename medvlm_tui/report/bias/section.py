@@ -1,0 +1,68 @@
+"""The bias lab on the page: what words burned into images do to each model, with the images themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.report.bias import rows
+from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph, Section, Slider
+from medvlm_tui.report.results.naming import dataset_title, file_stem, model_title
+from medvlm_tui.report.results.run_results import Gathered, ReportInput
+
+MOST_PICTURES = 4
+"""Of each lab: images with and without a word, and maps of the classifier that was trained on words."""
+
+
+def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
+    """Yield the section of the bias lab where the run has one; `written` are the files that lie beside the page."""
+    found = rows.labs(results.source)
+    if found:
+        figures = {path.stem: path for path in written if path.suffix == ".svg"}
+        yield Section("bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results.source, found, figures)))
+
+
+def _blocks(
+    source: ReportInput, found: Sequence[tuple[Step, StoredResult]], figures: dict[str, Path]
+) -> Iterator[Block]:
+    yield Paragraph(
+        "Shift: how far a word moves the features, over the median distance of images. Flip rate: predicted classes "
+        "that a word changes. Reversed: accuracy where the words stand on the wrong class."
+    )
+    for stem, path in figures.items():
+        if stem.startswith("bias_models_"):
+            yield Drawing(path, "Models side by side")
+    for step, lab in found:
+        names = f"{model_title(source.models[step.model])} on {dataset_title(source.datasets[step.dataset])}"
+        path = figures.get(file_stem("bias", step.model, step.dataset))
+        if path is not None:
+            yield Drawing(path, f"Measures of the lab: {names}")
+        yield Fold(f"Pictures: {names}", (*_words(lab), *_maps(lab)))
+    yield Fold("Every measure", tuple(rows.measured(source)))
+
+
+def _words(lab: StoredResult) -> Iterator[Block]:
+    record, arrays = lab.record, lab.arrays
+    predicted = arrays["scores"].argmax(axis=2)
+    for row, position in enumerate(record["shown"][:MOST_PICTURES]):
+        plain, word = (record["classes"][predicted[column, position]] for column in (0, 1))
+        shift = float(arrays["shifts"][0, position])
+        caption = f"{record['images'][position]}: shift {shift:.2f}; predicted {plain} without the word, {word} with it"
+        yield Slider(arrays["pictures"][row, 0], arrays["pictures"][row, 1], ("without", "with"), caption)
+
+
+def _maps(lab: StoredResult) -> Iterator[Block]:
+    # Imported here: matplotlib costs seconds that a report without maps need not pay.
+    from medvlm_tui.report.saliency.overlay import overlay
+
+    items = lab.record["map_items"][:MOST_PICTURES]
+    for row, item in enumerate(items):
+        image, values = lab.arrays["map_images"][row], lab.arrays["maps"][row, 1]
+        level = lab.record["map_levels"][1]
+        caption = (
+            f"{item['image']} with the word {item['word']}: map of the classifier trained with {level:.0%} of the images "
+            f"bearing their class's word; it says {item['predicted'][1]}"
+        )
+        yield Slider(image, overlay(image, values), ("image", "map"), caption)
