@@ -147,7 +147,8 @@ class Stage(Generic[R]):
     needs_models: bool = True
     by_default: bool = False
     outputs: str = ""
-    """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
+    """Module with `tables(results, out)` and `figures(results, out)`, and `sections(results, written)` where it stands
+    on the page too; empty: it writes nothing of its own."""
     screen: str = ""
     """Place that shows a finished step of this kind."""
 

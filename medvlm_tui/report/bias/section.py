@@ -21,7 +21,9 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     found = rows.labs(results.source)
     if found:
         figures = {path.stem: path for path in written if path.suffix == ".svg"}
-        yield Section("bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results.source, found, figures)))
+        yield Section(
+            "bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results.source, found, figures))
+        )
 
 
 def _blocks(
@@ -36,9 +38,9 @@ def _blocks(
             yield Drawing(path, "Models side by side")
     for step, lab in found:
         names = f"{model_title(source.models[step.model])} on {dataset_title(source.datasets[step.dataset])}"
-        path = figures.get(file_stem("bias", step.model, step.dataset))
-        if path is not None:
-            yield Drawing(path, f"Measures of the lab: {names}")
+        chart = figures.get(file_stem("bias", step.model, step.dataset))
+        if chart is not None:
+            yield Drawing(chart, f"Measures of the lab: {names}")
         yield Fold(f"Pictures: {names}", (*_words(lab), *_maps(lab)))
     yield Fold("Every measure", tuple(rows.measured(source)))
 
@@ -62,7 +64,7 @@ def _maps(lab: StoredResult) -> Iterator[Block]:
         image, values = lab.arrays["map_images"][row], lab.arrays["maps"][row, 1]
         level = lab.record["map_levels"][1]
         caption = (
-            f"{item['image']} with the word {item['word']}: map of the classifier trained with {level:.0%} of the images "
-            f"bearing their class's word; it says {item['predicted'][1]}"
+            f"{item['image']} with the word {item['word']}: map of the classifier trained with {level:.0%} of the "
+            f"images bearing their class's word; it says {item['predicted'][1]}"
         )
         yield Slider(image, overlay(image, values), ("image", "map"), caption)

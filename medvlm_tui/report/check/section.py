@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.store.store import StoredResult
 from medvlm_tui.report.formats.table import Table, numbers, texts
 from medvlm_tui.report.page.blocks import CHECK, Block, Caution, Gallery, Paragraph, Section
@@ -31,13 +32,15 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
 def _dataset(title: str, name: str, found: StoredResult) -> Iterator[Block]:
     report = found.record["report"]
     state = "as the catalog says" if report["matches"] else "not as the catalog says"
-    yield Paragraph(f"{title}: {report['images']} images, {state}.")
+    yield Paragraph(f"{title}: {counted(report['images'], 'image')}, {state}.")
     yield from map(Caution, report["differences"])
-    yield from map(Paragraph, report["notes"])
+    yield from map(Paragraph, report.get("notes", ()))
     yield Table(file_stem("counts", name), COUNTS, _counts(report), f"{title}: images of each class")
-    leaks = len(report["group_leaks"])
+    leaks = len(report.get("group_leaks", ()))
     if leaks:
-        yield Caution(f"{leaks} groups (patients, slides or lesions) have images in more than one part.")
+        yield Caution(
+            f"{counted(leaks, 'patient, slide or lesion', 'patients, slides or lesions')} with images in several parts."
+        )
     for table in (_duplicates(title, name, report), _unreadable(title, name, report)):
         if table.rows:
             yield table
@@ -59,7 +62,7 @@ def _duplicates(title: str, name: str, report: Mapping[str, Any]) -> Table:
     ways = {"exact": "equal pixels", "near": "perceptual hash", "features": "features"}
     rows = [
         (ways[one["kind"]], ", ".join(one["images"]), ", ".join(one["labels"]), ", ".join(one["parts"]), correlation)
-        for one in (*report["exact"], *report["near"], *report["similar"])
+        for one in (*report["exact"], *report["near"], *report.get("similar", ()))
         for correlation in (one["correlation"],)
     ]
     rows.sort(key=lambda row: -row[2].count(", "))

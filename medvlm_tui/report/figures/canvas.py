@@ -144,7 +144,7 @@ def save_svg(figure: Figure, path: Path) -> None:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for line in lines if crowded else ():
             line.set_rasterized(True)
-        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None, "Title": None})
+        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
         for line in lines if crowded else ():
             line.set_rasterized(False)
     write_export(path, buffer.getvalue())

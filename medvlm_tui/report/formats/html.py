@@ -9,6 +9,7 @@ from itertools import count
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.formats.table import RAISED, SIGNS, Column, Heading, Printed, Row, Table, Value, text_of
 
@@ -60,6 +61,7 @@ def _shown(value: object) -> object:
 @functools.cache
 def _environment() -> Environment:
     made = environment("medvlm_tui.report.formats")
+    made.filters["counted"] = counted
     made.filters["text_of"] = text_of
     made.filters["sort_key"] = _sort_key
     made.tests["heading"] = lambda row: isinstance(row, Heading)

@@ -16,7 +16,16 @@ from medvlm_tui.report.maps import rows
 from medvlm_tui.report.maps.panel import Panel, value_order
 from medvlm_tui.report.maps.panels import MapPanels, side_by_side
 from medvlm_tui.report.page.blocks import (
-    MAPS, Block, Colouring, Drawing, Fold, MapImages, MapPoints, MapViewer, Paragraph, Section,
+    MAPS,
+    Block,
+    Colouring,
+    Drawing,
+    Fold,
+    MapImages,
+    MapPoints,
+    MapViewer,
+    Paragraph,
+    Section,
 )  # fmt: skip
 from medvlm_tui.report.page.encoded import THUMBNAIL_PX
 from medvlm_tui.report.results.naming import dataset_title, model_title
@@ -24,7 +33,13 @@ from medvlm_tui.report.results.run_results import Gathered
 
 MOST_POINTS = 2000
 MOST_THUMBNAILS = 3000
-_STUDY = {"figure3": "Proposed maps of every model and dataset", "figure4": "Microbe subclasses"}
+_FIGURES = {
+    "figure1": "A map with examples of its dense places",
+    "figure2": "The map with examples of its clusters",
+    "figure3": "Proposed maps of every model and dataset",
+    "figure4": "Microbe subclasses",
+}
+"""Name of a figure of the run -> its caption. Figures 1 and 2 are of the first model and dataset."""
 
 
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
@@ -72,7 +87,9 @@ def _viewer(viewer: MapViewer) -> Iterator[Block]:
 
 
 def _drawings(figures: Mapping[str, Path]) -> Iterator[Block]:
-    yield from (Drawing(figures[stem], caption) for stem, caption in _STUDY.items() if stem in figures)
+    shown = tuple(Drawing(figures[stem], caption) for stem, caption in _FIGURES.items() if stem in figures)
+    if shown:
+        yield Fold("Maps with examples, and maps side by side", shown)
     grids = tuple(
         Drawing(path, "Every map of one model and dataset, the proposed one framed")
         for stem, path in figures.items()

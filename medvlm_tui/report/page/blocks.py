@@ -58,7 +58,7 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Colouring:
-    """What the points of a dataset can be coloured by: its classes, or a tag."""
+    """Values that the points of a dataset are coloured by: its classes, or a tag."""
 
     name: str
     names: tuple[str, ...]

@@ -13,7 +13,8 @@ from medvlm_tui.report.saliency.one_map import OPACITY
 def overlay(image: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the map (H, W), its colours from its smallest to its largest value, over the grey image (H, W, 3)."""
     low, high = float(values.min()), float(values.max())
-    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    scaled: NDArray[np.float32] = (values - low) / (high - low) if high > low else np.zeros_like(values)
     colours = colormaps[COLOUR_MAP](scaled)[..., :3] * 255
     mixed = OPACITY * colours + (1 - OPACITY) * image.mean(axis=2, keepdims=True)
-    return mixed.round().astype(np.uint8)
+    shown: NDArray[np.uint8] = mixed.round().astype(np.uint8)
+    return shown

@@ -26,8 +26,8 @@ def _blocks(results: Gathered) -> Iterator[Block]:
     shown = chosen(results.explained)
     total = sum(len(one.items) for one in results.explained)
     yield Paragraph(
-        "RISE maps: yellow is where uncovering the image raises the score most, dark blue where least. Colours run from "
-        f"each map's smallest to its largest value. {len(shown)} of {total} maps are on this page."
+        "RISE maps: yellow is where uncovering the image raises the score most, dark blue where least. Colours run "
+        f"from each map's smallest to its largest value. {len(shown)} of {total} maps are on this page."
     )
     yield from _sliders(results, shown)
     tables = (rows.quality(results.explained), rows.images(results.explained))

@@ -40,9 +40,9 @@ def _several(results: Gathered, figures: dict[str, Path]) -> Iterator[Block]:
         if stem.startswith("critical_difference"):
             yield Drawing(path, "Mean ranks of the models; a bar joins those that are not told apart")
     for dataset_id, dataset in results.source.datasets.items():
-        path = figures.get(file_stem("learning_curve", dataset_id))
-        if path is not None:
-            yield Drawing(path, f"Score by number of training images, {dataset_title(dataset)}")
+        curve = figures.get(file_stem("learning_curve", dataset_id))
+        if curve is not None:
+            yield Drawing(curve, f"Score by number of training images, {dataset_title(dataset)}")
 
 
 def _folds(results: Gathered, figures: dict[str, Path]) -> Iterator[Block]:

@@ -47,6 +47,9 @@ for (const figure of document.querySelectorAll(".slider")) {
 
 // Maps.
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B8A800"];
+// The same hues, light enough to be seen on a dark ground.
+const LIGHT = ["#4FA8E0", "#F28A4B", "#35C69B", "#E3A3C5", "#F2BC4A", "#8CCBF2", "#B5B5B5", "#DACB3E"];
+const DARK_GROUND = matchMedia("(prefers-color-scheme: dark)");
 const SVG = "http://www.w3.org/2000/svg";
 const SIDE = 640, RIM = 24;
 
@@ -70,7 +73,7 @@ const MARKS = [
 function mark(value, x, y, size) {
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", value < 0 ? CIRCLE : MARKS[value % MARKS.length]);
-  path.setAttribute("fill", value < 0 ? "#9a9a9a" : COLOURS[value % COLOURS.length]);
+  path.setAttribute("fill", value < 0 ? "#9a9a9a" : (DARK_GROUND.matches ? LIGHT : COLOURS)[value % COLOURS.length]);
   path.setAttribute("transform", `translate(${x} ${y}) scale(${size})`);
   return path;
 }
@@ -187,6 +190,7 @@ for (const place of document.querySelectorAll(".maps")) {
   data.maps.forEach((map, index) => option(which, map.title, index));
   which.addEventListener("change", choose);
   by.addEventListener("change", () => { hidden = new Set(); draw(); });
+  DARK_GROUND.addEventListener("change", draw);
   place.hidden = false;
   choose();
 }
