@@ -12,8 +12,9 @@ from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph,
 from medvlm_tui.report.results.naming import dataset_title, file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 
-MOST_PICTURES = 4
-"""Of each lab: images with and without a word, and maps of the classifier that was trained on words."""
+MOST_PICTURES = 24
+"""On the page: images with and without a word; and as many maps of classifiers that were trained on words."""
+_OF_ONE_LAB = 4
 
 
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
@@ -36,30 +37,32 @@ def _blocks(
     for stem, path in figures.items():
         if stem.startswith("bias_models_"):
             yield Drawing(path, "Models side by side")
-    for step, lab in found:
+    each = min(_OF_ONE_LAB, max(1, MOST_PICTURES // len(found)))
+    for number, (step, lab) in enumerate(found):
         names = f"{model_title(source.models[step.model])} on {dataset_title(source.datasets[step.dataset])}"
         chart = figures.get(file_stem("bias", step.model, step.dataset))
         if chart is not None:
             yield Drawing(chart, f"Measures of the lab: {names}")
-        yield Fold(f"Pictures: {names}", (*_words(lab), *_maps(lab)))
+        if number < MOST_PICTURES:
+            yield Fold(f"Pictures: {names}", (*_words(lab, each), *_maps(lab, each)))
     yield Fold("Every measure", tuple(rows.measured(source)))
 
 
-def _words(lab: StoredResult) -> Iterator[Block]:
+def _words(lab: StoredResult, most: int) -> Iterator[Block]:
     record, arrays = lab.record, lab.arrays
     predicted = arrays["scores"].argmax(axis=2)
-    for row, position in enumerate(record["shown"][:MOST_PICTURES]):
+    for row, position in enumerate(record["shown"][:most]):
         plain, word = (record["classes"][predicted[column, position]] for column in (0, 1))
         shift = float(arrays["shifts"][0, position])
         caption = f"{record['images'][position]}: shift {shift:.2f}; predicted {plain} without the word, {word} with it"
         yield Slider(arrays["pictures"][row, 0], arrays["pictures"][row, 1], ("without", "with"), caption)
 
 
-def _maps(lab: StoredResult) -> Iterator[Block]:
+def _maps(lab: StoredResult, most: int) -> Iterator[Block]:
     # Imported here: matplotlib costs seconds that a report without maps need not pay.
     from medvlm_tui.report.saliency.overlay import overlay
 
-    items = lab.record["map_items"][:MOST_PICTURES]
+    items = lab.record["map_items"][:most]
     for row, item in enumerate(items):
         image, values = lab.arrays["map_images"][row], lab.arrays["maps"][row, 1]
         level = lab.record["map_levels"][1]

@@ -13,7 +13,7 @@ from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.formats.table import RAISED, SIGNS, Column, Heading, Printed, Row, Table, Value, text_of
 
-MOST_ROWS = 400
+MOST_ROWS = 300
 """Rows of a table on a page; the others are in its CSV file."""
 _TABLE = "table.html"
 

@@ -31,8 +31,8 @@ from medvlm_tui.report.page.encoded import THUMBNAIL_PX
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Gathered
 
-MOST_POINTS = 2000
-MOST_THUMBNAILS = 3000
+MOST_POINTS = 1500
+MOST_THUMBNAILS = 2400
 _FIGURES = {
     "figure1": "A map with examples of its dense places",
     "figure2": "The map with examples of its clusters",

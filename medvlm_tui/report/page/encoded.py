@@ -16,9 +16,9 @@ from PIL import Image
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.report.page.blocks import MapImages, MapPoints, MapViewer
 
-PICTURE_PX = 224
+PICTURE_PX = 192
 """The longer side of a picture beside a map, at most."""
-PICTURE_QUALITY = 80
+PICTURE_QUALITY = 75
 THUMBNAIL_PX = 48
 THUMBNAIL_QUALITY = 60
 _STEPS = 65535

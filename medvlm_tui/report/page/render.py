@@ -15,7 +15,7 @@ from medvlm_tui.report.formats.html import environment, table_html
 from medvlm_tui.report.page import encoded
 from medvlm_tui.report.page.blocks import Drawing, Section
 
-DRAWINGS_BYTES = 9_000_000
+DRAWINGS_BYTES = 4_500_000
 """All figures of a page together. Those that come later are named, and lie in the folder beside the page."""
 
 

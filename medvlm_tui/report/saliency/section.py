@@ -13,7 +13,7 @@ from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained, ExplainedImage, Gathered
 from medvlm_tui.report.saliency import rows
 
-MOST_MAPS = 120
+MOST_MAPS = 80
 
 
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:

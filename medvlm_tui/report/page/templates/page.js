@@ -26,7 +26,7 @@ for (const table of document.querySelectorAll("table")) {
 
 function sorted(rows, index, kind, order) {
   const sign = order === "ascending" ? 1 : -1;
-  const key = row => row.cells[index].dataset.key;
+  const key = row => row.cells[index].dataset.key ?? row.cells[index].textContent;
   // Rows without a value stand last in either order.
   const full = rows.filter(row => !row.classList.contains("heading") && key(row) !== "");
   const empty = rows.filter(row => !row.classList.contains("heading") && key(row) === "");
