@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.gathered import over_cells
-from medvlm_tui.stages.records.verdict import VerdictParams, VerdictRecord
+from medvlm_tui.stages.params.verdict import VerdictParams
+from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 _WITHOUT = frozenset({"few_shot"})
@@ -15,7 +16,7 @@ _WITHOUT = frozenset({"few_shot"})
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    params = asdict(VerdictParams(seed=view.request.seed))
+    params = asdict(view.request.of(VerdictParams))
     for protocol in view.request.protocols:
         probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
         if probes and protocol not in _WITHOUT:
@@ -35,9 +36,9 @@ VERDICT = Stage(
     work="medvlm_tui.engine.comparison.verdict_step",
     drafts=_drafts,
     summary=_summary,
+    options=VerdictParams,
     needs=("extract", "probe", "statistics"),
     gathers="cells",
     fewest=1,
-    by_default=True,
     screen="scores",
 )

@@ -22,7 +22,8 @@ from medvlm_tui.measures.influence import Influence, mean_influence
 from medvlm_tui.measures.many_models.confidence_set import ConfidenceSet, confidence_set
 from medvlm_tui.measures.paired_scores import score_difference, smallest_seen, too_few
 from medvlm_tui.stages.gathered import CellInput
-from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictParams, VerdictRecord
+from medvlm_tui.stages.params.verdict import VerdictParams
+from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
 from medvlm_tui.stages.verdict import VERDICT
 
 Floats = NDArray[np.float64]

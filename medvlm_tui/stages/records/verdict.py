@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class VerdictParams:
-    """Parameters of the model confidence set."""
-
-    level: float = 0.95
-    """Probability with which the set contains the best model."""
-    draws: int = 9_999
-    """Sign flips that are drawn where all are too many."""
-    seed: int = 0
-    """Of the drawn sign flips."""
+from medvlm_tui.stages.params.verdict import VerdictParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
