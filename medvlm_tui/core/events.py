@@ -204,7 +204,7 @@ class Survey(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class DataFound(Event):
-    """What lies at a path and below it; the answer to a front end's `look`.
+    """Datasets found at a path and below it; the answer to a front end's `look`.
 
     `candidates`: dataset (id of the catalog's, else empty), name (proposed), root, images, classes, published_n, note,
     chosen (proposed to be taken).

@@ -1,4 +1,4 @@
-"""What lies below a folder: datasets of the catalog in their published layouts, class folders, lists of images.
+"""Search below a folder: datasets of the catalog in their published layouts, class folders, lists of images.
 
 Nothing is opened but folders and lists, and the search ends after some seconds.
 """
@@ -25,7 +25,7 @@ from medvlm_tui.errors import MedvlmError
 MOST_FOLDERS = 20_000
 MOST_LISTS = 40
 _DEPTH = 3
-"""How far below the given folder a folder of class folders may lie."""
+"""Depth below the given folder at which a folder of class folders may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found."""
+    """Result of a search."""
 
     candidates: tuple[Candidate, ...] = ()
     others: tuple[str, ...] = ()

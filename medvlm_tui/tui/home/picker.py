@@ -210,7 +210,7 @@ class PickerScreen(Dialog[Taken]):
             self.query_one("#found", Rows).refresh()
 
     def action_rename(self) -> None:
-        """Give the dataset under the cursor another name; one of the study keeps its own."""
+        """Rename the dataset under the cursor; one of the study keeps its own."""
         choice = self.current
         if choice is None or not choice.own:
             self._say("a dataset of the study keeps its name", YELLOW)
