@@ -26,6 +26,7 @@ from medvlm_tui.report.page.blocks import (
     Paragraph,
     Section,
     Slider,
+    Subtitle,
 )
 
 HOSTILE = (
@@ -69,7 +70,7 @@ def every_block(folder: Path, name: str = NAME) -> tuple[Block, ...]:
     return (
         Paragraph(name), Caution(name), table(name), Drawing(path, name), viewer, Listing(f"{name}\nsecond"),
         Slider(picture(10), picture(240), (name, name), name), Gallery([(picture(90), name)], name),
-        Fold(name, (Paragraph(name), table(name))),
+        Fold(name, (Paragraph(name), table(name))), Subtitle(name),
     )  # fmt: skip
 
 

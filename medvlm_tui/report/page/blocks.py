@@ -20,6 +20,13 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Subtitle:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caution:
     """A paragraph that has to be seen before the numbers beside it."""
 
@@ -114,7 +121,7 @@ class Fold:
     blocks: tuple[Block, ...]
 
 
-Block = Paragraph | Caution | Table | Drawing | Slider | Gallery | MapViewer | Listing | Fold
+Block = Paragraph | Subtitle | Caution | Table | Drawing | Slider | Gallery | MapViewer | Listing | Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def run_section(manifest: Mapping[str, Any]) -> Section:
 def _blocks(manifest: Mapping[str, Any]) -> Iterator[Block]:
     failures = [(one["step"], one["error"], one["hint"]) for one in manifest["failures"]]
     if failures:
-        yield Caution(f"{counted(len(failures), 'step')} failed; what they would have given is missing from this page.")
+        yield Caution(f"{counted(len(failures), 'step')} failed; this page lacks the results.")
         yield Table("failures", texts("step", "error", "what to do"), failures, "Failed steps")
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     facts = (("run", manifest["run_id"]), ("device", manifest["device"]), ("versions", versions))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medvlm_tui.report.page.blocks import SALIENCY, Block, Fold, Paragraph, Section, Slider
+from medvlm_tui.report.page.blocks import SALIENCY, Block, Fold, Paragraph, Section, Slider, Subtitle
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained, ExplainedImage, Gathered
 from medvlm_tui.report.saliency import rows
@@ -50,16 +50,14 @@ def _sliders(results: Gathered, shown: Sequence[tuple[int, int]]) -> Iterator[Bl
         result = results.source.store.result(explained.key)
         if result is None:
             continue
+        yield Subtitle(f"{model_title(explained.model)}, {dataset_title(explained.dataset)}")
         for turn in (turn for other, turn in shown if other == which):
             image, values = result.arrays["images"][turn], result.arrays["maps"][turn]
-            caption = _caption(explained, explained.items[turn])
+            caption = _caption(explained.items[turn])
             yield Slider(image, overlay(image, values), ("image", "map"), caption)
 
 
-def _caption(explained: Explained, item: ExplainedImage) -> str:
+def _caption(item: ExplainedImage) -> str:
     right = "right" if item.label == item.predicted else f"true {item.label}"
     noise = " Mostly noise: too few masks for this map." if item.mostly_noise else ""
-    return (
-        f"{model_title(explained.model)}, {dataset_title(explained.dataset)}, {item.image}: score of {item.explained} "
-        f"{item.score:+.2f}; predicted {item.predicted} ({right}).{noise}"
-    )
+    return f"{item.image}: score of {item.explained} {item.score:+.2f}; predicted {item.predicted} ({right}).{noise}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from dataclasses import replace
@@ -12,8 +13,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from medvlm_tui.core.plan import Step
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.check.section import sections as check_sections
 from medvlm_tui.report.formats import html
 from medvlm_tui.report.formats.html import table_html
 from medvlm_tui.report.formats.table import Table, numbers, texts
@@ -29,9 +33,9 @@ from tests.made.report_store import filled
 
 # Everything the templates use; anything else came from outside.
 TAGS = {
-    "html", "head", "meta", "title", "link", "style", "body", "a", "header", "h1", "h2", "nav", "ul", "li", "main",
-    "section", "p", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "span", "sup", "small",
-    "figure", "figcaption", "img", "label", "input", "select", "svg", "script", "noscript", "pre", "details",
+    "html", "head", "meta", "title", "link", "style", "body", "a", "header", "h1", "h2", "h3", "nav", "ul", "li",
+    "main", "section", "p", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "strong", "span", "sup",
+    "small", "figure", "figcaption", "img", "label", "input", "select", "svg", "script", "noscript", "pre", "details",
     "summary", "footer",
 }  # fmt: skip
 
@@ -197,3 +201,25 @@ def test_the_page_of_a_run_has_its_sections_and_loads_nothing(source: ReportInpu
     assert "1 step failed" in page.text
     assert len(page.of("input")) == len(Gathered(run).explained)
     assert json.loads((tmp_path / "manifest.json").read_text())["files"]["report.html"]
+
+
+def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source: ReportInput) -> None:
+    pair = {"images": ["a.png", HOSTILE[0]], "labels": ["x", "y"], "parts": [""], "groups": [], "correlation": 1.0}
+    report = {
+        "images": 60, "matches": False, "differences": ["60 images found"], "counts": [
+            {"part": "Training", "label": HOSTILE[2], "images": 20, "expected": 22},
+        ],
+        "unreadable": [{"image": "broken.png", "reason": "truncated"}],
+        "exact": [{**pair, "kind": "exact"}], "near": [],
+    }  # fmt: skip
+    arrays = {"pictures": np.zeros((1, 64, 64, 3), np.uint8), "sizes": np.array([[48, 64]])}
+    source.store.put_result("checked", arrays, {"report": report, "worst": [], "pictures": [[0, "a.png"]]})
+    step = Step("check:brain_mr", "check", "", "brain_mr", {}, "checked")
+    run = replace(source, plan=replace(source.plan, steps=(step,)))
+    [section] = check_sections(Gathered(run), [])
+    page = Page(render("x", [section]).decode())
+    assert all(text in page.text for text in ("60 images found", clean(HOSTILE[0]), clean(HOSTILE[2]), "truncated"))
+    assert [cell["data-key"] for cell in page.of("td") if cell.get("data-key")] == ["20.0", "22.0", "1.0"]
+    [image] = page.of("img")
+    with Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))) as shown:
+        assert shown.size == (64, 48)
