@@ -15,10 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.atomic_files import write_export
-<<<<<<< HEAD
-from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
-from medvlm_tui.core.specs import Sample
-=======
 from medvlm_tui.core.events import (
     DataFound,
     Event,
@@ -30,7 +26,7 @@ from medvlm_tui.core.events import (
     RunRefused,
     Survey,
 )
->>>>>>> main
+from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
