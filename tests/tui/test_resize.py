@@ -9,6 +9,7 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 
 from medvlm_tui.core import events
+from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import seen, until
 
@@ -49,7 +50,7 @@ async def test_a_hundred_resizes_during_a_run_on_every_place(make_app, tmp_path:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "81.2")
         client.hold = 4
-        await app.start_run((MODEL,), (DATASET,))
+        await app.start_request(RunRequest(models=(MODEL,), datasets=(DATASET,)))
         for place, key in enumerate(PLACES):
             await pilot.press(key)
             await pilot.pause()
