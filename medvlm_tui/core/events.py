@@ -249,6 +249,16 @@ class RunRefused(Event):
 
 @_register
 @dataclass(frozen=True, slots=True)
+class QueueChanged(Event):
+    """The runs that wait, in their order: id, request (`RunRequest.to_record()`), asked (seconds since the epoch)."""
+
+    waiting: tuple[Mapping[str, Any], ...] = ()
+    paused: bool = False
+    """No run starts by itself."""
+
+
+@_register
+@dataclass(frozen=True, slots=True)
 class CancelAsked(Event):
     """Somebody asked to stop the run under way."""
 

@@ -6,6 +6,7 @@ The engine first sends a `Hello`. Then it receives commands and sends events (`c
     {"cmd": "survey" | "plan", "request": {...}}       Survey or PlanReady, to the client that asked
     {"cmd": "look", "path": "..."}                     DataFound: the datasets below a folder, to the client that asked
     {"cmd": "run", "request": {...}}                   RunAsked ... RunFinished or RunRefused, to everybody
+    {"cmd": "queue", "do": "add", "request": {...}}    QueueChanged, to everybody; also do: drop, move, pause, resume
     {"cmd": "cancel"}                                  CancelAsked, to everybody
     {"cmd": "quit"}                                    the engine leaves, unless a run is under way
 

@@ -37,6 +37,7 @@ from medvlm_tui.service.connections import Door, Guest
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.service.engine_thread import EngineThread
 from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surroundings
+from medvlm_tui.service.run_queue import RunQueue
 from medvlm_tui.settings.options import read_request
 from medvlm_tui.stages.request import RunRequest
 
@@ -60,6 +61,7 @@ class Server:
         self._salt = secrets.token_hex(8)
         self.door = Door(address.socket_path(workspace.root), self._hello, self._handle)
         self._runs, self._looks = EngineThread("runs", workspace), EngineThread("looks", workspace)
+        self._queue = RunQueue(workspace.root)
         self._run: threading.Event | None = None
         """Set to cancel the run under way; None while there is none."""
         self._run_id, self._ended = "", True
@@ -96,6 +98,7 @@ class Server:
                 now = time.monotonic()
             else:
                 return
+            self._start_next()
             if self._run is not None or self.door.guests:
                 needed = now
             if now - needed > self._idle_s:
@@ -170,6 +173,8 @@ class Server:
                 self._start(self._answer(guest, lambda engine: engine.look(path, lambda: number != self._looks_for)))
             case "run":
                 self._begin(guest, _request(command))
+            case "queue":
+                self._change_queue(guest, command)
             case "cancel":
                 if self._run is not None:
                     self._run.set()
@@ -209,6 +214,7 @@ class Server:
             guest.send(line)
         guest.has_heard(run_id, len(lines))
         _say(guest, CaughtUp(run_id, running))
+        _say(guest, self._queue.told())
 
     def _follow_batch(self) -> None:
         """Show a --batch run of the workspace as well as one's own."""
@@ -234,15 +240,52 @@ class Server:
             self.door.tell(to_json(CaughtUp(path.parent.name, running=False)))
         self._follows = False
 
-    def _begin(self, guest: Guest, request: RunRequest) -> None:
-        if self._run is not None or self._leaving.is_set():
+    def _change_queue(self, guest: Guest, command: Command) -> None:
+        """Do what a front end asks of the runs that wait, and tell all."""
+        name = str(command.get("id", ""))
+        try:
+            match command.get("do"):
+                case "add":
+                    self._queue.add(_request(command).to_record())
+                case "drop":
+                    self._queue.drop(name)
+                case "move":
+                    self._queue.move(name, int(command.get("step", 0)))
+                case "pause" | "resume" as word:
+                    self._queue.paused = word == "pause"
+                case other:
+                    raise ValueError(f"the queue's {other!r}")
+        except MedvlmError as error:
+            _say(guest, Log("error", f"{error.message}\n{error.hint}"))
+        self.door.tell(redact(to_json(self._queue.told())))
+        self._start_next()
+
+    def _start_next(self) -> None:
+        """Start the run whose turn it is, unless one is under way here or elsewhere in the workspace."""
+        if self._run is not None or self._leaving.is_set() or self._queue.paused or not self._queue.waiting:
+            return
+        if self.workspace.holder() is not None:
+            return
+        try:
+            first = self._queue.take()
+            request = None if first is None else RunRequest.from_record(first.request)
+        except (MedvlmError, TypeError, ValueError, KeyError) as error:
+            # The disk refuses, or another release asked: nothing more starts by itself.
+            self._queue.paused, request = True, None
+            self.door.tell(redact(to_json(Log("error", f"the next run of the queue cannot start: {error}"))))
+        self.door.tell(redact(to_json(self._queue.told())))
+        if request is not None:
+            self._begin(None, request)
+
+    def _begin(self, guest: Guest | None, request: RunRequest) -> None:
+        if guest is not None and (self._run is not None or self._leaving.is_set()):
             _say(guest, RunRefused("", "a run is under way", "F3 shows it", int(ExitCode.STORE_REFUSED)))
             return
         self._run = threading.Event()
         self._run_id, self._ended = "", True
         self._start(self._work(guest, request, self._run))
 
-    async def _work(self, guest: Guest, request: RunRequest, cancel: threading.Event) -> None:
+    async def _work(self, guest: Guest | None, request: RunRequest, cancel: threading.Event) -> None:
         loop = asyncio.get_running_loop()
 
         def tell(said: run_journal.Said) -> None:
@@ -257,6 +300,7 @@ class Server:
             self._broken(guest, MedvlmError(f"{type(error).__name__}: {error}", "the traceback is in engine.log"))
         finally:
             self._run, self._worker_since = None, time.monotonic()
+            self._start_next()
 
     def _said(self, said: run_journal.Said) -> None:
         if isinstance(said.event, RunAsked):
@@ -264,11 +308,13 @@ class Server:
         self._ended = isinstance(said.event, RunFinished | RunRefused)
         self.door.tell_said(said)
 
-    def _broken(self, guest: Guest, error: MedvlmError) -> None:
+    def _broken(self, guest: Guest | None, error: MedvlmError) -> None:
         """Tell why a run did not begin (to the one who asked) or does not go on (to all), unless it was told."""
         event = RunRefused(self._run_id, error.message, error.hint, int(error.exit_code))
-        if not self._run_id:
+        if not self._run_id and guest is not None:
             _say(guest, event)
+        elif not self._run_id:
+            self.door.tell(redact(to_json(event)))
         elif not self._ended:
             self._ended = True
             self.door.tell(redact(to_json(event)))

@@ -210,10 +210,13 @@ class MedvlmApp(NamedBindings, App[int]):
         dialog = RunPlan(request, note, kept_masks)
 
         async def answered(answer: str | None) -> None:
+            if answer == "queue":
+                await self.tell_engine("queue", request, do="add")
+                self.tell("queued: F3 shows what waits")
             if answer == "run":
                 await self.start_request(request, place)
-                if started is not None:
-                    started()
+            if answer is not None and started is not None:
+                started()
 
         await self.push_screen(dialog, answered)
         await self.tell_engine("plan", request, asked=dialog.asked)

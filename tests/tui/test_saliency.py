@@ -113,9 +113,9 @@ async def test_saving_writes_what_is_shown_and_runs_nothing(make_app, tmp_path: 
         await opened(pilot)
         await until(pilot, "image 1 of 3")
         await pilot.press("c", "x")
-        await until(pilot, "saved")
+        await until(pilot, "saved", 3000)  # matplotlib is imported with the first picture
         await pilot.press("right", "x")
-        for _ in range(200):
+        for _ in range(1000):
             await pilot.pause(0.02)
             if len(found := sorted(tmp_path.glob("exports/saliency-*/*.png"))) == 2:
                 break

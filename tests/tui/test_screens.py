@@ -232,8 +232,8 @@ async def test_only_one_run_at_a_time(make_app) -> None:
         await confirm(pilot)
         await until(pilot, "180 / 360")
         await pilot.press("f2", "r")
-        await until(pilot, "a run is under way")
-        await pilot.press("enter", "escape")
+        await until(pilot, "enter queues this one behind it")
+        await pilot.press("escape")
         await app.start_request(RunRequest(models=(MODEL,), datasets=(DATASET,)))
         await until(pilot, "a run is under way")
     assert len(sent(client, "run")) == 1

@@ -19,15 +19,18 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.run import meter
+from medvlm_tui.tui.run.requests import in_short, settings_of
 from medvlm_tui.tui.shared.notice import CancelNotice
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
 from medvlm_tui.tui.state import messages
-from medvlm_tui.tui.state.board import Board, LogLine, Task, run_summary
-from medvlm_tui.tui.states import GREY, look
+from medvlm_tui.tui.state.board import Board, LogLine, Task, WaitingRun, run_summary
+from medvlm_tui.tui.states import GREY, letter, look
 
 ASKS_AFTER_S = 60.0
 """A step that has worked so long is not stopped without a question."""
+WAITS = "waits:"
+"""Before the id of a run of the queue in the list."""
 LEVELS = {"warning": look("stale").style, "error": look("failed").style}
 
 
@@ -42,6 +45,11 @@ class RunScreen(PlaceScreen):
         Binding("r", "retry", "run again"),
         Binding("enter", "open", "result"),
         Binding("o", "log", "log"),
+        Binding("h", "history", "history"),
+        Binding("p", "pause", "pause the queue"),
+        Binding("plus", "move_run(1)", "later", key_display="+ -"),
+        Binding("minus", "move_run(-1)", "earlier", show=False),
+        Binding("d,delete", "drop", "drop"),
         Binding("escape", "app.back", "back"),
     ]
 
@@ -62,7 +70,8 @@ class RunScreen(PlaceScreen):
         board = self.medvlm.board
         queue = self.query_one("#queue", Rows)
         # The cursor goes with the work until the user moves it elsewhere.
-        keep = board.current if queue.row in ("", self.followed) or self.followed not in board.tasks else None
+        follows = queue.row in ("", self.followed) or self.followed not in board.tasks
+        keep = board.current if follows and not queue.row.startswith(WAITS) else None
         queue.set_rows(_queue(board, queue.content_size.width), keep=keep)
         self.followed = board.current
         self._show_step()
@@ -104,8 +113,21 @@ class RunScreen(PlaceScreen):
             return running
         return board.tasks.get(self.query_one("#queue", Rows).row)
 
+    @on(messages.QueueMoved)
+    def _queue_moved(self) -> None:
+        self.show()
+
+    def _waiting(self) -> WaitingRun | None:
+        """Return the run of the queue under the cursor."""
+        row = self.query_one("#queue", Rows).row
+        return next((one for one in self.medvlm.board.waiting if WAITS + one.id == row), None)
+
     def _show_step(self) -> None:
         board, panel = self.medvlm.board, self.query_one("#step", Static)
+        if (waiting := self._waiting()) is not None:
+            panel.border_title = Text(f"Waits: {in_short(board, waiting.request)}")
+            panel.update(Text(settings_of(waiting.request, self.medvlm.workspace), style=GREY))
+            return
         task = self._watched()
         title = board.title(task.step) if task else "No run yet" if not board.running else "Planning"
         panel.border_title = Text(title)
@@ -125,6 +147,10 @@ class RunScreen(PlaceScreen):
             return not board.running and board.request is not None
         if action == "open":
             return self._result() is not None
+        if action == "pause":
+            return bool(board.waiting) or board.paused
+        if action in ("move_run", "drop"):
+            return self._waiting() is not None
         return True
 
     def _result(self) -> Task | None:
@@ -156,6 +182,26 @@ class RunScreen(PlaceScreen):
         if self.medvlm.board.request is not None:
             await self.medvlm.ask_run(self.medvlm.board.request, started=self.update)
 
+    def action_history(self) -> None:
+        """Show the runs that have ended."""
+        from medvlm_tui.tui.run.history import HistoryScreen
+
+        self.app.push_screen(HistoryScreen())
+
+    async def action_pause(self) -> None:
+        """Let no run of the queue start by itself, or let them; the one under way goes on."""
+        await self.medvlm.tell_engine("queue", do="resume" if self.medvlm.board.paused else "pause")
+
+    async def action_move_run(self, step: int) -> None:
+        """Put the waiting run under the cursor later or earlier."""
+        if (waiting := self._waiting()) is not None:
+            await self.medvlm.tell_engine("queue", do="move", id=waiting.id, step=str(step))
+
+    async def action_drop(self) -> None:
+        """Take the waiting run under the cursor out of the queue."""
+        if (waiting := self._waiting()) is not None:
+            await self.medvlm.tell_engine("queue", do="drop", id=waiting.id)
+
     def action_log(self) -> None:
         """Show the log on the whole screen, or switch back."""
         self.toggle_class("-log")
@@ -173,6 +219,29 @@ class RunScreen(PlaceScreen):
 
 
 def _queue(board: Board, width: int) -> list[Row]:
+    waiting = _waiting_rows(board)
+    return [*waiting, *_steps(board, width)]
+
+
+def _waiting_rows(board: Board) -> list[Row]:
+    if not board.waiting:
+        return []
+    head = "waiting, paused (p goes on)" if board.paused else "waiting"
+    rows = [plain(Text(head, style=f"bold {GREY}"))]
+    rows += [
+        Row(WAITS + one.id, partial(_waiting_line, number, in_short(board, one.request)))
+        for number, one in enumerate(board.waiting, 1)
+    ]
+    return [*rows, plain(Text("steps of this run", style=f"bold {GREY}"))]
+
+
+def _waiting_line(number: int, words: str, width: int) -> Text:
+    line = Text.assemble(f"{number} ", letter("queued"), f" {words}")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _steps(board: Board, width: int) -> list[Row]:
     if not board.tasks:
         hint = "planning ..." if board.running else "nothing to run yet: F2, choose, r"
         return [plain(Text(hint, style=GREY))]

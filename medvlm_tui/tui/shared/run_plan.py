@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 _RUNS_READ = 30
 
 
-class RunPlan(Dialog[Literal["run"]]):
+class RunPlan(Dialog[Literal["run", "queue"]]):
     """The steps of a run that was not started yet; answers whether to start it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "run", "run it")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "run", "run it, behind the one under way"),
+        Binding("q", "queue", "put it at the end of the queue"),
+    ]
 
     def __init__(self, request: RunRequest, note: str = "", kept_masks: int = 0) -> None:
         """`note` says in the first line what is asked; `kept_masks` are scored already for each explained image."""
@@ -58,7 +61,7 @@ class RunPlan(Dialog[Literal["run"]]):
     def _offer(self, to_do: int) -> str:
         board = cast("MedvlmApp", self.app).board
         if board.running:
-            return "a run is under way: this one can start when it has ended   esc close"
+            return "a run is under way: enter queues this one behind it   esc close"
         return "enter run it   esc close" if to_do else "nothing to do   esc close"
 
     def refuse(self, reason: str) -> bool:
@@ -73,10 +76,14 @@ class RunPlan(Dialog[Literal["run"]]):
         self.query_one("#dialog", VerticalScroll).border_subtitle = Text(keys)
 
     def action_run(self) -> None:
-        """Start the run, once its plan was shown."""
-        board = cast("MedvlmApp", self.app).board
-        if self._plan is not None and not board.running and self.is_current:
-            self.dismiss("run")
+        """Start the run, once its plan was shown; it waits behind one that is under way."""
+        if self._plan is not None and self.is_current:
+            self.dismiss("queue" if cast("MedvlmApp", self.app).board.running else "run")
+
+    def action_queue(self) -> None:
+        """Put the run behind those that wait."""
+        if self._plan is not None and self.is_current:
+            self.dismiss("queue")
 
 
 def _step(step: Step, title: str) -> list[Text]:

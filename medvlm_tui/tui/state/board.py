@@ -64,6 +64,15 @@ class LogLine:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRun:
+    """One run of the queue."""
+
+    id: str
+    request: RunRequest | None
+    """None where another release asked for it."""
+
+
 class Board:
     """The state that all screens draw from; `apply` takes one event."""
 
@@ -92,6 +101,10 @@ class Board:
         self.files: list[str] = []
         self.finished: events.RunFinished | None = None
         self.refused: events.RunRefused | None = None
+        self.waiting: tuple[WaitingRun, ...] = ()
+        """Runs that start when those before them have ended."""
+        self.paused = False
+        """The next of them does not start by itself."""
         self.catching_up = False
         """True while events from before the screens were opened are replayed."""
         self.dry_plan: Plan | None = None
@@ -272,6 +285,10 @@ class Board:
         task = self.tasks.get(event.step)
         if task is not None:
             task.state, task.note = "skipped", clean(event.reason)
+
+    def _on_queue_changed(self, event: events.QueueChanged) -> None:
+        self.waiting = tuple(WaitingRun(str(one["id"]), _request(one["request"])) for one in event.waiting)
+        self.paused = event.paused
 
     def _on_log(self, event: events.Log) -> None:
         self._note(event.level, event.message)

@@ -74,6 +74,10 @@ class Logged(Message, bubble=False):
         return isinstance(message, Logged)
 
 
+class QueueMoved(Message, bubble=False):
+    """Other runs wait, in another order, or the queue was paused."""
+
+
 class DeviceChanged(Message, bubble=False):
     """The device's state is known anew."""
 
@@ -110,6 +114,8 @@ def of_event(event: events.Event) -> Message | None:
             return RunChanged()
         case events.Log():
             return Logged()
+        case events.QueueChanged():
+            return QueueMoved()
         case events.DeviceStatus():
             return DeviceChanged()
     return None
