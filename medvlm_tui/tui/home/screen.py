@@ -12,7 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.home import rows as catalog
 from medvlm_tui.tui.home.detail import cell_detail
 from medvlm_tui.tui.shared.filter_line import FilterLine
@@ -127,7 +128,7 @@ class HomeScreen(FilteredScreen):
     def _welcome_or_matrix(self) -> None:
         new, was_new = self.is_welcome, self.has_class("-new")
         self.set_class(new, "-new")
-        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed))
+        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
         if new != was_new or self.focused is None:
             self._show_pane(self.pane)
 
@@ -150,7 +151,8 @@ class HomeScreen(FilteredScreen):
     def _plan_line(self, cell: Cell) -> Text:
         board, selection = self.medvlm.board, self.medvlm.selection
         if not board.surveyed:
-            return Text("looking at what is here ...", style=GREY)
+            gone = self.medvlm.engine_error
+            return Text("looking at what is here ..." if gone is None else clean(gone.message), style=GREY)
         if self.is_welcome and self.focused is self.query_one("#welcome"):
             return Text("nothing computed here yet", style=GREY)
         if selection.models or selection.datasets:
@@ -158,17 +160,19 @@ class HomeScreen(FilteredScreen):
         if self._emptied:
             return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
-        deed = {"done": "opens the scores of", "running": "watches", "queued": "watches"}.get(cell.state, "runs")
+        deed = {"running": "watches", "queued": "watches"}.get(cell.state, "runs")
+        if cell.has_scores:
+            deed = "opens the scores of"
         if cell.state.endswith("_missing"):
             deed = "tells what is missing for"
         return Text.assemble(("enter ", "bold"), f"{deed} {name}")
 
     def _marked_summary(self) -> str:
-        states = [cell.state for cell in self._chosen_cells()]
-        have, missing = states.count("done"), sum(state.endswith("_missing") for state in states)
+        cells = self._chosen_cells()
+        have, missing = sum(cell.state == "done" for cell in cells), sum(cell.here != "ready" for cell in cells)
         parts = [f"{have} done"] if have else []
         parts += [f"{missing} lack weights or data"] if missing else []
-        return f"{len(states)} cell{'s' if len(states) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
+        return f"{len(cells)} cell{'s' if len(cells) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
 
     def draw_cell(self, model: str, dataset: str) -> Text:
         """Draw one cell of the matrix."""
@@ -277,9 +281,9 @@ class HomeScreen(FilteredScreen):
             return
         cells = self._chosen_cells()
         any_marked = bool(app.selection.models or app.selection.datasets)
-        if not any_marked and cells and cells[0].state in ("done", "running", "queued"):
-            app.action_go("scores" if cells[0].state == "done" else "run")
-        elif cells and all(cell.state.endswith("_missing") for cell in cells):
+        if not any_marked and cells and (cells[0].has_scores or cells[0].state in ("running", "queued")):
+            app.action_go("scores" if cells[0].has_scores else "run")
+        elif cells and all(cell.here != "ready" for cell in cells):
             self.action_missing()
         elif cells:
             await self._run(cells)
@@ -350,7 +354,9 @@ class HomeScreen(FilteredScreen):
         self._show_pane(self.pane)
 
 
-def _welcome_rows(surveyed: bool) -> list[Row]:
+def _welcome_rows(surveyed: bool, gone: MedvlmError | None) -> list[Row]:
+    if not surveyed and gone is not None:
+        return [plain(Text(line, style=GREY)) for line in clean_lines(f"{gone.message}\n{gone.hint}").splitlines()]
     if not surveyed:
         return [plain(Text("looking at what is here ...", style=GREY))]
     rows: list[Row] = [plain(Text())]

@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
-from medvlm_tui.tui.map.data import MapData, aligned, map_data
+from medvlm_tui.tui.map.data import MapData, aligned, cautions, map_data
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.state.survey_rows import Cell
@@ -64,7 +64,7 @@ class MapGridScreen(PlaceScreen):
         try:
             found = await self._maps()
         except MedvlmError as error:
-            self.query_one(Picture).say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            self.query_one(Picture).say(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         across, down = sorted({one.n_neighbors for one in found}), sorted({one.min_dist for one in found})
         self.settings = (down, across)
@@ -134,4 +134,5 @@ class MapGridScreen(PlaceScreen):
         words = Text(one.facts, no_wrap=True, overflow="ellipsis")
         if one.key == self.proposed:
             words.append(f"   {PROPOSED} proposed", "bold")
+        words.append(cautions(one.scores), "dim")
         return words

@@ -16,12 +16,13 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.tui.map.data import (
     MapData,
     aligned,
+    cautions,
     map_data,
     neighbours,
     prediction,
@@ -136,7 +137,7 @@ class MapScreen(WalkScreen):
         assert points is not None
         plot = self.query_one("#plot", MapPlot)
         plot.focus_class = -1
-        plot.set_title(self.cell_title, points.facts)
+        plot.set_title(self.cell_title, points.facts + cautions(points.scores))
         plot.show_map(points)
         pane = self.query_one(ImagePane)
         pane.show_facts(None)
@@ -265,7 +266,7 @@ class MapScreen(WalkScreen):
         shown, apart = turned_onto(points, found)
         beside = self.query_one("#plot-beside", MapPlot)
         beside.focus_class, beside.named = plot.focus_class, plot.named
-        beside.set_title(self.medvlm.board.model_name(self.other), shown.facts)
+        beside.set_title(self.medvlm.board.model_name(self.other), shown.facts + cautions(shown.scores))
         beside.show_map(shown)
         if plot.at >= 0:
             self._link(plot.at)
@@ -299,7 +300,7 @@ class MapScreen(WalkScreen):
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, cell.dataset, points.ids[at], THUMBNAIL_PX)
             pane.show_image(pixels)
         except MedvlmError as error:
-            pane.show_words(f"{clean(error.message)}\n{clean(error.hint)}")
+            pane.show_words(clean_lines(f"{error.message}\n{error.hint}"))
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
         results, row = self.medvlm.results, int(points.rows[at])
