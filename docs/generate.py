@@ -105,7 +105,7 @@ _TOKENIZERS = {
 
 
 def texts() -> str:
-    """Every text tower: its tokenizer and where that comes from, its context, the image features it can be compared with."""
+    """Every text tower: its tokenizer and where that comes from, its context, the image features that it lies beside."""
     rows = (
         (
             f"`{spec.id}`",
