@@ -105,7 +105,7 @@ _TOKENIZERS = {
 
 
 def texts() -> str:
-    """Every text tower: its tokenizer and where that comes from, its context, the image features that it lies beside."""
+    """Every text tower: its tokenizer and where that comes from, its context, the image features beside it."""
     rows = (
         (
             f"`{spec.id}`",
