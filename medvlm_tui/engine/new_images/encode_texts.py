@@ -19,12 +19,12 @@ from medvlm_tui.core.text_specs import TextSpec
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.text.encoder import Scale, TextEncoder
 from medvlm_tui.engine.encoders.text.loading import (
-    TextParts,
     load_text_encoder,
     locate_text,
     require_text,
     text_tower_of,
 )
+from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.text.tokenizer_files import repository, wanted
 from medvlm_tui.engine.encoders.text.tokens import Tokens
 from medvlm_tui.engine.encoders.weights.download import can_fetch, fetch_named

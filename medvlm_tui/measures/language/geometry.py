@@ -29,17 +29,13 @@ def gap_share(images: Floats, texts: Floats) -> float:
 
 
 def relative_gap(images: Floats, texts: Floats) -> float | None:
-    """Return the gap over the mean distance of a vector to its own modality's mean; None where that is zero."""
-    within = (_distance(images) + _distance(texts)) / 2
+    """Return the gap over the RMS distance of a vector to its own modality's mean; None where that is zero."""
+    within = (_spread(images) ** 0.5 + _spread(texts) ** 0.5) / 2
     return modality_gap(images, texts) / within if within > 0 else None
 
 
 def _spread(vectors: Floats) -> float:
     return float(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).mean())
-
-
-def _distance(vectors: Floats) -> float:
-    return float(np.linalg.norm(vectors - vectors.mean(axis=0), axis=1).mean())
 
 
 def alignment(images: Floats, own_texts: Floats) -> float:

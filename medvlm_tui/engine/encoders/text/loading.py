@@ -12,9 +12,9 @@ from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.text_specs import TextSpec
 from medvlm_tui.engine.encoders.registry import build, family_entry
-from medvlm_tui.engine.encoders.text.tokenizer_files import TokenizerFiles, locate_tokenizer
+from medvlm_tui.engine.encoders.text.parts import TextParts
+from medvlm_tui.engine.encoders.text.tokenizer_files import locate_tokenizer
 from medvlm_tui.engine.encoders.weights.location import locate
-from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.device_memory import naming_shortage, release_memory
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError
@@ -26,24 +26,6 @@ if TYPE_CHECKING:
 
 FEATURE = "text"
 _MATRIX = "matrix:"
-
-
-@dataclass(frozen=True, slots=True)
-class TextParts:
-    """What a text encoder is loaded from."""
-
-    spec: ModelSpec
-    """The model's own record."""
-    weights: Weights
-    """With the digest of the tensors that the text tower reads."""
-    tokenizer: TokenizerFiles
-
-    @property
-    def missing(self) -> str:
-        """What is not here and what to do about it; empty where all is."""
-        if self.weights.state != "present":
-            return f"the weights of {self.spec.id} are {self.weights.state}: {self.weights.hint}"
-        return "" if self.tokenizer.present else f"{self.spec.id}: {self.tokenizer.hint}"
 
 
 def require_text(spec: ModelSpec) -> TextSpec:
