@@ -89,6 +89,16 @@ class SimilarityParams:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceParams:
+    """What a model's similarities to others are read against; of the images that `SimilarityParams` takes."""
+
+    neighbours: int = SimilarityParams().neighbours
+    max_points: int = SimilarityParams().max_points
+    seed: int = 0
+    """Of the random weights too."""
+
+
+@dataclass(frozen=True, slots=True)
 class SaliencyParams:
     """RISE on encoder + scaler + SVM."""
 

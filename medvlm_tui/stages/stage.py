@@ -144,6 +144,8 @@ class Stage:
     """The steps of one cell are told of each other, since they compute more together than one after the other."""
     needs_models: bool = True
     by_default: bool = False
+    on_demand: bool = False
+    """A first look at every stage leaves it out, since it encodes images again: its own word asks for it."""
     outputs: str = ""
     """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
     screen: str = ""

@@ -19,10 +19,11 @@ from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference
 from medvlm_tui.stages import CELL_STAGES
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
-_KINDS = ("project", "grid", "separability", "saliency", "bias")
+_KINDS = ("project", "grid", "separability", "references", "saliency", "bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         request,
         models=tuple(dict.fromkeys(models)),
         datasets=tuple(datasets),
-        stages=CELL_STAGES,
+        stages=(*CELL_STAGES, REFERENCES.kind),
         # The request's own first: results of other stages depend on it.
         protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
     )
