@@ -23,6 +23,7 @@ REFERENCES = Stage(
     version=1,
     title="references of similarity",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.similarity.references_step",
     drafts=_drafts,
     summary=_summary,

@@ -18,6 +18,7 @@ from medvlm_tui.report.scores.published_difference import compare, f1_metric, pr
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import LINEAR_PROTOCOLS
+from tests.made.comparisons import pair, pairs_record
 from tests.made.report_store import filled
 
 
@@ -113,18 +114,10 @@ def test_the_star_outranks_the_dagger(cell: Cell) -> None:
 
 def verdicts(p_values: dict[tuple[str, str], float], too_few: bool = False) -> Verdicts:
     pairs = [
-        {
-            "a": a,
-            "b": b,
-            "mcnemar": {"holm": 1 - p},
-            "differences": {
-                "accuracy": {"holm": p, "smallest_seen": None if too_few else 0.03125 + p / 100},
-                "macro_f1": {"holm": 1 - p, "smallest_seen": None},
-            },
-        }
+        pair(a, b, {"accuracy": p, "macro_f1": 1 - p}, None if too_few else 0.03125 + p / 100)
         for (a, b), p in p_values.items()
     ]
-    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "too_few": too_few, "pairs": pairs})
+    return Verdicts.of(pairs_record(*pairs, n=9, too_few=too_few))
 
 
 def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
@@ -184,8 +177,7 @@ def test_each_score_is_decided_by_its_own_test_and_accuracy_not_by_mcnemar() -> 
 
 
 def test_a_comparison_of_an_earlier_release_says_nothing() -> None:
-    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}}}
-    old = {"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": [pair], "resamples": 2000}
+    old = replace(pairs_record(pair("a", "b", {"accuracy": 0.4})), draws=0, resamples=2000)
     assert Verdicts.of(old).p_value("a", "b", "accuracy") is None
 
 

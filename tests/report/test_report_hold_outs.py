@@ -60,9 +60,9 @@ def test_models_are_compared_over_the_hold_outs(cell: Cell) -> None:
     assert verdict is not None
     gains = np.subtract(FIRST, SECOND)
     error = max(np.sqrt((1 / 4 + cell.n_test / cell.n_train) * np.var(gains, ddof=1)), 0.5 / cell.n_test)
-    pair = verdict.pairs[frozenset("ab")]["differences"]["accuracy"]
-    assert pair["value"] == pytest.approx(gains.mean())
-    assert pair["p_value"] == pytest.approx(2 * t.sf(gains.mean() / error, 3))
+    pair = verdict.pairs[frozenset("ab")].differences["accuracy"]
+    assert pair.value == pytest.approx(gains.mean())
+    assert pair.p_value == pytest.approx(2 * t.sf(gains.mean() / error, 3))
     assert (verdict.seeds, verdict.tied("a", "b", "accuracy"), verdict.tied("a", "c", "accuracy")) == (4, True, False)
     assert [(c.model.id, *ranks) for c, *ranks in rank_rows(models)] == [
         ("a", 1.0, 1.0, 1.0), ("b", 2.0, 2.0, 2.0), ("c", 3.0, 3.0, 3.0),
@@ -82,7 +82,7 @@ def test_hold_outs_that_one_model_lacks_take_no_part(cell: Cell) -> None:
     verdict = repeated_verdicts([whole, short])
     assert verdict is not None
     assert verdict.seeds == 2
-    value = verdict.pairs[frozenset("ab")]["differences"]["accuracy"]["value"]
+    value = verdict.pairs[frozenset("ab")].differences["accuracy"].value
     assert value == pytest.approx(np.subtract(FIRST[:2], SECOND[:2]).mean())
 
 

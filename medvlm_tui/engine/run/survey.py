@@ -18,6 +18,7 @@ from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference
 from medvlm_tui.stages import CELL_STAGES
+from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import PROTOCOLS, RunRequest
@@ -219,7 +220,7 @@ def _probe_scores(store: Store, key: str) -> dict[str, Any]:
     if result is None:
         return {"key": key}
     record = result.record
-    shown = PROBE.summary(record)
+    shown = PROBE.summary(dict(record))
     means = {name: (values["mean"], values["std"]) for name, values in record["metrics"].items()}
     return {
         "key": key,
@@ -232,5 +233,5 @@ def _probe_scores(store: Store, key: str) -> dict[str, Any]:
 
 def _intervals(store: Store, key: str) -> dict[str, Any]:
     """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
-    result = store.result(key) if key else None
-    return {} if result is None else dict(result.record["intervals"])
+    record = store.read_record(key, STATISTICS.record) if key else None
+    return {} if record is None else dict(record.intervals)

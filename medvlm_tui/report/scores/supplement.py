@@ -15,6 +15,7 @@ from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.group_gap import gap_rows
 from medvlm_tui.report.scores.score_table import difference, percentage, points
 from medvlm_tui.report.scores.table_notes import data_warnings
+from medvlm_tui.stages.records.comparison import PairsRecord, RankingsRecord
 from medvlm_tui.stages.request import SATURATED
 
 _TRAITS = {
@@ -179,17 +180,19 @@ def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
     return Table("leakage", columns, tuple(rows), "Paper minus grouped", notes)
 
 
-def _ranks(compared: Compared, models: Mapping[str, ModelSpec], warnings: tuple[str, ...]) -> Iterator[Table]:
-    for metric, ranking in compared.record["rankings"].items():
-        ranks = ranking["ranks"]
+def _ranks(
+    compared: Compared[RankingsRecord], models: Mapping[str, ModelSpec], warnings: tuple[str, ...]
+) -> Iterator[Table]:
+    for metric, ranking in compared.record.rankings.items():
+        ranks = ranking.ranks
         if ranks is None:
             continue
-        order = sorted(zip(ranks["mean_ranks"], ranks["models"], strict=True))
+        order = sorted(zip(ranks.mean_ranks, ranks.models, strict=True))
         rows = tuple((model_title(models[m]) if m in models else clean(m), number(rank, ".2f")) for rank, m in order)
         notes = (
-            f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}), "
-            f"{ranks['datasets']} datasets; Nemenyi's critical difference {ranks['critical_difference']:.2f} at level "
-            f"{ranks['alpha']:g} tells {len(ranks['separable'])} of {len(ranks['pairs'])} pairs apart.",
+            f"Friedman chi2 {ranks.chi2:.1f}, p {ranks.p_value:.2g} ({ranks.method}), "
+            f"{ranks.datasets} datasets; Nemenyi's critical difference {ranks.critical_difference:.2f} at level "
+            f"{ranks.alpha:g} tells {len(ranks.separable)} of {len(ranks.pairs)} pairs apart.",
             *warnings,
         )
         title = f"Mean ranks by {_METRICS[metric]}, protocol {compared.protocol}"
@@ -218,14 +221,15 @@ def _groups(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
         *numbers("Difference", "p", "p (Holm)"),
     )  # fmt: skip
     rows = []
-    for compared in (*gathered.pairs, *gathered.rankings):
+    everything: tuple[Compared[PairsRecord] | Compared[RankingsRecord], ...] = (*gathered.pairs, *gathered.rankings)
+    for compared in everything:
         dataset = gathered.source.datasets.get(compared.dataset)
         name = "all" if dataset is None else dataset_title(dataset)
-        for group in compared.record["groups"]:
+        for group in compared.record.groups:
             rows.append((
-                _TRAITS.get(group["trait"], clean(group["trait"])), name, _METRICS[group["metric"]],
-                f"{group['inside']} : {group['outside']}", difference(group["difference"]),
-                number(group["p_value"], ".2g"), number(group["holm"], ".2g"),
+                _TRAITS.get(group.trait, clean(group.trait)), name, _METRICS[group.metric],
+                f"{group.inside} : {group.outside}", difference(group.difference),
+                number(group.p_value, ".2g"), number(group.holm, ".2g"),
             ))  # fmt: skip
     note = "Permutation tests that exchange models; the difference is of the groups' mean scores, in points."
     return Table("groups", columns, tuple(rows), "Groups of models", (note, *warnings))

@@ -12,8 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.tui.scores import look as scoretable
 from medvlm_tui.tui.scores.cell_detail import behind
 from medvlm_tui.tui.scores.table import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
@@ -117,11 +118,11 @@ class ScoresScreen(FilteredScreen):
         for key, dataset in wanted.items():
             self._read_pairs.add(key)
             try:
-                found = await self.medvlm.results.result(key)
+                record = await self.medvlm.results.read_record(key, PAIRS.record)
             except MedvlmError:
                 continue
-            if found is not None:
-                verdict = Verdicts.of(found.record)
+            if record is not None:
+                verdict = Verdicts.of(record)
                 self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
         if wanted:
             self.show()
@@ -155,7 +156,7 @@ class ScoresScreen(FilteredScreen):
             probe = await self.medvlm.results.result(key)
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
-            panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         if probe is None:
             panel.say(Text("the details are not in the store", style=GREY))
