@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from medvlm_tui.stages.request import ReferenceParams
+from medvlm_tui.stages.params.similarity import ReferenceParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    yield Draft(asdict(ReferenceParams(seed=view.request.seed)), (view.cell.of("extract")[0].id,))
+    yield Draft(asdict(view.request.of(ReferenceParams)), (view.cell.of("extract")[0].id,))
 
 
 def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -28,6 +28,7 @@ REFERENCES = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    options=ReferenceParams,
     on_demand=True,
     outputs="medvlm_tui.report.maps.files",
     screen="map",

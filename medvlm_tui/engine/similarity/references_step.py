@@ -22,8 +22,8 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.extract import EXTRACT
+from medvlm_tui.stages.params.similarity import ReferenceParams
 from medvlm_tui.stages.references import REFERENCES
-from medvlm_tui.stages.request import ReferenceParams
 
 Load = Callable[[str, Precision], Encoder]
 
