@@ -225,7 +225,7 @@ class Dataset:
 
 
 RANDOM_WEIGHTS, MIRRORED = " (random weights)", " (mirrored images)"
-"""What the model's name in an encoder's key ends with where its features are a reference of similarity."""
+"""Endings of the model's name in an encoder's key whose features are a reference of similarity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class EncoderKey:
 
     @property
     def is_reference(self) -> bool:
-        """Whether the features are a reference of similarity: of random weights, or of mirrored images."""
+        """Return whether the features are a reference of similarity: of random weights, or of mirrored images."""
         return self.model.endswith((RANDOM_WEIGHTS, MIRRORED))
 
 

@@ -1,4 +1,4 @@
-"""What similarities are read against: a model beside its network with random weights, and beside mirrored images."""
+"""References of similarities: a model beside its network with random weights, and beside mirrored images."""
 
 from __future__ import annotations
 
