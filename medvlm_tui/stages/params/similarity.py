@@ -20,7 +20,7 @@ class SimilarityParams:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceParams:
-    """References that a model's similarities to others are read against, on the images that `SimilarityParams` takes."""
+    """References of a model's similarities to others, on the images that `SimilarityParams` takes."""
 
     neighbours: int = 10
     max_points: int = 1000
