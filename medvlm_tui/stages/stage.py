@@ -160,7 +160,8 @@ class Stage(Generic[R]):
     demo: Values = no_values
     """Values of its options for the demo."""
     outputs: str = ""
-    """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
+    """Module with `tables(results, out)` and `figures(results, out)`, and `sections(results, written)` where it stands
+    on the page too; empty: it writes nothing of its own."""
     screen: str = ""
     """Place that shows a finished step of this kind."""
 
