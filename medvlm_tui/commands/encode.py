@@ -20,6 +20,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images", nargs="*", metavar="IMAGE", type=Path, help="image files; for merlin and ct_clip .nii.gz files"
     )
     parser.add_argument(
+        "--out", required=True, type=Path, metavar="F.npz", help="output file: features (n, d) as float32, and names"
+    )
+    parser.add_argument(
+        "--feature", default="", help="which feature of the model, see `medvlm-tui models ID` (the model's default)"
+    )
+    parser.add_argument(
+        "--pixels", action="store_true", help="also write the model's input, as pixels_0, pixels_1, ..."
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="number format of the encoder (auto: by model and device)",
+    )
+    _add_texts(parser)
+
+
+def _add_texts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--text",
         action="append",
         default=[],
@@ -40,22 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FOLDER",
         help="folder of the tokenizer's files (beside the weights, or the hub's cache)",
-    )
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="F.npz", help="output file: features (n, d) as float32, and names"
-    )
-    parser.add_argument(
-        "--feature", default="", help="which feature of the model, see `medvlm-tui models ID` (the model's default)"
-    )
-    parser.add_argument(
-        "--pixels", action="store_true", help="also write the model's input, as pixels_0, pixels_1, ..."
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
-    parser.add_argument(
-        "--precision",
-        default="auto",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        help="number format of the encoder (auto: by model and device)",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a class is called in words: the prompts that a text tower reads."""
+"""Classes in words: the prompts that a text tower reads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class PromptSet:
     prompts: tuple[tuple[str, ...], ...]
     """The prompts of each class, in the order of the dataset's classes."""
     source: str
-    """Who wrote them."""
+    """Author of the prompts, in words."""
     templates: int = 1
-    """How many templates each name stands in; a class's prompts are its names, template by template."""
+    """Number of templates that each name stands in; a class's prompts are its names, template by template."""
     fallback: tuple[str, ...] = ()
     """Classes that have no words of their own, so that the class's name is taken."""
 

@@ -1,4 +1,4 @@
-"""What the program knows of a model's text tower: its tokenizer, its network, the space it shares with images."""
+"""Records of a model's text tower: its tokenizer, its network, the space it shares with images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TextSpec:
     joins: Mapping[str, str]
     """Image feature -> the tensors that lead it into the shared space; empty where it lies there already."""
     probability: Probability = "softmax"
-    """What the authors make of scaled cosines: softmax over the classes, or a sigmoid for each."""
+    """The authors' way from scaled cosines to probabilities: softmax over the classes, or a sigmoid for each."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the family's builder."""
     tensors: int = 0
