@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,32 +11,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean, clean_lines
-from medvlm_tui.errors import MedvlmError
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.home import rows as catalog
 from medvlm_tui.tui.home.detail import cell_detail
 from medvlm_tui.tui.home.order import SCOPES, WORDS, Arrangement, Scope, arranged
+from medvlm_tui.tui.home.welcome import welcome_rows
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
-from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.shared.rows import Rows, plain
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.selection import PHANTOM
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY
 
 PANES = ("models", "datasets", "matrix")
-# Actions in an empty workspace: name, key, line, remarks of at most 64 columns.
-_WELCOME = (
-    (
-        "phantom",
-        "enter",
-        "try the phantom",
-        ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage"),
-    ),
-    ("open", "o", "point to a data folder", ("class folders, a CSV, or one of the study's eight datasets",)),
-    ("missing", "m", "what is missing to run the paper", ("weights and datasets, and how to get them",)),
-)
 
 
 class HomeScreen(FilteredScreen):
@@ -139,7 +127,7 @@ class HomeScreen(FilteredScreen):
     def _welcome_or_matrix(self) -> None:
         new, was_new = self.is_welcome, self.has_class("-new")
         self.set_class(new, "-new")
-        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
+        self.query_one("#welcome", Rows).set_rows(welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
         if new != was_new or self.focused is None:
             self._show_pane(self.pane)
 
@@ -383,20 +371,3 @@ class HomeScreen(FilteredScreen):
     def focus_filtered(self) -> None:
         """The filter narrows the pane that is shown."""
         self._show_pane(self.pane)
-
-
-def _welcome_rows(surveyed: bool, gone: MedvlmError | None) -> list[Row]:
-    if not surveyed and gone is not None:
-        return [plain(Text(line, style=GREY)) for line in clean_lines(f"{gone.message}\n{gone.hint}").splitlines()]
-    if not surveyed:
-        return [plain(Text("looking at what is here ...", style=GREY))]
-    rows: list[Row] = [plain(Text())]
-    for name, key, text, more in _WELCOME:
-        rows.append(Row(name, partial(_welcome_line, f" {key:<7}{text}")))
-        rows += [plain(Text(f"        {line}", style=GREY)) for line in more]
-        rows.append(plain(Text()))
-    return rows
-
-
-def _welcome_line(text: str, _width: int) -> Text:
-    return Text(text, style="bold")
