@@ -8,7 +8,7 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.stages import STAGE_NAMES, STAGES
+from medvlm_tui.stages import EVERY_STAGE, STAGES
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import SIZES, seen, until
@@ -36,7 +36,7 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert "360 / 360" in screen or "report" in screen
         request = sent(client, "run")[0]
         assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
-        assert request["stages"] == STAGE_NAMES
+        assert request["stages"] == EVERY_STAGE
         assert (request["rise_masks"], request["bias_train"], request["bias_test"]) == (
             256,
             40,
@@ -327,8 +327,8 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
 
 @pytest.mark.parametrize("kind", [stage.kind for stage in STAGES if stage.screen])
 async def test_enter_on_a_finished_step_of_any_kind_shows_its_result(make_app, tmp_path: Path, kind: str) -> None:
-    places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "saliency": "saliency"}
-    places |= {"bias": "bias", "bias_groups": "bias", "check": "data"}
+    places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "references": "map"}
+    places |= {"saliency": "saliency", "bias": "bias", "bias_groups": "bias", "check": "data"}
     fill_store(tmp_path)
     app, client = make_app(done=True, hold=0)
     gathers = kind in ("pairs", "ranking", "similarity", "bias_groups")
