@@ -207,7 +207,7 @@ class MedvlmApp(NamedBindings, App[int]):
         from medvlm_tui.tui.shared.run_plan import RunPlan
 
         request = request.with_absolute_paths()
-        dialog = RunPlan(request, note, kept_masks)
+        dialog = RunPlan(self.board, self.workspace, note, kept_masks)
 
         async def answered(answer: str | None) -> None:
             if answer == "queue":
@@ -341,7 +341,7 @@ class MedvlmApp(NamedBindings, App[int]):
         from medvlm_tui.tui.keys import palette
 
         yield from super().get_system_commands(screen)
-        yield from palette.commands(self, screen)
+        yield from palette.commands(self, screen, self.action_go)
 
     async def action_quit(self) -> None:
         """Quit as the key does: with a question while a run is under way."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from textual.app import App
 from textual.screen import Screen
-
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
 
 MOST = 20
 """Screens that are kept; the oldest above home goes first."""
 
 
-def go(app: MedvlmApp, name: str) -> None:
+def go(app: App[int], name: str) -> None:
     """Show a place above those that one came from; open dialogs close without an answer.
 
     A place that lies further down the trail moves to its end: no screen is on it twice.
@@ -37,7 +33,7 @@ def go(app: MedvlmApp, name: str) -> None:
     app.push_screen(place)
 
 
-def back(app: MedvlmApp) -> None:
+def back(app: App[int]) -> None:
     """Leave the screen that is shown for the one before it."""
     if len(app.screen_stack) > 1:
         app.pop_screen()

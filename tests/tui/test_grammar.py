@@ -65,7 +65,7 @@ async def test_no_binding_is_outside_the_help_and_the_palette(make_app, tmp_path
             assert app.screen.place == place.name
             active = [one for one in app.screen.active_bindings.values() if one.enabled and not one.binding.system]
             assert all(one.binding.description for one in active)
-            offered = {command.title.lower() for command in commands(app, app.screen)}
+            offered = {command.title.lower() for command in commands(app, app.screen, app.action_go)}
             listed = KeysScreen(app.screen)._sections
             known = {(key, action.what) for _, actions in listed for action in actions for key in action.raw}
             for one in active:
@@ -89,7 +89,7 @@ async def test_the_palette_knows_the_actions_of_every_place(make_app, tmp_path: 
     app, _ = make_app(done=True)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "81.2")
-        titles = [command.title for command in commands(app, app.screen)]
+        titles = [command.title for command in commands(app, app.screen, app.action_go)]
         for word in ("export", "sort", "zoom", "check", "cancel", "more masks", "quit"):
             assert any(word in title.lower() for title in titles), word
         assert {"Theme", "Screenshot", "Keys"} <= {one.title for one in app.get_system_commands(app.screen)}

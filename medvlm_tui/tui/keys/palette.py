@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -16,24 +15,21 @@ from medvlm_tui.tui.keys.actions import KeyAction, declared_actions, key_actions
 from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.places import PLACES, Place
 
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
 
-
-def commands(app: MedvlmApp, screen: Screen[object]) -> Iterator[SystemCommand]:
-    """Yield the actions of this screen, then the places and the actions of the others, which go there first."""
+def commands(app: App[int], screen: Screen[object], go: Callable[[str], object]) -> Iterator[SystemCommand]:
+    """Yield the actions of this screen, then the places and the actions of the others, which go there first by `go`."""
     for action in key_actions(screen):
         yield SystemCommand(_named(action), f"{action.key_list}   {action.id}", _do(app, action))
     here = getattr(screen, "place", "")
     for place in PLACES:
-        yield SystemCommand(f"Go to {place.name}", place.purpose, partial(app.action_go, place.name))
+        yield SystemCommand(f"Go to {place.name}", place.purpose, partial(go, place.name))
     for place in PLACES:
         if place.name != here:
             for action in actions_of(place):
                 yield SystemCommand(
                     f"{place.name}: {action.what}",
                     f"{action.key_list}   on {place.name}",
-                    partial(_there, app, place, action),
+                    partial(_there, app, go, place, action),
                     discover=False,
                 )
 
@@ -85,11 +81,11 @@ def _named(action: KeyAction) -> str:
     return action.what[:1].upper() + action.what[1:]
 
 
-def _do(app: MedvlmApp, action: KeyAction) -> Callable[[], object]:
+def _do(app: App[int], action: KeyAction) -> Callable[[], object]:
     return lambda: app.call_later(app.run_action, action.action, action.node)
 
 
-def _there(app: MedvlmApp, place: Place, action: KeyAction) -> None:
+def _there(app: App[int], go: Callable[[str], object], place: Place, action: KeyAction) -> None:
     """Go to a place and do one of its actions once it is drawn."""
-    app.action_go(place.name)
+    go(place.name)
     app.call_after_refresh(lambda: app.run_action(action.action, app.screen))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from medvlm_tui.core.safe_text import clean
-
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.state.selection import Selection
+from medvlm_tui.tui.state.store_reader import Results
 
 MOST_IMAGES = 50
 """Images that one search offers."""
@@ -26,6 +26,23 @@ class Found:
     name: str
     what: str
     go: Callable[[], object]
+
+
+class Program(Protocol):
+    """What of the program is needed here."""
+
+    board: Board
+    selection: Selection
+    results: Results
+
+    def action_go(self, name: str) -> None:
+        """Show a place."""
+
+    def redraw(self) -> None:
+        """Draw the place that is shown anew."""
+
+    def call_after_refresh(self, callback: Callable[[], object]) -> bool:
+        """Call once the screen is drawn."""
 
 
 class ThingsProvider(Provider):
@@ -46,14 +63,14 @@ class ThingsProvider(Provider):
             yield DiscoveryHit("", lambda: None)
 
     def _named(self) -> Iterator[Found]:
-        app = cast("MedvlmApp", self.app)
+        app = cast("Program", cast("object", self.app))
         for model in app.board.models.values():
             yield Found(model.name, f"model {clean(model.id)}, {model.group}", partial(_choose, app, model=model.id))
         for row in app.board.datasets.values():
             yield Found(row.name, f"dataset {clean(row.id)}", partial(_choose, app, dataset=row.id))
 
     async def _images(self, words: list[str]) -> Hits:
-        app = cast("MedvlmApp", self.app)
+        app = cast("Program", cast("object", self.app))
         cell = app.board.cell(app.selection.model, app.selection.dataset)
         table = await app.results.table(cell.keys["table"]) if words and cell.keys.get("table") else None
         left = MOST_IMAGES
@@ -65,7 +82,7 @@ class ThingsProvider(Provider):
                     return
 
 
-def _choose(app: MedvlmApp, model: str = "", dataset: str = "") -> None:
+def _choose(app: Program, model: str = "", dataset: str = "") -> None:
     """Put the cursor of home on a model or a dataset."""
     selection = app.selection
     selection.model, selection.dataset = model or selection.model, dataset or selection.dataset
@@ -73,7 +90,7 @@ def _choose(app: MedvlmApp, model: str = "", dataset: str = "") -> None:
     app.call_after_refresh(app.redraw)
 
 
-def _show(app: MedvlmApp, image: str) -> None:
+def _show(app: Program, image: str) -> None:
     """Show an image's saliency, which offers to make one where there is none."""
     app.selection.image = image
     app.action_go("saliency")

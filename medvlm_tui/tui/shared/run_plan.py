@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import on
@@ -15,14 +16,11 @@ from textual.widgets import Static
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace.past_runs import past_runs
-from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.state import messages
+from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.costs import cost, in_words, times_of
 from medvlm_tui.tui.states import GREY, RED, YELLOW, letter
-
-if TYPE_CHECKING:
-    from medvlm_tui.tui.app import MedvlmApp
 
 # Runs whose steps tell how long a step takes.
 _RUNS_READ = 30
@@ -36,10 +34,11 @@ class RunPlan(Dialog[Literal["run", "queue"]]):
         Binding("q", "queue", "put it at the end of the queue"),
     ]
 
-    def __init__(self, request: RunRequest, note: str = "", kept_masks: int = 0) -> None:
+    def __init__(self, board: Board, workspace: Path, note: str = "", kept_masks: int = 0) -> None:
         """`note` says in the first line what is asked; `kept_masks` are scored already for each explained image."""
         super().__init__("Run?", Text("planning ...", style=GREY), "esc close")
-        self.request, self.asked = request, secrets.token_hex(4)
+        self.asked = secrets.token_hex(4)
+        self._board, self._runs = board, workspace / "runs"
         self._note, self._kept_masks = note, kept_masks
         self._plan: Plan | None = None
 
@@ -47,9 +46,7 @@ class RunPlan(Dialog[Literal["run", "queue"]]):
     async def _planned(self, event: messages.PlanArrived) -> None:
         if not event.dry or event.asked != self.asked:
             return
-        app = cast("MedvlmApp", self.app)
-        self._plan, board = event.plan, app.board
-        runs = app.workspace / "runs"
+        self._plan, board, runs = event.plan, self._board, self._runs
         found = await asyncio.get_running_loop().run_in_executor(None, lambda: list(past_runs(runs, _RUNS_READ)))
         one = cost(event.plan, board, times_of(run.steps for run in found), self._kept_masks)
         lines = [Text(clean(self._note), style="bold")] if self._note else []
@@ -59,8 +56,7 @@ class RunPlan(Dialog[Literal["run", "queue"]]):
         self._say(Text("\n").join(lines), self._offer(one.to_do))
 
     def _offer(self, to_do: int) -> str:
-        board = cast("MedvlmApp", self.app).board
-        if board.running:
+        if self._board.running:
             return "a run is under way: enter queues this one behind it   esc close"
         return "enter run it   esc close" if to_do else "nothing to do   esc close"
 
@@ -78,7 +74,7 @@ class RunPlan(Dialog[Literal["run", "queue"]]):
     def action_run(self) -> None:
         """Start the run, once its plan was shown; it waits behind one that is under way."""
         if self._plan is not None and self.is_current:
-            self.dismiss("queue" if cast("MedvlmApp", self.app).board.running else "run")
+            self.dismiss("queue" if self._board.running else "run")
 
     def action_queue(self) -> None:
         """Put the run behind those that wait."""
