@@ -133,8 +133,9 @@ async def test_models_are_ranked_and_the_word_is_seen(lab_app, size) -> None:
         assert "the class flips" in await until(pilot, "image 2 of 2")
         await pilot.press("o")
         assert "shift 0.030, same class" in await until(pilot, "with box")
+        assert app.screen.zoomed, "the overlay's place fills the pane"
         await pilot.press("z")
-        assert app.screen.zoomed
+        assert not app.screen.zoomed
         await pilot.press("z", "s")
         assert "by over control" in seen(app)
         if size[0] < 100:  # the measures are shown instead of the rest

@@ -16,7 +16,7 @@ from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.tui.saliency.words import asked, quality, sparkline
+from medvlm_tui.tui.saliency.words import asked, half_gone, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, confirm, seen, until
 
@@ -57,12 +57,12 @@ async def test_a_map_tells_its_class_its_quality_and_its_error(make_app, tmp_pat
         await opened(pilot)
         screen = await until(pilot, "image 1 of 3")
         assert "explained none" in screen
-        assert "mass in lesion 0.31 (area 0.08, +0.23)" in screen
+        assert "the lesion holds 31 % of the mass (its area is 8 %)" in screen
         assert "mostly noise" not in screen
         assert "peak in the lesion" in screen
         if size[0] > 100:
             assert "standard error 0.25" in screen
-            assert "insertion 0.70 ▁▅█" in screen
+            assert "insertion 0.70 of 1, more is better ▁▅█" in app.screen.query_one("#about").content.plain
         await pilot.press("c")
         assert "explained smooth" in await until(pilot, "explained smooth")
         await pilot.press("c")
@@ -212,3 +212,42 @@ def test_a_curve_is_a_line_of_bars_and_nothing_known_is_nothing_said() -> None:
     assert sparkline([2.0, 2.0]) == "▁▁"
     assert quality({"image": "a"}).plain == ""
     assert quality({"quality": {"pointing": None}, "constant": True}).plain.startswith("the map is flat")
+
+
+def test_the_share_of_pixels_that_costs_half_the_probability() -> None:
+    assert half_gone([0.8, 0.7, 0.4, 0.1, 0.0]) == 50
+    assert half_gone([0.8, 0.7, 0.6]) is None
+    assert half_gone([]) is None
+    said = quality({"quality": {"deletion": 0.2, "deletion_curve": [1.0, 0.4, 0.2]}}).plain
+    assert said.startswith("half the probability is gone after 50 % of the pixels   deletion 0.20 of 1, less is better")
+
+
+async def test_lesion_error_and_scale_are_drawn(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    with Store(tmp_path / "store") as store:
+        first = store.result(KEYS["saliency"])
+        store.discard(f"result/{KEYS['saliency']}")
+        lesions = np.zeros((3, 64, 64), bool)
+        lesions[0, 16:48, 16:48] = True
+        maps = np.linspace(-0.5, 2.0, 3 * 64 * 64).reshape(3, 64, 64).astype(np.float32)
+        arrays = {**first.arrays, "maps": maps, "errors": np.full_like(maps, 0.25), "lesions": lesions}
+        store.put_result(KEYS["saliency"], arrays, first.record)
+    app, _ = make_app(done=True)
+
+    def pink() -> int:
+        strips = [app.screen.query_one("#image").render_line(y) for y in range(20)]
+        return sum(str(part.style).count("#ff40c8") for strip in strips for part in strip)
+
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await opened(pilot)
+        screen = await until(pilot, "image 1 of 3")
+        assert f"{maps[0].min():.3g}" in screen, "the colour scale names its ends"
+        assert f"{maps[0].max():.3g}" in screen
+        assert pink() > 20
+        await pilot.press("l")
+        await pilot.pause(0.05)
+        assert pink() == 0
+        await pilot.press("e")
+        assert "0.25" in await until(pilot, "standard error")
+        await pilot.press("right", "l")
+        await until(pilot, "no mask of a lesion is known")

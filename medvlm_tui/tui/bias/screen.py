@@ -64,7 +64,7 @@ class BiasScreen(PlaceScreen):
         """The comparison of groups of models with this dataset in it that has the most models."""
         self.index = 0
         self.kind = 0
-        self.zoomed = False
+        self.zoomed = True
 
     def body(self) -> ComposeResult:
         """Pictures left, numbers right."""
@@ -174,7 +174,8 @@ class BiasScreen(PlaceScreen):
         count = f"image {self.index + 1} of {len(pictures)}"
         self.query_one("#without", Picture).set_title(count, image)
         says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"
-        self.query_one("#with", Picture).set_title(f"with {kind}", says)
+        word = clean(str(record["words"][0])) if kind == "text" and record.get("words") else ""
+        self.query_one("#with", Picture).set_title(f"with {kind}: {word}" if word else f"with {kind}", says)
 
     # -- keys --------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
-from medvlm_tui.render.heat import heat, overlay
+from medvlm_tui.render.heat import colour_bar, heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.params.saliency import SaliencyParams
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import StoredResult
 
 STAGES = ("extract", "probe", "saliency", "report")
+_SCALE_FROM = 8
+"""Lines of a picture from which two are spent on its colour scale."""
 ADDED_MASKS = 512
 """Two ranges of masks (engine/saliency/masks.py): a range that is whole is never scored again."""
 
@@ -48,10 +50,12 @@ class SaliencyScreen(WalkScreen):
     CSS_PATH = Path(__file__).with_name("saliency.tcss")
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket,left,h,up,k", "image(-1)", "image", key_display="[ ]"),
-        Binding("right_square_bracket,right,l,down,j", "image(1)", "next image", show=False),
+        Binding("left_square_bracket,left,up,k", "image(-1)", "image", key_display="[ ]"),
+        Binding("right_square_bracket,right,down,j", "image(1)", "next image", show=False),
         Binding("c", "class", "class"),
         Binding("plus", "more_masks", "more masks", key_display="+"),
+        Binding("l", "outline", "lesion"),
+        Binding("e", "errors", "error"),
         Binding("r", "explain", "explain the chosen image"),
         Binding("x", "save", "PNG"),
         Binding("enter", "app.go('map')", "map"),
@@ -62,6 +66,10 @@ class SaliencyScreen(WalkScreen):
         self.found: StoredResult | None = None
         self.growing = False
         """True while the map on the screen is not finished."""
+        self.outlined = True
+        """The lesion is outlined, where its place is known."""
+        self.shows_errors = False
+        """The standard errors stand in the place of the map."""
         self.index = 0
         self.explained = 0
         """Which of the image's explained classes."""
@@ -166,6 +174,23 @@ class SaliencyScreen(WalkScreen):
             if count == 1:
                 self.medvlm.tell("one class was explained; `--rise-explain` names more")
 
+    def action_outline(self) -> None:
+        """Outline the lesion, or leave the outline out."""
+        found = self.found
+        if found is None or "lesions" not in found.arrays or not found.arrays["lesions"][self.index].any():
+            self.medvlm.tell("no mask of a lesion is known for this image")
+            return
+        self.outlined = not self.outlined
+        self._draw_pictures()
+
+    def action_errors(self) -> None:
+        """Show the standard error of each pixel of the map, or the map again."""
+        if self.found is None or "errors" not in self.found.arrays:
+            self.medvlm.tell("no standard errors are stored for this map")
+            return
+        self.shows_errors = not self.shows_errors
+        self._draw_pictures()
+
     async def action_explain(self) -> None:
         """Ask for the map of the image that was chosen on the map, with its cost."""
         image = self.medvlm.selection.image
@@ -245,10 +270,13 @@ class SaliencyScreen(WalkScreen):
         image, values = found.arrays["images"][self.index], self._values(found)
         # A third of 80 cells is no whole number: all three are drawn as wide as the narrowest frame.
         most = self.app.size.width // 3 - 2
+        lesions = found.arrays.get("lesions") if self.outlined else None
+        region = None if lesions is None else lesions[self.index]
+        errors = found.arrays["errors"][self.index] if self.shows_errors and "errors" in found.arrays else None
         for name, draw in (
-            ("#image", partial(thumbnail, image)),
-            ("#heat", partial(heat, values)),
-            ("#overlay", partial(overlay, values, image)),
+            ("#image", partial(thumbnail, image, region=region)),
+            ("#heat", partial(scaled, values if errors is None else errors, errors is not None)),
+            ("#overlay", partial(overlay, values, image, region=region)),
         ):
             self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
         item = found.record["items"][self.index]
@@ -263,6 +291,9 @@ class SaliencyScreen(WalkScreen):
         noisy = not self.explained and (bool(item.get("mostly_noise")) or (known and mostly_noise(error)))
         panel = self.query_one("#heat", Picture)
         panel.set_class(noisy, "-noise")
+        if self.shows_errors and "errors" in found.arrays:
+            panel.set_title("standard error", "e shows the map")
+            return
         title = "map" if not noisy else MOSTLY_NOISE if error is None else f"{MOSTLY_NOISE}: {error:.2f}"
         panel.set_title(title, self._progress(found, item) or ("+ adds masks" if noisy else ""))
 
@@ -285,6 +316,16 @@ class SaliencyScreen(WalkScreen):
             return Text("\n").join([*lines, so_far(self._error(found))])
         said = quality(item)
         return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
+
+
+def scaled(values: np.ndarray[Any, Any], from_zero: bool, width: int, height: int, depth: Depth) -> Text:
+    """Return a map with its colour scale below it; standard errors are drawn from zero on."""
+    low, high = (0.0 if from_zero else float(values.min())), float(values.max())
+    if height < _SCALE_FROM:
+        return heat(values, width, height, depth, (low, high))
+    drawn = heat(values, width, height - 2, depth, (low, high))
+    across = max(line.cell_len for line in drawn.split("\n"))
+    return Text("\n", end="").join([drawn, colour_bar(across, low, high, depth)])
 
 
 def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:

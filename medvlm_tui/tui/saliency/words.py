@@ -40,23 +40,34 @@ def decision(title: str, item: Mapping[str, Any], explained: str) -> list[Text]:
 
 
 def quality(item: Mapping[str, Any]) -> Text:
-    """Return the masses beside their regions' areas, the pointing game, and the areas under both probability curves;
+    """Return the masses beside their regions' areas, the pointing game, and both probability curves with what is good;
     may be empty."""
     known: Mapping[str, Any] = item.get("quality") or {}
     parts = []
     for name in ("lesion", "text"):
         mass, area = known.get(f"mass_{name}"), known.get(f"area_{name}")
         if mass is not None and area is not None:
-            parts.append(f"mass in {name} {mass:.2f} (area {area:.2f}, {mass - area:+.2f})")
+            parts.append(f"the {name} holds {100 * mass:.0f} % of the mass (its area is {100 * area:.0f} %)")
     if known.get("pointing") is not None:
         parts.append("peak in the lesion" if known["pointing"] else "peak outside the lesion")
-    for name in ("insertion", "deletion"):
+    if gone := half_gone(known.get("deletion_curve") or ()):
+        parts.append(f"half the probability is gone after {gone} % of the pixels")
+    for name, good in (("insertion", "more"), ("deletion", "less")):
         if known.get(name) is not None:
             curve = known.get(f"{name}_curve")
-            parts.append(f"{name} {known[name]:.2f}" + (f" {sparkline(curve)}" if curve else ""))
+            parts.append(f"{name} {known[name]:.2f} of 1, {good} is better" + (f" {sparkline(curve)}" if curve else ""))
     if item.get("constant"):
         parts.append("the map is flat: no mask changes the score")
     return Text("   ".join(parts))
+
+
+def half_gone(curve: Sequence[float]) -> int | None:
+    """Return the percent of the pixels, the heaviest first, after which a probability is half of its first value; None
+    where it never is."""
+    if len(curve) < 2:
+        return None
+    steps = [step for step, value in enumerate(curve) if value <= curve[0] / 2]
+    return round(100 * steps[0] / (len(curve) - 1)) if steps else None
 
 
 def asked(record: Mapping[str, Any]) -> SaliencyParams:
