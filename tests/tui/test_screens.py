@@ -186,7 +186,7 @@ async def test_marks_span_models_and_datasets(make_app) -> None:
         await pilot.press("space", "up", "space")
         screen = seen(app)
         assert "2 of 5 models, 1 of 3 datasets marked" in screen
-        assert "▸81.2 ✓" in screen
+        assert "●81.2 ✓" in screen
         assert "enter runs 2 cells (1 done)" in screen
         await pilot.press("u")
         assert "marked" not in seen(app)

@@ -12,7 +12,7 @@ from medvlm_tui.tui.state.selection import Selection
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY, letter, look
 
-MARK = "▸"
+MARK = "●"
 # Below this width a model's line has room for the licence or the name, not for both.
 LICENCE_FROM = 44
 
