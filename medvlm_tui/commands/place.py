@@ -40,13 +40,14 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     """Encode the files, place them on the proposed map, and write a line each."""
     from medvlm_tui.engine.new_images.place import COLUMNS, place_files
     from medvlm_tui.report.formats.csv_file import write_csv
+    from medvlm_tui.report.formats.table import Table, texts
 
     asked = replace(
         request, models=(options.model,), datasets=(options.dataset,), label=options.label, part=options.part,
         limit=options.limit, feature=options.feature, device=options.device,
     )  # fmt: skip
     placed = place_files(asked, options.images, Workspace(configuration.workspace))
-    write_csv(options.out, COLUMNS, placed.rows)
+    write_csv(options.out, Table("place", texts(*COLUMNS), placed.rows))
     shown = f"n_neighbors {placed.shown.record['n_neighbors']}, min_dist {placed.shown.record['min_dist']:g}"
     print(f"{counted(len(placed.rows), 'image')} on the map with {shown} in {clean(str(options.out))}", file=sys.stderr)
     return int(ExitCode.OK)

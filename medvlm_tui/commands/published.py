@@ -43,10 +43,10 @@ def _record(audit: PublishedAudit) -> dict[str, Any]:
 def _as_the_paper(audit: PublishedAudit, trait: str) -> Iterator[str]:
     """Yield the test with the models that the paper counts into the group beside those that belong to it."""
     for group in audit.paper_groups:
-        if group["trait"] == trait:
+        if group.trait == trait:
             names = ", ".join(load_models()[model].name for model in PAPER_ADDS[trait])
-            yield f"    as the paper counts, with {names}: {100 * group['difference']:+.2f} points,"
-            yield f"    p {group['p_value']:.2g}, {group['holm']:.2g} by Holm ({group['inside']} models inside)"
+            yield f"    as the paper counts, with {names}: {100 * group.difference:+.2f} points,"
+            yield f"    p {group.p_value:.2g}, {group.holm:.2g} by Holm ({group.inside} models inside)"
 
 
 def lines(audit: PublishedAudit) -> Iterator[str]:
@@ -63,11 +63,11 @@ def lines(audit: PublishedAudit) -> Iterator[str]:
         how = "all divisions" if test.exhaustive else f"{test.permutations:,} permutations"
         yield f"  medical against general: {100 * test.difference:+.2f} points, p {test.p_value:.2g} ({how})"
     for group in audit.groups:
-        trait = TRAITS[group["trait"]]
-        models = f"{group['inside']} and {group['outside']} models on {group['datasets']} datasets"
-        yield f"  {trait.inside} against {trait.outside}: {100 * group['difference']:+.2f} points,"
-        yield f"    p {group['p_value']:.2g}, {group['holm']:.2g} by Holm ({models})"
-        yield from _as_the_paper(audit, group["trait"])
+        trait = TRAITS[group.trait]
+        models = f"{group.inside} and {group.outside} models on {group.datasets} datasets"
+        yield f"  {trait.inside} against {trait.outside}: {100 * group.difference:+.2f} points,"
+        yield f"    p {group.p_value:.2g}, {group.holm:.2g} by Holm ({models})"
+        yield from _as_the_paper(audit, group.trait)
     yield f"  {audit.equal_spreads} of {audit.cells} cells print one spread for accuracy and F1"
     ranks = dict(zip(ranking.models, ranking.mean_ranks, strict=True))
     names = {model: model for model in ranking.models}

@@ -183,11 +183,13 @@ class Survey(Event):
     """All models, datasets and cells with their state; the answer to a front end's `survey`.
 
     `models`: id, name, group, dim, gated, licence, state (ready or weights_missing), hint.
-    `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, synthetic,
-    warnings. `cells`: model, dataset, state (one of STATES), and where a result exists accuracy, std (fractions),
-    t, saturated, and the keys `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has
-    key and numbers of every protocol with a result, every metric's [mean, std], and `statistics`, the key of its
-    intervals; `pairs`, `rankings` and `bias_groups` list the keys of comparisons with other models.
+    `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, problem, root (its
+    folder), synthetic, warnings. `cells`: model, dataset, `here` (ready, data_missing or weights_missing: what a run
+    would need), state (one of STATES: done or stale where a result exists, else as `here`), and where a result exists
+    accuracy, std (fractions), t, saturated, `differs` (how its settings differ from today's, in words), and the keys
+    `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has key and numbers of every
+    protocol with a result, every metric's [mean, std], and `statistics`, the key of its intervals; `pairs`,
+    `rankings` and `bias_groups` list the keys of comparisons with other models.
     """
 
     models: tuple[Mapping[str, Any], ...] = ()
@@ -195,6 +197,8 @@ class Survey(Event):
     cells: tuple[Mapping[str, Any], ...] = ()
     device: str = ""
     store_bytes: int = 0
+    read_only: bool = False
+    """The workspace can be looked at, and nothing can run in it."""
 
 
 @_register

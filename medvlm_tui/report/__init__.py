@@ -1,1 +1,1 @@
-"""What a run leaves behind: tables, figures, the manifest. No textual, no torch."""
+"""The report of a run: tables, figures, the manifest. No textual, no torch."""

@@ -110,7 +110,7 @@ def _statistics(gathered: Gathered) -> dict[str, Any]:
     }
 
 
-def _comparisons(found: Sequence[Compared]) -> dict[str, Any]:
+def _comparisons(found: Sequence[Compared[Any]]) -> dict[str, Any]:
     return {
         each.key: {"dataset": each.dataset, "protocol": each.protocol} if each.dataset else {"protocol": each.protocol}
         for each in found

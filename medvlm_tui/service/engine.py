@@ -18,13 +18,14 @@ from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.logs import rotate
+from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.run_journal import RunFile, Said
 from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
 from medvlm_tui.engine.run.gathered_steps import tables_of
 from medvlm_tui.engine.run.inputs import Say
 from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.run.runner import Outcome, RunContext, run
-from medvlm_tui.engine.run.survey import survey
+from medvlm_tui.engine.run.survey import Records, survey
 from medvlm_tui.engine.step.job import Job
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
@@ -44,10 +45,12 @@ _ROTATE_EVERY_S = 10.0
 class Engine:
     """A workspace with its store and its worker; one run at a time, in the thread that made it."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        workspace.make()
+    def __init__(self, workspace: Workspace, read_only: bool = False) -> None:
+        """Open the workspace; `read_only` only to look at it, which writes nothing there."""
+        if not read_only:
+            workspace.make()
         self.workspace = workspace
-        self.store = Store(workspace.store)
+        self.store = Store(workspace.store, read_only)
         self._log = workspace.logs / "engine.log"
         self._worker_log = workspace.logs / "worker.log"
         self._worker = Worker(workspace.store, self._worker_log)
@@ -64,7 +67,8 @@ class Engine:
 
     def survey(self, request: RunRequest) -> Survey:
         """Emit the survey: models, datasets, and the state of every cell."""
-        return survey(request, self.workspace, self.store, self._latest())
+        index = ResultsIndex(self.workspace.runs, self.workspace.root / "results.json", self.store.read_only)
+        return survey(request, self.workspace, Records(self.store, self._latest(), index))
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
         """Lay out a run without starting it."""

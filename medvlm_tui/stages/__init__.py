@@ -7,6 +7,7 @@ that it needs (`engine/NAME` computes, `report/NAME` writes, `tui/NAME` shows).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
 from medvlm_tui.stages.check import CHECK
@@ -22,7 +23,7 @@ from medvlm_tui.stages.separability import SEPARABILITY
 from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.stages.stage import Scope, Stage
 
-STAGES: tuple[Stage, ...] = (
+STAGES: tuple[Stage[Any], ...] = (
     CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS,
     PAIRS, RANKING, REPORT,
 )  # fmt: skip
@@ -34,7 +35,7 @@ CELL_STAGES = tuple(stage.kind for stage in STAGES if stage.scope is Scope.CELL 
 _BY_KIND = {stage.kind: stage for stage in STAGES}
 
 
-def stage_of(kind: str) -> Stage:
+def stage_of(kind: str) -> Stage[Any]:
     """Return the stage of a step's kind; raises KeyError when there is none."""
     return _BY_KIND[kind]
 

@@ -19,6 +19,7 @@ CHECK = Stage(
     version=2,
     title="data check",
     scope=Scope.FILES,
+    record=dict,
     work="medvlm_tui.engine.datasets.check.step",
     summary=_summary,
     needs_models=False,

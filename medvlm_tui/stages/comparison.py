@@ -8,6 +8,7 @@ from typing import Any
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.stages.gathered import FEWEST, over_cells
+from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
 from medvlm_tui.stages.request import ComparisonParams, StatisticsParams
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
@@ -19,8 +20,8 @@ def _drafts(view: View) -> Iterator[Draft]:
         yield Draft({**params, "protocol": protocol}, (probe.id,), protocol)
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"accuracy": record["intervals"].get("accuracy")}
+def _summary(record: IntervalsRecord) -> Mapping[str, Any]:
+    return {"accuracy": record.intervals.get("accuracy")}
 
 
 STATISTICS = Stage(
@@ -28,6 +29,7 @@ STATISTICS = Stage(
     version=4,
     title="intervals",
     scope=Scope.CELL,
+    record=IntervalsRecord,
     work="medvlm_tui.engine.comparison.intervals_step",
     drafts=_drafts,
     summary=_summary,
@@ -52,10 +54,9 @@ def _pairs_drafts(view: View) -> Iterator[Draft]:
             yield over_cells(params, probes, protocol)
 
 
-def _pairs_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    tests = [pair["differences"]["accuracy"] for pair in record["pairs"]]
-    apart = sum(test["holm"] < record["alpha"] for test in tests)
-    return {"pairs": len(record["pairs"]), "told_apart": apart}
+def _pairs_summary(record: PairsRecord) -> Mapping[str, Any]:
+    apart = sum(pair.differences["accuracy"].holm < record.alpha for pair in record.pairs)
+    return {"pairs": len(record.pairs), "told_apart": apart}
 
 
 PAIRS = Stage(
@@ -63,6 +64,7 @@ PAIRS = Stage(
     version=2,
     title="pairs of models",
     scope=Scope.DATASET,
+    record=PairsRecord,
     work="medvlm_tui.engine.comparison.pairs_step",
     drafts=_pairs_drafts,
     summary=_pairs_summary,
@@ -80,9 +82,9 @@ def _ranking_drafts(view: View) -> Iterator[Draft]:
             yield over_cells(params, probes, protocol)
 
 
-def _ranking_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    ranks = record["rankings"]["accuracy"]["ranks"]
-    return {} if ranks is None else {"chi2": ranks["chi2"], "told_apart": len(ranks["separable"])}
+def _ranking_summary(record: RankingsRecord) -> Mapping[str, Any]:
+    ranks = record.rankings["accuracy"].ranks
+    return {} if ranks is None else {"chi2": ranks.chi2, "told_apart": len(ranks.separable)}
 
 
 RANKING = Stage(
@@ -90,6 +92,7 @@ RANKING = Stage(
     version=2,
     title="ranks of models",
     scope=Scope.RUN,
+    record=RankingsRecord,
     work="medvlm_tui.engine.comparison.ranking_step",
     drafts=_ranking_drafts,
     summary=_ranking_summary,

@@ -26,6 +26,7 @@ EXTRACT = Stage(
     version=1,
     title="features",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.extract.step",
     drafts=_drafts,
     summary=_summary,

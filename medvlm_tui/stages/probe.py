@@ -37,6 +37,7 @@ PROBE = Stage(
     version=4,
     title="probe",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.probe.step",
     drafts=_drafts,
     summary=_summary,

@@ -26,6 +26,7 @@ REPEAT = Stage(
     version=1,
     title="further hold-outs",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.probe.repeat_step",
     drafts=_drafts,
     summary=PROBE.summary,

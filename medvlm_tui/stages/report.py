@@ -5,5 +5,12 @@ from __future__ import annotations
 from medvlm_tui.stages.stage import Scope, Stage
 
 REPORT = Stage(
-    kind="report", version=1, title="report", scope=Scope.REPORT, needs_models=False, by_default=True, screen=""
+    kind="report",
+    version=1,
+    title="report",
+    scope=Scope.REPORT,
+    record=dict,
+    needs_models=False,
+    by_default=True,
+    screen="",
 )

@@ -23,6 +23,7 @@ SALIENCY = Stage(
     version=2,
     title="saliency",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.saliency.step",
     drafts=_drafts,
     summary=_summary,

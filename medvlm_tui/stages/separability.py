@@ -28,6 +28,7 @@ SEPARABILITY = Stage(
     version=2,
     title="separability",
     scope=Scope.CELL,
+    record=dict,
     work="medvlm_tui.engine.separability.step",
     drafts=_drafts,
     summary=_summary,

@@ -30,6 +30,7 @@ SIMILARITY = Stage(
     version=2,
     title="similarity of models",
     scope=Scope.DATASET,
+    record=dict,
     work="medvlm_tui.engine.similarity.step",
     drafts=_drafts,
     summary=_summary,

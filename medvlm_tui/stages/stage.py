@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
@@ -101,7 +101,7 @@ class Remark:
 
 
 Drafts = Callable[[View], Iterator[Draft | Remark]]
-Summary = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+R = TypeVar("R")
 
 
 def no_drafts(view: View) -> Iterator[Draft | Remark]:
@@ -109,14 +109,14 @@ def no_drafts(view: View) -> Iterator[Draft | Remark]:
     yield from ()
 
 
-def no_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def no_summary(record: Any) -> Mapping[str, Any]:
     """Return nothing: the stage has no result in the store."""
     return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """An analysis."""
+class Stage(Generic[R]):
+    """An analysis whose results have records of class R."""
 
     kind: str
     """First word of the id of its steps. Results are stored under it, so it never changes."""
@@ -124,10 +124,12 @@ class Stage:
     """Part of the key of every result. Raised when the numbers change."""
     title: str
     scope: Scope
+    record: type[R]
+    """What is stored beside the arrays of a result (stages/records); a plain dict where there is no such class."""
     work: str = ""
     """Module whose `run(job, context)` computes it; imported by a worker when a step of this kind runs."""
     drafts: Drafts = no_drafts
-    summary: Summary = no_summary
+    summary: Callable[[R], Mapping[str, Any]] = no_summary
     """The few numbers of a result's record that a line or a table cell shows."""
     asked_by: str = ""
     """The word of `--stages` that asks for it, where that is not `kind`."""

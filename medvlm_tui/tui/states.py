@@ -34,7 +34,7 @@ LOOKS = {
     "running": Look("▒", ORANGE, "running"),
     "done": Look("✓", GREEN, "done"),
     "failed": Look("!", f"bold {RED}", "failed"),
-    "stale": Look("~", YELLOW, "stale"),
+    "stale": Look("~", YELLOW, "of other settings"),
     "skipped": Look("-", GREY, "skipped"),
     "blocked": Look("-", GREY, "blocked"),
 }

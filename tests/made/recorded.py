@@ -135,6 +135,8 @@ class RecordedClient:
     hold: int | None = None
     done: bool = False
     dies_on: str = ""
+    shown: events.Survey | None = None
+    """Answers every survey, where it is given."""
     sent: list[Mapping[str, Any]] = field(default_factory=list)
     starts: int = 0
     left: bool = False
@@ -156,7 +158,7 @@ class RecordedClient:
                 )
             )
         elif verb == "survey":
-            self._queue.put_nowait(survey(self.done, request["data"], name=self.name))
+            self._queue.put_nowait(self.shown or survey(self.done, request["data"], name=self.name))
         elif verb == "plan":
             made = plan(tuple(request["models"]), tuple(request["datasets"]), "")
             self._queue.put_nowait(events.PlanReady("", made.to_record()))

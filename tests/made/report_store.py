@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.run_results import ReportInput
+from medvlm_tui.stages.records.comparison import IntervalsRecord, McNemarRecord, PairRecord, PairsRecord
 from medvlm_tui.stages.request import RunRequest
+from tests.made.comparisons import difference, pairs_record, rankings_record
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece")
 FOLDS = 5
@@ -85,51 +88,23 @@ def _comparisons(store: Store) -> list[Step]:
             _compared(a, b, p + number / 64)
             for (a, b), p in zip(combinations(names, 2), (0.25, 0.015625, 0.03125), strict=True)
         ]
-        group = {
-            "trait": "medical", "metric": "accuracy", "difference": 0.0625, "p_value": 0.5, "holm": 0.5,
-            "permutations": 2, "exhaustive": True, "inside": 1, "outside": 1, "datasets": 1,
-        }  # fmt: skip
-        record = {
-            "protocol": "paper", "models": names, "n": 12, "left_out": 0, "groups_drawn": None, "too_few": bool(number),
-            "draws": 9_999, "pairs": pairs, "groups": [group], "confidence": 0.95, "alpha": 0.05, "seed": 0,
-        }  # fmt: skip
-        store.put_result(f"pairs-{shown.spec.id}", {}, record)
+        record = pairs_record(*pairs, too_few=bool(number))
+        store.put_result(f"pairs-{shown.spec.id}", {}, replace(record, groups=PairsRecord.example().groups))
         steps.append(Step(f"pairs:*:{shown.spec.id}:paper", "pairs", "", shown.spec.id, {}, f"pairs-{shown.spec.id}"))
-    store.put_result("ranking", {}, _ranking(names))
+    ranks = rankings_record(tuple(names), tuple(shown.spec.id for shown in DATASETS), (1.25, 1.75, 3.0))
+    store.put_result("ranking", {}, ranks)
     return [*steps, Step("ranking:*:*:paper", "ranking", key="ranking")]
 
 
-def _compared(a: str, b: str, p: float) -> dict[str, object]:
-    difference = {
-        "value": 0.125, "low": -0.0625, "high": 0.25, "p_value": p / 2, "holm": p, "smallest_seen": 0.1875,
-        "method": "exact",
-    }  # fmt: skip
-    return {
-        "a": a, "b": b,
-        "mcnemar": {"only_first": 3, "only_second": 1, "exact": p / 2, "mid_p": p / 4, "holm": p},
-        "differences": {
-            "accuracy": difference,
-            **dict.fromkeys(("balanced_accuracy", "macro_f1"), difference | {"method": "drawn"}),
-        },
-    }  # fmt: skip
-
-
-def _ranking(names: list[str]) -> dict[str, object]:
-    pairs = [
-        {"first": a, "second": b, "difference": 0.5, "nemenyi": 0.75, "holm": 0.5} for a, b in combinations(names, 2)
-    ]
-    ranks = {
-        "models": names, "mean_ranks": [1.25, 1.75, 3.0], "datasets": 2, "chi2": 3.25, "p_value": 0.1875,
-        "iman_davenport": 4.5,
-        "method": "exact",
-        "critical_difference": 2.34375, "alpha": 0.05, "separable": [], "cliques": [names], "pairs": pairs,
-    }  # fmt: skip
-    ranking = {"models": names, "datasets": ["brain_mr", "phantom"], "left_out": [], "reason": "", "ranks": ranks}
-    few = {**ranking, "models": names[:2], "left_out": names[2:], "reason": "2 models cannot be ranked", "ranks": None}
-    return {
-        "protocol": "paper", "rankings": {"accuracy": ranking, "f1": few}, "groups": [],
-        "confidence": 0.95, "alpha": 0.05, "seed": 0,
-    }  # fmt: skip
+def _compared(a: str, b: str, p: float) -> PairRecord:
+    """Return a pair whose accuracies are told apart by an exact test with this p-value, other scores by a drawn one."""
+    drawn = difference(p, "drawn")
+    return PairRecord(
+        a=a,
+        b=b,
+        mcnemar=McNemarRecord(only_first=3, only_second=1, exact=p / 2, mid_p=p / 4, holm=p),
+        differences={"accuracy": difference(p), "balanced_accuracy": drawn, "macro_f1": drawn},
+    )
 
 
 def _pair(store: Store, model_: ModelSpec, dataset_: Dataset, rng: np.random.Generator) -> list[Step]:
@@ -144,9 +119,8 @@ def _pair(store: Store, model_: ModelSpec, dataset_: Dataset, rng: np.random.Gen
     store.seal(f"table-{model_.id}-{dataset_.spec.id}".replace(":", "-"), table)
     key = f"{model_.id}-{dataset_.spec.id}".replace(":", "-")
     _probe(store, f"probe-{key}", table, rng)
-    low_high = {name: [0.5, 0.9375] for name in METRICS[:-1]}
-    final = {"final_intervals": {"accuracy": [0.4375, 0.875]}, "n": 12, "groups": None}
-    store.put_result(f"statistics-{key}", {}, {"intervals": low_high, **final, "confidence": 0.95})
+    low_high = dict.fromkeys(METRICS[:-1], (0.5, 0.9375))
+    store.put_result(f"statistics-{key}", {}, replace(IntervalsRecord.example(), intervals=low_high))
     _project(store, f"project-{key}", table, rng)
     _saliency(store, f"saliency-{key}", table, rng)
     ids = (model_.id, dataset_.spec.id)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.records.comparison import IntervalsRecord
+from tests.made.comparisons import pair, pairs_record, rankings_record
 from tests.made.recorded import KEYS, RecordedClient, fill_store
 
 MODELS = (
@@ -63,43 +65,19 @@ def fill(workspace: Path) -> None:
     """Store the probe behind every cell, and the comparisons: CLIP is not told apart from MedSigLIP on Brain MR."""
     fill_store(workspace)
     with Store(workspace / "store") as store:
-        made = {"final_intervals": {}, "confidence": 0.95, "n": 12, "groups": None}
-        store.put_result("intervals", {}, {"intervals": {"accuracy": [0.5, 0.75]}, **made})
+        store.put_result("intervals", {}, IntervalsRecord(intervals={"accuracy": (0.5, 0.75)}, n=12))
         for dataset, p in (("brain_mr", 0.4), ("breast_us", 0.01)):
             pairs = [
-                {
-                    "a": a,
-                    "b": b,
-                    "mcnemar": {"holm": 1 - holm},
-                    "differences": {
-                        "accuracy": {"holm": holm, "smallest_seen": 0.05},
-                        "macro_f1": {"holm": 0.001, "smallest_seen": 0.05},
-                    },
-                }
+                pair(a, b, {"accuracy": holm, "macro_f1": 0.001})
                 for a, b, holm in (
                     ("medsiglip", "clip_b16", p),
                     ("medsiglip", "mine", 0.001),
                     ("clip_b16", "mine", 0.001),
                 )
             ]
-            record = {"protocol": "paper", "alpha": 0.05, "n": 12, "too_few": False, "pairs": pairs}
-            store.put_result(f"pairs-{dataset}", {}, record)
-        names = [model for model, _, _ in MODELS]
-        ranks = {
-            "models": names, "mean_ranks": [1.5, 1.5, 3.0], "datasets": 2, "chi2": 3.0, "p_value": 0.22, "alpha": 0.05,
-            "iman_davenport": 3.0, "method": "exact",
-            "critical_difference": 2.34, "separable": [], "cliques": [names], "pairs": [{}, {}, {}],
-        }  # fmt: skip
-        whole = {"models": names, "datasets": ["brain_mr", "breast_us"], "left_out": [], "reason": "", "ranks": ranks}
-        few = {**whole, "reason": "2 models cannot be ranked", "ranks": None}
-        record = {
-            "protocol": "paper",
-            "rankings": {"accuracy": whole, "f1": few},
-            "groups": [],
-            "alpha": 0.05,
-            "seed": 0,
-        }
-        store.put_result("ranking", {}, record)
+            store.put_result(f"pairs-{dataset}", {}, pairs_record(*pairs))
+        names, datasets = tuple(model for model, *_ in MODELS), tuple(dataset for dataset, *_ in DATASETS)
+        store.put_result("ranking", {}, rankings_record(names, datasets, (1.5, 1.5, 3.0)))
 
 
 class StudyClient(RecordedClient):

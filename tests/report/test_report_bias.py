@@ -16,11 +16,12 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.tags import read_tags
 from medvlm_tui.report.bias import rows as bias_tables
 from medvlm_tui.report.bias.figures import bias_figures
+from medvlm_tui.report.formats.csv_file import write_all, write_csv
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.figures import saliency_pages
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
 from medvlm_tui.report.saliency.pages import Shown, draw_images
-from medvlm_tui.report.saliency.rows import write_images, write_quality
+from medvlm_tui.report.saliency.rows import images, quality
 from tests.made.report_store import filled
 
 KINDS = ("text", "box")
@@ -101,10 +102,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_bias_tables(source: ReportInput, tmp_path: Path) -> None:
-    written = [path.name for path in bias_tables.write_all(tmp_path, source)]
+    made = (*bias_tables.measured(source), *bias_tables.burned_texts(source))
+    written = [path.name for path in write_all(tmp_path, made)]
     assert written == ["bias.csv", "bias_groups.csv", "burned_text_brain_mr.csv"]
     found = rows(tmp_path / "bias.csv")
-    assert tuple(found[0]) == bias_tables.BIAS
+    assert tuple(found[0]) == made[0].names
     assert {row["model"] for row in found} == {"biomedclip", "vgg16", "local:net"}
     shift = next(r for r in found if (r["model"], r["measure"], r["condition"]) == ("vgg16", "shift", "text"))
     assert float(shift["ci_low"]) < float(shift["value"]) < float(shift["ci_high"])
@@ -116,7 +118,7 @@ def test_bias_tables(source: ReportInput, tmp_path: Path) -> None:
 
 
 def test_burned_text_is_a_tag_file(source: ReportInput, tmp_path: Path) -> None:
-    list(bias_tables.write_all(tmp_path, source))
+    list(write_all(tmp_path, bias_tables.burned_texts(source)))
     tags = read_tags(tmp_path / "burned_text_brain_mr.csv")
     assert tags["burned_text"] == {"'=i0": "yes", "i1": "no"}
     assert tags["word_AXILLA"] == {"'=i0": "yes"}
@@ -152,16 +154,16 @@ def test_pages_of_maps(source: ReportInput, tmp_path: Path) -> None:
 
 def test_saliency_tables(source: ReportInput, tmp_path: Path) -> None:
     explained = Gathered(source).explained
-    write_images(tmp_path / "images.csv", explained)
+    write_csv(tmp_path / "images.csv", images(explained))
     found = rows(tmp_path / "images.csv")
     assert len(found) == sum(len(one.items) for one in explained)
     counts = {"n": 4, "misclassified": 1, "mostly_noise": 2}
-    quality = {
+    measures = {
         "pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, **counts},
         "mass_over_area_lesion": {"mean": 0.125, "low": None, "high": None, **counts},
     }
     made = {**explained[0].parameters, "explained": "the predicted class", "curve_points": 17}
-    write_quality(tmp_path / "quality.csv", [replace(explained[0], quality=quality, parameters=made)])
+    write_csv(tmp_path / "quality.csv", quality([replace(explained[0], quality=measures, parameters=made)]))
     share, mass = rows(tmp_path / "quality.csv")
     assert (share["measure"], share["mean"], share["ci_low"], share["n"]) == ("pointing", "0.5", "0.25", "4")
     assert (share["misclassified"], share["mostly_noise"]) == ("1", "2")
@@ -180,7 +182,7 @@ def test_a_map_that_is_mostly_noise_is_marked_in_the_table_and_on_its_pictures(
     for name, error in (("sure", 0.2), ("noisy", 0.71)):
         item = replace(explained.items[0], relative_error=error, mostly_noise=error > 0.5)
         one = replace(explained, items=(item,))
-        write_images(tmp_path / f"{name}.csv", [one])
+        write_csv(tmp_path / f"{name}.csv", images([one]))
         draw_saliency(tmp_path / f"{name}.png", one, item, image, values)
         draw_images(tmp_path / f"{name}_page.png", [Shown(one, item, image, values)] * 2)
         found[name] = [coloured(tmp_path / f"{name}{page}.png") for page in ("", "_page")]

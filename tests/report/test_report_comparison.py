@@ -10,13 +10,15 @@ import pytest
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES, published
 from medvlm_tui.core.specs import Dataset
+from medvlm_tui.report.formats import latex, markdown
 from medvlm_tui.report.results.cells import Cell, Interval, Metric
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores import latex, markdown
+from medvlm_tui.report.scores.layout import printed
 from medvlm_tui.report.scores.published_difference import compare, f1_metric, printed_classes, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import LINEAR_PROTOCOLS
+from tests.made.comparisons import pair, pairs_record
 from tests.made.report_store import filled
 
 
@@ -112,18 +114,10 @@ def test_the_star_outranks_the_dagger(cell: Cell) -> None:
 
 def verdicts(p_values: dict[tuple[str, str], float], too_few: bool = False) -> Verdicts:
     pairs = [
-        {
-            "a": a,
-            "b": b,
-            "mcnemar": {"holm": 1 - p},
-            "differences": {
-                "accuracy": {"holm": p, "smallest_seen": None if too_few else 0.03125 + p / 100},
-                "macro_f1": {"holm": 1 - p, "smallest_seen": None},
-            },
-        }
+        pair(a, b, {"accuracy": p, "macro_f1": 1 - p}, None if too_few else 0.03125 + p / 100)
         for (a, b), p in p_values.items()
     ]
-    return Verdicts.of({"protocol": "paper", "alpha": 0.05, "n": 9, "too_few": too_few, "pairs": pairs})
+    return Verdicts.of(pairs_record(*pairs, n=9, too_few=too_few))
 
 
 def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
@@ -132,7 +126,7 @@ def test_ties_are_what_the_comparison_does_not_tell_apart(cell: Cell) -> None:
     made = score_tables(cells, {("brain_mr", "paper"): known})[0]
     entries = made.columns[0].entries
     # a and b print the same: both are best. c looks worse and is not told apart; d is.
-    assert {name: (s.mean, s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
+    assert {name: (s.text.split()[0], s.best, s.tied) for name, entry in entries.items() if (s := entry.accuracy)} == {
         "a": ("91.0", True, False), "b": ("91.0", True, False), "c": ("90.0", False, True), "d": ("88.0", False, False),
     }  # fmt: skip
     assert any(note.startswith("=: not told apart") and "level 0.05" in note for note in made.notes)
@@ -150,15 +144,15 @@ def test_too_few_images_are_no_tie(cell: Cell) -> None:
     assert not any(note.startswith(("=:", "Smallest")) for note in made.notes)
     [few] = [note for note in made.notes if note.startswith("too few:")]
     assert few.endswith("Brain MR 9.")
-    assert "60.0 ± 1.0 % too few" in markdown.render([made])
-    assert "too few" in latex.render([made])
+    assert "60.0 ± 1.0 % too few" in markdown.render(printed([made]))
+    assert "too few" in latex.render(printed([made]))
 
 
 def test_the_interval_stands_beside_the_spread_and_the_notes_say_what_each_is(cell: Cell) -> None:
     whole = replace(cell, metrics=(Metric("accuracy", 0.7, 0.01, (0.7,), (), 0.5, 0.8125),))
     made = score_tables([whole], {})[0]
-    assert "70.0 ± 1.0 %† \\[50.0, 81.2\\]" in markdown.render([made])
-    assert r"{\scriptsize {[}50.0, 81.2{]}}" in latex.render([made])
+    assert "70.0 ± 1.0 %† \\[50.0, 81.2\\]" in markdown.render(printed([made]))
+    assert r"{\scriptsize {[}50.0, 81.2{]}}" in latex.render(printed([made]))
     assert any("leaves out which images were held out, which [low, high] takes in" in note for note in made.notes)
     assert any(note.startswith("[low, high]: 95 % interval over held-out images") for note in made.notes)
     grouped = replace(whole, protocol="grouped", interval=Interval(0.95, 7))
@@ -183,8 +177,7 @@ def test_each_score_is_decided_by_its_own_test_and_accuracy_not_by_mcnemar() -> 
 
 
 def test_a_comparison_of_an_earlier_release_says_nothing() -> None:
-    pair = {"a": "a", "b": "b", "mcnemar": None, "differences": {"accuracy": {"holm": 0.4}}}
-    old = {"protocol": "paper", "alpha": 0.05, "n": 9, "pairs": [pair], "resamples": 2000}
+    old = replace(pairs_record(pair("a", "b", {"accuracy": 0.4})), draws=0, resamples=2000)
     assert Verdicts.of(old).p_value("a", "b", "accuracy") is None
 
 
@@ -201,9 +194,10 @@ def test_the_paper_and_the_poster_have_a_difference_each(cell: Cell) -> None:
     [entry] = made.columns[0].entries.values()
     assert made.columns[0].sources == SOURCES
     for source in SOURCES:
-        printed = published("brain_mr", "biomedclip", "accuracy", source)
-        assert printed is not None
-        assert entry.differences[source] == points(0.90 - printed.mean)
+        score = published("brain_mr", "biomedclip", "accuracy", source)
+        assert score is not None
+        shown = entry.differences[source]
+        assert (shown.text, shown.value) == (points(0.90 - score.mean), pytest.approx(0.90 - score.mean))
     assert any(note.startswith("Δ: accuracy minus the paper's") for note in made.notes)
     assert any(note.startswith("Δ′: accuracy minus the poster's") for note in made.notes)
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvlm_tui.report.formats.csv_file import field, safe, write_csv
+from medvlm_tui.report.formats.table import Heading, Printed, Table, texts
 
 
 @pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\0x", "＝1"])
@@ -48,8 +49,9 @@ def test_no_text_begins_a_formula_or_holds_a_control_or_fails_to_encode(text: st
 
 def test_the_file_has_line_feeds_and_utf_8_and_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "x.csv"
-    write_csv(path, ("a", "=b"), [("é,\n", 1.0), ('quote"', None)])
-    write_csv(path, ("a", "=b"), [("é,\x1b[31m", 1.0), ('quote"', None), ("\udcff.png", 2)])
+    write_csv(path, Table("x", texts("a", "=b"), [("é,\n", 1.0), ('quote"', None)]))
+    rows = [("é,\x1b[31m", Printed("1.0", 1.0, best=True)), Heading("none"), ('quote"', None), ("\udcff.png", 2)]
+    write_csv(path, Table("x", texts("a", "=b"), rows))
     data = path.read_bytes()
     assert b"\r" not in data
     assert list(csv.reader(data.decode().splitlines())) == [

@@ -11,12 +11,14 @@ import pytest
 from scipy.stats import t
 
 from medvlm_tui.report.comparison.rows import rows
+from medvlm_tui.report.formats.csv_file import write_csv
+from medvlm_tui.report.formats.table import text_of
 from medvlm_tui.report.results.cells import Cell, HoldOut, Metric
 from medvlm_tui.report.results.hold_outs import over_hold_outs, rank_rows, repeated_verdicts
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores.results_csv import write_folds, write_results
+from medvlm_tui.report.scores.results_csv import folds_table, results_table
 from medvlm_tui.report.scores.score_table import score_tables
-from medvlm_tui.report.scores.supplement import rank_sheet
+from medvlm_tui.report.scores.supplement import hold_out_ranks
 from tests.made.report_store import filled
 
 FIRST, SECOND = (0.75, 0.80, 0.85, 0.80), (0.70, 0.78, 0.70, 0.78)
@@ -58,14 +60,15 @@ def test_models_are_compared_over_the_hold_outs(cell: Cell) -> None:
     assert verdict is not None
     gains = np.subtract(FIRST, SECOND)
     error = max(np.sqrt((1 / 4 + cell.n_test / cell.n_train) * np.var(gains, ddof=1)), 0.5 / cell.n_test)
-    pair = verdict.pairs[frozenset("ab")]["differences"]["accuracy"]
-    assert pair["value"] == pytest.approx(gains.mean())
-    assert pair["p_value"] == pytest.approx(2 * t.sf(gains.mean() / error, 3))
+    pair = verdict.pairs[frozenset("ab")].differences["accuracy"]
+    assert pair.value == pytest.approx(gains.mean())
+    assert pair.p_value == pytest.approx(2 * t.sf(gains.mean() / error, 3))
     assert (verdict.seeds, verdict.tied("a", "b", "accuracy"), verdict.tied("a", "c", "accuracy")) == (4, True, False)
     assert [(c.model.id, *ranks) for c, *ranks in rank_rows(models)] == [
         ("a", 1.0, 1.0, 1.0), ("b", 2.0, 2.0, 2.0), ("c", 3.0, 3.0, 3.0),
     ]  # fmt: skip
-    assert rank_sheet(models, ()).rows[0][2:] == ("a", "1.0", "1.0", "1.0")
+    [first, *_] = hold_out_ranks(models, ()).values
+    assert list(map(text_of, first[2:])) == ["a", "1.0", "1.0", "1.0"]
     notes = score_tables(models, {("brain_mr", "paper"): verdict})[0].notes
     assert notes[0].startswith("Mean over 4 hold-outs ±")
     assert any("corrected resampled t test over 4 hold-outs" in note for note in notes)
@@ -79,14 +82,14 @@ def test_hold_outs_that_one_model_lacks_take_no_part(cell: Cell) -> None:
     verdict = repeated_verdicts([whole, short])
     assert verdict is not None
     assert verdict.seeds == 2
-    value = verdict.pairs[frozenset("ab")]["differences"]["accuracy"]["value"]
+    value = verdict.pairs[frozenset("ab")].differences["accuracy"].value
     assert value == pytest.approx(np.subtract(FIRST[:2], SECOND[:2]).mean())
 
 
 def test_the_files_have_every_hold_out(cell: Cell, tmp_path: Path) -> None:
     models = [over(cell, "a", FIRST), over(cell, "b", SECOND)]
-    write_results(tmp_path / "results.csv", models)
-    write_folds(tmp_path / "folds.csv", models)
+    write_csv(tmp_path / "results.csv", results_table(models))
+    write_csv(tmp_path / "folds.csv", folds_table(models))
     results = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert {(row["model"], row["seeds"]) for row in results} == {("a", "4"), ("b", "4")}
     folds = [row for row in csv.DictReader((tmp_path / "folds.csv").open()) if row["metric"] == "accuracy"]

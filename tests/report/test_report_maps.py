@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.core.plan import Step
+from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.maps.examples import draw_examples
 from medvlm_tui.report.maps.figures import MICROBES, draw_maps
 from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
 from medvlm_tui.report.maps.panel import UNTAGGED, Panel, value_order
 from medvlm_tui.report.maps.panels import MapPanels, PairMaps
-from medvlm_tui.report.maps.rows import write_separability, write_similarity
+from medvlm_tui.report.maps.rows import separability, similarity
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.made.report_store import filled
@@ -255,7 +256,7 @@ def test_separability_csv_says_which_measures_depend_on_the_number_of_images(
     source.store.put_result("full-space", {}, record)
     step = Step("separability:biomedclip:brain_mr", "separability", "biomedclip", "brain_mr", {}, "full-space")
     run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
-    assert write_separability(tmp_path / "separability.csv", Gathered(run))
+    write_csv(tmp_path / "separability.csv", separability(Gathered(run)))
     marked = {row["measure"]: row["depends_on_n"] for row in rows(tmp_path / "separability.csv")}
     assert {name for name, mark in marked.items() if mark.lower() == "true"} == {
         "knn_purity", "rank_me", "intrinsic_dimension", "participation_ratio",
@@ -271,6 +272,6 @@ def test_similarity_csv_has_the_interval_beside_the_value(source: ReportInput, t
     source.store.put_result("alike", {}, {"pairs": [pair], "permutations": 9, "seed": 0})
     step = Step("similarity:*:brain_mr", "similarity", "", "brain_mr", {}, "alike")
     run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
-    assert write_similarity(tmp_path / "similarity.csv", Gathered(run))
+    write_csv(tmp_path / "similarity.csv", similarity(Gathered(run)))
     found = {row["measure"]: (row["ci_low"], row["ci_high"], row["n"]) for row in rows(tmp_path / "similarity.csv")}
     assert found == {"cka": ("0.25", "0.75", "60"), "procrustes": ("", "", "60")}

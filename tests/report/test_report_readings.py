@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.results.cells import Cell, Reading
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
-from medvlm_tui.report.scores.predictions import write_predictions
-from medvlm_tui.report.scores.results_csv import READINGS, write_readings
+from medvlm_tui.report.scores.predictions import predictions_table
+from medvlm_tui.report.scores.results_csv import readings_table
 from medvlm_tui.report.scores.score_table import score_tables
 from tests.made.report_store import filled
 
@@ -29,10 +30,11 @@ def few_shot(source: ReportInput) -> Cell:
 
 
 def test_readings_have_a_row_a_setting_and_metric(tmp_path: Path, source: ReportInput, few_shot: Cell) -> None:
-    write_readings(tmp_path / "readings.csv", [Gathered(source).cells[0], few_shot])
+    made = readings_table([Gathered(source).cells[0], few_shot])
+    write_csv(tmp_path / "readings.csv", made)
     with open(tmp_path / "readings.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == READINGS
+    assert tuple(rows[0]) == made.names
     assert {(row["setting"], row["value"], row["n_train"]) for row in rows} == {
         ("shots", "16", "48"),
         ("shots", "all", "240"),
@@ -45,7 +47,7 @@ def test_predictions_without_a_final_classifier(tmp_path: Path, source: ReportIn
     assert table is not None
     assert probe is not None
     kept = {name: array for name, array in probe.arrays.items() if not name.startswith("final_")}
-    write_predictions(tmp_path / "p.csv", few_shot, table, replace(probe, arrays=kept))
+    write_csv(tmp_path / "p.csv", predictions_table(few_shot, table, replace(probe, arrays=kept)))
     with open(tmp_path / "p.csv", newline="") as file:
         folds = {row["fold"] for row in csv.DictReader(file)}
     assert "final" not in folds

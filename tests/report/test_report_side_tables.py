@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.results.run_results import Gathered
-from medvlm_tui.report.scores.side_tables import per_class, per_class_rows, write_cost
+from medvlm_tui.report.scores.side_tables import cost_table, per_class, per_class_rows
 from tests.made.report_store import filled
 
 
@@ -39,7 +40,7 @@ def test_a_class_absent_from_the_hold_out_has_no_row(gathered: Gathered) -> None
 
 
 def test_cost_is_what_the_tables_recorded(gathered: Gathered, tmp_path: Path) -> None:
-    write_cost(tmp_path / "cost.csv", gathered.tables())
+    write_csv(tmp_path / "cost.csv", cost_table(gathered.tables()))
     with open(tmp_path / "cost.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6

@@ -13,6 +13,7 @@ from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
 from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.map.data import cautions
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.screen import MapScreen
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
@@ -222,3 +223,9 @@ async def test_two_models_share_the_image_and_an_orientation(make_map) -> None:
         await pilot.pause(0.05)
         assert len(screen.plots) == 1
         assert "Procrustes" not in seen(app)
+
+
+def test_a_map_says_how_its_scores_are_to_be_read() -> None:
+    said = cautions({"trustworthiness": 0.9, "knn_purity": 0.8})
+    assert said == " · trust says how easily the features flatten · purity depends on the number of images"
+    assert cautions({"silhouette": 0.1}) == ""

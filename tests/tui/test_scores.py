@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.text import Text
 
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
 from medvlm_tui.tui.scores.table import mean_ranks, score_table
 from medvlm_tui.tui.state.board import Board
+from tests.made.recorded import KEYS
 from tests.made.study import StudyClient, fill, survey
 from tests.made.whole_study import WholeStudyClient
 from tests.tui.conftest import SIZES, seen, until
@@ -199,6 +202,43 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
     }
     assert bounds == {("0.5", "0.75")}
     assert {row["mean"] for row in rows if row["protocol"] == "paper/final"} == {"0.8"}
+
+
+class TwoPrecisionsClient(StudyClient):
+    """Answers with the study, of which one cell's features were computed in bf16."""
+
+    async def send(self, command):  # type: ignore[no-untyped-def]
+        if command["cmd"] != "survey":
+            await super().send(command)
+            return
+        whole = survey()
+        first, *others = whole.cells
+        self.say(replace(whole, cells=({**first, "table": "reduced"}, *others)))
+
+
+async def test_an_exported_table_of_two_precisions_marks_the_reduced_one(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with Store(tmp_path / "store") as store:
+        table = store.tables.read(KEYS["extract"])
+        assert table is not None
+        store.seal("reduced", replace(table, encoder=replace(table.encoder, precision="bf16", feature="other")))
+    app = MedvlmApp(tmp_path, client=TwoPrecisionsClient())
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("x")
+        await until(pilot, "results.csv, published.csv", tries=600)
+    [folder] = (tmp_path / "exports").iterdir()
+    cell = survey().cells[0]
+    text = (folder / "table.md").read_text()
+    assert text.count(" bf16 ") == 2 + 1  # accuracy, F1 and the note below
+    assert "- bf16: features computed in this precision; the table mixes bf16 and fp32" in text
+    assert "bf16" in (folder / "table.tex").read_text().split(r"\bottomrule")[0]
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+    features = {(row["model"], row["dataset"]): row["feature"] for row in rows}
+    assert features.pop((cell["model"], cell["dataset"])) == "other"
+    assert set(features.values()) == {"pooled"}
 
 
 async def test_export_of_a_protocol_without_intervals_leaves_them_empty(app: MedvlmApp, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from medvlm_tui.core.atomic_files import make_directory
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store import directory as store_format
-from medvlm_tui.core.store import keys, packing
+from medvlm_tui.core.store import keys, packing, records
 from medvlm_tui.core.store.journal import Journal
 from medvlm_tui.core.store.locks import StoreLock
 from medvlm_tui.core.store.machine_cache import Measured
@@ -34,11 +34,21 @@ from medvlm_tui.errors import CorruptEntryError, StoreError
 
 # The packed header of a block of 256 images has 11 KB.
 _HEAD_BYTES = 64 << 10
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[R]):
+    """A result as the store gives it back: named arrays and the record of its stage."""
+
+    key: str
+    arrays: Mapping[str, NDArray[Any]]
+    record: R
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResult:
-    """A result as the store gives it back: named arrays and a JSON record (params, seed, versions, ...)."""
+    """A result whose record is not decoded: the JSON object as it was written."""
 
     key: str
     arrays: Mapping[str, NDArray[Any]]
@@ -110,16 +120,30 @@ class Store:
 
     # -- results -----------------------------------------------------------------------------------
 
-    def put_result(self, key: str, arrays: packing.Arrays, record: Mapping[str, Any]) -> None:
-        """Store a result under `key`."""
-        self.put(keys.result(key), packing.pack(arrays, record))
+    def put_result(self, key: str, arrays: packing.Arrays, record: Any) -> None:
+        """Store a result under `key`; `record` is a dataclass of `stages/records`, or a JSON object."""
+        self.put(keys.result(key), packing.pack(arrays, records.to_object(record)))
 
     def has_result(self, key: str) -> bool:
         """Return whether a result is stored under `key`."""
         return keys.result(key) in self
 
+    def read(self, key: str, record: type[R]) -> Stored[R] | None:
+        """Return a result whose record is of this class, None when it is absent or was damaged (it is then forgotten).
+
+        A record of another shape counts as damaged. A store that is open for reading only raises CorruptEntryError.
+        """
+        found = self.result(key)
+        decoded = None if found is None else self._decoded(key, found.record, record)
+        return None if found is None or decoded is None else Stored(key, found.arrays, decoded)
+
+    def read_record(self, key: str, record: type[R]) -> R | None:
+        """Return the record of a result without its arrays, under the same conditions as `read`."""
+        found = self.record(key)
+        return None if found is None else self._decoded(key, found, record)
+
     def result(self, key: str) -> StoredResult | None:
-        """Return a result, None when it is absent or was damaged (it is then forgotten)."""
+        """Return a result with its record as JSON, None when it is absent or was damaged (it is then forgotten)."""
         data = self._intact(keys.result(key))
         if data is None:
             return None
@@ -127,7 +151,7 @@ class Store:
         return StoredResult(key, arrays, record)
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """Return the record of a result without its arrays, None when it is absent or was damaged."""
+        """Return the record of a result as JSON without its arrays, None when it is absent or was damaged."""
         data = self._intact(keys.result(key))
         return None if data is None else packing.record_of(data)
 
@@ -177,6 +201,15 @@ class Store:
             digests = packing.record_of(self.journal.head(key, _HEAD_BYTES))["digests"]
             return digests if keys.is_block_of(key, digests) else None
         except (OSError, ValueError, KeyError, TypeError, CorruptEntryError):
+            return None
+
+    def _decoded(self, key: str, found: Mapping[str, Any], record: type[R]) -> R | None:
+        try:
+            return records.from_object(found, record)
+        except CorruptEntryError:
+            if self.read_only:
+                raise
+            self.discard(keys.result(key))
             return None
 
     def _intact(self, key: str) -> bytes | None:

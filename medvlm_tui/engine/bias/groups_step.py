@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
             scores[datasets.index(cell.dataset), models.index(cell.model)] = value
         rankings.append({"measure": name, "condition": condition, "models": _ranked(models, scores)})
         tests = group_records(name, scores, traits, int(job.step.params["seed"]))
-        groups += [{"measure": name, "condition": condition, **_without_metric(test)} for test in tests]
+        groups += [{"measure": name, "condition": condition, **_without_metric(asdict(test))} for test in tests]
     groups = adjusted_together(groups)
     record = {
         "models": models,

@@ -1,23 +1,23 @@
-"""The permutation tests of every trait of models, as records."""
+"""The permutation tests of every trait of models, as they are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.catalog.traits import TRAITS
 from medvlm_tui.measures.permutation import adjusted, group_test
+from medvlm_tui.stages.records.comparison import GroupRecord
 
 Traits = Mapping[str, bool | None]
 
 
 def group_records(
     metric: str, scores: NDArray[np.float64], traits: Sequence[Sequence[Traits]], seed: int
-) -> list[dict[str, Any]]:
+) -> list[GroupRecord]:
     """Return a record for each trait that divides the models, p-values adjusted by Holm over these.
 
     `scores` (N, k), NaN where a model has none; `traits` N x k.
@@ -27,7 +27,7 @@ def group_records(
     usable = [n for n, p in places.items() if any(_divides(row[there]) for row, there in zip(p, known, strict=True))]
     tests = [group_test(scores, places[name], seed) for name in usable]
     return [
-        {"trait": name, "metric": metric, **asdict(test), "holm": p}
+        GroupRecord(trait=name, metric=metric, holm=p, **asdict(test))
         for name, test, p in zip(usable, tests, adjusted(tests), strict=True)
     ]
 

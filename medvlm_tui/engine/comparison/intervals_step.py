@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.records.comparison import IntervalsRecord
 from medvlm_tui.stages.request import StatisticsParams
 
 Floats = NDArray[np.float64]
@@ -35,15 +35,15 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     probe = earlier_result(job, context, "probe")
     params = params_of(StatisticsParams, job.step.params)
     groups = held_groups(probe)
-    record = {
-        "intervals": _intervals(probe, groups, params.confidence),
-        "final_intervals": _final_intervals(probe, groups, params.confidence),
-        **asdict(params),
-        "n": len(probe.arrays["hold_out"]),
-        "groups": None if groups is None else len(np.unique(groups)),
-        "versions": versions("numpy", "scipy"),
-        "seconds": time.monotonic() - begun,
-    }
+    record = IntervalsRecord(
+        intervals=_intervals(probe, groups, params.confidence),
+        final_intervals=_final_intervals(probe, groups, params.confidence),
+        confidence=params.confidence,
+        n=len(probe.arrays["hold_out"]),
+        groups=None if groups is None else len(np.unique(groups)),
+        versions=versions("numpy", "scipy"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     shown = STATISTICS.summary(record)
     yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
@@ -70,16 +70,16 @@ def positive_class(probe: StoredResult) -> int | None:
     return probe.record["classes"].index(named) if named else None
 
 
-def _intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, list[float]]:
+def _intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, Interval]:
     codes, draws = held_codes(probe), None
     if probe.record["protocol"] == "few_shot":
         draws = {name: values["folds"] for name, values in probe.record["metrics"].items()}
     found = score_intervals(codes, probe.arrays["scores_test"], positive_class(probe), groups, confidence, draws)
     probabilities = probe.arrays.get("probabilities_test")
-    return _listed(found, probabilities, codes, groups, confidence)
+    return _with_brier(found, probabilities, codes, groups, confidence)
 
 
-def _final_intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, list[float]]:
+def _final_intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, Interval]:
     """Return the intervals of the final classifier's scores; empty where the protocol fits none."""
     scores = probe.arrays.get("final_scores")
     if scores is None:
@@ -87,15 +87,15 @@ def _final_intervals(probe: StoredResult, groups: Ints | None, confidence: float
     codes = held_codes(probe)
     found = score_intervals(codes, scores[None], positive_class(probe), groups, confidence)
     probabilities = probe.arrays.get("final_probabilities")
-    return _listed(found, None if probabilities is None else probabilities[None], codes, groups, confidence)
+    return _with_brier(found, None if probabilities is None else probabilities[None], codes, groups, confidence)
 
 
-def _listed(
+def _with_brier(
     found: dict[str, Interval], probabilities: NDArray[Any] | None, codes: Ints, groups: Ints | None, confidence: float
-) -> dict[str, list[float]]:
-    """Return the intervals as JSON has them, with the Brier score's where there are probabilities (F, n, k)."""
-    if probabilities is not None:
-        brier = np.mean([brier_per_image(fold.astype(np.float64), codes) for fold in probabilities], axis=0)
-        interval = brier_interval(brier, codes, groups, confidence)
-        found = found if interval is None else {**found, "brier": interval}
-    return {name: list(interval) for name, interval in found.items()}
+) -> dict[str, Interval]:
+    """Return the intervals with the Brier score's, where there are probabilities (F, n, k)."""
+    if probabilities is None:
+        return found
+    brier = np.mean([brier_per_image(fold.astype(np.float64), codes) for fold in probabilities], axis=0)
+    interval = brier_interval(brier, codes, groups, confidence)
+    return found if interval is None else {**found, "brier": interval}

@@ -11,7 +11,6 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,13 @@ from medvlm_tui.measures.score_intervals import draws_variance
 from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.records.comparison import (
+    DifferenceRecord,
+    GroupRecord,
+    McNemarRecord,
+    PairRecord,
+    PairsRecord,
+)
 from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
@@ -70,20 +76,20 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         for model in common.models
     ]
     pairs = yield from _pairs(images, models, params, job, context)
-    record = {
-        "protocol": job.step.params["protocol"],
-        "models": [cell.model for cell in cells],
-        "n": len(common.codes),
-        "left_out": common.left_out,
-        "groups_drawn": None if common.groups is None else images.units,
-        "too_few": too_few(images.units, params.alpha, len(pairs)),
-        "draws": draws_needed(len(pairs), params.alpha),
-        "pairs": _records(pairs, params.alpha, images.units <= EXACT_UNITS),
-        "groups": _groups(cells, models, params),
+    record = PairsRecord(
+        protocol=job.step.params["protocol"],
+        models=tuple(cell.model for cell in cells),
+        n=len(common.codes),
+        left_out=common.left_out,
+        groups_drawn=None if common.groups is None else images.units,
+        too_few=too_few(images.units, params.alpha, len(pairs)),
+        draws=draws_needed(len(pairs), params.alpha),
+        pairs=_records(pairs, params.alpha, images.units <= EXACT_UNITS),
+        groups=_groups(cells, models, params),
         **asdict(params),
-        "versions": versions("numpy", "scipy"),
-        "seconds": time.monotonic() - begun,
-    }
+        versions=versions("numpy", "scipy"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     shown = PAIRS.summary(record)
     yield ResultReady(job.step.id, "pairs", job.step.key, "", job.step.dataset, shown)
@@ -128,40 +134,42 @@ def _draws(first: Predicted, second: Predicted, metric: str) -> list[float] | No
     return [a - b for a, b in zip(first.draws[metric], second.draws[metric], strict=True)]
 
 
-def _records(pairs: Sequence[Pair], alpha: float, exhaustive: bool) -> list[dict[str, Any]]:
+def _records(pairs: Sequence[Pair], alpha: float, exhaustive: bool) -> tuple[PairRecord, ...]:
     """Return the pairs as records, with the p-values of each family adjusted."""
     tests = [pair.mcnemar for pair in pairs if pair.mcnemar is not None]
     adjusted = holm([test.mid_p for test in tests])
     by_metric = {name: holm([pair.p_values[name] for pair in pairs]) for name in pairs[0].p_values}
-    return [
-        {
-            "a": pair.a,
-            "b": pair.b,
-            "mcnemar": None if pair.mcnemar is None else {**asdict(pair.mcnemar), "holm": adjusted[i]},
-            "differences": {
-                name: {
-                    "value": found.value,
-                    "low": found.low,
-                    "high": found.high,
-                    "p_value": pair.p_values[name],
-                    "holm": by_metric[name][i],
-                    "smallest_seen": smallest_seen(found, alpha, len(pairs)),
-                    "method": "exact" if name == "accuracy" or exhaustive else "drawn",
-                }
+    return tuple(
+        PairRecord(
+            a=pair.a,
+            b=pair.b,
+            mcnemar=None if pair.mcnemar is None else McNemarRecord(**asdict(pair.mcnemar), holm=adjusted[i]),
+            differences={
+                name: DifferenceRecord(
+                    value=found.value,
+                    low=found.low,
+                    high=found.high,
+                    p_value=pair.p_values[name],
+                    holm=by_metric[name][i],
+                    smallest_seen=smallest_seen(found, alpha, len(pairs)),
+                    method="exact" if name == "accuracy" or exhaustive else "drawn",
+                )
                 for name, found in pair.differences.items()
             },
-        }
+        )
         for i, pair in enumerate(pairs)
-    ]
+    )
 
 
-def _groups(cells: Sequence[CellInput], models: Sequence[Compared], params: ComparisonParams) -> list[dict[str, Any]]:
+def _groups(
+    cells: Sequence[CellInput], models: Sequence[Compared], params: ComparisonParams
+) -> tuple[GroupRecord, ...]:
     """Return the tests of every trait on this dataset, for accuracy and macro F1."""
     traits = [[cell.traits for cell in cells]]
-    return [
+    return tuple(
         record
         for metric in ("accuracy", "macro_f1")
         for record in group_records(
             metric, np.array([[model.scores[metric].value for model in models]]), traits, params.seed
         )
-    ]
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from medvlm_tui.engine.comparison.group_records import Traits, group_records
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.permutation import GroupTest, group_test
 from medvlm_tui.measures.ranks import Ranking, rank_models
+from medvlm_tui.stages.records.comparison import GroupRecord
 
 # Groups as the paper prints them: "non-medical VLMs" and "non VLMs" against the two medical ones.
 _NOT_MEDICAL = "non"
@@ -34,9 +34,9 @@ class PublishedAudit:
     ranking: Ranking
     medical_against_general: GroupTest | None
     """Positive: the medical models score higher. None where the source prints no groups (the poster)."""
-    groups: tuple[Mapping[str, Any], ...]
+    groups: tuple[GroupRecord, ...]
     """The same test for every trait of the catalog that divides the models, p-values adjusted by Holm over these."""
-    paper_groups: tuple[Mapping[str, Any], ...]
+    paper_groups: tuple[GroupRecord, ...]
     """The same with the models that the paper itself counts into a group (`PAPER_ADDS`); only where these differ."""
     equal_spreads: int
     """Cells whose accuracy and F1 are printed with the same spread."""
@@ -62,7 +62,7 @@ def audit_published(metric: str = "accuracy", source: str = PAPER) -> PublishedA
     known = [ids[m] for m in models]
     tests = group_records(metric, scores, _traits(known, datasets, traits_of), seed=0)
     papers = group_records(metric, scores, _traits(known, datasets, paper_traits_of), seed=0)
-    papers = [each for each in papers if each["trait"] in PAPER_ADDS]
+    papers = [each for each in papers if each.trait in PAPER_ADDS]
     equal, pairs = _equal_spreads(rows)
     ranking = rank_models(scores, models)
     return PublishedAudit(source, metric, datasets, ranking, test, tuple(tests), tuple(papers), equal, pairs)

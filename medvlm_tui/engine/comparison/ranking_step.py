@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,13 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
 from medvlm_tui.stages.comparison import RANKING
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.records.comparison import (
+    GroupRecord,
+    RankingRecord,
+    RankingsRecord,
+    RankPairRecord,
+    RanksRecord,
+)
 from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
@@ -35,48 +41,50 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     models = list(dict.fromkeys(cell.model for cell in cells))
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     traits = _traits(cells, models, datasets)
-    rankings, groups = {}, []
+    rankings: dict[str, RankingRecord] = {}
+    groups: list[GroupRecord] = []
     for printed in PRINTED:
         context.check()
         scores = _scores(cells, models, datasets, printed, context)
         rankings[printed] = ranking_record(scores, models, datasets, params.alpha)
         groups += group_records(printed, scores, traits, params.seed)
-    record = {
-        "protocol": job.step.params["protocol"],
-        "rankings": rankings,
-        "groups": groups,
+    record = RankingsRecord(
+        protocol=job.step.params["protocol"],
+        rankings=rankings,
+        groups=tuple(groups),
         **asdict(params),
-        "versions": versions("numpy", "scipy"),
-        "seconds": time.monotonic() - begun,
-    }
+        versions=versions("numpy", "scipy"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     yield ResultReady(job.step.id, "ranking", job.step.key, summary=RANKING.summary(record))
 
 
-def ranking_record(scores: Floats, models: Sequence[str], datasets: Sequence[str], alpha: float) -> dict[str, Any]:
+def ranking_record(scores: Floats, models: Sequence[str], datasets: Sequence[str], alpha: float) -> RankingRecord:
     """Return the ranking of the models that have a score on every dataset, of (N, k) scores with NaN for none.
 
     Where that leaves too few for Friedman's test, `reason` says so and `ranks` is None.
     """
     complete = np.asarray(np.isfinite(scores).all(axis=0))
-    ranked = [name for name, whole in zip(models, complete.tolist(), strict=True) if whole]
-    record = {
-        "models": ranked,
-        "datasets": list(datasets),
-        "left_out": [name for name in models if name not in ranked],
-        "reason": "",
-        "ranks": None,
-    }
+    ranked = tuple(name for name, whole in zip(models, complete.tolist(), strict=True) if whole)
+    record = RankingRecord(
+        models=ranked,
+        datasets=tuple(datasets),
+        left_out=tuple(name for name in models if name not in ranked),
+        reason="",
+        ranks=None,
+    )
     try:
         ranking = rank_models(scores[:, complete], ranked, alpha)
     except MedvlmError as error:
-        return {**record, "reason": f"{error.message}: {error.hint}"}
-    ranks = asdict(ranking) | {
-        "separable": [list(pair) for pair in ranking.separable],
-        "cliques": [list(clique) for clique in ranking.cliques],
-        "pairs": [asdict(pair) for pair in rank_pairs(ranking)],
-    }
-    return {**record, "ranks": ranks}
+        return replace(record, reason=f"{error.message}: {error.hint}")
+    ranks = RanksRecord(
+        **asdict(ranking),
+        separable=ranking.separable,
+        cliques=ranking.cliques,
+        pairs=tuple(RankPairRecord(**asdict(pair)) for pair in rank_pairs(ranking)),
+    )
+    return replace(record, ranks=ranks)
 
 
 def _traits(cells: Sequence[CellInput], models: Sequence[str], datasets: Sequence[str]) -> list[list[Traits]]:

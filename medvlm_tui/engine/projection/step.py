@@ -51,7 +51,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         assert result is not None
     if not steps:
         _close()
-    shown = PROJECT.summary(result.record)
+    shown = PROJECT.summary(dict(result.record))
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
 
 

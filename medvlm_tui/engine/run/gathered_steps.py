@@ -12,7 +12,7 @@ from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.stage import Stage
 
 
-def gathered_key(stage: Stage, params: Mapping[str, Any]) -> str:
+def gathered_key(stage: Stage[Any], params: Mapping[str, Any]) -> str:
     """Return the key of a gathering step: its parameters name every result that it reads."""
     return step_key(stage.kind, stage.version, params)
 

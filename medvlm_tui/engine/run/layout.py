@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from medvlm_tui.catalog.traits import traits_of
 from medvlm_tui.core.digests import of_record
@@ -65,7 +66,7 @@ class Layout:
         for stage in self._of(Scope.REPORT):
             self.steps.append(Step(stage.kind, stage.kind, needs=tuple(step.id for step in self.steps)))
 
-    def _of(self, scope: Scope) -> Iterable[Stage]:
+    def _of(self, scope: Scope) -> Iterable[Stage[Any]]:
         return (stage for stage in self._stages if stage.scope is scope)
 
     def _add_check(self, found: DatasetInput) -> None:
@@ -147,12 +148,12 @@ class Layout:
                 else:
                     self._add(stage, draft, cells, dataset)
 
-    def _remark(self, stage: Stage, remark: Remark) -> None:
+    def _remark(self, stage: Stage[Any], remark: Remark) -> None:
         # Who asks for everything means what there is.
         if not {each.name for each in STAGES} <= set(self.request.stages):
             self.warnings.append(remark.text)
 
-    def _add(self, stage: Stage, draft: Draft, cells: Sequence[_Cell], dataset: str) -> None:
+    def _add(self, stage: Stage[Any], draft: Draft, cells: Sequence[_Cell], dataset: str) -> None:
         single = cells[0].planned if stage.scope is Scope.CELL else None
         middle = single.name if single else f"*:{dataset or '*'}"
         model, on = (single.model.id, single.dataset.spec.id) if single else ("", dataset)
@@ -169,7 +170,7 @@ class Layout:
         self.steps.append(step)
         self.jobs[step_id] = self._job(step, draft, cells[0], single is not None)
 
-    def _key(self, stage: Stage, draft: Draft) -> str:
+    def _key(self, stage: Stage[Any], draft: Draft) -> str:
         if stage.gathers:
             return gathered_key(stage, draft.params)
         reads = [self._step(read).key for read in draft.reads]

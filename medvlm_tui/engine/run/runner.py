@@ -136,8 +136,9 @@ def _stored_summary(store: Store, step: Step) -> Mapping[str, Any]:
     if step.kind == "extract":
         manifest = store.tables.record(step.key)
         return {} if manifest is None else EXTRACT.summary(manifest)
-    result = store.result(step.key)
-    return {} if result is None else stage_of(step.kind).summary(result.record)
+    stage = stage_of(step.kind)
+    record = store.read_record(step.key, stage.record)
+    return {} if record is None else stage.summary(record)
 
 
 def _reason_to_skip(step: Step, context: RunContext, outcome: Outcome) -> str:

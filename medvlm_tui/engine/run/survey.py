@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
@@ -12,26 +12,35 @@ from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.results_index import Made, ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.engine.run.stored_results import Results, best_results, difference
 from medvlm_tui.stages import CELL_STAGES
+from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
-# A result's kind -> the name of its key in a cell of `Survey`; probes and statistics are told by their protocol.
-_KEY_NAMES: Mapping[str, str] = {
-    "extract": "table",
-    "project": "project",
-    "grid": "grid",
-    "separability": "separability",
-    "saliency": "saliency",
-    "bias": "bias",
-}
+# Results of a cell that a survey names by their kind; the feature table is called `table`.
+_KINDS = ("project", "grid", "separability", "saliency", "bias")
 
 
-def survey(request: RunRequest, workspace: Workspace, store: Store, latest: LatestResults) -> Survey:
-    """Look at every model of the catalog and every dataset that is known, and at what the store has of each."""
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is known of results that were computed."""
+
+    store: Store
+    latest: LatestResults
+    index: ResultsIndex
+
+
+def survey(request: RunRequest, workspace: Workspace, records: Records) -> Survey:
+    """Look at every result, then at every model of the catalog and every dataset that is known.
+
+    A result is told whether or not its data, its weights and its settings are here today.
+    """
+    store = records.store
     models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
     datasets = dict.fromkeys((*load_datasets(), *request.data))
     everything = replace(
@@ -46,18 +55,22 @@ def survey(request: RunRequest, workspace: Workspace, store: Store, latest: Late
     steps: dict[tuple[str, str], list[Step]] = {}
     for step in prepared.plan.steps:
         steps.setdefault((step.model, step.dataset), []).append(step)
-    cells = tuple(
-        _cell(model, dataset, steps.get((model.spec.id, dataset.spec.id), []), store, latest, everything.protocols[0])
-        for model in prepared.found_models
-        for dataset in prepared.found_datasets
-    )
+    model_rows = [_model_row(model) for model in prepared.found_models]
+    dataset_rows = [_dataset_row(dataset, records) for dataset in prepared.found_datasets]
+    model_rows += _absent_models(records, {row["id"] for row in model_rows})
+    dataset_rows += _absent_datasets(records, {row["id"] for row in dataset_rows})
     machine = prepared.hardware
     return Survey(
-        models=tuple(_model_row(model) for model in prepared.found_models),
-        datasets=tuple(_dataset_row(dataset, store, latest) for dataset in prepared.found_datasets),
-        cells=cells,
+        models=tuple(model_rows),
+        datasets=tuple(dataset_rows),
+        cells=tuple(
+            _cell(model, dataset, steps.get((model["id"], dataset["id"]), []), records, everything)
+            for model in model_rows
+            for dataset in dataset_rows
+        ),
         device=machine.device if machine.name == "CPU" else f"{machine.device} {machine.name}",
         store_bytes=sum(file.stat().st_size for file in store.directory.rglob("*") if file.is_file()),
+        read_only=store.read_only,
     )
 
 
@@ -76,9 +89,45 @@ def _model_row(found: ModelInput) -> dict[str, Any]:
     }
 
 
-def _dataset_row(found: DatasetInput, store: Store, latest: LatestResults) -> dict[str, Any]:
+def _absent_models(records: Records, known: Collection[str]) -> list[dict[str, Any]]:
+    """Return rows for models with results that nothing else names today."""
+    names = dict.fromkeys(model for model, _ in records.index.cells if model and model not in known)
+    hint = "its results are in the store; name it again, or give its models.toml, to compute more"
+    return [
+        {"id": name, "name": name, "group": "", "dim": None, "state": "weights_missing", "hint": hint}
+        for name in names
+        if _has_results(records, model=name)
+    ]
+
+
+def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str, Any]]:
+    """Return rows for datasets with results whose folder is not given today."""
+    names = dict.fromkeys(dataset for _, dataset in records.index.cells if dataset not in known)
+    rows = []
+    for name in names:
+        if _has_results(records, dataset=name):
+            folder = next((str(request["data"][name]) for request in records.index.requests(name)), "")
+            rows.append(
+                {
+                    "id": name,
+                    "name": name,
+                    "modality": "unknown",
+                    "state": "data_missing",
+                    "problem": "its results are in the store, its folder is not given",
+                    "hint": f"o gives the folder; it was {folder}" if folder else "o gives the folder",
+                    "check": _check(records, name, ""),
+                }
+            )
+    return rows
+
+
+def _has_results(records: Records, model: str = "", dataset: str = "") -> bool:
+    cells = [cell for cell in records.index.cells if model in ("", cell[0]) and dataset in ("", cell[1])]
+    return any(_is_there(records.store, made) for cell in cells for made, _ in records.index.of(*cell))
+
+
+def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
     spec, dataset = found.spec, found.dataset
-    check = latest.of("check", dataset.digest) if dataset is not None else None
     ready = dataset is not None or found.can_be_made
     return {
         "id": spec.id,
@@ -96,50 +145,65 @@ def _dataset_row(found: DatasetInput, store: Store, latest: LatestResults) -> di
         "homepage": spec.homepage,
         "size": spec.size,
         "layout": spec.layout,
-        "check": check if check is not None and store.has_result(check) else "",
+        "root": str(spec.root or ""),
+        "check": _check(records, spec.id, dataset.digest if dataset is not None else ""),
         "warnings": list(dataset.warnings if dataset is not None else ()),
     }
 
 
+def _check(records: Records, dataset: str, digest: str) -> str:
+    """Return the key of the newest check of these images, of the dataset's last one where they are not here."""
+    made = (made.key for made, _ in records.index.of("", dataset) if made.kind == "check")
+    known = [records.latest.of("check", digest)] if digest else list(made)
+    return next((key for key in known if key and records.store.has_result(key)), "")
+
+
 def _cell(
-    model: ModelInput, dataset: DatasetInput, steps: list[Step], store: Store, latest: LatestResults, first: str
+    model: Mapping[str, Any], dataset: Mapping[str, Any], steps: list[Step], records: Records, request: RunRequest
 ) -> dict[str, Any]:
-    """Return a cell; its numbers are those of the protocol `first`, `probes` has every protocol's."""
-    cell: dict[str, Any] = {"model": model.spec.id, "dataset": dataset.spec.id, "state": "ready"}
-    if dataset.dataset is None and not dataset.can_be_made:
-        return {**cell, "state": "data_missing"}
-    if model.problem is not None:
-        return {**cell, "state": "weights_missing"}
-    made = [step for step in steps if step.have]
-    probes, intervals = _by_protocol(made, "probe"), _by_protocol(made, "statistics")
-    for step in made:
-        if step.kind in _KEY_NAMES:
-            cell.setdefault(_KEY_NAMES[step.kind], step.key)
-    for kind in ("project", "grid", "similarity", "saliency", "bias"):
-        key = latest.of(kind, cell.get("table", ""))
+    """Return a cell; its numbers are those of the request's first protocol, `probes` has every protocol's."""
+    store, latest, first = records.store, records.latest, request.protocols[0]
+    missing = [row["state"] for row in (dataset, model) if row["state"] != "ready"]
+    here = missing[0] if missing else "ready"
+    cell: dict[str, Any] = {"model": model["id"], "dataset": dataset["id"], "state": here, "here": here}
+    results = best_results((model["id"], dataset["id"]), steps, records.index, store, first)
+    if not results.shown(first):
+        return cell
+    if "extract" in results.keys:
+        cell["table"] = results.table
+    cell |= {kind: results.keys[kind] for kind in _KINDS if kind in results.keys}
+    for kind in (*_KINDS, "similarity"):
+        key = latest.of(kind, results.table)
         if kind not in cell and key is not None and store.has_result(key):
             cell[kind] = key
-    maps = [key for key in latest.every("project", cell.get("table", "")) if store.has_result(key)]
-    if maps:
-        cell["maps"] = maps
-    cell |= _comparisons(store, latest, cell.get("table", ""))
+    maps = dict.fromkeys((*results.maps, *latest.every("project", results.table)))
+    if maps := {key: None for key in maps if store.has_result(key)}:
+        cell["maps"] = list(maps)
+    cell |= _comparisons(store, latest, results.table)
     cell["probes"] = {
         protocol: {
             **_probe_scores(store, key),
-            "statistics": intervals.get(protocol, ""),
-            "intervals": _intervals(store, intervals.get(protocol, "")),
+            "statistics": results.statistics.get(protocol, ""),
+            "intervals": _intervals(store, results.statistics.get(protocol, "")),
         }
-        for protocol, key in probes.items()
+        for protocol, key in results.probes.items()
     }
-    if first in probes:
+    cell["differs"] = difference(results, first, request, _rows(store, results), 0 if missing else dataset["images"])
+    if first in results.probes:
         numbers = cell["probes"][first]
-        cell |= {"state": "done", "probe": probes[first]}
+        cell |= {"state": "stale" if cell["differs"] else "done", "probe": results.probes[first]}
         cell |= {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}
     return cell
 
 
-def _by_protocol(steps: Iterable[Step], kind: str) -> dict[str, str]:
-    return {str(step.params["protocol"]): step.key for step in steps if step.kind == kind}
+def _rows(store: Store, results: Results) -> int:
+    """Return how many images were encoded."""
+    manifest = store.tables.manifest(results.table)
+    return 0 if manifest is None else int(manifest["shape"][0])
+
+
+def _is_there(store: Store, made: Made) -> bool:
+    return made.key in store.tables if made.kind == "extract" else store.has_result(made.key)
 
 
 def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:
@@ -155,7 +219,7 @@ def _probe_scores(store: Store, key: str) -> dict[str, Any]:
     if result is None:
         return {"key": key}
     record = result.record
-    shown = PROBE.summary(record)
+    shown = PROBE.summary(dict(record))
     means = {name: (values["mean"], values["std"]) for name, values in record["metrics"].items()}
     return {
         "key": key,
@@ -168,5 +232,5 @@ def _probe_scores(store: Store, key: str) -> dict[str, Any]:
 
 def _intervals(store: Store, key: str) -> dict[str, Any]:
     """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
-    result = store.result(key) if key else None
-    return {} if result is None else dict(result.record["intervals"])
+    record = store.read_record(key, STATISTICS.record) if key else None
+    return {} if record is None else dict(record.intervals)

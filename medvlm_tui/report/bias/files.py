@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.bias import rows
+from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.results.run_results import Gathered
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write every table of the bias lab below `out`; yields each file when it is complete."""
-    for path in rows.write_all(out, results.source):
+    source = results.source
+    for path in write_all(out, chain(rows.measured(source), rows.burned_texts(source))):
         yield FileWritten(str(path), "table")
 
 

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import StoredResult
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.maps.rows import results
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import ReportInput
 
-Row = Sequence[Value]
 BIAS = (
-    "model", "dataset", "label_view", "measure", "condition", "value", "ci_low", "ci_high", "n", "chance", "words",
-    "position", "size", "contrast", "seed",
+    *texts("model", "dataset", "label_view", "measure", "condition"),
+    *numbers("value", "ci_low", "ci_high", "n", "chance"), *texts("words", "position"),
+    *numbers("size", "contrast", "seed"),
 )  # fmt: skip
 GROUPS = (
-    "measure", "condition", "trait", "primary", "difference", "p_value", "holm", "inside", "outside", "datasets",
-    "permutations", "exhaustive",
+    *texts("measure", "condition", "trait", "primary"), *numbers("difference", "p_value", "holm", "inside", "outside"),
+    *numbers("datasets", "permutations"), *texts("exhaustive"),
 )  # fmt: skip
-TEXTS = ("path", "tag", "value")
+TEXTS = texts("path", "tag", "value")
 
 
-def write_all(folder: Path, source: ReportInput) -> Iterator[Path]:
-    """Write what the labs of a run give; yields each file when it is complete."""
+def measured(source: ReportInput) -> Iterator[Table]:
+    """Yield the tables of measures and of compared groups that the run has something for."""
     found = labs(source)
     if found:
-        write_csv(folder / "bias.csv", BIAS, (row for step, lab in found for row in _measures(source, step, lab)))
-        yield folder / "bias.csv"
+        rows = tuple(row for step, lab in found for row in _measures(source, step, lab))
+        yield Table("bias", BIAS, rows, "Measures of the bias lab")
     groups = group_results(source)
     if groups:
-        write_csv(folder / "bias_groups.csv", GROUPS, (_group(test) for record in groups for test in record["groups"]))
-        yield folder / "bias_groups.csv"
-    for dataset, lab in {step.dataset: lab for step, lab in reversed(found)}.items():
-        path = folder / f"{file_stem('burned_text', dataset)}.csv"
-        write_csv(path, TEXTS, _texts(lab))
-        yield path
+        rows = tuple(_group(test) for record in groups for test in record["groups"])
+        yield Table("bias_groups", GROUPS, rows, "Groups of models under the bias lab's measures")
+
+
+def burned_texts(source: ReportInput) -> Iterator[Table]:
+    """Yield the images' own text, a table per dataset."""
+    for dataset, lab in {step.dataset: lab for step, lab in reversed(labs(source))}.items():
+        yield Table(file_stem("burned_text", dataset), TEXTS, _texts(lab), "Text in the images themselves")
 
 
 def labs(source: ReportInput) -> list[tuple[Step, StoredResult]]:
@@ -62,7 +63,7 @@ def _measures(source: ReportInput, step: Step, lab: StoredResult) -> Iterator[Ro
 
 
 def _group(test: dict[str, Any]) -> Row:
-    return tuple(test.get(name) for name in GROUPS)
+    return tuple(test.get(column.name) for column in GROUPS)
 
 
 def _texts(lab: StoredResult) -> Iterator[Row]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 
 from medvlm_tui.report.figures.canvas import COLOURS, label, new_figure, save_png, style
 from medvlm_tui.report.results.run_results import Compared
+from medvlm_tui.stages.records.comparison import RankingsRecord, RanksRecord
 
 _LINE_IN, _BAR_IN, _HEAD_IN = 0.19, 0.09, 0.95
 _GROUPS = {"medical": COLOURS[0], "modality_specific": COLOURS[2], "general": COLOURS[1]}
@@ -18,28 +18,28 @@ _INK = "#222222"
 
 
 def draw_critical_difference(
-    path: Path, compared: Compared, metric: str, names: Mapping[str, str], groups: Mapping[str, str]
+    path: Path, compared: Compared[RankingsRecord], metric: str, names: Mapping[str, str], groups: Mapping[str, str]
 ) -> None:
     """Write the diagram (Demsar 2006) of one metric's ranks; `names` and `groups` by model id.
 
     The better half of the models stands at the left; a line leads from each name to its mean rank. Raises ValueError
     without ranks.
     """
-    ranks = compared.record["rankings"][metric]["ranks"]
+    ranks = compared.record.rankings[metric].ranks
     if ranks is None:
         raise ValueError("no ranks to draw")
-    mean = dict(zip(ranks["models"], ranks["mean_ranks"], strict=True))
+    mean = dict(zip(ranks.models, ranks.mean_ranks, strict=True))
     order = sorted(mean, key=lambda model: mean[model])
     half = (len(order) + 1) // 2
-    bars_in = _BAR_IN * (len(ranks["cliques"]) + 1)
+    bars_in = _BAR_IN * (len(ranks.cliques) + 1)
     with style():
         figure = new_figure(7.2, _HEAD_IN + bars_in + _LINE_IN * (half + 2))
         axes = figure.add_subplot()
         k = len(order)
         axes.set(xlim=(1 - 0.62 * (k - 1), k + 0.62 * (k - 1)), ylim=(-bars_in - _LINE_IN * (half + 1.5), 0.45))
         axes.axis("off")
-        _axis(axes, k, float(ranks["critical_difference"]))
-        _bars(axes, [(mean[clique[0]], mean[clique[-1]]) for clique in ranks["cliques"]], k)
+        _axis(axes, k, ranks.critical_difference)
+        _bars(axes, [(mean[clique[0]], mean[clique[-1]]) for clique in ranks.cliques], k)
         for side, models in ((-1, order[:half]), (1, order[half:][::-1])):
             for row, model in enumerate(models):
                 y = -bars_in - _LINE_IN * (row + 0.6)
@@ -85,25 +85,25 @@ def _legend(axes: Axes, groups: Sequence[str]) -> None:
         axes.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=7)
 
 
-def _title(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> str:
+def _title(compared: Compared[RankingsRecord], metric: str, ranks: RanksRecord) -> str:
     shown = {"accuracy": "accuracy", "f1": "F1"}.get(metric, label(metric))
-    apart, pairs = len(ranks["separable"]), len(ranks["pairs"])
+    apart, pairs = len(ranks.separable), len(ranks.pairs)
     return (
         f"Mean ranks by {shown} · protocol {label(compared.protocol)} · "
-        f"{len(ranks['models'])} models on {ranks['datasets']} datasets\n"
-        f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}) · "
-        f"{apart} of {pairs} pairs told apart (Nemenyi, level {ranks['alpha']:g})"
+        f"{len(ranks.models)} models on {ranks.datasets} datasets\n"
+        f"Friedman chi2 {ranks.chi2:.1f}, p {ranks.p_value:.2g} ({ranks.method}) · "
+        f"{apart} of {pairs} pairs told apart (Nemenyi, level {ranks.alpha:g})"
     )
 
 
-def _parameters(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> dict[str, object]:
+def _parameters(compared: Compared[RankingsRecord], metric: str, ranks: RanksRecord) -> dict[str, object]:
     shown = ("models", "mean_ranks", "datasets", "chi2", "p_value", "method", "critical_difference", "alpha", "cliques")
-    ranking = compared.record["rankings"][metric]
+    ranking = compared.record.rankings[metric]
     return {
         "protocol": compared.protocol,
         "metric": metric,
-        "on": list(ranking["datasets"]),
-        "left_out": list(ranking["left_out"]),
+        "on": list(ranking.datasets),
+        "left_out": list(ranking.left_out),
         "key": compared.key,
-        **{name: ranks[name] for name in shown if name in ranks},
+        **{name: getattr(ranks, name) for name in shown},
     }

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.report.comparison.rows import write_statistics
+from medvlm_tui.report.comparison.rows import statistics
+from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.results.run_results import Gathered
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write intervals, pairs and ranks below `out`; yields each file when it is complete."""
     if any(cell.interval for cell in results.cells) or results.pairs or results.rankings:
-        write_statistics(out / "statistics.csv", results)
-        yield FileWritten(str(out / "statistics.csv"), "table")
+        for path in write_all(out, [statistics(results)]):
+            yield FileWritten(str(path), "table")
 
 
 def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import CONFIDENCE, rank_rows
 from medvlm_tui.report.results.run_results import Compared, Gathered
+from medvlm_tui.stages.records.comparison import PairRecord, PairsRecord, RankingsRecord, RanksRecord
 
-Row = Sequence[Value]
 STATISTICS = (
-    "statistic", "model", "other", "dataset", "label_view", "protocol", "metric", "value", "ci_low", "ci_high",
-    "p_value", "p_adjusted", "n", "resamples", "confidence", "seed", "groups", "smallest_difference", "method",
+    *texts("statistic", "model", "other", "dataset", "label_view", "protocol", "metric"),
+    *numbers("value", "ci_low", "ci_high", "p_value", "p_adjusted", "n", "resamples", "confidence", "seed", "groups"),
+    *numbers("smallest_difference"), *texts("method"),
 )  # fmt: skip
 
 
-def write_statistics(path: Path, gathered: Gathered) -> None:
-    """Write statistics.csv.
+def statistics(gathered: Gathered) -> Table:
+    """Return statistics.csv.
 
     `value` is the score (score_interval), the first model's score less the other's (paired_exchange), the images
     only the first has right less those only the other has (mcnemar), the statistic (friedman: chi2; iman_davenport: F;
@@ -32,23 +31,23 @@ def write_statistics(path: Path, gathered: Gathered) -> None:
     drawn, `groups` the groups of images under `grouped`; `smallest_difference` would have been seen in four of five
     cases, and is empty where the images are too few for any; `method` is how the p-value was computed.
     """
-    write_csv(path, STATISTICS, rows(gathered))
+    return Table("statistics", STATISTICS, tuple(rows(gathered)), "Intervals, pairs of models, ranks, groups")
 
 
 def rows(gathered: Gathered) -> Iterator[Row]:
-    """Yield the rows: cells, then pairs of models a dataset, then ranks over the datasets."""
+    """Yield the rows: cells, then pairs of models of each dataset, then ranks over the datasets."""
     for cell in gathered.cells:
         yield from _intervals(cell)
     yield from _over_hold_outs(gathered)
     for compared in gathered.pairs:
-        for pair in compared.record["pairs"]:
+        for pair in compared.record.pairs:
             yield from _pair(compared, pair)
         yield from _groups(compared)
-    for compared in gathered.rankings:
-        for metric, ranking in compared.record["rankings"].items():
-            if ranking["ranks"] is not None:
-                yield from _ranks(compared, metric, ranking["ranks"])
-        yield from _groups(compared)
+    for over_all in gathered.rankings:
+        for metric, ranking in over_all.record.rankings.items():
+            if ranking.ranks is not None:
+                yield from _ranks(over_all, metric, ranking.ranks)
+        yield from _groups(over_all)
 
 
 def _intervals(cell: Cell) -> Iterator[Row]:
@@ -68,39 +67,39 @@ def _intervals(cell: Cell) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _pair(compared: Compared, pair: Mapping[str, Any]) -> Iterator[Row]:
-    record, test = compared.record, pair["mcnemar"]
-    ids = (pair["a"], pair["b"], compared.dataset, compared.view, compared.protocol)
+def _pair(compared: Compared[PairsRecord], pair: PairRecord) -> Iterator[Row]:
+    record, test = compared.record, pair.mcnemar
+    ids = (pair.a, pair.b, compared.dataset, compared.view, compared.protocol)
     if test is not None:
-        gain = test["only_first"] - test["only_second"]
+        gain = test.only_first - test.only_second
         yield (
-            "mcnemar", *ids, "accuracy", gain, None, None, test["mid_p"], test["holm"], record["n"], None, None, None,
+            "mcnemar", *ids, "accuracy", gain, None, None, test.mid_p, test.holm, record.n, None, None, None,
             None, None, "mid-p",
         )  # fmt: skip
-    if "draws" not in record:
+    if not record.by_exchange:
         yield from _earlier_pair(record, ids, pair)
         return
-    for metric, found in pair["differences"].items():
-        drawn = (record["draws"], record["seed"]) if found["method"] == "drawn" else (None, None)
+    for metric, found in pair.differences.items():
+        drawn = (record.draws, record.seed) if found.method == "drawn" else (None, None)
         yield (
-            "paired_exchange", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
-            found["holm"], record["n"], drawn[0], record["confidence"], drawn[1], record["groups_drawn"],
-            found["smallest_seen"], found["method"],
+            "paired_exchange", *ids, metric, found.value, found.low, found.high, found.p_value,
+            found.holm, record.n, drawn[0], record.confidence, drawn[1], record.groups_drawn,
+            found.smallest_seen, found.method,
         )  # fmt: skip
 
 
 def _over_hold_outs(gathered: Gathered) -> Iterator[Row]:
-    """Yield what several hold-outs say: corrected resampled t tests of the pairs of models, ranks with their spread."""
+    """Yield the comparisons over several hold-outs: corrected resampled t tests of pairs, ranks with their spread."""
     for (dataset, protocol), verdict in gathered.verdicts.items():
         if verdict.seeds < 2:
             continue
         here = [c for c in gathered.cells if (c.dataset.spec.id, c.protocol) == (dataset, protocol)]
         ids, n = (dataset, here[0].dataset.view, protocol), verdict.n
         for pair in verdict.pairs.values():
-            for metric, found in pair["differences"].items():
+            for metric, found in pair.differences.items():
                 yield (
-                    "resampled_t", pair["a"], pair["b"], *ids, metric, found["value"], found["low"], found["high"],
-                    found["p_value"], found["holm"], n, verdict.seeds, CONFIDENCE, None, None, found["smallest_seen"],
+                    "resampled_t", pair.a, pair.b, *ids, metric, found.value, found.low, found.high,
+                    found.p_value, found.holm, n, verdict.seeds, CONFIDENCE, None, None, found.smallest_seen,
                     "corrected",
                 )  # fmt: skip
         for cell, mean, low, high in rank_rows(here):
@@ -110,42 +109,42 @@ def _over_hold_outs(gathered: Gathered) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _earlier_pair(record: Mapping[str, Any], ids: tuple[str, ...], pair: Mapping[str, Any]) -> Iterator[Row]:
+def _earlier_pair(record: PairsRecord, ids: tuple[str, ...], pair: PairRecord) -> Iterator[Row]:
     """Yield the rows of a comparison that release 0.1 stored, by the paired bootstrap."""
-    for metric, found in pair["differences"].items():
+    for metric, found in pair.differences.items():
         yield (
-            "paired_bootstrap", *ids, metric, found["value"], found["low"], found["high"], found["p_value"],
-            found["holm"], record["n"], record["resamples"], record["confidence"], record["seed"], None, None,
+            "paired_bootstrap", *ids, metric, found.value, found.low, found.high, found.p_value,
+            found.holm, record.n, record.resamples, record.confidence, record.seed, None, None,
             "bootstrap",
         )  # fmt: skip
 
 
-def _groups(compared: Compared) -> Iterator[Row]:
-    for group in compared.record["groups"]:
-        n = group["inside"]
+def _groups(compared: Compared[PairsRecord] | Compared[RankingsRecord]) -> Iterator[Row]:
+    for group in compared.record.groups:
+        n = group.inside
         yield (
-            "group_permutation", group["trait"], f"not {group['trait']}", compared.dataset, compared.view,
-            compared.protocol, group["metric"], group["difference"], None, None, group["p_value"], group["holm"], n,
-            group["permutations"], None, None if group["exhaustive"] else compared.record["seed"], None, None,
-            "exact" if group["exhaustive"] else "drawn",
+            "group_permutation", group.trait, f"not {group.trait}", compared.dataset, compared.view,
+            compared.protocol, group.metric, group.difference, None, None, group.p_value, group.holm, n,
+            group.permutations, None, None if group.exhaustive else compared.record.seed, None, None,
+            "exact" if group.exhaustive else "drawn",
         )  # fmt: skip
 
 
-def _ranks(compared: Compared, metric: str, ranks: Mapping[str, Any]) -> Iterator[Row]:
+def _ranks(compared: Compared[RankingsRecord], metric: str, ranks: RanksRecord) -> Iterator[Row]:
     def row(
         statistic: str, model: str, other: str, value: float, p: float | None, adjusted: float | None, method: str = ""
     ) -> Row:
         ids = (statistic, model, other, compared.dataset, compared.view, compared.protocol, metric)
         none = (None, None, None)
-        return (*ids, value, None, None, p, adjusted, ranks["datasets"], *none, None, None, method or None)
+        return (*ids, value, None, None, p, adjusted, ranks.datasets, *none, None, None, method or None)
 
-    yield row("friedman", "", "", ranks["chi2"], ranks["p_value"], None, ranks.get("method", "chi2"))
-    if ranks.get("iman_davenport") is not None:
-        yield row("iman_davenport", "", "", ranks["iman_davenport"], None, None)
-    yield row("critical_difference", "", "", ranks["critical_difference"], ranks["alpha"], None)
-    for model, rank in zip(ranks["models"], ranks["mean_ranks"], strict=True):
+    yield row("friedman", "", "", ranks.chi2, ranks.p_value, None, ranks.method)
+    if ranks.iman_davenport is not None:
+        yield row("iman_davenport", "", "", ranks.iman_davenport, None, None)
+    yield row("critical_difference", "", "", ranks.critical_difference, ranks.alpha, None)
+    for model, rank in zip(ranks.models, ranks.mean_ranks, strict=True):
         yield row("mean_rank", model, "", rank, None, None)
-    for pair in ranks["pairs"]:
+    for pair in ranks.pairs:
         # Nemenyi's p-value is one over all pairs already.
-        yield row("nemenyi", pair["first"], pair["second"], pair["difference"], None, pair["nemenyi"])
-        yield row("holm_ranks", pair["first"], pair["second"], pair["difference"], None, pair["holm"])
+        yield row("nemenyi", pair.first, pair.second, pair.difference, None, pair.nemenyi)
+        yield row("holm_ranks", pair.first, pair.second, pair.difference, None, pair.holm)

@@ -1,1 +1,1 @@
-"""Forms of a table: CSV, LaTeX, plain text."""
+"""One model of a table, and its forms: CSV, LaTeX, Markdown."""

@@ -1,4 +1,4 @@
-"""The figures of maps: one a pair, its grid, its tags, examples beside their places, models by datasets, microbes.
+"""The figures of maps: one per pair, its grid, its tags, examples beside their places, models by datasets, microbes.
 
 Each is written as PNG and PDF at print size, with its points as CSV beside it. Imports matplotlib.
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.report.formats.csv_file import write_csv
 from medvlm_tui.report.maps.examples import draw_examples
 from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
-from medvlm_tui.report.maps.panel import Panel, write_points
+from medvlm_tui.report.maps.panel import Panel, points_table
 from medvlm_tui.report.maps.panels import MapPanels, PairMaps, side_by_side
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.naming import file_stem
@@ -84,6 +85,6 @@ def _microbes(panel: Panel) -> Panel | None:
 
 def _told(path: Path, panels: Sequence[Panel], examples: Sequence[int] = ()) -> Iterator[FileWritten]:
     """Write the points beside a figure that is drawn, and yield its three files."""
-    write_points(path.with_suffix(".csv"), panels, examples)
+    write_csv(path.with_suffix(".csv"), points_table(path.stem, panels, examples))
     for suffix in (".png", ".pdf", ".csv"):
         yield FileWritten(str(path.with_suffix(suffix)), "figure")

@@ -53,7 +53,7 @@ def draw_grid(path: Path, panels: Sequence[Panel], proposed: Map) -> None:
 
 
 def draw_study(path: Path, panels: Sequence[Panel]) -> None:
-    """Write the maps of several models on several datasets: a row a model, a column a dataset, legends below.
+    """Write the maps of several models on several datasets: a row per model, a column per dataset, legends below.
 
     Where a model has no map of a dataset its place stays empty.
     """

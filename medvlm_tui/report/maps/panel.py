@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.store.store import StoredResult
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.maps.rows import CLASSES
 from medvlm_tui.report.results.run_results import Map
 
 POINTS = (
-    "model", "dataset", "label_view", "n_neighbors", "min_dist", "grouping", "image", "label", "x", "y", "example",
+    *texts("model", "dataset", "label_view"), *numbers("n_neighbors", "min_dist"), *texts("grouping", "image", "label"),
+    *numbers("x", "y"), *texts("example"),
 )  # fmt: skip
 UNTAGGED = ""
 """The label of an image without a value of the tag."""
@@ -60,12 +60,12 @@ def measures_of(found: StoredResult | None) -> dict[str, float]:
     return {name: measured[name] for name in ("silhouette", "knn_purity") if measured.get(name) is not None}
 
 
-def write_points(path: Path, panels: Sequence[Panel], examples: Sequence[int] = ()) -> None:
-    """Write the points of a figure's panels, one row a point; `examples` are points that have a thumbnail."""
-    write_csv(path, POINTS, (row for panel in panels for row in _rows(panel, frozenset(examples))))
+def points_table(name: str, panels: Sequence[Panel], examples: Sequence[int] = ()) -> Table:
+    """Return the points of a figure's panels, one row per point; `examples` are points that have a thumbnail."""
+    return Table(name, POINTS, (row for panel in panels for row in _rows(panel, frozenset(examples))))
 
 
-def _rows(panel: Panel, examples: frozenset[int]) -> Iterator[Sequence[Value]]:
+def _rows(panel: Panel, examples: frozenset[int]) -> Iterator[Row]:
     shown = panel.shown
     cell = (shown.model.id, shown.dataset.spec.id, shown.dataset.view, shown.n_neighbors, shown.min_dist)
     for point, (x, y) in enumerate(panel.xy.tolist()):

@@ -1,28 +1,28 @@
-"""What a run knows of its distributions beside the maps: each pair's proposed map, separability, similarity."""
+"""The numbers of a run's distributions beside the maps: each pair's proposed map, separability, similarity."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import StoredResult
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
 
-Row = Sequence[Value]
 SEPARABILITY = (
-    "model", "dataset", "label_view", "feature", "grouping", "measure", "value", "p_value", "by_chance", "groups",
-    "neighbours", "permutations", "seed", "n", "used", "depends_on_n",
-)  # fmt: skip
+    *texts("model", "dataset", "label_view", "feature", "grouping", "measure"),
+    *numbers("value", "p_value", "by_chance", "groups", "neighbours", "permutations", "seed", "n", "used"),
+    *texts("depends_on_n"),
+)
 SIMILARITY = (
-    "dataset", "label_view", "model_a", "model_b", "measure", "value", "ci_low", "ci_high",
-    "p_against_shuffled_images", "by_chance", "neighbours", "permutations", "seed", "n", "used",
-)  # fmt: skip
+    *texts("dataset", "label_view", "model_a", "model_b", "measure"),
+    *numbers("value", "ci_low", "ci_high", "p_against_shuffled_images", "by_chance", "neighbours", "permutations"),
+    *numbers("seed", "n", "used"),
+)
 PROJECTION_SCORES = (
-    "model", "dataset", "label_view", "feature", "n_neighbors", "min_dist", "seed", "n", "subsampled", "proposed",
-    "score", "value",
+    *texts("model", "dataset", "label_view", "feature"), *numbers("n_neighbors", "min_dist", "seed", "n"),
+    *texts("subsampled", "proposed", "score"), *numbers("value"),
 )  # fmt: skip
 DEPENDS_ON_N = frozenset({"rank_me", "participation_ratio", "intrinsic_dimension", "knn_purity"})
 """Measures whose value changes with the number of images alone: comparable on the same images only."""
@@ -49,25 +49,31 @@ def proposals(gathered: Gathered) -> set[str]:
     return {str(found.record["proposed"]) for found in grids(gathered.source).values()}
 
 
-def write_projection_scores(path: Path, maps: Sequence[Map], proposed: set[str]) -> None:
-    """Write projection_scores.csv: one row a (UMAP cell, score)."""
-    write_csv(path, PROJECTION_SCORES, (row for shown in maps for row in _map_scores(shown, shown.key in proposed)))
+def tables(gathered: Gathered) -> Iterator[Table]:
+    """Yield the tables that the run has something for."""
+    if gathered.maps:
+        yield projection_scores(gathered.maps, proposals(gathered))
+    yield from (table for table in (separability(gathered), similarity(gathered)) if table.rows)
 
 
-def write_separability(path: Path, gathered: Gathered) -> bool:
-    """Write separability.csv, one row a (model, dataset, grouping, measure); return whether there was any."""
-    rows = [row for step, found in results(gathered.source, "separability") for row in _measures(gathered, step, found)]
-    if rows:
-        write_csv(path, SEPARABILITY, rows)
-    return bool(rows)
+def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
+    """Return one row per (UMAP cell, score)."""
+    rows = tuple(row for shown in maps for row in _map_scores(shown, shown.key in proposed))
+    return Table("projection_scores", PROJECTION_SCORES, rows, "How well the maps show the features")
 
 
-def write_similarity(path: Path, gathered: Gathered) -> bool:
-    """Write similarity.csv, one row a (dataset, pair of models, measure); return whether there was any."""
-    rows = [row for step, found in results(gathered.source, "similarity") for row in _pairs(gathered, step, found)]
-    if rows:
-        write_csv(path, SIMILARITY, rows)
-    return bool(rows)
+def separability(gathered: Gathered) -> Table:
+    """Return one row per (model, dataset, grouping, measure)."""
+    found = results(gathered.source, "separability")
+    rows = tuple(row for step, result in found for row in _measures(gathered, step, result))
+    return Table("separability", SEPARABILITY, rows, "Separability in the full feature space")
+
+
+def similarity(gathered: Gathered) -> Table:
+    """Return one row per (dataset, pair of models, measure)."""
+    found = results(gathered.source, "similarity")
+    rows = tuple(row for step, result in found for row in _pairs(gathered, step, result))
+    return Table("similarity", SIMILARITY, rows, "Similarity of models")
 
 
 def _map_scores(shown: Map, proposed: bool) -> Iterator[Row]:

@@ -1,1 +1,1 @@
-"""What a run has: results of the store as the report reads them, and their names."""
+"""The results of a run as the report reads them from the store, and their names."""

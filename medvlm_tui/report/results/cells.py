@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.stages.records.comparison import IntervalsRecord
 
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
@@ -34,7 +35,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How the intervals of a cell were made."""
+    """The method of a cell's intervals."""
 
     confidence: float
     groups: int | None
@@ -56,7 +57,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a protocol without a grid of t says at one of its settings: a number of neighbours, of shots."""
+    """The scores of a protocol without a grid of t at one of its settings: a number of neighbours, of shots."""
 
     setting: str
     """`k` or `shots`."""
@@ -93,7 +94,7 @@ class Cell:
     t: float | None
     saturated: bool
     tuned: Tuned | None
-    """Where the paper's grid has no training error at any t: what the tuned grid would choose."""
+    """The choice of the tuned grid, where the paper's has no training error at any t."""
     positive: str
     warnings: tuple[str, ...]
     table_key: str
@@ -149,12 +150,12 @@ def cell_of(
     dataset: Dataset,
     table: tuple[str, str],
     probe: tuple[str, Mapping[str, Any]],
-    statistics: tuple[str, Mapping[str, Any]],
+    statistics: tuple[str, IntervalsRecord | None],
 ) -> Cell:
-    """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), empty where
-    there are none."""
+    """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), None where
+    there is none."""
     (feature, table_key), (probe_key, record), (statistics_key, intervals) = table, probe, statistics
-    bounds = intervals.get("intervals", {})
+    bounds = {} if intervals is None else intervals.intervals
     return Cell(
         model=model,
         dataset=dataset,
@@ -179,7 +180,7 @@ def cell_of(
             Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
             for one in record.get("readings", ())
         ),
-        final=_final(record.get("final_metrics", {}), intervals.get("final_intervals", {})),
+        final=_final(record.get("final_metrics", {}), {} if intervals is None else intervals.final_intervals),
         separated=bool(record.get("separated", record["saturated"])),
         seed=int(record.get("seed", 0)),
     )
@@ -219,11 +220,8 @@ def _tuned(record: Any) -> Tuned | None:
     return Tuned(float(record["t"]), float(record["validation_macro_f1"])) if record else None
 
 
-def _interval(record: Mapping[str, Any]) -> Interval | None:
-    if not record:
-        return None
-    groups = record.get("groups")
-    return Interval(float(record["confidence"]), None if groups is None else int(groups), record.get("resamples"))
+def _interval(record: IntervalsRecord | None) -> Interval | None:
+    return None if record is None else Interval(record.confidence, record.groups, record.resamples)
 
 
 def _number(value: Any) -> float | None:

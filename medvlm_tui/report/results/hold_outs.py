@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from medvlm_tui.measures.repeats import (
 )
 from medvlm_tui.report.results.cells import Cell, HoldOut, Interval, Metric
 from medvlm_tui.report.scores.verdicts import Verdicts
+from medvlm_tui.stages.records.comparison import DifferenceRecord, PairRecord
 
 CONFIDENCE, ALPHA = 0.95, 0.05
 # The Brier score's scale ends at 2.
@@ -67,13 +67,21 @@ def repeated_verdicts(cells: Sequence[Cell]) -> Verdicts | None:
     if len(cells) < 2 or len(seeds) < 2:
         return None
     pairs = [(a, b) for a, b in combinations(cells, 2)]
-    records: list[dict[str, Any]] = [{"a": a.model.id, "b": b.model.id, "differences": {}} for a, b in pairs]
+    tests: dict[str, list[DifferenceRecord]] = {}
     for metric in [one.name for one in cells[0].metrics]:
         scores = [(_scores(a, metric, seeds), _scores(b, metric, seeds)) for a, b in pairs]
         if any(one is None or other is None for one, other in scores):
             continue
-        _add_tests(records, metric, pairs, scores)
-    known = {frozenset((str(one["a"]), str(one["b"]))): one for one in records}
+        tests[metric] = _tests(pairs, scores)
+    known = {
+        frozenset((a.model.id, b.model.id)): PairRecord(
+            a=a.model.id,
+            b=b.model.id,
+            mcnemar=None,
+            differences={metric: found[number] for metric, found in tests.items()},
+        )
+        for number, (a, b) in enumerate(pairs)
+    }
     return Verdicts(cells[0].protocol, ALPHA, cells[0].n_test, cells[0].n_test, False, known, seeds=len(seeds))
 
 
@@ -87,12 +95,10 @@ def rank_rows(cells: Sequence[Cell], metric: str = "accuracy") -> list[tuple[Cel
     return [(cell, float(mean[i]), float(low[i]), float(high[i])) for i, cell in enumerate(cells)]
 
 
-def _add_tests(
-    records: Sequence[dict[str, Any]],
-    metric: str,
-    pairs: Sequence[tuple[Cell, Cell]],
-    scores: Sequence[tuple[Floats | None, Floats | None]],
-) -> None:
+def _tests(
+    pairs: Sequence[tuple[Cell, Cell]], scores: Sequence[tuple[Floats | None, Floats | None]]
+) -> list[DifferenceRecord]:
+    """Return the test of one metric for each pair, adjusted over all pairs."""
     found = []
     for (first, _), (one, other) in zip(pairs, scores, strict=True):
         assert one is not None
@@ -101,11 +107,18 @@ def _add_tests(
         smallest = smallest_repeated_difference(one - other, sizes, ALPHA, len(pairs))
         found.append((repeated_difference(one, other, sizes, CONFIDENCE), smallest))
     adjusted = holm([difference.p_value for difference, _ in found])
-    for record, (difference, smallest), p in zip(records, found, adjusted, strict=True):
-        record["differences"][metric] = {
-            "value": difference.value, "low": difference.low, "high": difference.high, "p_value": difference.p_value,
-            "holm": p, "smallest_seen": smallest,
-        }  # fmt: skip
+    return [
+        DifferenceRecord(
+            value=difference.value,
+            low=difference.low,
+            high=difference.high,
+            p_value=difference.p_value,
+            holm=p,
+            smallest_seen=smallest,
+            method="corrected",
+        )
+        for (difference, smallest), p in zip(found, adjusted, strict=True)
+    ]
 
 
 def _common_seeds(cells: Sequence[Cell]) -> list[int]:

@@ -1,4 +1,4 @@
-"""How models and datasets are called in tables and figures, and their files on disk."""
+"""Names of models and datasets in tables and figures, and of their files on disk."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What a report is written from: the run's plan and store, gathered into one typed record a cell."""
+"""The material of a report: the run's plan and store, gathered into one typed record per cell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec
@@ -13,7 +13,13 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
+from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
+from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.stage import Stage
+
+C = TypeVar("C", PairsRecord, RankingsRecord)
+R = TypeVar("R")
 
 # What a map's bits depend on beside the image and the class.
 MAP_PARAMETERS = (
@@ -41,7 +47,7 @@ class ReportInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Generic[C]):
     """A stored comparison of models under one protocol: on one dataset (pairs), or over all (ranking)."""
 
     protocol: str
@@ -49,7 +55,7 @@ class Compared:
     """Id; empty for all."""
     view: str
     key: str
-    record: Mapping[str, Any]
+    record: C
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class Gathered:
         """One for each probe that has a result; over all hold-outs where the run had several."""
         statistics = {
             (step.model, step.dataset, str(step.params.get("protocol", "paper"))): (step.key, record)
-            for step, record in self._records("statistics")
+            for step, record in self._read(STATISTICS)
         }
         further: dict[tuple[str, str, str], list[HoldOut]] = {}
         for step, record in self._records("repeat"):
@@ -120,19 +126,19 @@ class Gathered:
         cells = []
         for step, record in self._records("probe"):
             name = (step.model, step.dataset, str(record["protocol"]))
-            cell = self._cell(step, record, *statistics.get(name, ("", {})))
+            cell = self._cell(step, record, *statistics.get(name, ("", None)))
             cells.append(over_hold_outs(cell, further.get(name, ())))
         return tuple(cells)
 
     @cached_property
-    def pairs(self) -> tuple[Compared, ...]:
+    def pairs(self) -> tuple[Compared[PairsRecord], ...]:
         """One a dataset and protocol with several models."""
-        return self._compared("pairs")
+        return self._compared(PAIRS)
 
     @cached_property
-    def rankings(self) -> tuple[Compared, ...]:
+    def rankings(self) -> tuple[Compared[RankingsRecord], ...]:
         """One a protocol with several models and datasets."""
-        return self._compared("ranking")
+        return self._compared(RANKING)
 
     @cached_property
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
@@ -162,15 +168,26 @@ class Gathered:
             if manifest is not None:
                 yield step, manifest
 
-    def _compared(self, kind: str) -> tuple[Compared, ...]:
+    def _compared(self, stage: Stage[C]) -> tuple[Compared[C], ...]:
         found = []
         for step in self.source.plan.steps:
-            result = self.source.store.result(step.key) if step.kind == kind and step.key else None
-            if result is not None:
+            record = (
+                self.source.store.read_record(step.key, stage.record) if step.kind == stage.kind and step.key else None
+            )
+            if record is not None:
                 dataset = self.source.datasets.get(step.dataset)
                 view = "" if dataset is None else dataset.view
-                found.append(Compared(str(result.record["protocol"]), step.dataset, view, step.key, result.record))
+                found.append(Compared(record.protocol, step.dataset, view, step.key, record))
         return tuple(found)
+
+    def _read(self, stage: Stage[R]) -> Iterator[tuple[Step, R]]:
+        """Yield the steps of a stage, on models and datasets of the report, with their records."""
+        for step in self.source.plan.steps:
+            known = step.model in self.source.models and step.dataset in self.source.datasets
+            if step.kind == stage.kind and step.key and known:
+                record = self.source.store.read_record(step.key, stage.record)
+                if record is not None:
+                    yield step, record
 
     def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
         for step in self.source.plan.steps:
@@ -188,7 +205,9 @@ class Gathered:
     def _precisions(self) -> Mapping[tuple[str, str], str]:
         return {(s.model, s.dataset): str(table["encoder"]["precision"]) for s, table in self.tables()}
 
-    def _cell(self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: Mapping[str, Any]) -> Cell:
+    def _cell(
+        self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: IntervalsRecord | None
+    ) -> Cell:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
         cell = cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))

@@ -10,6 +10,7 @@ import numpy as np
 
 from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
+from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.saliency import rows
@@ -18,10 +19,8 @@ from medvlm_tui.report.saliency import rows
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write the quality of the maps below `out`; yields each file when it is complete."""
     if results.explained:
-        rows.write_quality(out / "saliency_quality.csv", results.explained)
-        yield FileWritten(str(out / "saliency_quality.csv"), "table")
-        rows.write_images(out / "saliency_images.csv", results.explained)
-        yield FileWritten(str(out / "saliency_images.csv"), "table")
+        for path in write_all(out, (rows.quality(results.explained), rows.images(results.explained))):
+            yield FileWritten(str(path), "table")
 
 
 def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:

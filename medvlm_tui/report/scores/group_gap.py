@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.report.formats.csv_file import Value
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 
-Row = Sequence[Value]
 GAP = (
-    "model", "dataset", "label_view", "metric", "images", "paper", "grouped", "paper_minus_grouped", "ci_low",
-    "ci_high", "n", "groups", "confidence",
-)  # fmt: skip
+    *texts("model", "dataset", "label_view", "metric", "images"),
+    *numbers("paper", "grouped", "paper_minus_grouped", "ci_low", "ci_high", "n", "groups", "confidence"),
+)
 CONFIDENCE = 0.95
 _FEWEST_GROUPS = 5
 _NOT_HIGHER_IS_BETTER = ("ece", "brier")
@@ -36,6 +35,11 @@ class SameImages:
     high: float | None
     n: int
     groups: int
+
+
+def gap_table(cells: Sequence[Cell], store: Store) -> Table:
+    """Return leakage.csv; no rows where no cell has both protocols."""
+    return Table("leakage", GAP, gap_rows(cells, store), "Paper minus grouped")
 
 
 def gap_rows(cells: Sequence[Cell], store: Store) -> list[Row]:

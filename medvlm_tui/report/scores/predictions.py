@@ -1,53 +1,49 @@
-"""The tables with one row an image: predictions of a probe, coordinates of a map."""
+"""The tables with one row per image: predictions of a probe, coordinates of a map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import StoredResult
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Map
 
-Row = Sequence[Value]
-PREDICTIONS = ("label_view", "feature", "part", "image", "label", "fold", "predicted")
-PROJECTION = ("image", "label", "x", "y")
+PREDICTIONS = texts("label_view", "feature", "part", "image", "label", "fold", "predicted")
+PROJECTION = (*texts("image", "label"), *numbers("x", "y"))
 
 
 def predictions_name(cell: Cell) -> str:
-    """Return the file's name in `predictions/`."""
-    return file_stem(cell.model.id, cell.dataset.spec.id, cell.protocol) + ".csv"
+    """Return the table's name, `predictions/` and the cell's ids."""
+    return "predictions/" + file_stem(cell.model.id, cell.dataset.spec.id, cell.protocol)
 
 
 def projection_name(shown: Map) -> str:
-    """Return the file's name in `projections/`."""
-    return f"{file_stem(shown.model.id, shown.dataset.spec.id)}_{shown.n_neighbors}_{shown.min_dist:g}.csv"
+    """Return the table's name, `projections/` and the map's ids and parameters."""
+    stem = file_stem(shown.model.id, shown.dataset.spec.id)
+    return f"projections/{stem}_{shown.n_neighbors}_{shown.min_dist:g}"
 
 
-def write_predictions(path: Path, cell: Cell, table: FeatureTable, probe: StoredResult) -> None:
-    """Write every (image, fold) prediction with its decision values.
+def predictions_table(cell: Cell, features: FeatureTable, probe: StoredResult) -> Table:
+    """Return every (image, fold) prediction with its decision values.
 
     part is test (fold 0 to F - 1: that fold's, or that draw's, classifier; final: the one fitted to all the rest,
     where the protocol has one) or validation (the fold whose classifier had not seen the image).
     """
-    header = (*PREDICTIONS, *(f"score_{name}" for name in cell.classes))
-    write_csv(path, header, _predictions(cell, table, probe.arrays))
+    columns = (*PREDICTIONS, *numbers(*(f"score_{name}" for name in cell.classes)))
+    return Table(predictions_name(cell), columns, _predictions(cell, features, probe.arrays))
 
 
-def write_projection(path: Path, table: FeatureTable, result: StoredResult) -> None:
-    """Write the coordinates of a map's points."""
-    xy, rows = result.arrays["xy"], result.arrays["rows"]
-    write_csv(
-        path,
-        PROJECTION,
-        ((table.ids[i], table.labels[i], float(x), float(y)) for i, (x, y) in zip(rows.tolist(), xy, strict=True)),
-    )
+def projection_table(shown: Map, features: FeatureTable, result: StoredResult) -> Table:
+    """Return the coordinates of a map's points."""
+    points = zip(result.arrays["rows"].tolist(), result.arrays["xy"], strict=True)
+    rows = ((features.ids[i], features.labels[i], float(x), float(y)) for i, (x, y) in points)
+    return Table(projection_name(shown), PROJECTION, rows)
 
 
 def _predictions(cell: Cell, table: FeatureTable, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Row]:

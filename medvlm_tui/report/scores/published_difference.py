@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
+from medvlm_tui.report.formats.table import Mark
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.stages.request import LINEAR_PROTOCOLS
 
-Mark = Literal["", "dagger", "star"]
 _STUDY_VIEWS = ("", "default")
 _PROTOCOLS = {PAPER: "paper", POSTER: "poster"}
-"""Where -> the protocol that its scores were computed by."""
+"""Source -> the protocol that its scores were computed by."""
 LETTERS = {"n": "n", "classes": "c", "protocol": "p"}
-"""What differs -> its mark beside a difference."""
+"""Name of a difference -> its mark beside a difference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell, HoldOut, Metric
 from medvlm_tui.report.scores.published_difference import Comparison, compare
 
-Row = Sequence[Value]
 RESULTS = (
-    "model",
-    "dataset",
-    "label_view",
-    "protocol",
-    "feature",
-    "metric",
-    "mean",
-    "std",
-    "ci_low",
-    "ci_high",
-    "n_train",
-    "n_test",
-    "d",
-    "t",
-    "saturated",
-    "published",
-    "delta",
-    "delta_differs",
-)
-SEEDS = "seeds"
-"""The last column of results.csv where a run had several hold-outs."""  # fmt: skip
-FOLDS = ("model", "dataset", "protocol", "seed", "fold", "t", "metric", "part", "value")
+    *texts("model", "dataset", "label_view", "protocol", "feature", "metric"),
+    *numbers("mean", "std", "ci_low", "ci_high", "n_train", "n_test", "d", "t"), *texts("saturated"),
+    *numbers("published", "delta"), *texts("delta_differs"),
+)  # fmt: skip
+SEEDS = numbers("seeds")
+"""The last column of results.csv where a run had several hold-outs."""
+FOLDS = (
+    *texts("model", "dataset", "protocol"), *numbers("seed", "fold", "t"), *texts("metric", "part"), *numbers("value"),
+)  # fmt: skip
 READINGS = (
-    "model", "dataset", "label_view", "protocol", "feature", "setting", "value", "n_train", "metric", "mean", "std",
+    *texts("model", "dataset", "label_view", "protocol", "feature", "setting", "value"), *numbers("n_train"),
+    *texts("metric"), *numbers("mean", "std"),
 )  # fmt: skip
 
 
-def write_results(path: Path, cells: Iterable[Cell]) -> None:
-    """Write results.csv: one row for each cell and metric; a metric that is not defined for the cell has no row.
+def results_table(cells: Iterable[Cell]) -> Table:
+    """Return results.csv: one row for each cell and metric; a metric that is not defined for the cell has no row.
 
     Means over the folds' classifiers stand under the protocol's name, the final classifier's scores under NAME/final.
     Over several hold-outs mean and interval are over these (`seeds` counts them), std is the mean of their stds, and t
@@ -48,23 +34,23 @@ def write_results(path: Path, cells: Iterable[Cell]) -> None:
     """
     cells = tuple(cells)
     if not any(cell.hold_outs for cell in cells):
-        write_csv(path, RESULTS, (row for cell in cells for row in _results(cell)))
-        return
-    rows = ((*row, max(1, len(cell.hold_outs))) for cell in cells for row in _results(cell))
-    write_csv(path, (*RESULTS, SEEDS), rows)
+        return Table("results", RESULTS, tuple(row for cell in cells for row in _results(cell)), "All scores")
+    rows = tuple((*row, max(1, len(cell.hold_outs))) for cell in cells for row in _results(cell))
+    return Table("results", (*RESULTS, *SEEDS), rows, "All scores")
 
 
-def write_folds(path: Path, cells: Iterable[Cell]) -> None:
-    """Write folds.csv: one row a (cell, metric, fold, part); part is test (the hold-out) or validation."""
-    write_csv(path, FOLDS, (row for cell in cells for row in _folds(cell)))
+def folds_table(cells: Iterable[Cell]) -> Table:
+    """Return folds.csv: one row per (cell, metric, fold, part); part is test (the hold-out) or validation."""
+    return Table("folds", FOLDS, tuple(row for cell in cells for row in _folds(cell)), "Scores of every fold")
 
 
-def write_readings(path: Path, cells: Iterable[Cell]) -> None:
-    """Write readings.csv: one row a (cell, setting, metric); a learning curve is mean against n_train.
+def readings_table(cells: Iterable[Cell]) -> Table:
+    """Return readings.csv: one row per (cell, setting, metric); a learning curve is mean against n_train.
 
-    `setting` is k (neighbours) or shots (training images a class); a value of `all` is every training image.
+    `setting` is k (neighbours) or shots (training images per class); a value of `all` is every training image.
     """
-    write_csv(path, READINGS, (row for cell in cells for row in _readings(cell)))
+    rows = tuple(row for cell in cells for row in _readings(cell))
+    return Table("readings", READINGS, rows, "Scores by setting")
 
 
 def _results(cell: Cell) -> Iterator[Row]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from medvlm_tui.catalog.models import group_titles
 from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.formats.table import Printed
 from medvlm_tui.report.results.cells import Cell, Metric
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.scores.published_difference import Comparison, compare, f1_metric, training_mark
+from medvlm_tui.report.scores.published_difference import compare, f1_metric, training_mark
 from medvlm_tui.report.scores.table_notes import FULL_PRECISION, mixed, notes
-from medvlm_tui.report.scores.table_records import Column, Entry, Group, Score, ScoreTable
+from medvlm_tui.report.scores.table_records import DatasetColumns, Entry, Group, ScoreTable
 from medvlm_tui.report.scores.verdicts import Verdicts
 
 AllVerdicts = Mapping[tuple[str, str], Verdicts]
@@ -19,7 +21,7 @@ AllVerdicts = Mapping[tuple[str, str], Verdicts]
 
 
 def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTable, ...]:
-    """Return one table a protocol, in the order the protocols were asked for; ties are the verdicts'."""
+    """Return one table per protocol, in the order the protocols were asked for; ties are the verdicts'."""
     protocols = dict.fromkeys(cell.protocol for cell in cells)
     return tuple(
         _table(protocol, [cell for cell in cells if cell.protocol == protocol], verdicts) for protocol in protocols
@@ -29,6 +31,16 @@ def score_tables(cells: Sequence[Cell], verdicts: AllVerdicts) -> tuple[ScoreTab
 def percent(fraction: float) -> str:
     """Return a fraction as percent with one decimal, without the sign of percent."""
     return f"{100 * fraction:.1f}"
+
+
+def percentage(fraction: float, unit: str = "") -> Printed:
+    """Return a fraction as tables print it in percent."""
+    return Printed(percent(fraction), fraction, unit)
+
+
+def difference(fraction: float) -> Printed:
+    """Return a difference as tables print it in points."""
+    return Printed(points(fraction), fraction)
 
 
 def interval(metric: Metric) -> str:
@@ -66,12 +78,12 @@ def _groups(cells: Iterable[Cell]) -> tuple[Group, ...]:
     return tuple(group for group in groups if group.models)
 
 
-def _column(cells: Sequence[Cell], verdicts: Verdicts | None, mixed_precision: bool) -> Column:
+def _column(cells: Sequence[Cell], verdicts: Verdicts | None, mixed_precision: bool) -> DatasetColumns:
     accuracies = _scores({cell.model.id: cell.metric("accuracy") for cell in cells}, verdicts)
     f1s = _scores({cell.model.id: cell.metric(f1_metric(cell)) for cell in cells}, verdicts)
     entries = {c.model.id: _entry(c, accuracies[c.model.id], f1s[c.model.id], mixed_precision) for c in cells}
     positive = next((cell.positive for cell in cells if f1_metric(cell) == "f1_positive"), "")
-    return Column(
+    return DatasetColumns(
         title=dataset_title(cells[0].dataset),
         f1_title=f"F1 ({clean(positive)})" if positive else "F1",
         entries=entries,
@@ -79,22 +91,20 @@ def _column(cells: Sequence[Cell], verdicts: Verdicts | None, mixed_precision: b
     )
 
 
-def _entry(cell: Cell, accuracy: Score | None, f1: Score | None, mixed_precision: bool) -> Entry:
-    compared = [(source, compare(cell, "accuracy", source)) for source in SOURCES]
-    found: dict[str, Comparison] = {source: each for source, each in compared if each is not None}
+def _entry(cell: Cell, accuracy: Printed | None, f1: Printed | None, mixed_precision: bool) -> Entry:
+    reduced = mixed_precision and cell.precision != FULL_PRECISION
+    mark, precision = training_mark(cell.model, cell.dataset.spec), clean(cell.precision) if reduced else ""
     balanced = cell.metric("balanced_accuracy")
+    found = [each for source in SOURCES if (each := compare(cell, "accuracy", source)) is not None]
     return Entry(
-        accuracy=accuracy,
-        f1=f1,
-        mark=training_mark(cell.model, cell.dataset.spec),
-        differences={source: points(each.delta) for source, each in found.items()},
-        marks={source: each.marks for source, each in found.items()},
-        balanced="" if balanced is None or balanced.mean is None else percent(balanced.mean),
-        precision=clean(cell.precision) if mixed_precision and cell.precision != FULL_PRECISION else "",
+        accuracy=None if accuracy is None else replace(accuracy, mark=mark, precision=precision),
+        f1=None if f1 is None else replace(f1, mark=mark, precision=precision),
+        balanced=None if balanced is None or balanced.mean is None else percentage(balanced.mean, "%"),
+        differences={each.source: Printed(points(each.delta), each.delta, raised=each.marks) for each in found},
     )
 
 
-def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> dict[str, Score | None]:
+def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> dict[str, Printed | None]:
     """Return the scores of one column: the highest mean is best, and what prints the same.
 
     Tied with it is what the verdicts do not tell apart from it, however different it looks.
@@ -104,16 +114,17 @@ def _scores(metrics: Mapping[str, Metric | None], verdicts: Verdicts | None) -> 
     # With one model in the column there is nothing to be best of.
     contested = len(means) > 1
 
-    def score(model: str, metric: Metric) -> Score:
+    def score(model: str, metric: Metric) -> Printed:
         is_best = contested and percent(means[model]) == percent(means[best])
         rival = verdicts if not is_best else None
-        return Score(
-            percent(means[model]),
-            percent(metric.std or 0.0),
-            is_best,
-            rival is not None and rival.tied(model, best, metric.name),
-            rival is not None and rival.undecided(model, best, metric.name),
-            interval(metric),
+        return Printed(
+            text=f"{percent(means[model])} ± {percent(metric.std or 0.0)}",
+            value=means[model],
+            unit="%",
+            best=is_best,
+            tied=rival is not None and rival.tied(model, best, metric.name),
+            too_few=rival is not None and rival.undecided(model, best, metric.name),
+            interval=interval(metric),
         )
 
     return {

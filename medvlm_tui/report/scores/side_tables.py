@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,48 +11,51 @@ from numpy.typing import NDArray
 from medvlm_tui.catalog.published import SOURCES
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.report.formats.csv_file import Value, write_csv
+from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
 
-Row = Sequence[Value]
 COST = (
-    "model", "dataset", "feature", "d", "parameters", "device", "precision", "batch_size", "images", "computed",
-    "failed", "images_per_second", "seconds", "peak_memory_bytes",
+    *texts("model", "dataset", "feature"), *numbers("d", "parameters"), *texts("device", "precision"),
+    *numbers("batch_size", "images", "computed", "failed", "images_per_second", "seconds", "peak_memory_bytes"),
 )  # fmt: skip
 GRID = (
-    "model", "dataset", "label_view", "protocol", "t", "saturated", "d", "n_train", "tuned_t",
-    "tuned_validation_macro_f1", "no_training_error",
+    *texts("model", "dataset", "label_view", "protocol"), *numbers("t"), *texts("saturated"),
+    *numbers("d", "n_train", "tuned_t", "tuned_validation_macro_f1"), *texts("no_training_error"),
 )  # fmt: skip
 PUBLISHED = (
-    "model", "dataset", "label_view", "protocol", "metric", "mean", "source", "published", "delta", "n", "published_n",
-    "n_differs", "classes", "published_classes", "classes_differ", "protocol_differs",
+    *texts("model", "dataset", "label_view", "protocol", "metric"), *numbers("mean"), *texts("source"),
+    *numbers("published", "delta", "n", "published_n"), *texts("n_differs"), *numbers("classes", "published_classes"),
+    *texts("classes_differ", "protocol_differs"),
 )  # fmt: skip
-PER_CLASS = ("model", "dataset", "label_view", "protocol", "class", "support", "measure", "mean", "std")
+PER_CLASS = (
+    *texts("model", "dataset", "label_view", "protocol", "class"), *numbers("support"), *texts("measure"),
+    *numbers("mean", "std"),
+)  # fmt: skip
 MEASURES = ("precision", "recall", "f1")
 
 
-def write_cost(path: Path, tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> None:
-    """Write cost.csv: one row a sealed table; `computed` images were encoded, the others were stored before."""
-    write_csv(path, COST, (_cost(step, manifest) for step, manifest in tables))
+def cost_table(tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> Table:
+    """Return one row per sealed table; `computed` images were encoded, the others were stored before."""
+    return Table("cost", COST, tuple(_cost(step, manifest) for step, manifest in tables), "Cost of the features")
 
 
-def write_grid(path: Path, cells: Iterable[Cell]) -> None:
-    """Write t_grid.csv: the t that each cell chose, whether the grid was saturated, what a tuned one would choose.
+def grid_table(cells: Iterable[Cell]) -> Table:
+    """Return the t that each cell chose, whether the grid was saturated, what a tuned one would choose.
 
     `tuned_validation_macro_f1` is the largest of ten means, hence optimistic.
     """
-    rows = (
+    rows = tuple(
         (
             c.model.id, c.dataset.spec.id, c.dataset.view, c.protocol, c.t, c.saturated, c.d, c.n_train,
             *((c.tuned.t, c.tuned.macro_f1) if c.tuned else (None, None)), c.separated,
         )
         for c in cells
     )  # fmt: skip
-    write_csv(path, GRID, rows)
+    return Table("t_grid", GRID, rows, "The chosen t")
 
 
-def published_rows(cells: Iterable[Cell]) -> list[Row]:
+def published_table(cells: Iterable[Cell]) -> Table:
     """Return our scores beside every printed one, of the paper and of the poster."""
     rows: list[Row] = []
     for cell in cells:
@@ -62,9 +64,9 @@ def published_rows(cells: Iterable[Cell]) -> list[Row]:
             for source in SOURCES:
                 found = compare(cell, metric.name, source)
                 if found is not None:
-                    numbers = (metric.mean, source, found.published, found.delta)
-                    rows.append((*ids, metric.name, *numbers, *_what_differs(cell, found)))
-    return rows
+                    scores = (metric.mean, source, found.published, found.delta)
+                    rows.append((*ids, metric.name, *scores, *_what_differs(cell, found)))
+    return Table("published", PUBLISHED, rows, "Beside the published scores")
 
 
 def _what_differs(cell: Cell, found: Comparison) -> Row:
@@ -74,15 +76,15 @@ def _what_differs(cell: Cell, found: Comparison) -> Row:
     return (cell.n, spec.published_n, "n" in differs, *classes, "protocol" in differs)
 
 
-def write_per_class(path: Path, cells: Iterable[Cell], store: Store) -> None:
-    """Write per_class.csv: precision, recall and F1 of every class on the hold-out."""
+def per_class_table(cells: Iterable[Cell], store: Store) -> Table:
+    """Return precision, recall and F1 of every class on the hold-out."""
     rows: list[Row] = []
     for cell in cells:
         probe = store.result(cell.probe_key)
         if probe is not None:
             truth = probe.arrays["labels"][probe.arrays["hold_out"]]
             rows += per_class_rows(cell, truth, probe.arrays["predicted_test"])
-    write_csv(path, PER_CLASS, rows)
+    return Table("per_class", PER_CLASS, rows, "Precision, recall and F1 of each class")
 
 
 def per_class_rows(cell: Cell, truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> Iterator[Row]:

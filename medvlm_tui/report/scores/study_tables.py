@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from medvlm_tui.report.formats.csv_file import Value
+from medvlm_tui.report.formats.table import Table, numbers, texts
 from medvlm_tui.report.results.run_results import Gathered
 
-Row = Sequence[Value]
 MODELS = (
-    "model", "name", "group", "backbone", "text_encoder", "pretraining_data", "modalities", "trained_on", "feature",
-    "d", "input_px", "licence", "gated", "source", "revision",
+    *texts("model", "name", "group", "backbone", "text_encoder", "pretraining_data", "modalities", "trained_on"),
+    *texts("feature"), *numbers("d", "input_px"), *texts("licence", "gated", "source", "revision"),
 )  # fmt: skip
 DATASETS = (
-    "dataset", "name", "modality", "label_view", "classes", "images", "published_n", "licence", "synthetic", "warnings",
+    *texts("dataset", "name", "modality", "label_view"), *numbers("classes", "images", "published_n"),
+    *texts("licence", "synthetic", "warnings"),
 )  # fmt: skip
 
 
-def model_rows(gathered: Gathered) -> list[Row]:
+def models_table(gathered: Gathered) -> Table:
     """Return a row for each model with a score."""
     found = {(cell.model.id, cell.feature): cell.model for cell in gathered.cells}
-    return [
+    rows = tuple(
         (
             m.id, m.name, m.group, m.backbone, m.text_encoder, m.pretraining_data, "; ".join(m.modalities),
             "; ".join(m.trained_on), feature, m.features.get(feature), m.preprocess.size_px, m.licence, m.gated,
             m.source, m.revision,
         )
         for (_, feature), m in found.items()
-    ]  # fmt: skip
+    )  # fmt: skip
+    return Table("models", MODELS, rows, "Models")
 
 
-def dataset_rows(gathered: Gathered) -> list[Row]:
+def datasets_table(gathered: Gathered) -> Table:
     """Return a row for each dataset with a score."""
     found = {cell.dataset.spec.id: cell.dataset for cell in gathered.cells}
-    return [
+    rows = tuple(
         (
             d.spec.id, d.spec.name, d.spec.modality, d.view, len(d.classes), len(d.samples), d.spec.published_n or None,
             d.spec.licence, d.spec.synthetic, "; ".join(d.warnings),
         )
         for d in found.values()
-    ]  # fmt: skip
+    )  # fmt: skip
+    return Table("datasets", DATASETS, rows, "Datasets")

@@ -1,4 +1,4 @@
-"""What stands beside the scores: the study's Tables 1 and 2, cost, grid of t, calibration, leakage, ranks, groups."""
+"""The supplement to the scores: Tables 1 and 2, cost, grid of t, calibration, leakage, ranks, groups."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.report.formats.plain_tables import Field, Sheet
+from medvlm_tui.report.formats.table import Column, Printed, Row, Table, Value, number, numbers, right, texts, wrapped
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import rank_rows
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.group_gap import gap_rows
-from medvlm_tui.report.scores.score_table import percent, points
+from medvlm_tui.report.scores.score_table import difference, percentage, points
 from medvlm_tui.report.scores.table_notes import data_warnings
+from medvlm_tui.stages.records.comparison import PairsRecord, RankingsRecord
 from medvlm_tui.stages.request import SATURATED
 
 _TRAITS = {
@@ -26,23 +27,23 @@ _TRAITS = {
 _METRICS = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1"}
 
 
-def sheets(gathered: Gathered) -> tuple[Sheet, ...]:
-    """Return every sheet that the run has something for; each repeats the warnings on the data."""
+def tables(gathered: Gathered) -> tuple[Table, ...]:
+    """Return every table that the run has something for; each repeats the warnings on the data."""
     warnings = tuple(data_warnings(gathered.cells))
     models = {cell.model.id: cell.model for cell in gathered.cells}
     datasets = {cell.dataset.spec.id: cell.dataset for cell in gathered.cells}
     made = [
-        model_sheet(tuple(models.values())),
-        dataset_sheet(tuple(datasets.values()), warnings),
+        models_printed(tuple(models.values())),
+        datasets_printed(tuple(datasets.values()), warnings),
         _cost(gathered, warnings),
         _grid(gathered.cells, warnings),
-        calibration_sheet(gathered.cells, warnings),
+        calibration(gathered.cells, warnings),
         _leakage(gathered, warnings),
-        *(sheet for compared in gathered.rankings for sheet in _ranks(compared, models, warnings)),
-        rank_sheet(gathered.cells, warnings),
+        *(table for compared in gathered.rankings for table in _ranks(compared, models, warnings)),
+        hold_out_ranks(gathered.cells, warnings),
         _groups(gathered, warnings),
     ]
-    return tuple(sheet for sheet in made if sheet.rows)
+    return tuple(table for table in made if table.rows)
 
 
 def model_row(model: ModelSpec) -> tuple[str, str, str, str, int, int]:
@@ -59,50 +60,47 @@ def dataset_row(dataset: Dataset) -> tuple[str, str, int, int, int | None]:
     return (dataset_title(dataset), dataset.spec.modality, len(dataset.classes), n, dataset.spec.published_n or None)
 
 
-def model_sheet(models: Sequence[ModelSpec]) -> Sheet:
+def models_printed(models: Sequence[ModelSpec]) -> Table:
     """Return the study's Table 1: what each model is and was trained on."""
-    fields = (
-        Field("Model", "w", 70), Field("Backbone", "w", 61), Field("Text encoder", "w", 66),
-        Field("Pretraining data", "w", 80), Field("d", "r"), Field("Input", "r"),
+    columns = (
+        wrapped("Model", 70), wrapped("Backbone", 61), wrapped("Text encoder", 66), wrapped("Pretraining data", 80),
+        *numbers("d", "Input"),
     )  # fmt: skip
-    rows = tuple(tuple(str(value) for value in model_row(model)) for model in models)
-    return Sheet("models", "Models", fields, rows)
+    return Table("models", columns, tuple(map(model_row, models)), "Models")
 
 
-def dataset_sheet(datasets: Sequence[Dataset], warnings: tuple[str, ...]) -> Sheet:
+def datasets_printed(datasets: Sequence[Dataset], warnings: tuple[str, ...]) -> Table:
     """Return the study's Table 2: what each dataset is, and how many images of it are here."""
-    fields = (
-        Field("Dataset", "w", 130), Field("Modality", "l"), Field("Classes", "r"), Field("Images", "r"),
-        Field("In the study", "r"),
-    )  # fmt: skip
-    rows = []
-    for name, modality, classes, n, published in map(dataset_row, datasets):
-        rows.append((name, clean(modality), str(classes), f"{n:,}", "" if published is None else f"{published:,}"))
-    return Sheet("datasets", "Datasets", fields, tuple(rows), warnings)
+    columns = (wrapped("Dataset", 130), *texts("Modality"), *numbers("Classes", "Images", "In the study"))
+    rows = tuple(
+        (name, clean(modality), classes, number(n, ","), number(published, ","))
+        for name, modality, classes, n, published in map(dataset_row, datasets)
+    )
+    return Table("datasets", columns, rows, "Datasets", warnings)
 
 
-def _cost(gathered: Gathered, warnings: tuple[str, ...]) -> Sheet:
-    fields = (
-        Field("Model", "w", 76), Field("Dataset", "w", 68), Field("Weights", "r"), Field("Images/s", "r"),
-        Field("Memory", "r"), Field("Type", "r"), Field("Device", "r"),
+def _cost(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
+    columns = (
+        wrapped("Model", 76), wrapped("Dataset", 68), *numbers("Weights", "Images/s", "Memory"),
+        *right("Type", "Device"),
     )  # fmt: skip
     rows = []
     for step, table in gathered.tables():
         if step.model in gathered.source.models and step.dataset in gathered.source.datasets:
             rows.append(_cost_row(gathered, step.model, step.dataset, table))
     notes = ("Memory: the most that was in use while features were computed, where it was recorded.", *warnings)
-    return Sheet("cost", "Cost of the features", fields, tuple(rows), notes)
+    return Table("cost", columns, tuple(rows), "Cost of the features", notes)
 
 
-def _cost_row(gathered: Gathered, model: str, dataset: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+def _cost_row(gathered: Gathered, model: str, dataset: str, table: Mapping[str, Any]) -> Row:
     made, memory = table["provenance"], memory_gb(table["provenance"])
     parameters, rate = made.get("parameters"), made.get("images_per_second")
     return (
         model_title(gathered.source.models[model]),
         dataset_title(gathered.source.datasets[dataset]),
-        f"{parameters / 1e6:.1f} M" if parameters else "",
-        f"{rate:.1f}" if rate else "",
-        f"{memory:.2f} GB" if memory is not None else "",
+        Printed(f"{parameters / 1e6:.1f} M", parameters) if parameters else None,
+        number(rate or None, ".1f"),
+        None if memory is None else Printed(f"{memory:.2f} GB", memory),
         clean(str(table["encoder"]["precision"])),
         clean(str(made.get("device", ""))),
     )
@@ -114,16 +112,16 @@ def memory_gb(provenance: Mapping[str, Any]) -> float | None:
     return None if peak is None else float(peak) / 1e9
 
 
-def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
-    fields = (
-        Field("Model", "w", 84), Field("Dataset", "w", 84), Field("Protocol", "l"), Field("t", "r"),
-        Field("Grid", "l"), Field("Tuned t", "r"), Field("its F1", "r"),
+def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Table:
+    columns = (
+        wrapped("Model", 84), wrapped("Dataset", 84), *texts("Protocol"), *numbers("t"), *texts("Grid"),
+        *numbers("Tuned t", "its F1"),
     )  # fmt: skip
     rows = [
         (
-            model_title(cell.model), dataset_title(cell.dataset), clean(cell.protocol), f"{cell.t:g}",
+            model_title(cell.model), dataset_title(cell.dataset), clean(cell.protocol), number(cell.t, "g"),
             "saturated" if cell.saturated else "no training error" if cell.separated else "",
-            f"{cell.tuned.t:g}" if cell.tuned else "", percent(cell.tuned.macro_f1) if cell.tuned else "",
+            *((number(cell.tuned.t, "g"), percentage(cell.tuned.macro_f1)) if cell.tuned else (None, None)),
         )
         for cell in cells
         if cell.t is not None
@@ -134,103 +132,109 @@ def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
         "F1 is the largest of ten mean macro F1 on the folds' validation parts in %, hence optimistic.",
         *warnings,
     )
-    return Sheet("grid", "The chosen t", fields, tuple(rows), notes)
+    return Table("grid", columns, tuple(rows), "The chosen t", notes)
 
 
-def calibration_sheet(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
+def calibration(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Table:
     """Return how far the Platt-scaled probabilities can be trusted, beside what calibrated ones would show."""
-    fields = (
-        Field("Model", "w", 78), Field("Dataset", "w", 78), Field("Protocol", "l"), Field("ECE", "r"),
-        Field("if calibrated", "r"), Field("Debiased", "r"), Field("Brier", "r"), Field("if calibrated", "r"),
-    )  # fmt: skip
     names = ("ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated")
+    titles = ("ECE", "if calibrated", "Debiased", "Brier", "if calibrated")
+    measured = tuple(Column(name, title, "number") for name, title in zip(names, titles, strict=True))
+    columns = (wrapped("Model", 78), wrapped("Dataset", 78), *texts("Protocol"), *measured)
     rows = []
     for cell in cells:
         values = [None if (found := cell.metric(name)) is None else found.mean for name in names]
         if all(value is not None for value in values):
             ids = (model_title(cell.model), dataset_title(cell.dataset), clean(cell.protocol))
-            rows.append((*ids, *(f"{value:.3f}" for value in values if value is not None)))
+            rows.append((*ids, *(number(value, ".3f") for value in values)))
     notes = (
         "ECE: 15 bins of equal width. If calibrated: what the same images would show on average if every probability "
         "were true; an ECE near it says nothing against a model, and models are not ranked by it.",
         "Debiased: root mean square gap of confidence and accuracy, less the part that chance makes. Brier: 0 to 2.",
         *warnings,
     )
-    return Sheet("calibration", "Calibration", fields, tuple(rows), notes)
+    return Table("calibration", columns, tuple(rows), "Calibration", notes)
 
 
-def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Sheet:
-    fields = (
-        Field("Model", "w", 80), Field("Dataset", "w", 80), Field("Metric", "l"), Field("Images", "l"),
-        Field("paper", "r"), Field("grouped", "r"), Field("Difference", "r"), Field("95 %", "r"),
+def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
+    columns = (
+        wrapped("Model", 80), wrapped("Dataset", 80), *texts("Metric", "Images"),
+        *numbers("paper", "grouped", "Difference"), *right("95 %"),
     )  # fmt: skip
     names = {cell.model.id: model_title(cell.model) for cell in gathered.cells}
     titles = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in gathered.cells}
-    rows = []
+    rows: list[Row] = []
     for model, dataset, _view, metric, images, paper, grouped, gap, low, high, *_ in gap_rows(
         gathered.cells, gathered.source.store
     ):
         if metric in ("accuracy", "macro_f1"):
-            values = (percent(float(paper or 0)), percent(float(grouped or 0)), points(float(gap or 0)))
-            bounds = "" if low is None or high is None else f"{points(float(low))} to {points(float(high))}"
-            rows.append((names[str(model)], titles[str(dataset)], _METRICS[str(metric)], str(images), *values, bounds))
+            ids = (names[str(model)], titles[str(dataset)], _METRICS[str(metric)], str(images))
+            values = (percentage(_float(paper)), percentage(_float(grouped)), difference(_float(gap)))
+            bounds = "" if low is None or high is None else f"{points(_float(low))} to {points(_float(high))}"
+            rows.append((*ids, *values, bounds))
     notes = (
         "Paper minus grouped, in points. Same: every image by classifiers that were not trained on it, interval over "
         "whole groups. Two hold-outs: other images under each protocol, so that a part of the difference is chance.",
         *warnings,
     )
-    return Sheet("leakage", "Paper minus grouped", fields, tuple(rows), notes)
+    return Table("leakage", columns, tuple(rows), "Paper minus grouped", notes)
 
 
-def _ranks(compared: Compared, models: Mapping[str, ModelSpec], warnings: tuple[str, ...]) -> Iterator[Sheet]:
-    for metric, ranking in compared.record["rankings"].items():
-        ranks = ranking["ranks"]
+def _ranks(
+    compared: Compared[RankingsRecord], models: Mapping[str, ModelSpec], warnings: tuple[str, ...]
+) -> Iterator[Table]:
+    for metric, ranking in compared.record.rankings.items():
+        ranks = ranking.ranks
         if ranks is None:
             continue
-        order = sorted(zip(ranks["mean_ranks"], ranks["models"], strict=True))
-        rows = tuple((model_title(models[m]) if m in models else clean(m), f"{rank:.2f}") for rank, m in order)
+        order = sorted(zip(ranks.mean_ranks, ranks.models, strict=True))
+        rows = tuple((model_title(models[m]) if m in models else clean(m), number(rank, ".2f")) for rank, m in order)
         notes = (
-            f"Friedman chi2 {ranks['chi2']:.1f}, p {ranks['p_value']:.2g} ({ranks.get('method', 'chi2')}), "
-            f"{ranks['datasets']} datasets; Nemenyi's critical difference {ranks['critical_difference']:.2f} at level "
-            f"{ranks['alpha']:g} tells {len(ranks['separable'])} of {len(ranks['pairs'])} pairs apart.",
+            f"Friedman chi2 {ranks.chi2:.1f}, p {ranks.p_value:.2g} ({ranks.method}), "
+            f"{ranks.datasets} datasets; Nemenyi's critical difference {ranks.critical_difference:.2f} at level "
+            f"{ranks.alpha:g} tells {len(ranks.separable)} of {len(ranks.pairs)} pairs apart.",
             *warnings,
         )
         title = f"Mean ranks by {_METRICS[metric]}, protocol {compared.protocol}"
-        yield Sheet(
-            f"ranks-{compared.protocol}-{metric}", title, (Field("Model"), Field("Mean rank", "r")), rows, notes
-        )
+        columns = (*texts("Model"), *numbers("Mean rank"))
+        yield Table(f"ranks-{compared.protocol}-{metric}", columns, rows, title, notes)
 
 
-def rank_sheet(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Sheet:
+def hold_out_ranks(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Table:
     """Return each model's rank on each dataset over the hold-outs; no rows where there is only one."""
-    fields = (
-        Field("Dataset", "w", 90), Field("Protocol", "l"), Field("Model", "w", 90), Field("Mean rank", "r"),
-        Field("Lowest", "r"), Field("Highest", "r"),
+    columns = (
+        wrapped("Dataset", 90), *texts("Protocol"), wrapped("Model", 90), *numbers("Mean rank", "Lowest", "Highest"),
     )  # fmt: skip
     rows = []
     for dataset, protocol in dict.fromkeys((cell.dataset.spec.id, cell.protocol) for cell in cells):
         here = [cell for cell in cells if (cell.dataset.spec.id, cell.protocol) == (dataset, protocol)]
         for cell, *ranks in sorted(rank_rows(here), key=lambda row: row[1]):
             ids = (dataset_title(cell.dataset), clean(protocol), model_title(cell.model))
-            rows.append((*ids, *(f"{rank:.1f}" for rank in ranks)))
+            rows.append((*ids, *(number(rank, ".1f") for rank in ranks)))
     note = "Ranks by accuracy on each hold-out, 1 is the best; the spread shows what one seed cannot."
-    return Sheet("hold-outs", "Ranks over the hold-outs", fields, tuple(rows), (note, *warnings))
+    return Table("hold-outs", columns, tuple(rows), "Ranks over the hold-outs", (note, *warnings))
 
 
-def _groups(gathered: Gathered, warnings: tuple[str, ...]) -> Sheet:
-    fields = (
-        Field("Groups of models", "w", 92), Field("Dataset", "w", 54), Field("Metric", "l"), Field("Models", "r"),
-        Field("Difference", "r"), Field("p", "r"), Field("p (Holm)", "r"),
+def _groups(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
+    columns = (
+        wrapped("Groups of models", 92), wrapped("Dataset", 54), *texts("Metric"), *right("Models"),
+        *numbers("Difference", "p", "p (Holm)"),
     )  # fmt: skip
     rows = []
-    for compared in (*gathered.pairs, *gathered.rankings):
+    everything: tuple[Compared[PairsRecord] | Compared[RankingsRecord], ...] = (*gathered.pairs, *gathered.rankings)
+    for compared in everything:
         dataset = gathered.source.datasets.get(compared.dataset)
         name = "all" if dataset is None else dataset_title(dataset)
-        for group in compared.record["groups"]:
+        for group in compared.record.groups:
             rows.append((
-                _TRAITS.get(group["trait"], clean(group["trait"])), name, _METRICS[group["metric"]],
-                f"{group['inside']} : {group['outside']}", points(group["difference"]), f"{group['p_value']:.2g}",
-                f"{group['holm']:.2g}",
+                _TRAITS.get(group.trait, clean(group.trait)), name, _METRICS[group.metric],
+                f"{group.inside} : {group.outside}", difference(group.difference),
+                number(group.p_value, ".2g"), number(group.holm, ".2g"),
             ))  # fmt: skip
     note = "Permutation tests that exchange models; the difference is of the groups' mean scores, in points."
-    return Sheet("groups", "Groups of models", fields, tuple(rows), (note, *warnings))
+    return Table("groups", columns, tuple(rows), "Groups of models", (note, *warnings))
+
+
+def _float(value: Value) -> float:
+    assert isinstance(value, float)
+    return value

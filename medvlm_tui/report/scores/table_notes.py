@@ -1,4 +1,4 @@
-"""What stands under a table of scores: what its marks mean, and every warning about the data."""
+"""The notes under a table of scores: what its marks mean, and every warning about the data."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from medvlm_tui.catalog.published import PAPER, POSTER, SOURCES
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.formats.table import RAISED, TIED, TOO_FEW, Printed
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title
-from medvlm_tui.report.scores.table_records import Column, Entry, Score
+from medvlm_tui.report.scores.table_records import DatasetColumns, Entry
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
 
-SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
+DIFFERENCE_SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
+"""Source of a published score -> the title of its column of differences."""
 _SETTINGS = {
     "knn": "Each cell has the k of the best validation macro F1",
     "few_shot": f"{SHOTS[-1]} training images a class, {DRAWS} draws",
 }
-RAISED = {"n": "ⁿ", "c": "ᶜ", "p": "ᵖ"}
-"""Letter of what differs from the published score -> the letter raised."""
 _DIFFERS = {
     "n": "computed on another number of images than the published one.",
     "c": "computed with another number of classes than the published one.",
@@ -28,23 +28,26 @@ FULL_PRECISION = "fp32"
 _SOURCE_NAMES = {PAPER: "paper's", POSTER: "poster's"}
 
 
-def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[str, Verdicts | None]) -> tuple[str, ...]:
+def notes(
+    cells: Sequence[Cell], columns: Sequence[DatasetColumns], verdicts: Mapping[str, Verdicts | None]
+) -> tuple[str, ...]:
     """Return the notes of a table; `verdicts` dataset -> the comparison of its models, None where there is none."""
     entries = [entry for column in columns for entry in column.entries.values()]
+    scores = _all_scores(entries)
     lines = _spread_notes(cells)
-    if any(score.best for score in _all_scores(entries)):
+    if any(score.best for score in scores):
         lines.append("Bold: best of the column.")
     lines += _majority_notes(cells)
-    lines += _tie_notes(cells, entries, verdicts)
-    if any(entry.mark == "dagger" for entry in entries):
+    lines += _tie_notes(cells, scores, verdicts)
+    if any(score.mark == "dagger" for score in scores):
         lines.append("†: the dataset's modality was in the model's training data.")
-    if any(entry.mark == "star" for entry in entries):
+    if any(score.mark == "star" for score in scores):
         lines.append("★: the dataset itself was in the model's training data.")
     for source in SOURCES:
         if any(source in entry.differences for entry in entries):
-            lines.append(f"{SIGNS[source]}: accuracy minus the {_SOURCE_NAMES[source]}, in percent points.")
+            lines.append(f"{DIFFERENCE_SIGNS[source]}: accuracy minus the {_SOURCE_NAMES[source]}, in percent points.")
     lines += _precision_notes(cells)
-    letters = {letter for entry in entries for marks in entry.marks.values() for letter in marks}
+    letters = {letter for entry in entries for shown in entry.differences.values() for letter in shown.raised}
     lines += [f"{RAISED[letter]}: {text}" for letter, text in _DIFFERS.items() if letter in letters]
     saturated = sum(cell.saturated for cell in cells)
     if saturated:
@@ -54,7 +57,7 @@ def notes(cells: Sequence[Cell], columns: Sequence[Column], verdicts: Mapping[st
 
 
 def _spread_notes(cells: Sequence[Cell]) -> list[str]:
-    """Say what ± is, what it leaves out, and what the interval beside it is over."""
+    """Return what ± is, what it leaves out, and what the interval beside it is over."""
     over = "the draws'" if "few_shot" in _settings(cells) else "the folds'"
     made = next((cell.interval for cell in cells if cell.interval is not None), None)
     if made is not None and made.seeds > 1:
@@ -98,7 +101,7 @@ def _precision_notes(cells: Sequence[Cell]) -> list[str]:
 
 
 def _majority_notes(cells: Sequence[Cell]) -> list[str]:
-    """Say what accuracy the largest class alone would give, and what balanced accuracy would be by chance."""
+    """Return what accuracy the largest class alone would give, and what balanced accuracy would be by chance."""
     counted = {cell.dataset.spec.id: cell for cell in cells if sum(cell.held_out)}
     if not counted:
         return []
@@ -124,13 +127,13 @@ def data_warnings(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mapping[str, Verdicts | None]) -> list[str]:
+def _tie_notes(cells: Sequence[Cell], scores: Sequence[Printed], verdicts: Mapping[str, Verdicts | None]) -> list[str]:
     lines = []
     known = [verdict for verdict in verdicts.values() if verdict is not None]
-    if any(score.tied for score in _all_scores(entries)):
+    if any(score.tied for score in scores):
         lines.append(
-            f"=: not told apart from the best ({_test_of(known[0])}; Holm over all pairs of models of the dataset, "
-            f"level {known[0].alpha:g}). It does not say that they are equal."
+            f"{TIED}: not told apart from the best ({_test_of(known[0])}; Holm over all pairs of models of the "
+            f"dataset, level {known[0].alpha:g}). It does not say that they are equal."
         )
     lines += _smallest_notes(cells, verdicts)
     lacking = [dataset for dataset, verdict in verdicts.items() if verdict is None and _several(cells, dataset)]
@@ -141,7 +144,7 @@ def _tie_notes(cells: Sequence[Cell], entries: Sequence[Entry], verdicts: Mappin
 
 
 def _test_of(verdict: Verdicts) -> str:
-    """Say how two models were compared."""
+    """Return the name of the test that compared two models."""
     if verdict.seeds > 1:
         return f"corrected resampled t test over {verdict.seeds} hold-outs"
     unit = "group by group" if verdict.protocol == "grouped" else "image by image"
@@ -150,7 +153,7 @@ def _test_of(verdict: Verdicts) -> str:
 
 
 def _smallest_notes(cells: Sequence[Cell], verdicts: Mapping[str, Verdicts | None]) -> list[str]:
-    """Say which differences in accuracy would have been seen, and where none could have been."""
+    """Return which differences in accuracy would have been seen, and where none could have been."""
     seen, few = [], []
     for dataset, verdict in verdicts.items():
         here = [cell for cell in cells if cell.dataset.spec.id == dataset]
@@ -173,7 +176,7 @@ def _smallest_notes(cells: Sequence[Cell], verdicts: Mapping[str, Verdicts | Non
         )
     if few:
         lines.append(
-            f"too few: with so few images (or groups) no p-value could fall below the level: {', '.join(few)}."
+            f"{TOO_FEW}: with so few images (or groups) no p-value could fall below the level: {', '.join(few)}."
         )
     return lines
 
@@ -187,5 +190,5 @@ def _several(cells: Sequence[Cell], dataset: str) -> bool:
     return sum(cell.dataset.spec.id == dataset for cell in cells) > 1
 
 
-def _all_scores(entries: Sequence[Entry]) -> list[Score]:
+def _all_scores(entries: Sequence[Entry]) -> list[Printed]:
     return [score for entry in entries for score in (entry.accuracy, entry.f1) if score is not None]

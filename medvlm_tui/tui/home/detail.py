@@ -20,6 +20,7 @@ def cell_detail(board: Board, cell: Cell, compact: bool) -> Text:
     lines = [_state(cell), *_scores(cell), *_other_protocols(cell)]
     if compact:
         lines = [Text("   ").join(lines)]
+    lines += _conditions(cell)
     if cell.saturated:
         lines.append(Text(SATURATED, style=GREY))
     if cell.note:
@@ -37,6 +38,15 @@ def _state(cell: Cell) -> Text:
     if cell.percent is not None and cell.state == "running":
         word = f"{word}, {cell.percent} %"
     return Text.assemble(letter(cell.state), " ", word)
+
+
+def _conditions(cell: Cell) -> list[Text]:
+    """Return whose settings the numbers have, and what is not here any more."""
+    lines = [Text(f"~ other settings: {cell.differs}", style=YELLOW)] if cell.differs else []
+    if cell.has_scores and cell.here != "ready":
+        lacks = "its pictures cannot be shown" if cell.here == "data_missing" else "nothing more can be computed"
+        lines.append(Text.assemble(letter(cell.here), f" {look(cell.here).word} here: {lacks}", style=GREY))
+    return lines
 
 
 def _scores(cell: Cell) -> list[Text]:

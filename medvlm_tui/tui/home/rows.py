@@ -91,13 +91,14 @@ def axes(
 
 
 def cell_text(cell: Cell, best: bool, included: bool) -> Text:
-    """Return a cell of the matrix: percent and letter; bold for the best, underlined when a run would take it."""
-    shown = look(cell.state)
+    """Return a cell of the matrix: percent and letter; bold for the best, dim where it belongs to other settings."""
+    shown = look(cell.here if cell.state == "done" and cell.here != "ready" else cell.state)
     text = Text(shown.letter, style=shown.style)
     if cell.state == "running" and cell.percent is not None:
         text = Text(f"{cell.percent} % {shown.letter}", style=shown.style)
     elif cell.accuracy is not None:
-        text = Text.assemble((f"{100 * cell.accuracy:.1f} ", "bold" if best else ""), text)
+        style = "dim" if cell.differs else "bold" if best else ""
+        text = Text.assemble((f"{100 * cell.accuracy:.1f} ", style), text)
     if included:
         text = Text.assemble((MARK, "bold"), text)
     return text

@@ -158,17 +158,19 @@ class HomeScreen(FilteredScreen):
         if self._emptied:
             return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
-        deed = {"done": "opens the scores of", "running": "watches", "queued": "watches"}.get(cell.state, "runs")
+        deed = {"running": "watches", "queued": "watches"}.get(cell.state, "runs")
+        if cell.has_scores:
+            deed = "opens the scores of"
         if cell.state.endswith("_missing"):
             deed = "tells what is missing for"
         return Text.assemble(("enter ", "bold"), f"{deed} {name}")
 
     def _marked_summary(self) -> str:
-        states = [cell.state for cell in self._chosen_cells()]
-        have, missing = states.count("done"), sum(state.endswith("_missing") for state in states)
+        cells = self._chosen_cells()
+        have, missing = sum(cell.state == "done" for cell in cells), sum(cell.here != "ready" for cell in cells)
         parts = [f"{have} done"] if have else []
         parts += [f"{missing} lack weights or data"] if missing else []
-        return f"{len(states)} cell{'s' if len(states) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
+        return f"{len(cells)} cell{'s' if len(cells) != 1 else ''}{' (' + ', '.join(parts) + ')' if parts else ''}"
 
     def draw_cell(self, model: str, dataset: str) -> Text:
         """Draw one cell of the matrix."""
@@ -277,9 +279,9 @@ class HomeScreen(FilteredScreen):
             return
         cells = self._chosen_cells()
         any_marked = bool(app.selection.models or app.selection.datasets)
-        if not any_marked and cells and cells[0].state in ("done", "running", "queued"):
-            app.action_go("scores" if cells[0].state == "done" else "run")
-        elif cells and all(cell.state.endswith("_missing") for cell in cells):
+        if not any_marked and cells and (cells[0].has_scores or cells[0].state in ("running", "queued")):
+            app.action_go("scores" if cells[0].has_scores else "run")
+        elif cells and all(cell.here != "ready" for cell in cells):
             self.action_missing()
         elif cells:
             await self._run(cells)

@@ -95,7 +95,7 @@ def _ends(pair: Mapping[str, Any], key: str) -> str:
 
 
 def facts(record: Mapping[str, Any]) -> str:
-    """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record."""
+    """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record"""
     parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]
     scores = record.get("scores", {})
     # The parts that a narrow screen must not cut come first.
@@ -106,6 +106,13 @@ def facts(record: Mapping[str, Any]) -> str:
     count = record.get("n")
     parts += [f"{count:,} images"] if isinstance(count, int) else []
     return " · ".join([*parts, *(["a stratified part"] if record.get("subsampled") else [])])
+
+
+def cautions(scores: Mapping[str, Any]) -> str:
+    """Return how the scores of a map are to be read, for those that it has."""
+    said = ["trust says how easily the features flatten"] if "trustworthiness" in scores else []
+    said += ["purity depends on the number of images"] if "knn_purity" in scores else []
+    return "".join(f" · {each}" for each in said)
 
 
 def turned_onto(reference: MapData, other: MapData) -> tuple[MapData, float | None]:

@@ -15,7 +15,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
-from medvlm_tui.tui.map.data import MapData, aligned, map_data
+from medvlm_tui.tui.map.data import MapData, aligned, cautions, map_data
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.state.survey_rows import Cell
@@ -134,4 +134,5 @@ class MapGridScreen(PlaceScreen):
         words = Text(one.facts, no_wrap=True, overflow="ellipsis")
         if one.key == self.proposed:
             words.append(f"   {PROPOSED} proposed", "bold")
+        words.append(cautions(one.scores), "dim")
         return words

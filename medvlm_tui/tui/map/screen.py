@@ -22,6 +22,7 @@ from medvlm_tui.render.scatter import legend
 from medvlm_tui.tui.map.data import (
     MapData,
     aligned,
+    cautions,
     map_data,
     neighbours,
     prediction,
@@ -136,7 +137,7 @@ class MapScreen(WalkScreen):
         assert points is not None
         plot = self.query_one("#plot", MapPlot)
         plot.focus_class = -1
-        plot.set_title(self.cell_title, points.facts)
+        plot.set_title(self.cell_title, points.facts + cautions(points.scores))
         plot.show_map(points)
         pane = self.query_one(ImagePane)
         pane.show_facts(None)
@@ -265,7 +266,7 @@ class MapScreen(WalkScreen):
         shown, apart = turned_onto(points, found)
         beside = self.query_one("#plot-beside", MapPlot)
         beside.focus_class, beside.named = plot.focus_class, plot.named
-        beside.set_title(self.medvlm.board.model_name(self.other), shown.facts)
+        beside.set_title(self.medvlm.board.model_name(self.other), shown.facts + cautions(shown.scores))
         beside.show_map(shown)
         if plot.at >= 0:
             self._link(plot.at)

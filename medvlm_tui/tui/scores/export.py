@@ -7,31 +7,33 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
-from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec
+from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.records.comparison import IntervalsRecord, RankingsRecord
 from medvlm_tui.tui.scores.ranks import newest_ranking
 from medvlm_tui.tui.scores.table import probe_of
 from medvlm_tui.tui.state.board import Board
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored, StoredResult
     from medvlm_tui.report.results.cells import Cell
     from medvlm_tui.report.scores.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Exported:
     """The table of scores as it is written."""
 
     protocol: str
     cells: tuple[Cell, ...]
     verdicts: Mapping[tuple[str, str], Verdicts]
-    ranking: Mapping[str, Any] | None
+    ranking: RankingsRecord | None
 
 
 async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str], Sequence[Verdicts]]) -> Path:
@@ -41,54 +43,62 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
         probe = probe_of(cell, protocol)
         result = await app.results.result(probe.key) if probe is not None and probe.key else None
         if probe is not None and result is not None:
-            statistics = await app.results.result(probe.statistics)
-            cells.append(
-                report_cell(app.board, cell.model, cell.dataset, cell.keys.get("table", ""), result, statistics)
-            )
+            statistics, key = await app.results.read(probe.statistics, STATISTICS.record), cell.keys.get("table", "")
+            features = await app.results.table(key) if key else None
+            made = report_cell(app.board, cell.model, cell.dataset, key, result, statistics)
+            cells.append(made if features is None else with_encoder(made, features.encoder))
     if not cells:
         raise MedvlmError(f"there is no score under the {protocol} protocol", "run it first")
     newest = {key: known[-1] for key, known in verdicts.items() if known and key[1] == protocol}
-    table = Table(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
+    table = Exported(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
     folder = app.workspace / "exports" / f"scores-{time.strftime('%Y%m%d-%H%M%S')}"
     await asyncio.get_running_loop().run_in_executor(None, write, table, folder)
     return folder
 
 
-def write(table: Table, folder: Path) -> None:
+def write(table: Exported, folder: Path) -> None:
     """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
     from medvlm_tui.core.atomic_files import write_export
-    from medvlm_tui.report.formats.csv_file import write_csv
-    from medvlm_tui.report.scores import latex, markdown, results_csv, side_tables
+    from medvlm_tui.report.formats import latex, markdown
+    from medvlm_tui.report.formats.csv_file import write_all
+    from medvlm_tui.report.scores.layout import printed
+    from medvlm_tui.report.scores.results_csv import results_table
     from medvlm_tui.report.scores.score_table import score_tables
+    from medvlm_tui.report.scores.side_tables import published_table
 
-    results_csv.write_results(folder / "results.csv", table.cells)
-    write_csv(folder / "published.csv", side_tables.PUBLISHED, side_tables.published_rows(table.cells))
-    tables = score_tables(table.cells, table.verdicts)
+    list(write_all(folder, (results_table(table.cells), published_table(table.cells))))
+    tables = printed(score_tables(table.cells, table.verdicts))
     write_export(folder / "table.tex", latex.render(tables).encode())
     write_export(folder / "table.md", markdown.render(tables).encode())
-    for metric, ranking in (table.ranking or {}).get("rankings", {}).items():
-        if ranking["ranks"] is not None:
-            _draw(table, metric, folder)
+    if table.ranking is not None:
+        for metric, ranking in table.ranking.rankings.items():
+            if ranking.ranks is not None:
+                _draw(table, table.ranking, metric, folder)
 
 
-def _draw(table: Table, metric: str, folder: Path) -> None:
+def _draw(table: Exported, record: RankingsRecord, metric: str, folder: Path) -> None:
     from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
     from medvlm_tui.report.results.naming import model_title
     from medvlm_tui.report.results.run_results import Compared
 
-    assert table.ranking is not None
+    ranks = record.rankings[metric].ranks
+    assert ranks is not None
     models = {cell.model.id: cell.model for cell in table.cells}
-    known = table.ranking["rankings"][metric]["ranks"]["models"]
-    names = {model: model_title(models[model]) if model in models else model for model in known}
+    names = {model: model_title(models[model]) if model in models else model for model in ranks.models}
     groups = {model.id: model.group for model in models.values()}
     name = "critical_difference" + ("" if metric == "accuracy" else f"_{metric}")
     draw_critical_difference(
-        folder / f"{name}.png", Compared(table.protocol, "", "", "", table.ranking), metric, names, groups
+        folder / f"{name}.png", Compared(table.protocol, "", "", "", record), metric, names, groups
     )
 
 
 def report_cell(
-    board: Board, model: str, dataset: str, table_key: str, probe: StoredResult, statistics: StoredResult | None
+    board: Board,
+    model: str,
+    dataset: str,
+    table_key: str,
+    probe: StoredResult,
+    statistics: Stored[IntervalsRecord] | None,
 ) -> Cell:
     """Return a score as the report's tables take it; images and files play no part in them."""
     from medvlm_tui.report.results.cells import cell_of, held_out_counts
@@ -100,9 +110,14 @@ def report_cell(
     )
     cell = cell_of(
         _model(board, model), found, ("", table_key), (probe.key, record),
-        ("", {}) if statistics is None else (statistics.key, statistics.record),
+        ("", None) if statistics is None else (statistics.key, statistics.record),
     )  # fmt: skip
     return replace(cell, held_out=held_out_counts(probe.arrays, len(cell.classes)))
+
+
+def with_encoder(cell: Cell, encoder: EncoderKey) -> Cell:
+    """Return a score with the feature and the precision of the table that it was computed from."""
+    return replace(cell, feature=encoder.feature, precision=encoder.precision)
 
 
 def _model(board: Board, model: str) -> ModelSpec:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.tui.scores import look as scoretable
 from medvlm_tui.tui.scores.about import about_cell
 from medvlm_tui.tui.scores.cell_detail import behind
@@ -141,11 +142,11 @@ class ScoresScreen(FilteredScreen):
         for key, dataset in wanted.items():
             self._read_pairs.add(key)
             try:
-                found = await self.medvlm.results.result(key)
+                record = await self.medvlm.results.read_record(key, PAIRS.record)
             except MedvlmError:
                 continue
-            if found is not None:
-                verdict = Verdicts.of(found.record)
+            if record is not None:
+                verdict = Verdicts.of(record)
                 self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
         if wanted:
             self.show()

@@ -14,7 +14,7 @@ from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, Reading, reading
 
 if TYPE_CHECKING:
     # The report is imported with the first table that is drawn: screens start without it.
-    from medvlm_tui.report.scores.published_difference import Mark
+    from medvlm_tui.report.formats.table import Mark
     from medvlm_tui.report.scores.verdicts import Verdicts
 
 METRICS = (

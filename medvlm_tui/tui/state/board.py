@@ -72,6 +72,8 @@ class Board:
         """When the event that is taken in was said, in seconds since the epoch."""
         self.device_name = ""
         self.store_bytes = 0
+        self.read_only = False
+        """The workspace can be looked at alone."""
         self.request: RunRequest | None = None
         """Of the run under way or the last one."""
         self.running = False
@@ -124,7 +126,7 @@ class Board:
         if self.running:
             return _live(found, mine)
         failed = next((task for task in mine if task.state == "failed"), None)
-        if failed is not None and found.state != "done":
+        if failed is not None and not found.has_scores:
             return replace(found, state="failed", note=failed.note)
         return found
 
@@ -159,9 +161,9 @@ class Board:
         return self.datasets[dataset].check if dataset in self.datasets else ""
 
     def best(self, dataset: str) -> float | None:
-        """Return the best accuracy on a dataset, None when nothing was computed."""
-        found = [cell.accuracy for cell in self.cells.values() if cell.dataset == dataset and cell.accuracy is not None]
-        return max(found, default=None)
+        """Return the best accuracy on a dataset under today's settings, None when nothing was computed."""
+        cells = [cell for cell in self.cells.values() if cell.dataset == dataset and not cell.differs]
+        return max((cell.accuracy for cell in cells if cell.accuracy is not None), default=None)
 
     @property
     def is_new(self) -> bool:
@@ -173,7 +175,8 @@ class Board:
     def _derived(self, model: str, dataset: str) -> Cell:
         states = [row.state for row in (self.models.get(model), self.datasets.get(dataset)) if row]
         missing = [state for state in states if state.endswith("_missing")]
-        return Cell(model, dataset, missing[0] if missing else "ready" if states else "nothing")
+        state = missing[0] if missing else "ready" if states else "nothing"
+        return Cell(model, dataset, state, here=missing[0] if missing else "ready")
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -182,6 +185,7 @@ class Board:
         self.datasets = {row.id: row for row in map(survey_rows.dataset_row, event.datasets)}
         self.cells = {(cell.model, cell.dataset): cell for cell in map(survey_rows.cell, event.cells)}
         self.device_name, self.store_bytes = clean(event.device), event.store_bytes
+        self.read_only = event.read_only
         self.surveyed = True
 
     def _on_attached(self, event: events.Attached) -> None:
@@ -330,7 +334,8 @@ def _live(found: Cell, mine: list[Task]) -> Cell:
 
 def _with_scores(found: Cell, summary: Mapping[str, Any]) -> Cell:
     own = survey_rows.reading("", summary)
-    return replace(found, accuracy=own.accuracy, std=own.std, macro_f1=own.macro_f1, t=own.t, saturated=own.saturated)
+    found = replace(found, accuracy=own.accuracy, std=own.std, macro_f1=own.macro_f1, t=own.t, differs="")
+    return replace(found, saturated=own.saturated, here="ready")
 
 
 def _kind(task: Task) -> str:

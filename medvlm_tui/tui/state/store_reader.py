@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from medvlm_tui.errors import MedvlmError, StoreError
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import Store, StoredResult
+    from medvlm_tui.core.store.store import Store, Stored, StoredResult
 
+R = TypeVar("R")
 T = TypeVar("T")
 # Results never change under their key, so what was read may be shown again; a probe of 1280 x 4 takes 0.2 MB.
 KEPT = 32
@@ -29,6 +30,7 @@ class Results:
         # SQLite's connection belongs to the thread that opened it: one thread reads everything.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="results")
         self._results: dict[str, StoredResult] = {}
+        self._typed: dict[str, Stored[Any]] = {}
         self._tables: dict[str, FeatureTable] = {}
 
     async def result(self, key: str) -> StoredResult | None:
@@ -38,6 +40,15 @@ class Results:
     async def record(self, key: str) -> Mapping[str, Any] | None:
         """Return only the record of a result, None when it is not there; raises StoreError."""
         return await self._read({}, key, lambda store: store.record(key))
+
+    async def read(self, key: str, record: type[R]) -> Stored[R] | None:
+        """Return a result whose record is of this class, None when it is not there; raises StoreError."""
+        found = await self._read(self._typed, key, lambda store: store.read(key, record))
+        return cast("Stored[R] | None", found)
+
+    async def read_record(self, key: str, record: type[R]) -> R | None:
+        """Return only the record of a result, None when it is not there; raises StoreError."""
+        return await self._read({}, key, lambda store: store.read_record(key, record))
 
     async def changing(self, key: str) -> StoredResult | None:
         """Return what lies under a key whose result is replaced as it grows; raises StoreError."""

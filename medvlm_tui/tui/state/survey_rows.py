@@ -52,6 +52,10 @@ class DatasetRow:
     """The expected folders as a tree, several lines."""
     check: str = ""
     """Key of its newest check in the store, empty when there is none."""
+    problem: str = ""
+    """Why it cannot be read, empty where nothing is known that could be read."""
+    root: str = ""
+    """Its folder or list, empty where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +107,19 @@ class Cell:
     """Keys of the comparisons of groups of models by the bias lab, the newest last."""
     maps: tuple[str, ...] = ()
     """Keys of every map of this table, whatever its parameters."""
+    here: str = "ready"
+    """Readiness for a run: ready, data_missing or weights_missing."""
+    differs: str = ""
+    """Difference of its results' settings from today's, in words; empty where there is none."""
     percent: int | None = None
     """Progress of the running step."""
     note: str = ""
     """Why it failed or cannot run."""
+
+    @property
+    def has_scores(self) -> bool:
+        """Return whether it has scores of any settings."""
+        return self.state in ("done", "stale")
 
 
 def model_row(record: Record) -> ModelRow:
@@ -144,6 +157,8 @@ def dataset_row(record: Record) -> DatasetRow:
         size=_text(record, "size"),
         layout=_lines(record, "layout"),
         check=str(record.get("check") or ""),
+        problem=_lines(record, "problem"),
+        root=_text(record, "root"),
     )
 
 
@@ -165,8 +180,15 @@ def cell(record: Record) -> Cell:
         rankings=tuple(map(str, record.get("rankings") or ())),
         bias_groups=tuple(map(str, record.get("bias_groups") or ())),
         maps=tuple(map(str, record.get("maps") or ())),
+        here=_here(record),
+        differs=_text(record, "differs"),
         note=_text(record, "hint"),
     )
+
+
+def _here(record: Record) -> str:
+    state = str(record.get("here") or record.get("state"))
+    return state if state.endswith("_missing") else "ready"
 
 
 def reading(key: str, numbers: Record) -> Reading:

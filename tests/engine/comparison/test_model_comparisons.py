@@ -256,8 +256,8 @@ def test_autorank_names_the_same_groups(source):
 
 def test_too_few_models_for_a_ranking_is_a_reason():
     record = ranking_record(np.array([[0.1, 0.2, np.nan], [0.3, 0.4, 0.5]]), "abc", ("x", "y"), 0.05)
-    assert (record["models"], record["left_out"], record["ranks"]) == (["a", "b"], ["c"], None)
-    assert "cannot be ranked" in record["reason"]
+    assert (record.models, record.left_out, record.ranks) == (("a", "b"), ("c",), None)
+    assert "cannot be ranked" in record.reason
 
 
 def test_membership_may_depend_on_the_dataset():

@@ -295,3 +295,41 @@ def test_inputs_that_a_network_does_not_take_are_an_error_in_words(tmp_path, ima
 def test_what_a_folder_leaves_open_is_in_its_record(tmp_path):
     spec = resolve_model(f"local:{write(tmp_path, CLIP)}", {})
     assert "assumed" in spec.assumption
+
+
+# Families whose pooled vector is wider than the last map, each with another layer that widens it.
+WIDENED = ("mobilenetv3_small_050", "ghostnet_050", "efficientvit_b0", "inception_next_atto", "hgnet_tiny")
+
+
+@pytest.mark.parametrize("architecture", WIDENED)
+def test_the_pooled_width_is_that_of_the_vector_and_not_of_the_last_map(tmp_path, architecture):
+    with torch.device("meta"):
+        network = timm.create_model(architecture, num_classes=0).eval()
+        wanted = network(torch.zeros(1, 3, 224, 224)).shape[1]
+    assert network.num_features != wanted
+    config = {"architecture": architecture, "num_features": network.num_features, "pretrained_cfg": {}}
+    shapes = {name: torch.zeros(tensor.shape) for name, tensor in network.state_dict().items()}
+    assert resolve_model(f"local:{write(tmp_path, config, shapes)}", {}).features == {"pooled": wanted}
+    torch.save({"state_dict": shapes}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    assert resolve_model(f"local:{tmp_path}", {}).features == {"pooled": wanted}
+
+
+def test_a_widened_network_encodes_from_its_folder(tmp_path, images):
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv3_small_050", num_classes=0).eval()
+    # As timm saves it: the channels of the last map.
+    config = {"architecture": "mobilenetv3_small_050", "num_features": 288,
+              "pretrained_cfg": {"input_size": [3, 64, 64]}}  # fmt: skip
+    encoder = local(write(tmp_path, config, network.state_dict()))
+    pixels = pixels_of(encoder, images)
+    with torch.no_grad():
+        assert largest_difference(encoder.encode(pixels), network(pixels)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_large_100", "vgg11", "vit_tiny_patch16_224"])
+def test_timms_own_record_has_the_pooled_width(name):
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=0).eval()
+        wanted = network(torch.zeros(1, 3, 224, 224)).shape[1]
+    assert named_models.timm_model(f"timm:{name}", name).features == {"pooled": wanted}

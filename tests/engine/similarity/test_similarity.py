@@ -10,7 +10,7 @@ from scipy.stats import t
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.similarity.deletions import procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
-from medvlm_tui.engine.similarity.step import compare
+from medvlm_tui.engine.similarity.step import _Space, compare
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.request import SimilarityParams
 from tests.made.jobs import Bench, blobs, table_of
@@ -198,3 +198,13 @@ def test_many_images_are_left_out_in_groups(x):
     groups = np.array_split(np.random.default_rng(0).permutation(120), 100)
     wanted = [ProcrustesDistance.of(np.delete(x, g, axis=0), np.delete(y, g, axis=0)).value() for g in groups]
     assert procrustes_left_out(measure, 0, no_check) == pytest.approx(np.array(wanted))
+
+
+def test_a_row_is_not_its_own_neighbour_where_rows_are_identical():
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.normal(size=(10, 8)), 7, axis=0)[rng.permutation(70)]
+    for made in (rows, np.ones((70, 4)), np.zeros((70, 4))):
+        space = _Space.of(made, 10, no_check, "cpu")
+        assert space.others.shape == (70, 10)
+        assert not (space.others == np.arange(70)[:, None]).any()
+        assert not (space.one_more == np.arange(70)[:, None]).any()

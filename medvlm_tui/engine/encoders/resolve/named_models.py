@@ -51,7 +51,7 @@ def timm_model(name: str, architecture: str) -> ModelSpec:
         f"https://huggingface.co/{hub}" if hub else str(settings.get("url", "")),
         {
             "architecture": architecture.partition(".")[0],
-            "num_features": network.num_features,
+            "num_features": network.head_hidden_size,  # of the pooled vector; `num_features` are those of the last map
             "pretrained_cfg": settings,
         },
     )

@@ -25,7 +25,7 @@ from medvlm_tui.engine.encoders.resolve.image_processors import (
     stored_processor,
 )
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.encoders.weights.stored_names import holds
+from medvlm_tui.engine.encoders.weights.stored_names import holds, tensor_shapes
 from medvlm_tui.errors import UsageError, WeightsError
 
 _SERVED = "CLIP, SigLIP and DINOv2 of transformers, timm's and open_clip's own layouts"
@@ -62,7 +62,7 @@ def describe(name: str, folder: Path, source: str, homepage: str) -> ModelSpec:
     if config is None:
         raise UsageError(f"{folder} has neither config.json nor open_clip_config.json", f"served: {_SERVED}")
     if config.has("architecture"):
-        return _timm(name, source, homepage, config)
+        return _timm(name, source, homepage, config, tensor_shapes(folder))
     return _transformers(name, source, homepage, folder, config)
 
 
@@ -74,7 +74,7 @@ def open_clip_spec(name: str, source: str, homepage: str, config: Mapping[str, A
 
 def timm_spec(name: str, source: str, homepage: str, config: Mapping[str, Any]) -> ModelSpec:
     """Return the record of a timm model of the library's own list, from what timm saves as its config.json."""
-    return _timm(name, source, homepage, Fields(name, config))
+    return _timm(name, source, homepage, Fields(name, config), {})
 
 
 def as_stored(spec: ModelSpec, weights: Weights) -> ModelSpec:
@@ -129,7 +129,7 @@ def _open_clip_preprocess(config: Fields) -> PreprocessSpec:
     )
 
 
-def _timm(name: str, source: str, homepage: str, config: Fields) -> ModelSpec:
+def _timm(name: str, source: str, homepage: str, config: Fields, shapes: Mapping[str, tuple[int, ...]]) -> ModelSpec:
     settings = Fields(config.file, {**config.values, **config.below("pretrained_cfg").values})
     size = side(settings, "input_size", 224)
     mode = settings.values.get("crop_mode") or "center"
@@ -151,10 +151,26 @@ def _timm(name: str, source: str, homepage: str, config: Fields) -> ModelSpec:
         architecture=_architecture(config),
         source=source,
         homepage=homepage,
-        features={"pooled": config.whole("num_features")},
+        features={"pooled": _pooled_width(shapes) or config.whole("num_features")},
         processing=Processing(preprocess, _luminance(_channels(settings, config))),
         options={"arguments": _arguments(settings, config)},
     )
+
+
+# Layers of timm's networks between pooling and classifier: their output is the pooled vector.
+_BEFORE_CLASSIFIER = (
+    "conv_head", "head.pre_classifier.linear", "head.classifier.0", "head.last_conv.0", "head.fc1", "pre_classifier.0",
+    "head.pre_logits.fc", "pre_logits.fc2",
+)  # fmt: skip
+
+
+def _pooled_width(shapes: Mapping[str, tuple[int, ...]]) -> int | None:
+    """Return the width of the pooled vector where a layer of the checkpoint widens it, None elsewhere.
+
+    timm writes the channels of the last map as `num_features`, which are fewer there.
+    """
+    found = (shapes.get(f"{layer}.weight", ()) for layer in _BEFORE_CLASSIFIER)
+    return next((shape[0] for shape in found if shape and shape[0] > 0), None)
 
 
 def _architecture(config: Fields) -> str:

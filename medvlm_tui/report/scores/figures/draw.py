@@ -76,8 +76,8 @@ def _ranks(gathered: Gathered, figures: Path) -> Iterator[FileWritten]:
     names = {model.id: model_title(model) for model in models.values()}
     groups = {model.id: model.group for model in models.values()}
     for number, compared in enumerate(gathered.rankings):
-        for metric, ranking in compared.record["rankings"].items():
-            if ranking["ranks"] is None:
+        for metric, ranking in compared.record.rankings.items():
+            if ranking.ranks is None:
                 continue
             parts = [*([compared.protocol] if number else []), *([metric] if metric != "accuracy" else [])]
             path = figures / f"{file_stem('critical_difference', *parts)}.png"

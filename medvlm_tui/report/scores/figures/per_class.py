@@ -1,4 +1,4 @@
-"""How each class fares: precision, recall and F1 as dots with their spread over the folds."""
+"""The scores of each class: precision, recall and F1 as dots with their spread over the folds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medvlm_tui.report.results.naming import dataset_title, model_title
 def draw_per_class(
     path: Path, cell: Cell, support: NDArray[np.integer], values: Mapping[str, NDArray[np.float64]]
 ) -> None:
-    """Write the figure; `support` (k,) held-out images a class, `values` measure -> (F, k)."""
+    """Write the figure; `support` (k,) held-out images per class, `values` measure -> (F, k)."""
     k = len(cell.classes)
     rows = np.arange(k)
     with style():

@@ -1,0 +1,101 @@
+"""What the store has of one model on one dataset, whatever settings it was made with, and how these differ from now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from medvlm_tui.core.plan import Step
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.results_index import ResultsIndex
+from medvlm_tui.stages.request import RunRequest
+
+# Settings that the features or the scores depend on, with their words; `{}` is the value.
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "limit": ("limit {}", "no limit"),
+    "part": ("part {}", "the study's part"),
+    "label": ("labels {}", "the study's labels"),
+    "window": ("window {}", ""),
+    "feature": ("feature {}", "the model's own feature"),
+    "precision": ("precision {}", ""),
+    "seed": ("seed {}", "seed 0"),
+    "hold_out": ("hold-out {}", ""),
+    "folds": ("{} folds", ""),
+}
+OTHERWISE = "other images or weights, or another release of the program"
+_BY_PROTOCOL = ("probe", "statistics")
+
+
+@dataclass(slots=True)
+class Results:
+    """Results that stand on one feature table."""
+
+    table: str
+    keys: dict[str, str] = field(default_factory=dict)
+    """Kind -> key of the result; of a kind with several (maps) the first of today's settings, else the newest."""
+    probes: dict[str, str] = field(default_factory=dict)
+    """Protocol -> key."""
+    statistics: dict[str, str] = field(default_factory=dict)
+    """Protocol -> key of the intervals."""
+    maps: list[str] = field(default_factory=list)
+    """Every map of the table, the newest last."""
+    requests: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Key -> request of the run that made it, for results that are not of today's settings."""
+
+    def shown(self, protocol: str) -> str:
+        """Return the key of what a matrix shows: the protocol's probe, else another one, else the features."""
+        return self.probes.get(protocol) or next(iter(self.probes.values()), "") or self.keys.get("extract", "")
+
+    def add(self, kind: str, detail: str, key: str) -> bool:
+        """Take a result unless a better one of its kind and protocol is here; returns whether it was taken."""
+        where, name = self.keys, kind
+        if kind in _BY_PROTOCOL:
+            where, name = (self.probes if kind == "probe" else self.statistics), detail
+        if kind == "project" and key not in self.maps:
+            self.maps.insert(0, key)
+        if name in where:
+            return False
+        where[name] = key
+        return True
+
+
+def best_results(
+    cell: tuple[str, str], steps: Sequence[Step], index: ResultsIndex, store: Store, protocol: str
+) -> Results:
+    """Return what to show of a cell (model, dataset): results of today's settings, which `steps` name, where there are
+    any of the protocol, else those of the newest run that has some. They all stand on one feature table."""
+    now = next((step.key for step in steps if step.kind == "extract"), "")
+    found = {now: Results(now)}
+    for step in steps:
+        if step.have:
+            found[now].add(step.kind, str(step.params.get("protocol", "")), step.key)
+    for made, request in index.of(*cell):
+        there = made.key in store.tables if made.kind == "extract" else store.has_result(made.key)
+        results = found.setdefault(made.table, Results(made.table))
+        if there and made.table and results.add(made.kind, made.detail, made.key):
+            results.requests[made.key] = request
+    return max(found.values(), key=lambda each: (protocol in each.probes, bool(each.probes), bool(each.keys)))
+
+
+def difference(results: Results, protocol: str, now: RunRequest, n: int, n_now: int) -> str:
+    """Return how the settings of what is shown differ from today's, empty where they do not or where nothing can tell.
+
+    `n`: images behind the results; `n_now`: images of the dataset today, 0 where these or the weights are not here.
+    """
+    then = results.requests.get(results.shown(protocol))
+    if then is None:
+        return ""
+    today = now.to_record()
+    differing = [name for name in _WORDS if name in then and then[name] != today[name]]
+    if not differing and n == n_now:
+        return f"{n:,} images, {OTHERWISE}"
+    if not differing and not n_now:
+        return ""
+    also = [name for name in differing if name != "limit" or not n_now]
+    return f"{_told(then, differing, f'{n:,} images')}; now {_told(today, also, f'{n_now:,}' if n_now else '')}"
+
+
+def _told(request: Mapping[str, Any], names: Iterable[str], first: str) -> str:
+    words = [(_WORDS[name][0] if request[name] else _WORDS[name][1]).format(request[name]) for name in names]
+    return ", ".join(filter(None, (first, *words)))
