@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
 from medvlm_tui.stages.request import RunRequest
@@ -115,7 +115,7 @@ class BiasScreen(PlaceScreen):
                     found[cell.model] = one
             groups = [record for key in compared if (record := await self.medvlm.results.record(key)) is not None]
         except MedvlmError as error:
-            self._say(f"{clean(error.message)}\n{clean(error.hint)}")
+            self._say(clean_lines(f"{error.message}\n{error.hint}"))
             return
         self.found = found
         self.groups = max(groups, key=lambda record: len(record["models"]), default=None)
