@@ -36,8 +36,8 @@ def cell_text(score: ShownScore | None, view: str, metric: str, width: int) -> T
         return Text("·", style=GREY)
     if view == "score":
         tail = ("=" if score.tied else "?" if score.too_few else " ") + _MARKS[score.mark]
-        value = number(score.mean, metric, score.std if width >= spread_width(metric) else None).replace(" ", "")
-        return Text.assemble((f"{value}{tail}", "bold" if score.best else ""))
+        shown = number(score.mean, metric, score.std if width >= spread_width(metric) else None).replace(" ", "")
+        return Text.assemble((f"{shown}{tail}", "bold" if score.best else ""))
     if view == "grid":
         return _grid(score)
     if view == "interval":
