@@ -10,7 +10,7 @@ from medvlm_tui.core.events import RunFinished
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.stages.protocols import SATURATED
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

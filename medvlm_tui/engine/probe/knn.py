@@ -20,7 +20,7 @@ from medvlm_tui.engine.probe.protocol import (
     pooled_scaling,
 )
 from medvlm_tui.measures import classification
-from medvlm_tui.stages.request import NEIGHBOR_COUNTS
+from medvlm_tui.stages.protocols import NEIGHBOR_COUNTS
 
 
 def measure(task: Task) -> Generator[Event, None, Measured]:

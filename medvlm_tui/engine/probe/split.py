@@ -20,7 +20,7 @@ from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.stages.request import ProbeParams
+from medvlm_tui.stages.params.probe import ProbeParams
 
 _CLUSTERS_VERSION = 2
 

@@ -16,11 +16,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
@@ -181,7 +181,7 @@ class SaliencyScreen(WalkScreen):
         """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
         if self.found is None or self.growing:
             return
-        request = self._request().with_saliency(asked(self.found.record))
+        request = self._request().having(asked(self.found.record))
         if protocol := await self._protocol(self.found.record):
             request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
@@ -192,10 +192,9 @@ class SaliencyScreen(WalkScreen):
         return "" if probe is None else str(probe["protocol"])
 
     def _request(self, *images: str) -> RunRequest:
-        cell, listed = self.cell, join_list(images)
-        return replace(
-            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=listed
-        )
+        request, cell = self.medvlm.request, self.cell
+        shown = replace(request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES)
+        return shown.having(replace(request.of(SaliencyParams), images=images))
 
     # -- drawing -----------------------------------------------------------------------------------
 

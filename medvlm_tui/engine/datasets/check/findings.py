@@ -29,7 +29,7 @@ from medvlm_tui.engine.datasets.opening import ALL_PARTS, open_dataset, open_eve
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, Progress, cluster_groups, finished
 from medvlm_tui.engine.datasets.splits.plan import split_plans
 from medvlm_tui.errors import ImageError
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 
 @dataclass(frozen=True, slots=True)
