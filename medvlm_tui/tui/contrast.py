@@ -1,4 +1,4 @@
-"""How well a colour is read on a ground, by WCAG 2's ratio of luminances."""
+"""Contrast of a colour on a ground, by the ratio of luminances of WCAG 2."""
 
 from __future__ import annotations
 

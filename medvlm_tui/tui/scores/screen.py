@@ -61,7 +61,7 @@ class ScoresScreen(FilteredScreen):
         super().__init__()
         self.sort, self.metric, self.protocol, self.view = "catalog", "accuracy", "paper", "score"
         self.drawer: bool | None = None
-        """What lies behind the cell is shown; None: where the table leaves room for it."""
+        """The panel behind the cell is open; None: where the table leaves room for it."""
         self.table = ScoreTable({})
         self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
         self._read_pairs: set[str] = set()
