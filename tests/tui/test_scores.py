@@ -157,7 +157,7 @@ async def test_a_cell_opens_and_leads_to_saliency(app: MedvlmApp, size) -> None:
         assert "folds" in screen
         assert "prec." in screen
         # The recorded data set lies nowhere: the picture's place says so.
-        await until(pilot, "brain_mr")
+        await until(pilot, "needs the data folder")
         await pilot.press("escape")
         await until(pilot, "= not told apart")
         await pilot.press("enter")

@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.states import look
 
 

@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
@@ -34,7 +33,9 @@ from medvlm_tui.tui.map.image_pane import ImageFacts, ImagePane
 from medvlm_tui.tui.map.plot import ZOOM, MapPlot
 from medvlm_tui.tui.shared.picture import colour_depth
 from medvlm_tui.tui.shared.result_place import WalkScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
+from medvlm_tui.tui.states import GREY
 
 # A thumbnail of 64 px is as large as the pane on a screen of 200 x 50.
 THUMBNAIL_PX = 64
@@ -153,7 +154,7 @@ class MapScreen(WalkScreen):
         focus = None if plot.focus_class < 0 else plot.focus_class
         line = legend(points.names, counts, colour_depth(self.medvlm), focus)
         if plot.note:
-            line.append(f"   {plot.note}", "dim")
+            line.append(f"   {plot.note}", GREY)
         self.query_one("#legend", Static).update(line)
 
     # -- keys --------------------------------------------------------------------------------------

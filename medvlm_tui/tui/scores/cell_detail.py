@@ -30,17 +30,17 @@ _GAP = 3
 _BESIDE_NAME = _BAR + 24
 
 
-def behind(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+def behind(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
-    blocks = (metric_lines(probe.record), confusion_block(probe, table, width))
+    blocks = (metric_lines(probe.record), confusion_block(probe, table, width, heat))
     return [*flowed(blocks, width), *warning_lines(probe.record, width)]
 
 
-def whole(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+def whole(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return everything there is to say of a probe in `width` cells."""
     blocks = (
         metric_lines(probe.record),
-        confusion_block(probe, table, width),
+        confusion_block(probe, table, width, heat),
         class_bars(probe, table, width),
         calibration_bars(probe, table),
     )
@@ -118,7 +118,7 @@ def predicted_of(probe: StoredResult) -> tuple[NDArray[np.int64], str]:
     return probe.arrays["predicted_test"][0].astype(np.int64), "first fold's classifier"
 
 
-def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return the confusions on the hold-out, nothing where there are too many classes for a screen."""
     classes, truth = [str(name) for name in probe.record["classes"]], truth_of(probe, table)
     if truth is None or len(classes) > MOST_CLASSES:
@@ -127,7 +127,7 @@ def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int)
     counts = confusion(truth, predicted, len(classes))
     head = Text(f"{by}, held-out images", style=GREY)
     names = [clean(name) for name in classes]
-    return [head, *confusion_lines(counts, names, class_letters(len(classes)), width)]
+    return [head, *confusion_lines(counts, names, class_letters(len(classes)), width, heat)]
 
 
 def class_bars(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
@@ -19,6 +18,7 @@ from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.scores.cell_detail import whole, worst_images
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY, RED
 
@@ -82,7 +82,7 @@ class CellScreen(PlaceScreen):
             words.update(Text("the details are not in the store", style=GREY))
             return
         width = self.query_one("#cell-text").content_size.width
-        words.update(Text("\n").join(whole(probe, table, width)))
+        words.update(Text("\n").join(whole(probe, table, width, self.medvlm.heat)))
         await self._show_worst(probe, table)
 
     async def _show_worst(self, probe: StoredResult, table: FeatureTable | None) -> None:

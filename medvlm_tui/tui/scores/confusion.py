@@ -15,7 +15,6 @@ from medvlm_tui.tui.states import GREY
 MOST_CLASSES = 12
 # `true \\ predicted` and a gap.
 _LEAST_NAME = 18
-_SHADES = ("#141a21", "#16303c", "#1b4a5e", "#1f6480", "#237fa3")
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -26,11 +25,12 @@ def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
 
 
 def confusion_lines(
-    counts: NDArray[np.int64], names: Sequence[str], letters: Sequence[str], width: int = 80
+    counts: NDArray[np.int64], names: Sequence[str], letters: Sequence[str], width: int, heat: Sequence[str]
 ) -> list[Text]:
     """Return the matrix, one line for each true class, headed by the classes' letters.
 
-    Names are safe to show; they are cut where the matrix would be wider than `width` cells.
+    Names are safe to show; they are cut where the matrix would be wider than `width` cells. `heat` holds the
+    grounds from low to high, none where there is no colour for them.
     """
     wide = max(3, len(str(int(counts.max(initial=0)))) + 1)
     longest = max((cell_len(name) for name in names), default=0) + 2
@@ -41,7 +41,7 @@ def confusion_lines(
         label.truncate(room, overflow="ellipsis", pad=True)
         total = max(1, int(row.sum()))
         for count in row:
-            shade = _SHADES[min(len(_SHADES) - 1, int(len(_SHADES) * int(count) / total))]
-            label.append(str(int(count)).rjust(wide), style=f"on {shade}")
+            step = min(len(heat) - 1, int(len(heat) * int(count) / total))
+            label.append(str(int(count)).rjust(wide), style=f"on {heat[step]}" if heat else "")
         lines.append(label)
     return lines

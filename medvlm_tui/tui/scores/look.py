@@ -30,14 +30,20 @@ def spread_width(metric: str) -> int:
     return 14 if metric in NO_SHARES else 13
 
 
-def cell_text(score: ShownScore | None, view: str, metric: str, width: int) -> Text:
-    """Return one cell of a column of `width` cells; a score that the view has nothing for is a dot."""
+def cell_text(score: ShownScore | None, view: str, metric: str, width: int, heat: Sequence[str] = ()) -> Text:
+    """Return one cell of a column of `width` cells; a score that the view has nothing for is a dot.
+
+    `heat` holds the grounds behind scores by their rank in the column, from low to high.
+    """
     if score is None:
         return Text("·", style=GREY)
     if view == "score":
         tail = ("=" if score.tied else "?" if score.too_few else " ") + _MARKS[score.mark]
         shown = number(score.mean, metric, score.std if width >= spread_width(metric) else None).replace(" ", "")
-        return Text.assemble((f"{shown}{tail}", "bold" if score.best else ""))
+        text = Text(f"{shown}{tail}".rjust(width - 1), style="bold" if score.best else "")
+        if heat and score.better_than is not None:
+            text.stylize(f"on {heat[min(len(heat) - 1, int(score.better_than * len(heat)))]}")
+        return text
     if view == "grid":
         return _grid(score)
     if view == "interval":

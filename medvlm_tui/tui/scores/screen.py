@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
@@ -23,6 +22,7 @@ from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.picture import Picture
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DRAWER_FROM = 180
 # Its lines with those around it and the table's own, where it lies below the table.
 DRAWER_ROWS = 22
+# Models from which grounds by rank say more than the numbers alone.
+HEAT_FROM = 5
 # Names of models with their ranks.
 WIDEST_NAMES = 34
 
@@ -121,7 +123,8 @@ class ScoresScreen(FilteredScreen):
     def draw_cell(self, model: str, dataset: str) -> Text:
         """Draw one cell of the table."""
         width = self.query_one("#scores", Matrix).column_width
-        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric, width)
+        heat = self.medvlm.heat if len(self.table.models) >= HEAT_FROM else ()
+        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric, width, heat)
 
     def _column_width(self, matrix: Matrix, columns: int) -> int:
         """Return the cells of a column; scores stand with their spread where all datasets then fit."""
@@ -205,7 +208,7 @@ class ScoresScreen(FilteredScreen):
         if probe is None:
             panel.say(Text("the details are not in the store", style=GREY))
             return
-        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width)))
+        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width, self.medvlm.heat)))
 
     # -- choosing ----------------------------------------------------------------------------------
 

@@ -51,6 +51,9 @@ class ShownScore:
     too_few: bool = False
     """Compared with the best on too few images for any difference to show."""
 
+    better_than: float | None = None
+    """Share of the other models of the column that it is better than; equal ones count half."""
+
     @property
     def delta(self) -> float | None:
         """Ours less the published one."""
@@ -115,10 +118,17 @@ def score_table(
                 scores[model, dataset] = replace(
                     scores[model, dataset],
                     best=is_best,
+                    better_than=_better_than(column, model),
                     tied=verdict is not None and verdict.tied(model, best, metric),
                     too_few=verdict is not None and verdict.undecided(model, best, metric),
                 )
     return ScoreTable(scores, mean_ranks(scores, sign), lower_is_better=sign < 0)
+
+
+def _better_than(column: Mapping[str, float], model: str) -> float:
+    below = sum(value < column[model] for value in column.values())
+    same = sum(value == column[model] for value in column.values()) - 1
+    return (below + same / 2) / (len(column) - 1)
 
 
 def mean_ranks(scores: Mapping[tuple[str, str], ShownScore], sign: int = 1) -> dict[str, float]:
