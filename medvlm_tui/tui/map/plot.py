@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 from textual.geometry import Region
 
 from medvlm_tui.render import regions
+from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.palette import Depth, class_letters
 from medvlm_tui.render.scatter import MAX_POINTS, Bounds, Tag, cells_of, inside, scatter, stratified, with_cross
 from medvlm_tui.tui.map.data import MapData
@@ -35,12 +38,16 @@ class MapPlot(Picture):
         """Index of the point under the cursor, -1 for none."""
         self.note = ""
         """Note on what was left out of the drawing."""
+        self.gaps = Gaps(None, None)
+        """Gaps between far islands that are closed."""
         self._bounds = Bounds(0.0, 1.0, 0.0, 1.0)
         self._whole = self._bounds
         self._regions: list[regions.Region] = []
 
-    def show_map(self, data: MapData) -> None:
-        """Show another map, whole, without a cursor."""
+    def show_map(self, data: MapData, gaps: Gaps | None = None) -> None:
+        """Show another map, whole, without a cursor; `gaps` are those to close, by default the map's own."""
+        self.gaps = Gaps.of(data.xy) if gaps is None else gaps
+        data = replace(data, xy=self.gaps.close(data.xy))
         self.data, self.at = data, -1
         self._bounds = self._whole = _with_margin(Bounds.of(data.xy))
         self._regions = regions.regions(data.xy, data.codes)

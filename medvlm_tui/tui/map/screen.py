@@ -17,6 +17,7 @@ from textual.events import Resize
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.tui.map.data import (
     MapData,
@@ -37,6 +38,8 @@ from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
 
+OPEN = Gaps(None, None)
+GAPS_CLOSED = "gaps closed (u opens) · "
 # A thumbnail of 64 px is as large as the pane on a screen of 200 x 50.
 THUMBNAIL_PX = 64
 
@@ -66,6 +69,7 @@ class MapScreen(WalkScreen):
         Binding("n", "grid", "grid"),
         Binding("b", "beside", "beside"),
         Binding("t", "names", "names", show=False),
+        Binding("u", "gaps", "gaps between islands", show=False),
         Binding("enter", "saliency", "saliency"),
     ]
 
@@ -74,6 +78,8 @@ class MapScreen(WalkScreen):
         self.points: MapData | None = None
         self.other = ""
         """Model of the second map, empty when there is one map only."""
+        self.closed = True
+        """Wide gaps between islands are closed where points would fill less than half of the frame."""
 
     def body(self) -> ComposeResult:
         """One or two plots, the image under the cursor, the classes."""
@@ -138,8 +144,9 @@ class MapScreen(WalkScreen):
         assert points is not None
         plot = self.query_one("#plot", MapPlot)
         plot.focus_class = -1
-        plot.set_title(self.cell_title, points.facts + cautions(points.scores))
-        plot.show_map(points)
+        plot.show_map(points, None if self.closed else OPEN)
+        gaps = GAPS_CLOSED if plot.gaps else ""
+        plot.set_title(self.cell_title, gaps + points.facts + cautions(points.scores))
         pane = self.query_one(ImagePane)
         pane.show_facts(None)
         pane.show_words("arrows walk from image to image")
@@ -168,11 +175,22 @@ class MapScreen(WalkScreen):
         plot.walk(across, down)
         if plot.at < 0:
             return
+        self._visited(plot.at, first)
+
+    def visit(self, at: int) -> None:
+        """Put the cursor on a point."""
+        plot = self.query_one("#plot", MapPlot)
+        first = plot.at < 0
+        plot.go(at)
+        self._visited(at, first)
+
+    def _visited(self, at: int, first: bool) -> None:
+        """Show the image under the cursor, and put the second cursor on it."""
         if self.other:
-            self._link(plot.at)
+            self._link(at)
         if first:
             self._arrange()
-        self.show_image(plot.at)
+        self.show_image(at)
 
     def _link(self, at: int) -> None:
         """Put the second cursor on the same image, nowhere when that map does not show it."""
@@ -196,6 +214,16 @@ class MapScreen(WalkScreen):
         """Show the whole map."""
         for plot in self.plots:
             plot.whole()
+
+    async def action_gaps(self) -> None:
+        """Open the closed gaps between islands, or close them."""
+        if self.points is not None:
+            self.closed = not self.closed
+            at = self.query_one("#plot", MapPlot).at
+            self._show_points()
+            await self._draw_beside()
+            if at >= 0:
+                self.visit(at)
 
     def action_names(self) -> None:
         """Name the regions, or take their names away."""
@@ -268,7 +296,7 @@ class MapScreen(WalkScreen):
         beside = self.query_one("#plot-beside", MapPlot)
         beside.focus_class, beside.named = plot.focus_class, plot.named
         beside.set_title(self.medvlm.board.model_name(self.other), shown.facts + cautions(shown.scores))
-        beside.show_map(shown)
+        beside.show_map(shown, plot.gaps)
         if plot.at >= 0:
             self._link(plot.at)
         key = self.cell.keys.get("similarity", "")
