@@ -97,7 +97,7 @@ def cell_text(cell: Cell, best: bool, included: bool) -> Text:
     if cell.state == "running" and cell.percent is not None:
         text = Text(f"{cell.percent} % {shown.letter}", style=shown.style)
     elif cell.accuracy is not None:
-        style = "dim" if cell.differs else "bold" if best else ""
+        style = GREY if cell.differs else "bold" if best else ""
         text = Text.assemble((f"{100 * cell.accuracy:.1f} ", style), text)
     if included:
         text = Text.assemble((MARK, "bold"), text)

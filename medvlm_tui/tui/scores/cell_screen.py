@@ -87,13 +87,15 @@ class CellScreen(PlaceScreen):
 
     async def _show_worst(self, probe: StoredResult, table: FeatureTable | None) -> None:
         found = worst_images(probe, table, WORST) if table is not None else []
+        pictures = list(self.query(Picture))
+        if len(pictures) < WORST:
+            return  # the screen was left while the store was read
         # Four frames of a narrow terminal would hold no picture.
         shown = WORST if self.app.size.width >= 100 else 2
-        for number in range(WORST):
-            self.query_one(f"#worst-{number}").display = number < min(shown, len(found))
+        for number, picture in enumerate(pictures):
+            picture.display = number < min(shown, len(found))
         self.query_one("#worst").display = bool(found)
-        for number, (image, truth, predicted, margin) in enumerate(found[:shown]):
-            picture = self.query_one(f"#worst-{number}", Picture)
+        for picture, (image, truth, predicted, margin) in zip(pictures[:shown], found, strict=False):
             picture.set_title(clean(image.rpartition("/")[2]))
             await self._show_image(
                 picture, image, Text.assemble(f"{truth} ", ("→", RED), f" {predicted}  {margin:+.2f}")
