@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import (
@@ -23,6 +26,7 @@ from medvlm_tui.core.events import (
     RunRefused,
     Survey,
 )
+from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
@@ -242,8 +246,19 @@ class _ReportWriter:
             timings=dict(outcome.seconds),
             versions=versions(*_VERSIONED),
             device=f"{prepared.hardware.device} ({prepared.hardware.name})",
+            read_pictures=partial(_pictures, prepared.request.window),
         )
         yield from write_report(report, self._out)
+
+
+def _pictures(window: str, samples: Sequence[Sample], side_px: int) -> Iterator[NDArray[np.uint8] | None]:
+    """Yield small copies of images for the report, read in decoding processes; None for one that cannot be read."""
+    from medvlm_tui.engine.datasets.likeness.image_prints import read_small
+    from medvlm_tui.engine.images.decoders import decoded
+    from medvlm_tui.engine.images.decoding_task import Reduced
+
+    for answer in decoded(samples, partial(read_small, window=window, side_px=side_px), keep=False):
+        yield answer.pixels if isinstance(answer, Reduced) else None
 
 
 def _complete(request: RunRequest) -> RunRequest:
