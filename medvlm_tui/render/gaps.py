@@ -16,7 +16,7 @@ LEAST_FILLED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Where values of one axis are drawn: between two knots, evenly."""
+    """Places at which the values of one axis are drawn: between two knots, evenly."""
 
     knots: NDArray[np.float64]
     drawn: NDArray[np.float64]
