@@ -133,6 +133,8 @@ class MapGridScreen(PlaceScreen):
             return Text("no map was drawn with these settings", style=GREY)
         one = self.maps[self.here]
         words = Text(one.facts, no_wrap=True, overflow="ellipsis")
+        if len(self.maps) == 1:
+            words = Text("the only map here: --umap-neighbors grid --umap-min-dist grid compute the 50", style=GREY)
         if one.key == self.proposed:
             words.append(f"   {PROPOSED} proposed", "bold")
         words.append(cautions(one.scores), GREY)

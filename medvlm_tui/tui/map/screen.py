@@ -33,8 +33,10 @@ from medvlm_tui.tui.map.data import (
 )
 from medvlm_tui.tui.map.image_pane import ImageFacts, ImagePane
 from medvlm_tui.tui.map.plot import ZOOM, MapPlot
+from medvlm_tui.tui.map.strip import MarkedStrip
+from medvlm_tui.tui.map.working import MapWork
+from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.picture import colour_depth
-from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
@@ -45,7 +47,7 @@ GAPS_CLOSED = "gaps closed (u opens) · "
 THUMBNAIL_PX = 64
 
 
-class MapScreen(WalkScreen):
+class MapScreen(MapWork):
     """Screen that shows which images lie close together, and which image a point is."""
 
     place = "map"
@@ -76,7 +78,6 @@ class MapScreen(WalkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.points: MapData | None = None
         self.other = ""
         """Model of the second map, empty when there is one map only."""
         self.closed = True
@@ -88,8 +89,11 @@ class MapScreen(WalkScreen):
             yield MapPlot("plot")
             yield MapPlot("plot-beside")
             yield ImagePane(id="image")
+        yield MarkedStrip(id="marked")
         yield Static(id="between")
+        yield Static(id="map-note")
         yield Static(id="legend")
+        yield FilterLine(id="search")
 
     @property
     def plots(self) -> tuple[MapPlot, ...]:
@@ -151,11 +155,14 @@ class MapScreen(WalkScreen):
         pane = self.query_one(ImagePane)
         pane.show_facts(None)
         pane.show_words("arrows walk from image to image")
+        self.begin_work()
         self._arrange()
-        self._show_legend()
+        self.show_legend()
 
-    def _show_legend(self) -> None:
-        points, plot = self.points, self.query_one("#plot", MapPlot)
+    def show_legend(self) -> None:
+        """Name the groups that the points are coloured by."""
+        plot = self.query_one("#plot", MapPlot)
+        points = plot.data
         if points is None:
             return
         counts = np.bincount(points.codes, minlength=len(points.names)).tolist()
@@ -236,11 +243,12 @@ class MapScreen(WalkScreen):
         """Show the next class alone against grey; after the last one, all."""
         if self.points is None:
             return
-        count = len(self.points.names) + 1
+        shown = self.plot.data or self.points
+        count = len(shown.names) + 1
         for plot in self.plots:
             plot.focus_class = (plot.focus_class + 1 + step) % count - 1
             plot.draw()
-        self._show_legend()
+        self.show_legend()
 
     def action_saliency(self) -> None:
         """Go to the saliency of the image under the cursor, where there is one."""
