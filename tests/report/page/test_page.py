@@ -17,13 +17,14 @@ from PIL import Image
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report import write
 from medvlm_tui.report.check.section import sections as check_sections
 from medvlm_tui.report.formats import html
 from medvlm_tui.report.formats.html import table_html
 from medvlm_tui.report.formats.table import Table, numbers, texts
 from medvlm_tui.report.maps.section import map_viewer, spread
 from medvlm_tui.report.page import render as page_render
-from medvlm_tui.report.page.blocks import Drawing, Section
+from medvlm_tui.report.page.blocks import VERDICT, Drawing, Paragraph, Section
 from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.section import chosen
@@ -223,3 +224,21 @@ def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source
     [image] = page.of("img")
     with Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))) as shown:
         assert shown.size == (64, 48)
+
+
+class Verdict:
+    """An analysis that only speaks on the page, and one that writes files alone."""
+
+    def sections(self, results: Gathered, written: list[Path]) -> list[Section]:
+        return [Section("verdict", "Verdict", VERDICT, (Paragraph(f"{len(results.cells)} cells"),))]
+
+
+def test_a_section_of_a_further_analysis_stands_at_its_place(
+    source: ReportInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = write._modules()
+    monkeypatch.setattr(write, "_modules", lambda: [*others, Verdict(), object()])
+    found = list(write.page_sections(Gathered(source), []))
+    page = Page(render("x", found).decode())
+    assert [section["id"] for section in page.of("section")][0] == "verdict"
+    assert "6 cells" in page.text
