@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medvlm_tui.core import digests
+from medvlm_tui.core.text_specs import TextSpec
 
 if TYPE_CHECKING:
     # Only named in annotations: numpy costs 0.1 s, and the screens start without it.
@@ -119,6 +120,8 @@ class ModelSpec:
     """Number of checkpoint tensors that the network uses, where it is known and the same for every feature."""
     volume: VolumeSpec | None = None
     """Set for encoders of volumes; `preprocess` then only holds the longest side."""
+    text: TextSpec | None = None
+    """Its text tower; None for models without one."""
 
     @property
     def input(self) -> str:
@@ -224,6 +227,10 @@ class Dataset:
         return digests.of_record([self.spec.id, self.view, list(self.classes), rows])
 
 
+RANDOM_WEIGHTS, MIRRORED = " (random weights)", " (mirrored images)"
+"""Endings of the model's name in an encoder's key whose features are a reference of similarity."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderKey:
     """Everything that a feature vector depends on besides the image."""
@@ -240,6 +247,11 @@ class EncoderKey:
     def digest(self) -> str:
         """Names the features of this encoder in the store."""
         return digests.of_record(asdict(self))
+
+    @property
+    def is_reference(self) -> bool:
+        """Return whether the features are a reference of similarity: of random weights, or of mirrored images."""
+        return self.model.endswith((RANDOM_WEIGHTS, MIRRORED))
 
 
 @dataclass(frozen=True, slots=True)
