@@ -227,7 +227,7 @@ def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source
 
 
 class Verdict:
-    """An analysis that only speaks on the page, and one that writes files alone."""
+    """A module of an analysis that has a section and no files."""
 
     def sections(self, results: Gathered, written: list[Path]) -> list[Section]:
         return [Section("verdict", "Verdict", VERDICT, (Paragraph(f"{len(results.cells)} cells"),))]
@@ -240,5 +240,5 @@ def test_a_section_of_a_further_analysis_stands_at_its_place(
     monkeypatch.setattr(write, "_modules", lambda: [*others, Verdict(), object()])
     found = list(write.page_sections(Gathered(source), []))
     page = Page(render("x", found).decode())
-    assert [section["id"] for section in page.of("section")][0] == "verdict"
+    assert page.of("section")[0]["id"] == "verdict"
     assert "6 cells" in page.text
