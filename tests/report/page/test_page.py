@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,6 +29,7 @@ from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.section import chosen
 from medvlm_tui.report.write import write_report
+from medvlm_tui.stages.records.language import AlignmentRecord
 from tests.made.pages import HOSTILE, SVG, Page, every_block, every_section, table
 from tests.made.report_store import filled
 
@@ -242,3 +243,14 @@ def test_a_section_of_a_further_analysis_stands_at_its_place(
     page = Page(render("x", found).decode())
     assert page.of("section")[0]["id"] == "verdict"
     assert "6 cells" in page.text
+
+
+def test_language_stands_between_comparisons_and_maps(source: ReportInput) -> None:
+    record = AlignmentRecord.example()
+    source.store.put_result("aligned", {}, asdict(record))
+    step = Step("alignment:biomedclip:brain_mr", "alignment", "biomedclip", "brain_mr", {}, "aligned")
+    run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
+    found = Page(render("x", list(write.page_sections(Gathered(run), []))).decode())
+    names = [section["id"] for section in found.of("section")]
+    assert names[names.index("comparisons") + 1 : names.index("maps")] == ["language"]
+    assert "modality_gap" in found.text
