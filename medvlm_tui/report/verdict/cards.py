@@ -48,7 +48,7 @@ class DatasetVerdict:
 
     @property
     def enough(self) -> bool:
-        """Whether some model is separated from the best: else the images give no reason to choose."""
+        """True where some model is separated from the best: else the images give no reason to choose."""
         return len(self.record.inside) < len(self.record.candidates)
 
 
