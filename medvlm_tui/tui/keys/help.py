@@ -9,10 +9,11 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.tui.keys.actions import KeyAction, key_actions
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.states import GREY, legend
 
 _KEYS_WIDTH = 18

@@ -13,7 +13,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace.past_runs import PastRun, past_runs
@@ -21,6 +20,7 @@ from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.run.requests import in_short, settings_of
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.costs import duration
 from medvlm_tui.tui.states import GREY, RED, letter

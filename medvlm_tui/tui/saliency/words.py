@@ -119,5 +119,5 @@ def so_far(error: float | None) -> Text:
     """Return what is said of a map that grows."""
     mark = (f"{MOSTLY_NOISE} so far: ", RED) if mostly_noise(error) else ""
     return Text.assemble(
-        mark, "masks come in; c on the run's screen (F3) stops them, and what was scored is kept", style="dim"
+        mark, "masks come in; c on the run's screen (F3) stops them, and what was scored is kept", style=GREY
     )

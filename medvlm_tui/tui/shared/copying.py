@@ -11,11 +11,11 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.shared.rows import Row, Rows
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.states import GREY
 
 FILE = "clipboard.txt"

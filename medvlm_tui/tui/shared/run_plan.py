@@ -11,12 +11,12 @@ from rich.text import Text
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.workspace.past_runs import past_runs
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.costs import cost, in_words, times_of

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.places import PLACES
 from medvlm_tui.tui.state.board import Board
-from medvlm_tui.tui.states import YELLOW, look
+from medvlm_tui.tui.states import GREY, YELLOW, look
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
@@ -37,7 +37,7 @@ class StatusBar(Widget):
         width = self.content_size.width
         state = engine_text(app.board, app.engine_error is not None)
         self.tabs: list[tuple[int, int, str]] = []
-        left = Text.assemble(("medvlm-tui ", "bold"), self._tabs(width, state), ("│ ", "dim"), state)
+        left = Text.assemble(("medvlm-tui ", "bold"), self._tabs(width, state), ("│ ", GREY), state)
         marked = marks_text(app)
         facts = [
             reading_text(app.board),
@@ -49,7 +49,7 @@ class StatusBar(Widget):
         right = Text()
         for fact in facts:
             if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
-                right = Text.assemble(right, (" │ ", "dim") if right.cell_len else "", fact)
+                right = Text.assemble(right, (" │ ", GREY) if right.cell_len else "", fact)
         return Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len), right)
 
     def _tabs(self, width: int, state: Text) -> Text:
@@ -78,7 +78,7 @@ def engine_text(board: Board, gone: bool) -> Text:
     if gone:
         return Text("engine stopped", style=look("failed").style)
     if not board.surveyed and not board.running:
-        return Text("engine starting", style="dim")
+        return Text("engine starting", style=GREY)
     if not board.running:
         return Text("engine idle")
     finished = sum(task.state not in ("queued", "running") for task in board.tasks.values())
