@@ -214,7 +214,8 @@ class Server:
             guest.send(line)
         guest.has_heard(run_id, len(lines))
         _say(guest, CaughtUp(run_id, running))
-        _say(guest, self._queue.told())
+        if self._queue.waiting:
+            _say(guest, self._queue.told())
 
     def _follow_batch(self) -> None:
         """Show a --batch run of the workspace as well as one's own."""

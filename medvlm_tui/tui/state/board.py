@@ -218,6 +218,7 @@ class Board:
 
     def _on_attached(self, event: events.Attached) -> None:
         self.catching_up = True
+        self.waiting, self.paused = (), False  # told anew where runs wait
         self.begin(None)
         self.running = False
 
