@@ -50,7 +50,7 @@ class KeysScreen(Dialog[None]):
 
     def _write(self, typed: str) -> None:
         wanted = typed.lower().split()
-        lines: list[Text] = []
+        lines = [] if wanted else [legend(), Text()]
         for title, actions in self._sections:
             found = [action for action in actions if all(word in _said(action) for word in wanted)]
             if found:
@@ -58,8 +58,6 @@ class KeysScreen(Dialog[None]):
                 lines += [Text(title, style=f"bold {GREY}"), *(_line(action, ids) for action in found), Text()]
         if not lines:
             lines = [Text("no key does that here; ctrl+p knows the actions of every place", style=GREY), Text()]
-        if not wanted:
-            lines += [Text("States", style=f"bold {GREY}"), legend()]
         self.query_one("#dialog-text", Static).update(Text("\n").join(lines))
 
 
