@@ -142,13 +142,15 @@ def _command(arguments: list[str]) -> int:
         named = f"{options.model}="
         options.weights = [named + path.removeprefix(named) for path in options.weights]
     configuration = settings.load(options.workspace)
-    request = settings.request(configuration, {}, values_of(options, _OF_IMAGES))
+    flags = values_of(options, _OF_IMAGES)
+    request = settings.request(configuration, {}, flags)
     if options.command:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     streams.refuse_without_terminal()
     from medvlm_tui.tui.app import run_tui
 
-    return run_tui(configuration.workspace, request, mouse=not options.no_mouse)
+    origins = settings.origins(configuration, flags)
+    return run_tui(configuration.workspace, request, mouse=not options.no_mouse, origins=origins)
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
@@ -42,7 +42,11 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
     A result is told whether or not its data, its weights and its settings are here today.
     """
     store = records.store
-    models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
+    models = (
+        *load_models(),
+        *added_models(),
+        *(model for model in request.models if ":" in model and not model.startswith("group:")),
+    )
     datasets = dict.fromkeys((*load_datasets(), *request.data))
     everything = replace(
         request,
