@@ -14,10 +14,10 @@ from textual.containers import Container
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.doctor.findings import Finding, details, finding_rows, read_findings, summary
 from medvlm_tui.tui.doctor.program import run_program, surroundings
-from medvlm_tui.tui.settings.form import wrapped
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Rows, plain
+from medvlm_tui.tui.shared.told import Told
 from medvlm_tui.tui.states import GREY, look
 
 
@@ -44,7 +44,7 @@ class DoctorScreen(PlaceScreen):
         """The checks, and the fix of the one under the cursor."""
         with Container(id="doctor-body"):
             yield Rows("Doctor", widget_id="findings")
-            yield Rows("", widget_id="fix")
+            yield Told("fix")
 
     def on_mount(self) -> None:
         """Look at once."""
@@ -81,13 +81,8 @@ class DoctorScreen(PlaceScreen):
 
     @on(Rows.Moved, "#findings")
     def _tell(self) -> None:
-        found, pane = self.finding, self.query_one("#fix", Rows)
-        pane.set_title(found.what if found else "")
-        pane.set_rows(wrapped(details(found), pane.content_size.width) if found else [])
-
-    def on_resize(self) -> None:
-        """Sentences are wrapped for the width."""
-        self.call_after_refresh(self._tell)
+        found = self.finding
+        self.query_one(Told).tell(found.what if found else "", details(found) if found else ())
 
     def action_fix(self) -> None:
         """Show the whole of a finding, and how to mend it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -109,15 +108,6 @@ def told(each: Declared, form: Form) -> Iterator[Text]:
 
 def _several(each: Declared) -> str:
     return f"Any of: {', '.join(each.option.choices)}, with commas between them."
-
-
-def wrapped(lines: Iterable[Text], width: int) -> list[Row]:
-    """Return rows of texts that are as wide as there is room."""
-    rows = []
-    for line in lines:
-        parts = textwrap.wrap(line.plain, max(20, width), break_on_hyphens=False) or [""]
-        rows += [plain(Text(part, style=line.style)) for part in parts]
-    return rows
 
 
 def hidden_results(each: Declared, cells: Iterable[Cell]) -> int:

@@ -17,9 +17,10 @@ from medvlm_tui.settings.settings_file import write_option
 from medvlm_tui.stages.option import Declared
 from medvlm_tui.stages.request import OWN
 from medvlm_tui.tui.settings.ask_value import HidesScreen, ValueScreen
-from medvlm_tui.tui.settings.form import Form, form_rows, hidden_results, shown_value, told, wrapped
+from medvlm_tui.tui.settings.form import Form, form_rows, hidden_results, shown_value, told
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Rows
+from medvlm_tui.tui.shared.told import Told
 
 
 class SettingsScreen(PlaceScreen):
@@ -43,7 +44,7 @@ class SettingsScreen(PlaceScreen):
         """The form, and what is said of the option under the cursor."""
         with Container(id="settings-body"):
             yield Rows("Settings", widget_id="form")
-            yield Rows("", widget_id="told")
+            yield Told("told")
 
     def show(self) -> None:
         """Draw everything."""
@@ -64,13 +65,8 @@ class SettingsScreen(PlaceScreen):
 
     @on(Rows.Moved, "#form")
     def _tell(self) -> None:
-        each, pane = self.option, self.query_one("#told", Rows)
-        pane.set_title(each.flag if each else "")
-        pane.set_rows(wrapped(told(each, self.form), pane.content_size.width) if each else [])
-
-    def on_resize(self) -> None:
-        """Sentences are wrapped for the width."""
-        self.call_after_refresh(self._tell)
+        each = self.option
+        self.query_one(Told).tell(each.flag if each else "", told(each, self.form) if each else ())
 
     def action_edit(self) -> None:
         """Ask for another value; what is either yes or no is turned over."""
