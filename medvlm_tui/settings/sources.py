@@ -11,6 +11,7 @@ from typing import Any
 
 import platformdirs
 
+from medvlm_tui.core.workspace import data_folders
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings.values import checked, in_range
 from medvlm_tui.stages.request import RunRequest
@@ -62,15 +63,14 @@ def load(workspace: str | None = None) -> Settings:
             "write [datasets.brain_mr] and below it root = '/data/brain_mri'",
         )
     roots = {name: str(entry["root"]) for name, entry in datasets.items() if "root" in entry}
-    values["data"] = {**roots, **values.get("data", {})}
     told: frozenset[str] = frozenset()
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
         values["offline"] = True
         told = frozenset({"offline"})
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
-    return Settings(
-        root.absolute(), path, values, told, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path)
-    )
+    values["data"] = {**roots, **values.get("data", {}), **data_folders.read(root.absolute())}
+    idle_s = _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path)
+    return Settings(root.absolute(), path, values, told, idle_s)
 
 
 def _idle_s(minutes: Any, path: Path) -> float:
@@ -98,7 +98,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def origins(settings: Settings, flags: Mapping[str, Any]) -> dict[str, str]:
     """Return where each value comes from that is not a default: by option, in words."""
-    file = {name: "settings file" for name, value in settings.values.items() if value != {}}
+    file = {name: "settings file" for name, value in settings.values.items() if name != "data"}
+    if settings.values.get("data"):
+        file["data"] = "settings file or workspace"
     environment = dict.fromkeys(settings.from_environment, "environment")
     return {**file, **environment, **dict.fromkeys(flags, "command line")}
 

@@ -21,10 +21,11 @@ from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.separability import SEPARABILITY
 from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.stages.stage import Scope, Stage
+from medvlm_tui.stages.verdict import VERDICT
 
 STAGES: tuple[Stage[Any], ...] = (
     CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS,
-    PAIRS, RANKING, REPORT,
+    PAIRS, RANKING, VERDICT, REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)

@@ -152,7 +152,8 @@ class Stage(Generic[R]):
     demo: Mapping[str, Any] = field(default_factory=dict)
     """Values of its options for the demo."""
     outputs: str = ""
-    """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
+    """Module with `tables(results, out)` and `figures(results, out)`, and `sections(results, written)` where it stands
+    on the page too; empty: it writes nothing of its own."""
     screen: str = ""
     """Place that shows a finished step of this kind."""
 

@@ -29,7 +29,7 @@ _KINDS = ("project", "grid", "separability", "saliency", "bias")
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is known of results that were computed."""
+    """Results that were computed, by key, by table and by run."""
 
     store: Store
     latest: LatestResults

@@ -53,6 +53,7 @@ class HomeScreen(FilteredScreen):
         Binding("o", "open_data", "data folder"),
         Binding("m", "missing", "what is missing"),
         Binding("u", "unmark", "unmark all"),
+        Binding("delete", "forget_data", "take the data folder out", show=False),
         Binding("shift+tab", "pane(-1)", "previous pane", show=False),
         Binding("escape", "clear_filter", "clear the filter", show=False),
     ]
@@ -106,7 +107,7 @@ class HomeScreen(FilteredScreen):
         datasets = [cell.dataset for cell in done] + [row.id for row in board.datasets.values() if row.state == "ready"]
         if selection.model not in board.models:
             selection.model = next(iter([*models, *board.models]), "")
-        if selection.dataset not in board.datasets:
+        if selection.dataset not in board.datasets and selection.dataset not in self.medvlm.request.data:
             selection.dataset = next(iter([*datasets, *board.datasets]), "")
 
     def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
@@ -114,7 +115,11 @@ class HomeScreen(FilteredScreen):
         selection = self.medvlm.selection
         if models and selection.model not in {row.id for row in models}:
             selection.model = models[0].id
-        if datasets and selection.dataset not in {row.id for row in datasets}:
+        # A folder that was just given is no row before the next survey.
+        is_coming = (
+            selection.dataset in self.medvlm.request.data and selection.dataset not in self.medvlm.board.datasets
+        )
+        if datasets and not is_coming and selection.dataset not in {row.id for row in datasets}:
             selection.dataset = datasets[0].id
 
     @property
@@ -331,17 +336,17 @@ class HomeScreen(FilteredScreen):
             self.app.push_screen(PlanScreen(event.plan))
 
     def action_open_data(self) -> None:
-        """Ask for a data folder."""
-        from medvlm_tui.tui.home.ask_folder import DataScreen
+        """Ask for data folders."""
+        from medvlm_tui.tui.home.given_data import ask
 
-        self.app.push_screen(DataScreen(), self._data_given)
+        ask(self.medvlm)
 
-    async def _data_given(self, given: tuple[str, str] | None) -> None:
-        if given is not None:
-            name, folder = given
-            self.medvlm.request.data[name] = folder
-            self.medvlm.selection.dataset = name
-            await self.medvlm.survey()
+    async def action_forget_data(self) -> None:
+        """Take the folder of the dataset under the cursor out again."""
+        from medvlm_tui.tui.home.given_data import forget
+
+        if self.medvlm.selection.dataset and not self.is_welcome:
+            await forget(self.medvlm, self.medvlm.selection.dataset)
 
     def action_missing(self) -> None:
         """Show what is missing, and how to get it."""

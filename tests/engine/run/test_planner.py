@@ -128,11 +128,11 @@ def test_the_same_request_has_the_same_keys(plan, request_: RunRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"seed": 1}, {"probe", "project", "grid", "statistics"}),
-        ({"folds": 4}, {"probe", "statistics"}),
+        ({"seed": 1}, {"probe", "project", "grid", "statistics", "verdict"}),
+        ({"folds": 4}, {"probe", "statistics", "verdict"}),
         ({"umap_neighbors": (7,)}, {"project", "grid"}),
-        ({"precision": "bf16"}, {"extract", "probe", "project", "grid", "statistics"}),
-        ({"limit": 3}, {"extract", "probe", "project", "grid", "statistics"}),
+        ({"precision": "bf16"}, {"extract", "probe", "project", "grid", "statistics", "verdict"}),
+        ({"limit": 3}, {"extract", "probe", "project", "grid", "statistics", "verdict"}),
         ({"batch_size": 7, "workers": 2, "out": "/tmp/elsewhere"}, set()),
     ],
 )
@@ -271,7 +271,7 @@ def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_seco
     kinds = {step.kind for step in prepared.plan.steps}
     assert kinds == {*STAGE_NAMES, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
-    assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
+    assert set(CELL_STAGES) == kinds - {"check", "grid", "verdict", "report"}
 
 
 def one_class(root: Path) -> Path:
