@@ -14,6 +14,7 @@ from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.report import REPORT
 from medvlm_tui.stages.request import RunRequest
@@ -24,14 +25,16 @@ from medvlm_tui.stages.stage import Scope, Stage
 from medvlm_tui.stages.verdict import VERDICT
 
 STAGES: tuple[Stage[Any], ...] = (
-    CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS,
-    PAIRS, RANKING, VERDICT, REPORT,
+    CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, REFERENCES, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS,
+    STATISTICS, PAIRS, RANKING, VERDICT, REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)
 """The words of `--stages`."""
-CELL_STAGES = tuple(stage.kind for stage in STAGES if stage.scope is Scope.CELL and stage.name == stage.kind)
-"""Those that work on one model and one dataset."""
+EVERY_STAGE = tuple(stage.kind for stage in STAGES if stage.name == stage.kind and not stage.on_demand)
+"""Those of a first look."""
+CELL_STAGES = tuple(kind for kind in EVERY_STAGE if any(s.kind == kind and s.scope is Scope.CELL for s in STAGES))
+"""Those of a first look that work on one model and one dataset."""
 FIRST_LOOK = {name: value for stage in STAGES for name, value in stage.first_look.items()}
 """Values of options for a first look at everything."""
 _DEMO = {name: value for stage in STAGES for name, value in stage.demo.items()}
@@ -49,12 +52,12 @@ def with_needs(names: tuple[str, ...]) -> set[str]:
 
 
 def with_every_stage(request: RunRequest) -> RunRequest:
-    """Return the request for every stage there is, as a first look: with few masks, and few images in the bias lab.
+    """Return the request for every stage of a first look: with few masks, and few images in the bias lab.
 
     The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage, or
     names the number: what the request names stays as it is.
     """
-    return request.changed({"stages": STAGE_NAMES, **FIRST_LOOK, **request.options})
+    return request.changed({"stages": EVERY_STAGE, **FIRST_LOOK, **request.options})
 
 
 def as_demo(request: RunRequest) -> RunRequest:
@@ -63,4 +66,4 @@ def as_demo(request: RunRequest) -> RunRequest:
 
     What the request names stays as it is.
     """
-    return request.changed({"stages": STAGE_NAMES, **_DEMO, **request.options})
+    return request.changed({"stages": EVERY_STAGE, **_DEMO, **request.options})

@@ -145,6 +145,8 @@ class Stage(Generic[R]):
     shares_work: bool = False
     """The steps of one cell are told of each other, since they compute more together than one after the other."""
     needs_models: bool = True
+    on_demand: bool = False
+    """A first look at every stage leaves it out, since it encodes images again: its own word asks for it."""
     options: type | None = None
     """Record of parameters whose fields are options of the run; a field that is none is a constant of the program."""
     first_look: Mapping[str, Any] = field(default_factory=dict)

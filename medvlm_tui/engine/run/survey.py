@@ -17,14 +17,20 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference
-from medvlm_tui.stages import CELL_STAGES
+from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.references import REFERENCES
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.stage import Scope
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
-_KINDS = ("project", "grid", "separability", "saliency", "bias")
+_KINDS = tuple(
+    stage.kind for stage in STAGES if stage.scope is Scope.CELL and stage not in (EXTRACT, PROBE, REPEAT, STATISTICS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         request,
         models=tuple(dict.fromkeys(models)),
         datasets=tuple(datasets),
-        stages=CELL_STAGES,
+        stages=(*CELL_STAGES, REFERENCES.kind),
         # The request's own first: results of other stages depend on it.
         protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
     )

@@ -20,6 +20,10 @@ SIMILARITY = (
     *numbers("value", "ci_low", "ci_high", "p_against_shuffled_images", "by_chance", "neighbours", "permutations"),
     *numbers("seed", "n", "used"),
 )
+REFERENCES = (
+    *texts("model", "dataset", "label_view", "feature", "reference", "measure"),
+    *numbers("value", "ci_low", "ci_high", "by_chance", "neighbours", "seed", "n", "used"),
+)
 PROJECTION_SCORES = (
     *texts("model", "dataset", "label_view", "feature"), *numbers("n_neighbors", "min_dist", "seed", "n"),
     *texts("subsampled", "proposed", "score"), *numbers("value"),
@@ -53,7 +57,8 @@ def tables(gathered: Gathered) -> Iterator[Table]:
     """Yield the tables that the run has something for."""
     if gathered.maps:
         yield projection_scores(gathered.maps, proposals(gathered))
-    yield from (table for table in (separability(gathered), similarity(gathered)) if table.rows)
+    found = (separability(gathered), similarity(gathered), references(gathered))
+    yield from (table for table in found if table.rows)
 
 
 def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
@@ -74,6 +79,13 @@ def similarity(gathered: Gathered) -> Table:
     found = results(gathered.source, "similarity")
     rows = tuple(row for step, result in found for row in _pairs(gathered, step, result))
     return Table("similarity", SIMILARITY, rows, "Similarity of models")
+
+
+def references(gathered: Gathered) -> Table:
+    """Return one row per (model, dataset, reference, measure): what the values of `similarity` are read against."""
+    found = results(gathered.source, "references")
+    rows = tuple(row for step, result in found for row in _references(gathered, step, result))
+    return Table("similarity_references", REFERENCES, rows, "References of similarity")
 
 
 def _map_scores(shown: Map, proposed: bool) -> Iterator[Row]:
@@ -110,4 +122,18 @@ def _pairs(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]
                     step.dataset, view, pair["a"], pair["b"], name, pair[name],
                     pair.get(f"{name}_low"), pair.get(f"{name}_high"), pair[f"{name}_p"], chance,
                     pair["neighbours"], record["permutations"], record["seed"], pair["n"], pair["used"],
+                )  # fmt: skip
+
+
+def _references(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]:
+    feature = gathered.features.get((step.model, step.dataset), ("", ""))[1]
+    view = gathered.source.datasets[step.dataset].view
+    for each in found.record["references"]:
+        for name in ("cka", "mutual_knn", "procrustes"):
+            if each[name] is not None:
+                chance = each["mutual_knn_by_chance"] if name == "mutual_knn" else None
+                yield (
+                    step.model, step.dataset, view, feature, each["reference"], name, each[name],
+                    each[f"{name}_low"], each[f"{name}_high"], chance, each["neighbours"], found.record["seed"],
+                    each["n"], each["used"],
                 )  # fmt: skip

@@ -89,6 +89,13 @@ def similarity_words(found: StoredResult | None, first: str, second: str) -> str
     return "features: " + ", ".join(said) if said else ""
 
 
+def reference_words(found: StoredResult | None) -> str:
+    """Return the CKA of a model with its references, in words; empty where they were not measured."""
+    measured = [] if found is None else found.record["references"]
+    said = [f"{clean(str(each['reference']))} {each['cka']:.2f}" for each in measured if each.get("cka") is not None]
+    return "CKA with " + ", ".join(said) if said else ""
+
+
 def _ends(pair: Mapping[str, Any], key: str) -> str:
     low, high = pair.get(f"{key}_low"), pair.get(f"{key}_high")
     return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"

@@ -26,6 +26,7 @@ from medvlm_tui.tui.map.data import (
     map_data,
     neighbours,
     prediction,
+    reference_words,
     settings,
     similarity_words,
     turned_onto,
@@ -273,7 +274,9 @@ class MapScreen(WalkScreen):
         key = self.cell.keys.get("similarity", "")
         measured = similarity_words(await self.medvlm.results.result(key) if key else None, self.cell.model, self.other)
         maps = "too few common images to compare" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
-        words = "   ".join(part for part in (measured, maps) if part)
+        key = self.cell.keys.get("references", "")
+        beside_itself = reference_words(await self.medvlm.results.result(key) if key else None)
+        words = "   ".join(part for part in (measured, maps, beside_itself) if part)
         self.query_one("#between", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
 
     async def _alike(self, cell: Cell, points: MapData) -> str:
