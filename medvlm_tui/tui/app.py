@@ -69,7 +69,7 @@ class MedvlmApp(App[int]):
         self.request = (request or RunRequest()).with_absolute_paths()
         """Request from the command line and the settings; every run starts from it."""
         self.given, self.origins = self.request, origins or {}
-        """What the program was started with, and where each option has its value from."""
+        """Request that the program was started with, and the place that each of its values comes from."""
         self.board = Board()
         self.selection = Selection(*self._first_cell())
         self.results = Results(workspace / "store")

@@ -1,4 +1,4 @@
-"""What `doctor --json` says, as rows of a list."""
+"""The findings of `doctor --json` as rows of a list."""
 
 from __future__ import annotations
 

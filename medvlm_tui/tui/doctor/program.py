@@ -16,7 +16,7 @@ from medvlm_tui.stages.request import RunRequest
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a command left behind."""
+    """Exit code and output of a command."""
 
     code: int
     said: str

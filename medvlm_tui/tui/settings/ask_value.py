@@ -46,7 +46,7 @@ class ValueScreen(Dialog[tuple[Any]]):
 
 
 class HidesScreen(Dialog[bool]):
-    """Say which results a change leaves behind; answers True to take it."""
+    """A question before a change that leaves results behind; answers True to take it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take", "take it")]
 

@@ -26,7 +26,7 @@ _DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the screens start runs with, and where that comes from."""
+    """The values that the screens start runs with, and where they come from."""
 
     given: RunRequest
     """As the program was started."""

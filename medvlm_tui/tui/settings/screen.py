@@ -55,7 +55,7 @@ class SettingsScreen(PlaceScreen):
 
     @property
     def form(self) -> Form:
-        """What is drawn."""
+        """The values that are drawn."""
         return Form(self.medvlm.given, self.medvlm.request, self.medvlm.origins)
 
     @property

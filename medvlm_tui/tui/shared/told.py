@@ -12,7 +12,7 @@ from medvlm_tui.tui.shared.rows import Row, Rows, plain
 
 
 class Told(Rows):
-    """What is said of the row under the cursor of another pane."""
+    """Sentences about the row under the cursor of another pane."""
 
     def __init__(self, widget_id: str) -> None:
         super().__init__(widget_id=widget_id)
