@@ -100,7 +100,8 @@ def told(each: Declared, form: Form) -> Iterator[Text]:
             "a value that is set here is taken as it is.",
             style=YELLOW,
         )
-    yield Text(f"Default: {shown_value(each, each.default)}.  Value: {clean(in_words(value)) or 'none'}.", style=GREY)
+    whole = clean(in_words(value)) or shown_value(each, value)
+    yield Text(f"Default: {shown_value(each, each.default)}.  Value: {whole}.", style=GREY)
     yield Text(f"On the command line {each.flag}, in the settings file {each.name}.", style=GREY)
     if each.other_results:
         yield Text("Another value asks for other results; those of this one stay stored.", style=GREY)
