@@ -48,15 +48,10 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
     A result is told whether or not its data, its weights and its settings are here today.
     """
     store = records.store
-    models = (
-        *load_models(),
-        *added_models(),
-        *(model for model in request.models if ":" in model and not model.startswith("group:")),
-    )
     datasets = dict.fromkeys((*load_datasets(), *request.data))
     everything = replace(
         request,
-        models=tuple(dict.fromkeys(models)),
+        models=_models(request),
         datasets=tuple(datasets),
         stages=(*CELL_STAGES, REFERENCES.kind),
         # The request's own first: results of other stages depend on it.
@@ -83,6 +78,12 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         store_bytes=sum(file.stat().st_size for file in store.directory.rglob("*") if file.is_file()),
         read_only=store.read_only,
     )
+
+
+def _models(request: RunRequest) -> tuple[str, ...]:
+    """Return the catalog's models, those that the user added by prefix, and those that the request names so."""
+    named = (model for model in request.models if ":" in model and not model.startswith("group:"))
+    return tuple(dict.fromkeys((*load_models(), *added_models(), *named)))
 
 
 def _model_row(found: ModelInput) -> dict[str, Any]:
