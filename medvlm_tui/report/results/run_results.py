@@ -18,10 +18,12 @@ from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdict
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
+from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Stage
+from medvlm_tui.stages.verdict import VERDICT
 
-C = TypeVar("C", PairsRecord, RankingsRecord)
+C = TypeVar("C", PairsRecord, RankingsRecord, VerdictRecord)
 R = TypeVar("R")
 
 # What a map's bits depend on beside the image and the class.
@@ -152,6 +154,11 @@ class Gathered:
     def rankings(self) -> tuple[Compared[RankingsRecord], ...]:
         """One a protocol with several models and datasets."""
         return self._compared(RANKING)
+
+    @cached_property
+    def confidence_sets(self) -> tuple[Compared[VerdictRecord], ...]:
+        """One for each dataset and protocol whose models were judged, on datasets of the report."""
+        return tuple(each for each in self._compared(VERDICT) if each.dataset in self.source.datasets)
 
     @cached_property
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
