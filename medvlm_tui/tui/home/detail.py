@@ -46,7 +46,12 @@ def _first_steps(board: Board) -> list[Text]:
     """Return what a newcomer can do while nothing is computed."""
     if board.with_results or board.running:
         return []
-    keys = (("p", "tries the phantom"), ("o", "finds data"), ("m", "tells what is missing"))
+    keys = (
+        ("p", "tries the phantom"),
+        ("o", "finds data"),
+        ("m", "tells what is missing"),
+        ("medvlm-tui doctor", "checks the machine"),
+    )
     offers = Text("   ").join(Text.assemble((key, "bold"), f" {what}") for key, what in keys)
     return [Text("nothing is computed yet", style=GREY), offers]
 
