@@ -9,11 +9,7 @@ from typing import Any
 from medvlm_tui.measures.map_noise import NOISY_ABOVE
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
-from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
-
-QUICK_MASKS = 1024
-"""Masks of a first look, at most."""
 
 
 def _drafts(view: View) -> Iterator[Draft]:
@@ -24,19 +20,16 @@ def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"images": len(record["items"]), "masks": record["masks"]}
 
 
-def _first_look(request: RunRequest) -> Mapping[str, Any]:
-    """Return few masks, which say something under the reduced estimator alone: it needs about a fifth of the plain
-    one's for the same error. It stops once every map is more than noise."""
-    masks = min(request.of(SaliencyParams).masks, QUICK_MASKS)
-    reduced = {"rise_estimator": "reduced", "rise_fill": "blur", "rise_stop_error": NOISY_ABOVE}
-    return {"rise_masks": masks, **reduced}
-
-
-def _demo(request: RunRequest) -> Mapping[str, Any]:
-    """Return few masks, and the blurred image as the fill: under the paper's, the mean, maps do not show a word that
-    decides (docs/bias.md)."""
-    masks = min(request.of(SaliencyParams).masks, 256)
-    return {"rise_masks": masks, "rise_estimator": "reduced", "rise_fill": "blur", "rise_images": "4"}
+# Few masks say something under the reduced estimator alone, which needs about a fifth of the plain one's for the same
+# error; it stops once every map is more than noise.
+_FIRST_LOOK = {
+    "rise_masks": 1024,
+    "rise_estimator": "reduced",
+    "rise_fill": "blur",
+    "rise_stop_error": NOISY_ABOVE,
+}
+# Under the paper's fill, the mean, maps do not show a word that decides (docs/bias.md).
+_DEMO = {"rise_masks": 256, "rise_estimator": "reduced", "rise_fill": "blur", "rise_images": "4"}
 
 
 SALIENCY = Stage(
@@ -51,8 +44,8 @@ SALIENCY = Stage(
     needs=("extract", "probe"),
     needs_classes=True,
     options=SaliencyParams,
-    first_look=_first_look,
-    demo=_demo,
+    first_look=_FIRST_LOOK,
+    demo=_DEMO,
     outputs="medvlm_tui.report.saliency.files",
     screen="saliency",
 )

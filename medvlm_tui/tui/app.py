@@ -76,15 +76,22 @@ class MedvlmApp(NamedBindings, App[int]):
     ]
 
     def __init__(
-        self, workspace: Path, client: Client | None = None, request: RunRequest | None = None, place: str = "home"
+        self,
+        workspace: Path,
+        client: Client | None = None,
+        request: RunRequest | None = None,
+        place: str = "home",
+        origins: Mapping[str, str] | None = None,
     ) -> None:
-        """`place` is the screen that is shown first."""
+        """`place` is the screen that is shown first; `origins` where each option has its value from (sources.py)."""
         super().__init__()
         self._first_place = place
         self.workspace = workspace
         self.client: Client = client or client_of(workspace)
         self.request = (request or RunRequest()).with_absolute_paths()
         """Request from the command line and the settings; every run starts from it."""
+        self.given, self.origins = self.request, origins or {}
+        """Request that the program was started with, and the place that each of its values comes from."""
         self.board = Board()
         self.selection = Selection(*self._first_cell())
         self.results = Results(workspace / "store")
@@ -108,6 +115,13 @@ class MedvlmApp(NamedBindings, App[int]):
         """Return the model and dataset of the command line, where there are any, else the phantom's."""
         datasets = (*self.request.datasets, *self.request.data)
         return next(iter(self.request.models), ""), next(iter(datasets), "")
+
+    @property
+    def settings_file(self) -> Path:
+        """The file that holds the settings of later starts, whether it exists or not."""
+        from medvlm_tui.settings.sources import config_file
+
+        return config_file()
 
     @property
     def ansi_theme(self) -> TerminalTheme:
@@ -384,9 +398,10 @@ def run_tui(
     mouse: bool = True,
     place: str = "home",
     keymap: Mapping[str, str] | None = None,
+    origins: Mapping[str, str] | None = None,
 ) -> int:
     """Show the screens until the user quits; returns the exit code."""
-    app = MedvlmApp(workspace, request=replace(request), place=place)
+    app = MedvlmApp(workspace, request=replace(request), place=place, origins=origins)
     app.take_keymap(keymap or {})
     code = app.run(mouse=mouse)
     if app.left_running:
