@@ -91,6 +91,7 @@ class Pane(NamedBindings, Widget, can_focus=True):
         text = text.copy()
         text.truncate(width, overflow="ellipsis", pad=True)
         text.end = ""
+        text.stylize_before(text.style)  # Rich leaves the style of a text without spans out
         return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(self.rich_style)
 
     def __init_subclass__(cls, **options: Any) -> None:
