@@ -57,7 +57,7 @@ def test_the_keys_of_every_screen_in_the_readme_are_bound() -> None:
     text = (ROOT / "README.md").read_text()
     sentence = text[text.index("On every screen") : text.index("A run goes on after you leave.")]
     named = set(re.findall(r"`([^`]+)`", sentence)) - {"--batch"}
-    assert named == {"?", "F1", "escape", "y", "q"}
+    assert named == {".", "?", "F1", ":", "escape", "y", "q"}
     assert {_key(key) for key in named} <= _keys(MedvlmApp.BINDINGS)
 
 
