@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
@@ -44,6 +44,16 @@ class ReportInput:
     """Step id -> seconds."""
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+
+    def stored(self, stage: Stage[R]) -> Iterator[tuple[Step, Stored[R]]]:
+        """Yield the steps of a stage that have a result, on models and datasets of the report."""
+        for step in self.plan.steps:
+            of_report = step.model in {"", *self.models} and step.dataset in {"", *self.datasets}
+            found = (
+                self.store.read(step.key, stage.record) if step.kind == stage.kind and step.key and of_report else None
+            )
+            if found is not None:
+                yield step, found
 
 
 @dataclass(frozen=True, slots=True)
