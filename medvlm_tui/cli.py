@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("medvlm_tui.commands.store", "feature store: sizes, checks, export, import"),
     "attach": ("medvlm_tui.commands.attach", "follow the current run, or show the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the current run; what it computed is kept"),
+    "compare": ("medvlm_tui.commands.compare", "show what differs between two runs, and whether beyond noise"),
     "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
 _READ_IMAGES = ("check", "encode")

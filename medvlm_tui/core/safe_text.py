@@ -29,6 +29,11 @@ def clean(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
+def clean_lines(text: str) -> str:
+    """Return `text` made safe line by line, for a place that shows several lines: a hint keeps its line breaks."""
+    return "\n".join(clean(line) for line in text.splitlines())
+
+
 def slug(identifier: str) -> str:
     """Return a file-name part for an id: characters outside `a-z 0-9 . _ -` become `-`, and a short digest
     of the id is appended when that changed anything, so that two ids never share a file."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_tui.core.atomic_files import open_own
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ImageError
 from medvlm_tui.stages.request import RunRequest
 
@@ -38,6 +39,7 @@ class PictureClient:
         self._log = workspace / "logs" / "pictures.log"
         self._command = list(command or [sys.executable, "-m", "medvlm_tui.service.pictures"])
         self._command += ["--workspace", str(workspace)]
+        self._reads_only = Workspace(workspace).is_read_only
         self._process: asyncio.subprocess.Process | None = None
         self._listener: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -87,9 +89,7 @@ class PictureClient:
 
     async def _start(self) -> asyncio.subprocess.Process:
         try:
-            self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(descriptor, "wb") as log:
+            with os.fdopen(self._descriptor(), "wb") as log:
                 return await asyncio.create_subprocess_exec(
                     *self._command,
                     stdin=asyncio.subprocess.PIPE,
@@ -101,6 +101,13 @@ class PictureClient:
                 )
         except OSError as error:
             raise ImageError(f"images cannot be shown: {error}", "check the workspace's path") from error
+
+    def _descriptor(self) -> int:
+        """Return where the process writes what went wrong: nowhere in a workspace that can only be read."""
+        if self._reads_only:
+            return os.open(os.devnull, os.O_WRONLY)
+        self._log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return open_own(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -18,21 +18,24 @@ import os
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.specs import Dataset, Sample
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.images.decoder import MEMORY_BYTES, allow_time, cap
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.run.inputs import find_datasets
-from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.errors import ImageError, MedvlmError, MissingInputError
 from medvlm_tui.stages.request import RunRequest
 
 Answer = dict[str, Any]
 MOST_PX = 512
+NEEDS_FOLDER = "the picture needs the data folder: o on home"
 
 
 class Pictures:
@@ -58,6 +61,8 @@ class Pictures:
     def _picture(self, asked: Mapping[str, Any]) -> Answer:
         request = RunRequest.from_record({**asked["request"], "datasets": [asked["dataset"]]})
         sample = self._of(request).get(asked["image"])
+        if sample is None and request.limit:  # a result of a run that took more images
+            sample = self._of(replace(request, limit=0)).get(asked["image"])
         if sample is None:
             raise ImageError(f"{clean(asked['image'])} is not in {clean(asked['dataset'])} any more", "look at --data")
         allow_time()
@@ -70,11 +75,21 @@ class Pictures:
     def _of(self, request: RunRequest) -> Mapping[str, Sample]:
         name = of_record([request.datasets, request.data, request.label, request.part, request.limit])
         if name not in self._samples:
-            (found,) = find_datasets(request, self._workspace, self._digests, None)
-            if found.dataset is None:
-                raise found.problem or ImageError(f"{found.spec.id} cannot be read", "")
-            self._samples[name] = {sample.id: sample for sample in found.dataset.samples}
+            dataset = self._found(request)
+            self._samples[name] = {sample.id: sample for sample in dataset.samples}
         return self._samples[name]
+
+    def _found(self, request: RunRequest) -> Dataset:
+        """Return the dataset; raises ImageError that asks for the folder where none is given."""
+        (name,) = request.datasets
+        if name not in request.data and name not in load_datasets():
+            raise ImageError(NEEDS_FOLDER, f"{clean(name)}: no folder is known for it")
+        (found,) = find_datasets(request, self._workspace, self._digests, None)
+        if isinstance(found.problem, MissingInputError):
+            raise ImageError(NEEDS_FOLDER, found.problem.message)
+        if found.dataset is None:
+            raise found.problem or ImageError(f"{found.spec.id} cannot be read", "")
+        return found.dataset
 
 
 def main(argv: Sequence[str] | None = None) -> int:

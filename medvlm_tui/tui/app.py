@@ -14,8 +14,9 @@ from textual.screen import Screen
 from medvlm_tui.core.events import Event, Log, RunFinished, RunRefused
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.service.client import Client, EngineClient
+from medvlm_tui.service.client import Client
 from medvlm_tui.service.picture_client import PictureClient
+from medvlm_tui.service.reading_client import client_of
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui import leaving
 from medvlm_tui.tui.places import PLACES, screen_factory
@@ -59,7 +60,7 @@ class MedvlmApp(App[int]):
         super().__init__()
         self._first_place = place
         self.workspace = workspace
-        self.client: Client = client or EngineClient(workspace)
+        self.client: Client = client or client_of(workspace)
         self.request = (request or RunRequest()).with_absolute_paths()
         """Request from the command line and the settings; every run starts from it."""
         self.board = Board()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from medvlm_tui.core import events
+from medvlm_tui.errors import ImageError, StoreError
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
 
@@ -55,3 +56,52 @@ async def test_only_results_of_todays_settings_are_the_best(make_app) -> None:
         await until(pilot, "90.0 ~")
         assert app.board.best(DATASET) == 0.8125
         assert "81.2 ✓" in seen(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_workspace_without_its_data_and_weights_is_a_reading_room(make_app, size) -> None:
+    done = {"state": "done", **SCORES, "here": "data_missing"}
+    app, _ = make_app(shown=with_results({(MODEL, "brain_mr"): done}, weights=False))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "81.2 d")
+        assert "reading: no data, no weights here" in seen(app)
+    app, _ = make_app(shown=with_results({(MODEL, "brain_mr"): done}))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "81.2 d")
+        assert "reading: no data here" in seen(app)
+    app, _ = make_app(shown=replace(survey(done=True), read_only=True))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "81.2 ✓")
+        assert "reading: read-only" in seen(app)
+
+
+async def test_a_workspace_that_cannot_be_opened_says_why(make_app, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, client = make_app()
+
+    async def refused() -> None:
+        raise StoreError("there is no store at /w/store", "run an extraction first\nor choose another")
+
+    monkeypatch.setattr(client, "start", refused)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "esc look around without it")
+        await pilot.press("escape")
+        screen = await until(pilot, "run an extraction first")
+        assert "there is no store at /w/store" in screen
+        assert "or choose another" in screen
+        assert "looking at what is here" not in screen
+
+
+async def test_hints_of_several_lines_keep_their_lines(make_app, tmp_path: Path, monkeypatch) -> None:
+    app, _ = make_app(done=True)
+    fill_store(tmp_path)
+
+    async def refused(*_asked: object) -> None:
+        raise ImageError("the picture needs the data folder", "--data brain_mr=DIR\ndownload and unpack")
+
+    monkeypatch.setattr(app.pictures, "picture", refused)
+    async with app.run_test(size=(160, 48)) as pilot:
+        await until(pilot, "81.2 ✓")
+        await pilot.press("f5", "right")
+        screen = await until(pilot, "download and unpack")
+        assert "--data brain_mr=DIR" in screen
+        assert "\\x0a" not in screen

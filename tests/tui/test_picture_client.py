@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,19 @@ async def test_a_file_that_kills_the_reader_costs_one_picture(tmp_path: Path, re
 
 async def test_stopping_before_the_first_picture_is_no_error(tmp_path: Path) -> None:
     await PictureClient(tmp_path).stop()
+
+
+async def test_a_picture_without_its_folder_asks_for_it(tmp_path: Path) -> None:
+    pictures = PictureClient(tmp_path)
+    for name in ("mine", "brain_mr"):
+        with pytest.raises(ImageError, match="needs the data folder: o on home"):
+            await pictures.picture(RunRequest(), name, "a/0.png")
+    await pictures.stop()
+
+
+async def test_a_picture_of_a_larger_run_is_found_under_a_limit(tmp_path: Path, request_for: RunRequest) -> None:
+    pictures = PictureClient(tmp_path)
+    few = replace(request_for, limit=1)
+    for number in range(2):
+        assert (await pictures.picture(few, "mine", f"a/{number}[[.png", 8)).shape == (4, 8, 3)
+    await pictures.stop()

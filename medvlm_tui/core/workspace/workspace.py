@@ -73,6 +73,11 @@ class Workspace:
         """Return the default folder of a run's tables and figures."""
         return self.root / "exports" / run_id
 
+    @property
+    def is_read_only(self) -> bool:
+        """Return whether it exists and nothing can be written into it."""
+        return self.root.is_dir() and not os.access(self.root, os.W_OK)
+
     def make(self) -> None:
         """Make the folders; raises StoreError when the place refuses, or is not this user's alone."""
         try:
@@ -113,8 +118,13 @@ class Workspace:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return StoreError(f"the disk that holds {self.root} is full", "free some space; then run the same again")
         if error.errno == errno.EROFS:
-            return StoreError(f"the workspace {self.root} is read-only: nothing can run in it", _ANOTHER)
+            return self.read_only_refusal
         return StoreError(f"the workspace {self.root} cannot be written: {error.strerror or error}", _ANOTHER)
+
+    @property
+    def read_only_refusal(self) -> StoreError:
+        """Return in words why no run can begin in a workspace that can only be read."""
+        return StoreError(f"the workspace {self.root} is read-only: nothing can run in it", _ANOTHER)
 
     def holder(self) -> Holder | None:
         """Return who has a run under way in this workspace, None when nobody has."""

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.bias.data import Flip
@@ -62,7 +62,7 @@ class FlippedScreen(PlaceScreen):
         try:
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, self.dataset, image, 128)
         except MedvlmError as error:
-            panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         panel.show_drawing(lambda width, height, depth: thumbnail(pixels, width, height, depth))
 

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
@@ -118,7 +118,8 @@ class DataScreen(PlaceScreen):
             self.found = await self.medvlm.results.result(key) if key else None
         except MedvlmError as error:
             self.found = None
-            report.set_rows([plain(Text(f"{clean(error.message)}: {clean(error.hint)}"))])
+            said = clean_lines(f"{error.message}\n{error.hint}").splitlines()
+            report.set_rows([plain(Text(line)) for line in said])
             return
         width = report.content_size.width
         report.set_rows(unchecked_rows(row, width) if self.found is None else report_rows(self.found.record, width))

@@ -12,7 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.home import rows as catalog
 from medvlm_tui.tui.home.detail import cell_detail
 from medvlm_tui.tui.shared.filter_line import FilterLine
@@ -127,7 +128,7 @@ class HomeScreen(FilteredScreen):
     def _welcome_or_matrix(self) -> None:
         new, was_new = self.is_welcome, self.has_class("-new")
         self.set_class(new, "-new")
-        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed))
+        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
         if new != was_new or self.focused is None:
             self._show_pane(self.pane)
 
@@ -150,7 +151,8 @@ class HomeScreen(FilteredScreen):
     def _plan_line(self, cell: Cell) -> Text:
         board, selection = self.medvlm.board, self.medvlm.selection
         if not board.surveyed:
-            return Text("looking at what is here ...", style=GREY)
+            gone = self.medvlm.engine_error
+            return Text("looking at what is here ..." if gone is None else clean(gone.message), style=GREY)
         if self.is_welcome and self.focused is self.query_one("#welcome"):
             return Text("nothing computed here yet", style=GREY)
         if selection.models or selection.datasets:
@@ -352,7 +354,9 @@ class HomeScreen(FilteredScreen):
         self._show_pane(self.pane)
 
 
-def _welcome_rows(surveyed: bool) -> list[Row]:
+def _welcome_rows(surveyed: bool, gone: MedvlmError | None) -> list[Row]:
+    if not surveyed and gone is not None:
+        return [plain(Text(line, style=GREY)) for line in clean_lines(f"{gone.message}\n{gone.hint}").splitlines()]
     if not surveyed:
         return [plain(Text("looking at what is here ...", style=GREY))]
     rows: list[Row] = [plain(Text())]

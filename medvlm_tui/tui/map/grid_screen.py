@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
@@ -64,7 +64,7 @@ class MapGridScreen(PlaceScreen):
         try:
             found = await self._maps()
         except MedvlmError as error:
-            self.query_one(Picture).say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            self.query_one(Picture).say(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         across, down = sorted({one.n_neighbors for one in found}), sorted({one.min_dist for one in found})
         self.settings = (down, across)

@@ -16,7 +16,7 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.tui.map.data import (
@@ -300,7 +300,7 @@ class MapScreen(WalkScreen):
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, cell.dataset, points.ids[at], THUMBNAIL_PX)
             pane.show_image(pixels)
         except MedvlmError as error:
-            pane.show_words(f"{clean(error.message)}\n{clean(error.hint)}")
+            pane.show_words(clean_lines(f"{error.message}\n{error.hint}"))
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
         results, row = self.medvlm.results, int(points.rows[at])

@@ -13,7 +13,7 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.scores.cell_detail import whole, worst_images
@@ -76,7 +76,7 @@ class CellScreen(PlaceScreen):
             probe = await self.medvlm.results.result(self.probe_key)
             table = await self.medvlm.results.table(self.cell.keys.get("table", ""))
         except MedvlmError as error:
-            words.update(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            words.update(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         if probe is None:
             words.update(Text("the details are not in the store", style=GREY))

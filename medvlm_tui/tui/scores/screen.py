@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.tui.scores import look as scoretable
@@ -156,7 +156,7 @@ class ScoresScreen(FilteredScreen):
             probe = await self.medvlm.results.result(key)
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
-            panel.say(Text(f"{clean(error.message)}\n{clean(error.hint)}"))
+            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
             return
         if probe is None:
             panel.say(Text("the details are not in the store", style=GREY))

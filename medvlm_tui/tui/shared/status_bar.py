@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.state.board import Board
-from medvlm_tui.tui.states import look
+from medvlm_tui.tui.states import YELLOW, look
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
@@ -31,7 +31,13 @@ class StatusBar(Widget):
             ("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None)
         )
         marked = marks_text(app)
-        facts = [marked, Text(app.board.device_name), Text(store_size(app.board)), Text(short_path(app.workspace))]
+        facts = [
+            reading_text(app.board),
+            marked,
+            Text(app.board.device_name),
+            Text(store_size(app.board)),
+            Text(short_path(app.workspace)),
+        ]
         right = Text()
         for fact in facts:
             if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
@@ -51,6 +57,16 @@ def engine_text(board: Board, gone: bool) -> Text:
     word = "cancelling" if board.cancelling else "running"
     steps = f"{finished}/{len(board.tasks)} steps" if board.tasks else "planning"
     return Text(f"{look('running').letter} {word} {steps}", style=look("running").style)
+
+
+def reading_text(board: Board) -> Text:
+    """Return what is lacking where nothing of what was computed could be computed further; empty elsewhere."""
+    done = [cell for cell in board.cells.values() if cell.keys or cell.probes]
+    lacks = ["data"] * all(board.lacks(cell.dataset) for cell in done)
+    lacks += ["weights"] * all(board.lacks(cell.model) for cell in done)
+    parts = ["read-only"] * board.read_only
+    parts += [", ".join(f"no {name}" for name in lacks) + " here"] if done and lacks else []
+    return Text(f"reading: {', '.join(parts)}" if parts else "", style=YELLOW)
 
 
 def marks_text(app: MedvlmApp) -> Text:

@@ -165,6 +165,11 @@ class Board:
         cells = [cell for cell in self.cells.values() if cell.dataset == dataset and not cell.differs]
         return max((cell.accuracy for cell in cells if cell.accuracy is not None), default=None)
 
+    def lacks(self, name: str) -> bool:
+        """Return whether the images of a dataset, or the weights of a model, are not here."""
+        row = self.models.get(name) or self.datasets.get(name)
+        return row is not None and row.state != "ready"
+
     @property
     def is_new(self) -> bool:
         """Nothing computed, and no data but the synthetic."""

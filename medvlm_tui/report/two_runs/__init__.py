@@ -1,0 +1,1 @@
+"""Two runs, read back from the folders that they wrote: what differs between them."""
