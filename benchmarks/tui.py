@@ -25,6 +25,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 EMPTY = "from textual.app import App\nApp().run()"
@@ -163,6 +164,7 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
 
     from medvlm_tui.core.specs import EncoderKey, FeatureTable
     from medvlm_tui.core.store.store import Store
+    from medvlm_tui.stages.records.probe import ProbeRecord
 
     rng = np.random.default_rng(0)
     classes = tuple(f"class {i}" for i in range(8))
@@ -178,16 +180,7 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
         classes,
     )
     hold_out = np.arange(points // 5)
-    metric = {"mean": 0.9, "std": 0.01, "folds": [0.9] * 5, "validation": [0.9] * 5}
-    probe = {
-        "classes": list(classes),
-        "metrics": {"accuracy": metric, "macro_f1": metric},
-        "t": 1.0,
-        "saturated": False,
-        "n_train": 4000,
-        "n_test": 1000,
-        "d": 1280,
-    }
+    probe = replace(ProbeRecord.example(), classes=classes, n_train=4000, n_test=1000, d=1280)
     items = [{"image": "x.png", "label": "a", "predicted": "a", "explained": "a", "score": 1.0}] * 8
     with Store(workspace / "store") as store:
         store.seal("table", table)

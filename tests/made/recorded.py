@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.service.client import EngineStoppedError
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
@@ -198,10 +199,6 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
     hold_out = np.arange(12, dtype=np.int64)
     truth = np.array([i % 3 for i in range(12)])
     predicted = np.stack([np.where(rng.random(12) < 0.8, truth, (truth + 1) % 3) for _ in range(5)])
-    metrics = {
-        name: {"mean": mean, "std": 0.021, "folds": [mean] * 5, "validation": [mean] * 5}
-        for name, mean in (("accuracy", 0.8125), ("macro_f1", 0.8051), ("auroc", 0.93))
-    }
     with Store(workspace / "store") as store:
         store.seal(KEYS["extract"], FeatureTable(encoder, "d", ids, labels, ids, matrix, classes))
         store.put_result(
@@ -213,24 +210,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "scores_test": rng.normal(size=(5, 12, 3)),
                 "final_scores": rng.normal(size=(12, 3)),
             },
-            {
-                "classes": list(classes),
-                "protocol": "paper",
-                "label_view": "",
-                "positive": "",
-                "t_grid": [1.0, 10.0],
-                "t": 1.0,
-                "c": 1.0,
-                "saturated": True,
-                "metrics": metrics,
-                "final_metrics": {"accuracy": 0.8},
-                "n_train": 48,
-                "n_test": 12,
-                "d": 8,
-                "seed": 0,
-                "seconds": 1.0,
-                "warnings": [],
-            },
+            replace(ProbeRecord.example(), classes=classes),
         )
         store.put_result(
             KEYS["project"],

@@ -13,6 +13,7 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.stages.records.comparison import IntervalsRecord, McNemarRecord, PairRecord, PairsRecord
+from medvlm_tui.stages.records.probe import MetricRecord, ProbeRecord, TunedRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.comparisons import difference, pairs_record, rankings_record
 
@@ -159,21 +160,28 @@ def _probe(store: Store, key: str, table: FeatureTable, rng: np.random.Generator
             "predicted_validation": predicted, "final_scores": scores[FOLDS, hold_out],
             "final_predicted": scores[FOLDS, hold_out].argmax(axis=1).astype(np.int16),
         },
-        {
-            "classes": list(classes), "protocol": "paper", "label_view": "", "t": 1.0, "saturated": k == 2,
-            "tuned": {"t": 0.001, "validation_macro_f1": 0.875} if k == 2 else None,
-            "metrics": metrics, "final_metrics": {"accuracy": 0.6875, "ece": None},
-            "n_train": n - len(hold_out), "n_test": len(hold_out), "d": 8,
-            "positive": classes[-1] if k == 2 else "", "seed": 0, "warnings": [], "c": 0.1, "t_grid": [1.0],
-        },
+        replace(
+            ProbeRecord.example(),
+            classes=classes,
+            saturated=k == 2,
+            separated=k == 2,
+            tuned=TunedRecord(t=0.001, validation_macro_f1=0.875) if k == 2 else None,
+            metrics=metrics,
+            final_metrics={"accuracy": 0.6875, "ece": None},
+            n_train=n - len(hold_out),
+            n_test=len(hold_out),
+            positive=classes[-1] if k == 2 else "",
+        ),
     )  # fmt: skip
 
 
-def _metric(values: np.ndarray) -> dict[str, object]:
-    return {
-        "mean": float(values.mean()), "std": float(values.std()), "folds": values.tolist(),
-        "validation": (values - 0.03125).tolist(),
-    }  # fmt: skip
+def _metric(values: np.ndarray) -> MetricRecord:
+    return MetricRecord(
+        mean=float(values.mean()),
+        std=float(values.std()),
+        folds=tuple(values.tolist()),
+        validation=tuple((values - 0.03125).tolist()),
+    )
 
 
 def _project(store: Store, key: str, table: FeatureTable, rng: np.random.Generator) -> None:

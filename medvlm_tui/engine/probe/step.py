@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields
 
 import numpy as np
 
@@ -24,7 +23,8 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
 from medvlm_tui.stages.probe import PROBE
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS, ProbeParams
+from medvlm_tui.stages.records.probe import ProbeRecord, ProtocolRecord
+from medvlm_tui.stages.request import LINEAR_PROTOCOLS
 
 _MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),
@@ -52,23 +52,29 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     measured = yield from _MEASURES[params.protocol](task)
     if solver.note:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {solver.note}")
-    record = {
-        **_description(table, job, params, labelled.classes, positive),
-        **division.record(),
-        **measured.record,
-        "n_train": len(task.pool),
-        "n_test": len(task.truth),
-        "warnings": [
+    record = ProbeRecord(
+        **{name.name: getattr(measured.record, name.name) for name in fields(ProtocolRecord)},
+        classes=tuple(labelled.classes),
+        protocol=params.protocol,
+        label_view=job.dataset.view,
+        d=int(table.matrix.shape[1]),
+        positive="" if positive is None else labelled.classes[positive],
+        seed=params.split.seed,
+        split=params.split,
+        grouping=division.record(),
+        n_train=len(task.pool),
+        n_test=len(task.truth),
+        warnings=(
             *_warnings(table, job, labelled.classes),
             *noted,
             *short_folds(division.rows, labelled.codes, labelled.classes),
             *measured.warnings,
             *filter(None, [solver.note]),
-        ],
-        "solved_on": sorted(solver.used),
-        "versions": versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
-        "seconds": time.monotonic() - begun,
-    }
+        ),
+        solved_on=tuple(sorted(solver.used)),
+        versions=versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
+        seconds=time.monotonic() - begun,
+    )
     groups = {} if division.groups is None else {"group": division.groups}
     context.store.put_result(job.step.key, {**measured.arrays, **groups}, record)
     shown = PROBE.summary(record)
@@ -110,20 +116,6 @@ def _positive(classes: Sequence[str], named: str) -> int | None:
     if len(classes) != 2:
         return None
     return classes.index(named) if named in classes else 1
-
-
-def _description(
-    table: FeatureTable, job: Job, params: ProbeParams, classes: Sequence[str], positive: int | None
-) -> dict[str, Any]:
-    return {
-        "classes": list(classes),
-        "protocol": params.protocol,
-        "label_view": job.dataset.view,
-        "d": int(table.matrix.shape[1]),
-        "positive": "" if positive is None else classes[positive],
-        "seed": params.split.seed,
-        "split": asdict(params.split),
-    }
 
 
 def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str]:

@@ -14,7 +14,10 @@ from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_cou
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Stage
 
@@ -131,12 +134,12 @@ class Gathered:
             for step, record in self._read(STATISTICS)
         }
         further: dict[tuple[str, str, str], list[HoldOut]] = {}
-        for step, record in self._records("repeat"):
-            further.setdefault((step.model, step.dataset, str(record["protocol"])), []).append(hold_out_of(record))
+        for step, record in self._read(REPEAT):
+            further.setdefault((step.model, step.dataset, record.protocol), []).append(hold_out_of(record))
         cells = []
-        for step, record in self._records("probe"):
-            name = (step.model, step.dataset, str(record["protocol"]))
-            cell = self._cell(step, record, *statistics.get(name, ("", None)))
+        for step, probe in self.source.stored(PROBE):
+            name = (step.model, step.dataset, probe.record.protocol)
+            cell = self._cell(step, probe, *statistics.get(name, ("", None)))
             cells.append(over_hold_outs(cell, further.get(name, ())))
         return tuple(cells)
 
@@ -216,13 +219,12 @@ class Gathered:
         return {(s.model, s.dataset): str(table["encoder"]["precision"]) for s, table in self.tables()}
 
     def _cell(
-        self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: IntervalsRecord | None
+        self, step: Step, probe: Stored[ProbeRecord], statistics_key: str, statistics: IntervalsRecord | None
     ) -> Cell:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
-        cell = cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
-        probe = self.source.store.result(step.key)
-        counts = () if probe is None else held_out_counts(probe.arrays, len(cell.classes))
+        cell = cell_of(model, dataset, (feature, table_key), (step.key, probe.record), (statistics_key, statistics))
+        counts = held_out_counts(probe.arrays, len(cell.classes))
         return replace(cell, held_out=counts, precision=self._precisions.get((step.model, step.dataset), ""))
 
     def _map(self, step: Step, record: Mapping[str, Any]) -> Map:

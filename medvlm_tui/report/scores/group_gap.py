@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.stages.probe import PROBE
 
 GAP = (
     *texts("model", "dataset", "label_view", "metric", "images"),
@@ -76,7 +77,7 @@ def _hold_outs(cell: Cell, other: Cell) -> list[Row]:
 
 def same_images_of(cell: Cell, other: Cell, store: Store) -> SameImages | None:
     """Return the comparison of a `paper` and a `grouped` cell, None where they are not of the same features."""
-    paper, strict = store.result(cell.probe_key), store.result(other.probe_key)
+    paper, strict = store.read(cell.probe_key, PROBE.record), store.read(other.probe_key, PROBE.record)
     if paper is None or strict is None or cell.table_key != other.table_key or "group" not in strict.arrays:
         return None
     return same_images(right(paper.arrays), right(strict.arrays), np.asarray(strict.arrays["group"]))

@@ -8,11 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored, StoredResult
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Map
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 PREDICTIONS = texts("label_view", "feature", "part", "image", "label", "fold", "predicted")
 PROJECTION = (*texts("image", "label"), *numbers("x", "y"))
@@ -29,7 +30,7 @@ def projection_name(shown: Map) -> str:
     return f"projections/{stem}_{shown.n_neighbors}_{shown.min_dist:g}"
 
 
-def predictions_table(cell: Cell, features: FeatureTable, probe: StoredResult) -> Table:
+def predictions_table(cell: Cell, features: FeatureTable, probe: Stored[ProbeRecord]) -> Table:
     """Return every (image, fold) prediction with its decision values.
 
     part is test (fold 0 to F - 1: that fold's, or that draw's, classifier; final: the one fitted to all the rest,

@@ -14,6 +14,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
+from medvlm_tui.stages.probe import PROBE
 
 COST = (
     *texts("model", "dataset", "feature"), *numbers("d", "parameters"), *texts("device", "precision"),
@@ -80,7 +81,7 @@ def per_class_table(cells: Iterable[Cell], store: Store) -> Table:
     """Return precision, recall and F1 of every class on the hold-out."""
     rows: list[Row] = []
     for cell in cells:
-        probe = store.result(cell.probe_key)
+        probe = store.read(cell.probe_key, PROBE.record)
         if probe is not None:
             truth = probe.arrays["labels"][probe.arrays["hold_out"]]
             rows += per_class_rows(cell, truth, probe.arrays["predicted_test"])
