@@ -165,6 +165,8 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
     from medvlm_tui.core.specs import EncoderKey, FeatureTable
     from medvlm_tui.core.store.store import Store
     from medvlm_tui.stages.records.probe import ProbeRecord
+    from medvlm_tui.stages.records.projection import MapRecord
+    from medvlm_tui.stages.records.saliency import SaliencyRecord
 
     rng = np.random.default_rng(0)
     classes = tuple(f"class {i}" for i in range(8))
@@ -181,19 +183,17 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
     )
     hold_out = np.arange(points // 5)
     probe = replace(ProbeRecord.example(), classes=classes, n_train=4000, n_test=1000, d=1280)
-    items = [{"image": "x.png", "label": "a", "predicted": "a", "explained": "a", "score": 1.0}] * 8
     with Store(workspace / "store") as store:
         store.seal("table", table)
         store.put_result(
             "probe", {"hold_out": hold_out, "final_predicted": hold_out % 8, "coef": rng.random((5, 8, 1280))}, probe
         )
-        projection = {"n_neighbors": 15, "min_dist": 0.1, "n": points, "scores": {"trustworthiness": 0.9}}
+        projection = replace(MapRecord.example(), n=points)
         store.put_result(
             "project", {"xy": rng.normal(size=(points, 2)).astype(np.float32), "rows": np.arange(points)}, projection
         )
         images = rng.integers(0, 255, (8, SIDE, SIDE, 3), dtype=np.uint8)
-        record = {"items": items, "masks": 512, "masks_asked": 512, "cells": 7, "probability": 0.5, "seed": 0}
-        record |= {"baseline": "mean", "estimator": "plain"}
+        record = replace(SaliencyRecord.example(), items=SaliencyRecord.example().items[:1] * 8)
         store.put_result("saliency", {"images": images, "maps": rng.random((8, SIDE, SIDE)).astype(np.float32)}, record)
 
 

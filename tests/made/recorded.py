@@ -16,6 +16,8 @@ from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.service.client import EngineStoppedError
 from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
@@ -218,16 +220,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "xy": (rng.normal(size=(60, 2)) + 6 * np.array([[i % 3, i % 2] for i in range(60)])).astype(np.float32),
                 "rows": np.arange(60, dtype=np.int64),
             },
-            {
-                "n_neighbors": 15,
-                "min_dist": 0.1,
-                "seed": 0,
-                "n": 60,
-                "subsampled": False,
-                "scores": {"trustworthiness": 0.96, "purity": 0.91},
-                "note": "",
-                "seconds": 2.0,
-            },
+            MapRecord.example(),
         )
         store.put_result(
             KEYS["saliency"],
@@ -235,16 +228,14 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "images": rng.integers(0, 255, (3, 64, 64, 3), dtype=np.uint8),
                 "maps": rng.random((3, 64, 64)).astype(np.float32),
             },
-            {
-                "items": [
-                    {"image": f"{name}/000.png", "label": name, "predicted": "none", "explained": name, "score": 1.25}
-                    for name in classes
-                ],
-                "masks": 512,
-                "cells": 7,
-                "probability": 0.5,
-                "seed": 0,
-                "baseline": "mean",
-                "estimator": "plain",
-            },
+            _explained(classes),
         )
+
+
+def _explained(classes: tuple[str, ...]) -> SaliencyRecord:
+    """An image of each class, of whose maps nothing is measured, as release 0.1 stored them."""
+    items = tuple(
+        ExplainedImage(image=f"{name}/000.png", label=name, predicted="none", explained=name, score=1.25)
+        for name in classes
+    )
+    return replace(SaliencyRecord.example(), items=items, quality={}, params=None)

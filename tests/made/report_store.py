@@ -14,6 +14,8 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.stages.records.comparison import IntervalsRecord, McNemarRecord, PairRecord, PairsRecord
 from medvlm_tui.stages.records.probe import MetricRecord, ProbeRecord, TunedRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.comparisons import difference, pairs_record, rankings_record
 
@@ -191,10 +193,11 @@ def _project(store: Store, key: str, table: FeatureTable, rng: np.random.Generat
     store.put_result(
         key,
         {"xy": xy.astype(np.float32), "rows": rows},
-        {
-            "n_neighbors": 15, "min_dist": 0.1, "seed": 0, "n": len(rows), "subsampled": False, "note": "",
-            "scores": {"trustworthiness": 0.953125, "knn_purity": 0.90625, "silhouette": None},
-        },
+        replace(
+            MapRecord.example(),
+            n=len(rows),
+            scores={"trustworthiness": 0.953125, "knn_purity": 0.90625, "silhouette": None},
+        ),
     )  # fmt: skip
 
 
@@ -204,15 +207,15 @@ def _saliency(store: Store, key: str, table: FeatureTable, rng: np.random.Genera
     image = np.repeat(
         (60 + 120 * blob + rng.normal(0, 8, size=(32, 32))).clip(0, 255).astype(np.uint8)[..., None], 3, 2
     )
-    item = {
-        "image": table.ids[0], "label": table.labels[0], "predicted": table.classes[1],
-        "explained": table.classes[1], "score": 0.75,
-    }  # fmt: skip
+    item = ExplainedImage(
+        image=table.ids[0],
+        label=table.labels[0],
+        predicted=table.classes[1],
+        explained=table.classes[1],
+        score=0.75,
+    )
     store.put_result(
         key,
         {"images": image[None], "maps": blob[None]},
-        {
-            "items": [item], "masks": 512, "cells": 7, "probability": 0.5, "seed": 0, "baseline": "mean",
-            "estimator": "plain",
-        },
+        replace(SaliencyRecord.example(), items=(item,), quality={}),
     )  # fmt: skip

@@ -15,10 +15,14 @@ from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdict
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, QualityRecord, SaliencyRecord
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.stage import Stage
 
 C = TypeVar("C", PairsRecord, RankingsRecord)
@@ -99,25 +103,8 @@ class Explained:
     items: tuple[ExplainedImage, ...]
     parameters: Mapping[str, Any]
     """masks, cells, probability, seed, baseline, estimator, ...: as they go into the PNG's text chunks."""
-    quality: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    """Measure -> mean, low, high, n, misclassified, mostly_noise over the images."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedImage:
-    """One image of a saliency result, in the order of its arrays."""
-
-    image: str
-    label: str
-    predicted: str
-    explained: str
-    """The class whose score the map explains."""
-    score: float
-    relative_error: float | None = None
-    """Standard error of the centred map over its standard deviation over pixels."""
-    mostly_noise: bool = False
-    """The map's error is so large that it carries the mark."""
-    quality: Mapping[str, float | bool | None] = field(default_factory=dict)
+    quality: Mapping[str, QualityRecord] = field(default_factory=dict)
+    """Measure -> its mean over the images."""
 
 
 class Gathered:
@@ -167,12 +154,12 @@ class Gathered:
     @cached_property
     def maps(self) -> tuple[Map, ...]:
         """One a UMAP cell that has a result."""
-        return tuple(self._map(step, record) for step, record in self._records("project"))
+        return tuple(self._map(step, record) for step, record in self._read(PROJECT))
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:
         """One a saliency step that has a result."""
-        return tuple(self._explained(step, record) for step, record in self._records("saliency"))
+        return tuple(self._explained(step, record) for step, record in self._read(SALIENCY))
 
     def tables(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
         """Yield the extraction steps with the manifests of their sealed tables."""
@@ -202,13 +189,6 @@ class Gathered:
                 if record is not None:
                     yield step, record
 
-    def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-        for step in self.source.plan.steps:
-            known = step.model in self.source.models and step.dataset in self.source.datasets
-            result = self.source.store.result(step.key) if step.kind == kind and step.key and known else None
-            if result is not None:
-                yield step, result.record
-
     @cached_property
     def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(model, dataset) -> (key, feature name) of the sealed table."""
@@ -227,7 +207,7 @@ class Gathered:
         counts = held_out_counts(probe.arrays, len(cell.classes))
         return replace(cell, held_out=counts, precision=self._precisions.get((step.model, step.dataset), ""))
 
-    def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
+    def _map(self, step: Step, record: MapRecord) -> Map:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         return Map(
             model=self.source.models[step.model],
@@ -235,38 +215,21 @@ class Gathered:
             feature=feature,
             key=step.key,
             table_key=table_key,
-            n_neighbors=int(record["n_neighbors"]),
-            min_dist=float(record["min_dist"]),
-            seed=int(record["seed"]),
-            n=int(record["n"]),
-            subsampled=bool(record["subsampled"]),
-            scores={name: _number(value) for name, value in record["scores"].items()},
-            note=str(record.get("note", "")),
+            n_neighbors=record.n_neighbors,
+            min_dist=record.min_dist,
+            seed=record.seed,
+            n=record.n,
+            subsampled=record.subsampled,
+            scores=record.scores,
+            note=record.note,
         )
 
-    def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
-        items = tuple(
-            ExplainedImage(
-                str(i["image"]),
-                str(i["label"]),
-                str(i["predicted"]),
-                str(i["explained"]),
-                float(i["score"]),
-                _number(i.get("relative_error")),
-                bool(i.get("mostly_noise", False)),
-                i.get("quality", {}),
-            )
-            for i in record["items"]
-        )
+    def _explained(self, step: Step, record: SaliencyRecord) -> Explained:
         return Explained(
             model=self.source.models[step.model],
             dataset=self.source.datasets[step.dataset],
             key=step.key,
-            items=items,
-            parameters={name: record[name] for name in MAP_PARAMETERS if name in record},
-            quality=record.get("quality", {}),
+            items=record.items,
+            parameters={name: getattr(record, name) for name in MAP_PARAMETERS},
+            quality=record.quality,
         )
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

@@ -8,12 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import Stored, StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Map
 from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
 
 PREDICTIONS = texts("label_view", "feature", "part", "image", "label", "fold", "predicted")
 PROJECTION = (*texts("image", "label"), *numbers("x", "y"))
@@ -40,7 +41,7 @@ def predictions_table(cell: Cell, features: FeatureTable, probe: Stored[ProbeRec
     return Table(predictions_name(cell), columns, _predictions(cell, features, probe.arrays))
 
 
-def projection_table(shown: Map, features: FeatureTable, result: StoredResult) -> Table:
+def projection_table(shown: Map, features: FeatureTable, result: Stored[MapRecord]) -> Table:
     """Return the coordinates of a map's points."""
     points = zip(result.arrays["rows"].tolist(), result.arrays["xy"], strict=True)
     rows = ((features.ids[i], features.labels[i], float(x), float(y)) for i, (x, y) in points)

@@ -50,11 +50,11 @@ class Results:
         """Return only the record of a result, None when it is not there; raises StoreError."""
         return await self._read({}, key, lambda store: store.read_record(key, record))
 
-    async def changing(self, key: str) -> StoredResult | None:
+    async def changing(self, key: str, record: type[R]) -> Stored[R] | None:
         """Return what lies under a key whose result is replaced as it grows; raises StoreError."""
-        self._results.pop(key, None)
-        found = await self.result(key)
-        self._results.pop(key, None)
+        self._typed.pop(key, None)
+        found = await self.read(key, record)
+        self._typed.pop(key, None)
         return found
 
     async def table(self, key: str) -> FeatureTable | None:
