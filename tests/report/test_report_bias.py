@@ -23,6 +23,7 @@ from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
 from medvlm_tui.report.saliency.pages import Shown, draw_images
 from medvlm_tui.report.saliency.rows import images, quality
 from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasGroupsRecord, BiasRecord
+from medvlm_tui.stages.records.saliency import QualityRecord
 from tests.made.examples import Arrays, bias_arrays
 from tests.made.report_store import filled
 
@@ -118,10 +119,10 @@ def test_saliency_tables(source: ReportInput, tmp_path: Path) -> None:
     write_csv(tmp_path / "images.csv", images(explained))
     found = rows(tmp_path / "images.csv")
     assert len(found) == sum(len(one.items) for one in explained)
-    counts = {"n": 4, "misclassified": 1, "mostly_noise": 2}
+    pointing = QualityRecord(mean=0.5, low=0.25, high=0.75, n=4, misclassified=1, mostly_noise=2)
     measures = {
-        "pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, **counts},
-        "mass_over_area_lesion": {"mean": 0.125, "low": None, "high": None, **counts},
+        "pointing": pointing,
+        "mass_over_area_lesion": replace(pointing, mean=0.125, low=None, high=None),
     }
     made = {**explained[0].parameters, "explained": "the predicted class", "curve_points": 17}
     write_csv(tmp_path / "quality.csv", quality([replace(explained[0], quality=measures, parameters=made)]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from medvlm_tui.core.specs import Dataset
-from medvlm_tui.engine.datasets.check.report import SplitPlan, SplitRow, Unit
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.records.check import SplitPlan, SplitRow, Unit
 from medvlm_tui.stages.request import SplitParams
 
 
