@@ -19,6 +19,7 @@ from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference
 from medvlm_tui.stages import CELL_STAGES
 from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.request import PROTOCOLS, RunRequest
 
@@ -198,8 +199,8 @@ def _cell(
 
 def _rows(store: Store, results: Results) -> int:
     """Return how many images were encoded."""
-    manifest = store.tables.manifest(results.table)
-    return 0 if manifest is None else int(manifest["shape"][0])
+    manifest = store.tables.read_record(results.table, EXTRACT.record)
+    return 0 if manifest is None else manifest.shape[0]
 
 
 def _is_there(store: Store, made: Made) -> bool:

@@ -14,9 +14,11 @@ from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_cou
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
+from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
+from medvlm_tui.stages.records.extract import ExtractRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.records.saliency import ExplainedImage, QualityRecord, SaliencyRecord
@@ -161,10 +163,11 @@ class Gathered:
         """One a saliency step that has a result."""
         return tuple(self._explained(step, record) for step, record in self._read(SALIENCY))
 
-    def tables(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+    def tables(self) -> Iterator[tuple[Step, ExtractRecord]]:
         """Yield the extraction steps with the manifests of their sealed tables."""
         for step in self.source.plan.steps:
-            manifest = self.source.store.tables.record(step.key) if step.kind == "extract" and step.key else None
+            wanted = step.kind == EXTRACT.kind and step.key
+            manifest = self.source.store.tables.read_record(step.key, EXTRACT.record) if wanted else None
             if manifest is not None:
                 yield step, manifest
 
@@ -192,11 +195,11 @@ class Gathered:
     @cached_property
     def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(model, dataset) -> (key, feature name) of the sealed table."""
-        return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
+        return {(s.model, s.dataset): (s.key, table.encoder.feature) for s, table in self.tables()}
 
     @cached_property
     def _precisions(self) -> Mapping[tuple[str, str], str]:
-        return {(s.model, s.dataset): str(table["encoder"]["precision"]) for s, table in self.tables()}
+        return {(s.model, s.dataset): table.encoder.precision for s, table in self.tables()}
 
     def _cell(
         self, step: Step, probe: Stored[ProbeRecord], statistics_key: str, statistics: IntervalsRecord | None

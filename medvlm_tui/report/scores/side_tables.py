@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.extract import ExtractRecord
 
 COST = (
     *texts("model", "dataset", "feature"), *numbers("d", "parameters"), *texts("device", "precision"),
@@ -36,7 +36,7 @@ PER_CLASS = (
 MEASURES = ("precision", "recall", "f1")
 
 
-def cost_table(tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> Table:
+def cost_table(tables: Iterable[tuple[Step, ExtractRecord]]) -> Table:
     """Return one row per sealed table; `computed` images were encoded, the others were stored before."""
     return Table("cost", COST, tuple(_cost(step, manifest) for step, manifest in tables), "Cost of the features")
 
@@ -119,12 +119,10 @@ def _ratio(top: NDArray[np.float64], bottom: NDArray[np.integer]) -> NDArray[np.
     return ratio
 
 
-def _cost(step: Step, manifest: Mapping[str, Any]) -> Row:
-    made = manifest["provenance"]
-    n, d = manifest["shape"]
+def _cost(step: Step, manifest: ExtractRecord) -> Row:
+    made, (n, d) = manifest.provenance, manifest.shape
     return (
-        step.model, step.dataset, manifest["encoder"]["feature"], d, made.get("parameters"),
-        made.get("device_name") or made.get("device"), manifest["encoder"]["precision"], made.get("batch_size"), n,
-        made.get("computed"), len(manifest["failed"]), made.get("images_per_second"), made.get("seconds"),
-        made.get("peak_memory_bytes"),
+        step.model, step.dataset, manifest.encoder.feature, d, made.parameters,
+        made.device_name or made.device or None, manifest.encoder.precision, made.batch_size, n, made.computed,
+        len(manifest.failed), made.images_per_second, made.seconds, made.peak_memory_bytes,
     )  # fmt: skip
