@@ -181,7 +181,7 @@ async def test_the_grid_shows_every_map_and_opens_one(make_map, size) -> None:
         assert app.screen is screen
         assert screen.points.key == "map-2"
         # The grid has turned it, and so it is shown.
-        assert np.allclose(screen.points.xy, 1.0 + app.results._typed[KEYS["project"]].arrays["xy"])
+        assert np.allclose(screen.points.xy, 1.0 + app.results._results[KEYS["project"]].arrays["xy"])
         await pilot.press("n", "escape")
         assert app.screen is screen
 
@@ -203,7 +203,7 @@ async def test_the_map_beside_has_the_settings_of_the_first_and_no_other_is_read
         await pilot.press("b")
         await until(pilot, "Procrustes disparity")
         assert screen.plots[1].data.key == "map-r"
-        assert {"map-r"} == {key for key in app.results._typed if key in ("map-o", "map-p", "map-q", "map-r")}
+        assert {"map-r"} == {key for key in app.results._results if key in ("map-o", "map-p", "map-q", "map-r")}
 
 
 async def test_two_models_share_the_image_and_an_orientation(make_map) -> None:
