@@ -33,14 +33,16 @@ from medvlm_tui.stages.request import RunRequest
 LESION_CLASSES = ("smooth", "spiculated")
 SMALL = RunRequest(
     ("efficientnet_lite0",), ("phantom",), stages=("extract", "probe"), phantom_per_class=40, device="cpu",
-    rise_masks=128, rise_estimator="reduced", bias_words=("BREAST", "AXILLA", "LEFT"), bias_controls=(),
-    bias_train=20, bias_test=8, bias_masks=128, bias_images=1,
+    options={
+        "rise_masks": 128, "rise_estimator": "reduced", "bias_words": ("BREAST", "AXILLA", "LEFT"), "bias_controls": (),
+        "bias_train": 20, "bias_test": 8, "bias_masks": 128, "bias_images": 1,
+    },
 )  # fmt: skip
-LARGE = replace(
-    SMALL, phantom_per_class=90, rise_masks=512, bias_size=0.12, bias_train=60, bias_test=18, bias_masks=512,
-    bias_images=2,
-)  # fmt: skip
-STUDIES = {"small": SMALL, "large": LARGE, "blurred": replace(LARGE, rise_fill="blur")}
+LARGE = SMALL.changed({
+    "phantom_per_class": 90, "rise_masks": 512, "bias_size": 0.12, "bias_train": 60, "bias_test": 18, "bias_masks": 512,
+    "bias_images": 2,
+})  # fmt: skip
+STUDIES = {"small": SMALL, "large": LARGE, "blurred": LARGE.changed({"rise_fill": "blur"})}
 SEEDS = {"small": (0, 1, 2, 3, 4), "large": (0, 1, 2, 3, 4), "blurred": (5, 6, 7, 8, 9)}
 # Correctly classified hold-out images of each class with a lesion, the first by name.
 LESION_IMAGES = {"small": 2, "large": 4, "blurred": 4}
@@ -82,7 +84,7 @@ def study(folder: Path, name: str, seeds: Sequence[int]) -> Iterator[Outcome]:
     for seed in seeds:
         request = replace(STUDIES[name], seed=seed)
         images = chosen_images(run(folder, request)["probe"], LESION_IMAGES[name])
-        request = replace(request, stages=(*request.stages, "saliency", "bias"), rise_images=join_list(images))
+        request = request.changed({"stages": (*request.stages, "saliency", "bias"), "rise_images": join_list(images)})
         yield outcome(seed, run(folder, request))
 
 

@@ -25,8 +25,8 @@ from medvlm_tui.stages.request import RunRequest
 LESION_CLASSES = ("benign", "malignant")
 MOST_SEEDS = 40
 REQUEST = RunRequest(
-    ("efficientnet_lite0",), ("breast_us",), stages=("extract", "probe"), device="cpu", hold_out=0.4,
-    rise_masks=1024, rise_estimator="reduced",
+    ("efficientnet_lite0",), ("breast_us",), stages=("extract", "probe"), device="cpu",
+    options={"hold_out": 0.4, "rise_masks": 1024, "rise_estimator": "reduced"},
 )  # fmt: skip
 
 
@@ -46,7 +46,8 @@ def explained(folder: Path, base: RunRequest) -> Iterator[Mapping[str, Any]]:
         now = lesions(probe, probe.arrays["hold_out"]) - done
         done |= now
         if now:
-            chosen = replace(request, stages=(*request.stages, "saliency"), rise_images=join_list(sorted(now)))
+            stages = (*request.stages, "saliency")
+            chosen = request.changed({"stages": stages, "rise_images": join_list(sorted(now))})
             yield from ({**item, "seed": seed} for item in run(folder, chosen)["saliency"].record["items"])
         if done == everything:
             return

@@ -48,7 +48,8 @@ from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.step import device_memory, devices
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.engine.step.job import Job, StepContext
-from medvlm_tui.stages.request import PAPER_T_GRID, RunRequest
+from medvlm_tui.stages.protocols import PAPER_T_GRID
+from medvlm_tui.stages.request import RunRequest
 
 BEGAN = time.monotonic()
 

@@ -38,7 +38,7 @@ from sklearn.svm import SVC, LinearSVC
 from medvlm_tui.engine.probe.classifier import Scaler
 from medvlm_tui.engine.probe.folds import costs
 from medvlm_tui.engine.probe.solver import svm
-from medvlm_tui.stages.request import PAPER_T_GRID
+from medvlm_tui.stages.protocols import PAPER_T_GRID
 
 PROBLEMS = ("brain_like", "hicervix_like")
 FOLDS = 5

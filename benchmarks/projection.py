@@ -29,7 +29,7 @@ from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours,
 from medvlm_tui.engine.projection.layout import Layout, lay_out_cell, prepare_row
 from medvlm_tui.engine.projection.map_scores import FeatureRanks, map_neighbours, map_scores, trustworthiness
 from medvlm_tui.engine.projection.umap_grid import open_grid
-from medvlm_tui.stages.request import ProjectionParams
+from medvlm_tui.stages.params.projection import ProjectionParams
 
 NEIGHBORS = (3, 5, 10, 15, 25, 50, 100, 200, 500, 1000)
 MIN_DISTS = (0.1, 0.25, 0.5, 0.75, 1.0)

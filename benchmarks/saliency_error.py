@@ -29,7 +29,8 @@ from medvlm_tui.engine.saliency.rise import Estimator, estimate
 from medvlm_tui.engine.saliency.step import stored_scores
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import Job, StepContext
-from medvlm_tui.stages.request import FILLS, Fill, RunRequest, SaliencyParams
+from medvlm_tui.stages.params.saliency import FILLS, Fill, SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 
 MODEL, DATASETS, IMAGES = "efficientnet_lite0", ("phantom", "brain_mr"), 3
 PLAIN = SaliencyParams(masks=4096, seed=0)

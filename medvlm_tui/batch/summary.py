@@ -11,8 +11,8 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.stages.records.probe import MetricRecord
-from medvlm_tui.stages.request import SATURATED
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

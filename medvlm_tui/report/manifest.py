@@ -14,6 +14,7 @@ from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.run_results import Compared, Explained, Gathered, Map, ReportInput
+from medvlm_tui.settings.options import all_values
 
 
 def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: Iterable[Path]) -> None:
@@ -31,7 +32,7 @@ def _record(source: ReportInput, gathered: Gathered) -> dict[str, Any]:
         "versions": dict(source.versions),
         "device": source.device,
         "seeds": {"split": source.request.seed, "umap": source.request.seed, "rise": source.request.seed},
-        "settings": source.request.to_record(),
+        "settings": all_values(source.request),
         "plan": source.plan.to_record(),
         "models": {name: _model(model) for name, model in source.models.items()},
         "datasets": {name: _dataset(dataset) for name, dataset in source.datasets.items()},

@@ -31,12 +31,13 @@ from medvlm_tui.core.events import (
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.workspace import run_journal
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.errors import ExitCode, MedvlmError
+from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.service import address
 from medvlm_tui.service.connections import Door, Guest
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.service.engine_thread import EngineThread
 from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surroundings
+from medvlm_tui.settings.options import read_request
 from medvlm_tui.stages.request import RunRequest
 
 # A worker holds a device; starting another costs some seconds.
@@ -150,7 +151,7 @@ class Server:
     def _handle(self, guest: Guest, command: Command) -> None:
         try:
             self._obey(guest, command)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, UsageError) as error:
             _say(guest, Log("error", f"the engine does not understand: {error}\nis it of another release?"))
 
     def _obey(self, guest: Guest, command: Command) -> None:
@@ -274,4 +275,4 @@ def _say(guest: Guest, event: Event) -> None:
 
 
 def _request(command: Command) -> RunRequest:
-    return RunRequest.from_record(dict(command.get("request", {})))
+    return read_request(dict(command.get("request", {})))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from medvlm_tui.core.typed_lists import join_list
+from medvlm_tui.settings.options import OPTIONS, all_values
+from medvlm_tui.stages.option import Declared
 from medvlm_tui.stages.request import RunRequest
-
-# Fields whose flag is not simply their name with hyphens. The other fields already hold what --demo sets.
-_NAMED = {"models", "datasets", "stages", "data", "weights", "protocols", "demo"}
 
 
 def command_line(request: RunRequest, workspace: Path) -> str:
@@ -19,29 +18,25 @@ def command_line(request: RunRequest, workspace: Path) -> str:
 
 
 def batch_options(request: RunRequest, workspace: Path) -> list[str]:
-    """Return the arguments after the program's name, without the options that have their default value."""
+    """Return the arguments after the program's name, without the options that have their default value.
+
+    The stages are named whatever they are: they say what the line does. The other options already hold what `--demo`
+    sets, so it is left out.
+    """
     words = ["--batch", "--workspace", str(workspace)]
-    for name, value in (("models", request.models), ("datasets", request.datasets), ("stages", request.stages)):
-        if value:
-            words += [f"--{name}", join_list(value)]
-    words += [word for item in request.data.items() for word in ("--data", "=".join(item))]
-    words += [word for item in request.weights.items() for word in ("--weights", "=".join(item))]
-    if request.protocols != ("paper",):
-        words += [word for protocol in request.protocols for word in ("--protocol", protocol)]
-    return words + _plain_options(request)
-
-
-def _plain_options(request: RunRequest) -> list[str]:
-    """Return the flags of every other field that differs from its default."""
-    default = RunRequest()
-    words: list[str] = []
-    for field in fields(RunRequest):
-        value = getattr(request, field.name)
-        if field.name in _NAMED or value == getattr(default, field.name):
-            continue
-        flag = f"--{field.name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words.append(flag)
-        else:
-            words += [flag, join_list(value) if isinstance(value, tuple) else str(value)]
+    for name, value in all_values(request).items():
+        each = OPTIONS[name]
+        if name != "demo" and (value if name == "stages" else value != each.default):
+            words += flag_words(each, value)
     return words
+
+
+def flag_words(each: Declared, value: Any) -> list[str]:
+    """Return the words of a command line that set an option to a value."""
+    if isinstance(value, bool):
+        return [each.flag]
+    if isinstance(value, dict):
+        return [word for item in value.items() for word in (each.flag, "=".join(item))]
+    if each.option.repeated:
+        return [word for item in value for word in (each.flag, item)]
+    return [each.flag, join_list(value) if isinstance(value, tuple) else str(value)]

@@ -5,44 +5,18 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import platformdirs
 
-from medvlm_tui.core.intensity_windows import parse_window
-from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import (
-    ESTIMATORS,
-    FILLS,
-    OVERLAYS,
-    POSITIONS,
-    POSTER_MIN_DISTS,
-    POSTER_NEIGHBORS,
-    PROTOCOLS,
-    RunRequest,
-)
+from medvlm_tui.settings.options import with_values
+from medvlm_tui.settings.values import checked, in_range
+from medvlm_tui.stages.request import RunRequest
 
 APP = "medvlm-tui"
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "stages": STAGE_NAMES,
-    "protocols": PROTOCOLS,
-    "rise_estimator": ESTIMATORS,
-    "rise_fill": FILLS,
-    "bias_position": POSITIONS,
-    "bias_controls": OVERLAYS[1:],
-    "precision": ("auto", "fp32", "bf16", "fp16"),
-}
-# Keys of RUN.toml -> the field of RunRequest, where the names differ.
-_RENAMED = {"protocol": "protocols"}
-# Words that stand for a list of values.
-_WORDS: Mapping[str, Mapping[str, tuple[int | float, ...]]] = {
-    "umap_neighbors": {"grid": POSTER_NEIGHBORS},
-    "umap_min_dist": {"grid": POSTER_MIN_DISTS},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +27,7 @@ class Settings:
     file: Path
     """The settings file, whether it exists or not."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """RunRequest fields that the file or the environment sets."""
+    """Values of options that the file or the environment sets."""
     engine_idle_s: float = 600.0
     """Time after which an engine without run and connection ends."""
 
@@ -117,59 +91,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {error}", "see the example in the README") from error
 
 
-def checked(table: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
-    """Return `table` as RunRequest fields, each of the right type; raises UsageError otherwise."""
-    hints = {f.name: type(getattr(RunRequest(), f.name)) for f in fields(RunRequest)}
-    assert hints.keys() == get_type_hints(RunRequest).keys()
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        name = _RENAMED.get(key, key)
-        if name not in hints:
-            raise UsageError(f"{where}: unknown key {key!r}", f"use one of the known keys: {', '.join(sorted(hints))}")
-        values[name] = _converted(name, value, hints[name], where)
-    return values
-
-
-def _converted(name: str, value: Any, kind: type, where: Path | str) -> Any:
-    if name == "batch_size" and value == "auto":
-        return 0
-    words = value if isinstance(value, list | tuple) else (value,)
-    if len(words) == 1 and isinstance(words[0], str) and words[0] in _WORDS.get(name, {}):
-        return _WORDS[name][words[0]]
-    if kind is tuple:
-        items = value if isinstance(value, list | tuple) else [value]
-        wanted = type(getattr(RunRequest(), name)[0]) if getattr(RunRequest(), name) else str
-        value = tuple(_scalar(name, item, wanted, where) for item in items)
-    elif kind is dict:
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            raise UsageError(
-                f"{where}: {name} must be a table of NAME = 'PATH'",
-                f"write for example\n[{name}]\nbrain_mr = '/data/brain'",
-            )
-        value = dict(value)
-    else:
-        value = _scalar(name, value, kind, where)
-    _check_choice(name, value, where)
-    return value
-
-
-def _scalar(name: str, value: Any, kind: type, where: Path | str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UsageError(
-            f"{where}: {name} = {value!r} is not of type {kind.__name__}", "see `medvlm-tui --batch --help`"
-        )
-    return value
-
-
-def _check_choice(name: str, value: Any, where: Path | str) -> None:
-    allowed = _CHOICES.get(name)
-    for item in value if isinstance(value, tuple) else (value,):
-        if allowed is not None and item not in allowed:
-            raise UsageError(f"{where}: {name}: {item!r} is not one of {', '.join(allowed)}", "check the spelling")
+def read_run_file(path: Path) -> dict[str, Any]:
+    """Return the values of the options in a RUN.toml; raises UsageError when it is wrong."""
+    return checked(read_toml(path), path)
 
 
 def request(settings: Settings, run_file: Mapping[str, Any], flags: Mapping[str, Any]) -> RunRequest:
@@ -178,36 +102,4 @@ def request(settings: Settings, run_file: Mapping[str, Any], flags: Mapping[str,
     for layer in (settings.values, run_file, flags):
         for key, value in layer.items():
             merged[key] = {**merged[key], **value} if isinstance(value, dict) and key in merged else value
-    return _in_range(replace(RunRequest(), **merged))
-
-
-def _in_range(request: RunRequest) -> RunRequest:
-    problems = {
-        "folds must be at least 2": request.folds < 2,
-        "hold-out must lie between 0 and 1": not 0 < request.hold_out < 1,
-        "seed must not be negative": request.seed < 0,
-        "seeds must be at least 1": request.seeds < 1,
-        "limit must not be negative": request.limit < 0,
-        "batch-size must not be negative": request.batch_size < 0,
-        "workers must not be negative": request.workers < 0,
-        "umap-neighbors must be at least 2": any(n < 2 for n in request.umap_neighbors),
-        "umap-min-dist must lie between 0 and 1": any(not 0 <= d <= 1 for d in request.umap_min_dist),
-        "umap-max-points must be at least 10": request.umap_max_points < 10,
-        "rise-masks must be at least 1": request.rise_masks < 1,
-        "rise-cells must be at least 2": request.rise_cells < 2,
-        "rise-stop-error must be 0 or more": request.rise_stop_error < 0,
-        "bias-words must have two words or more, none of them empty": len(request.bias_words) < 2
-        or not all(request.bias_words),
-        "bias-size must be above 0 and at most 0.5": not 0 < request.bias_size <= 0.5,
-        "bias-contrast must lie between 0 and 1": not 0 <= request.bias_contrast <= 1,
-        "bias-train and bias-test must be at least 2": min(request.bias_train, request.bias_test) < 2,
-        "bias-masks must be 0 or at least 2": request.bias_masks < 0 or request.bias_masks == 1,
-        "bias-images must be at least 1": request.bias_images < 1,
-        "bias-removed must be 0 or more": request.bias_removed < 0,
-    }
-    split_list(request.rise_images)  # the one list that stays text; a quote that is not closed is found here
-    for message, wrong in problems.items():
-        if wrong:
-            raise UsageError(message, "see `medvlm-tui --batch --help`")
-    # One window, one name, one key: 40/400 and 40.0/400 are the same.
-    return replace(request, window=str(parse_window(request.window)))
+    return with_values(RunRequest(), in_range(merged))

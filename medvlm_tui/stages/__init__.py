@@ -6,7 +6,6 @@ that it needs (`engine/NAME` computes, `report/NAME` writes, `tui/NAME` shows).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
@@ -50,36 +49,15 @@ def with_every_stage(request: RunRequest) -> RunRequest:
 
     The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage.
     """
-    return replace(
-        request,
-        stages=STAGE_NAMES,
-        rise_masks=min(request.rise_masks, 512),
-        bias_train=min(request.bias_train, 8),
-        bias_test=min(request.bias_test, 4),
-        bias_masks=0,
-    )
+    values = {name: value for stage in STAGES for name, value in stage.first_look(request).items()}
+    return request.changed({"stages": STAGE_NAMES, **values})
 
 
 def as_demo(request: RunRequest) -> RunRequest:
     """Return the request for every stage with what the demo shows: a lab whose classifier reads words, beside one for
     which words told nothing, and enough images that an interval says something.
 
-    The fill is the blurred image: under the paper's fill, the mean, maps do not show a word that decides
-    (docs/bias.md). The words are larger than annotations usually are, and easy to tell apart. What is smaller in the
-    request already stays so.
+    What is smaller in the request already stays so.
     """
-    return replace(
-        request,
-        stages=STAGE_NAMES,
-        rise_masks=min(request.rise_masks, 256),
-        rise_estimator="reduced",
-        rise_fill="blur",
-        rise_images="4",
-        bias_words=("RIGHT", "LT", "AX", "BR"),
-        bias_size=0.16,
-        bias_train=min(request.bias_train, 40),
-        bias_test=min(request.bias_test, 10),
-        bias_masks=min(request.bias_masks, 256),
-        bias_images=4,
-        bias_removed=0,
-    )
+    values = {name: value for stage in STAGES for name, value in stage.demo(request).items()}
+    return request.changed({"stages": STAGE_NAMES, **values})

@@ -7,17 +7,39 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST, over_cells
+from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.probe import on_linear_probe
 from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    yield on_linear_probe(view.cell, asdict(view.request.bias()))
+    yield on_linear_probe(view.cell, asdict(view.request.of(BiasParams)))
 
 
 def _summary(record: BiasRecord) -> Mapping[str, Any]:
     return {name: record.by_name[name, "text"].value for name in ("shift", "flip_rate")}
+
+
+def _first_look(request: RunRequest) -> Mapping[str, Any]:
+    asked = request.of(BiasParams)
+    images = {"bias_train": min(asked.train_per_class, 8), "bias_test": min(asked.test_per_class, 4)}
+    return {**images, "bias_masks": 0}
+
+
+def _demo(request: RunRequest) -> Mapping[str, Any]:
+    """Return words larger than annotations usually are, and easy to tell apart."""
+    asked = request.of(BiasParams)
+    return {
+        "bias_words": ("RIGHT", "LT", "AX", "BR"),
+        "bias_size": 0.16,
+        "bias_train": min(asked.train_per_class, 40),
+        "bias_test": min(asked.test_per_class, 10),
+        "bias_masks": min(asked.rise_masks, 256),
+        "bias_images": 4,
+        "bias_removed": 0,
+    }
 
 
 BIAS = Stage(
@@ -31,6 +53,9 @@ BIAS = Stage(
     summary=_summary,
     needs=("extract", "probe"),
     needs_classes=True,
+    options=BiasParams,
+    first_look=_first_look,
+    demo=_demo,
     outputs="medvlm_tui.report.bias.files",
     screen="bias",
 )

@@ -8,13 +8,13 @@ from typing import Any
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.stages.gathered import FEWEST, over_cells
+from medvlm_tui.stages.params.comparison import ComparisonParams, StatisticsParams
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
-from medvlm_tui.stages.request import ComparisonParams, StatisticsParams
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    params = asdict(StatisticsParams())
+    params = asdict(view.request.of(StatisticsParams))
     for probe in view.cell.of("probe"):
         protocol = probe.params["protocol"]
         yield Draft({**params, "protocol": protocol}, (probe.id,), protocol)
@@ -33,8 +33,8 @@ STATISTICS = Stage(
     work="medvlm_tui.engine.comparison.intervals_step",
     drafts=_drafts,
     summary=_summary,
+    options=StatisticsParams,
     needs=("extract", "probe"),
-    by_default=True,
     outputs="medvlm_tui.report.comparison.files",
     screen="scores",
 )
@@ -42,7 +42,7 @@ STATISTICS = Stage(
 
 def _by_protocol(view: View) -> Iterator[tuple[str, list[tuple[PlannedCell, Step]], Mapping[str, Any]]]:
     """Yield each protocol with its probes and the parameters of a comparison of them."""
-    params = asdict(ComparisonParams(seed=view.request.seed))
+    params = asdict(view.request.of(ComparisonParams))
     for protocol in view.request.protocols:
         probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
         yield protocol, probes, {**params, "protocol": protocol}
@@ -68,6 +68,7 @@ PAIRS = Stage(
     work="medvlm_tui.engine.comparison.pairs_step",
     drafts=_pairs_drafts,
     summary=_pairs_summary,
+    options=ComparisonParams,
     asked_by="statistics",
     gathers="cells",
     fewest=FEWEST,

@@ -31,7 +31,6 @@ EXTRACT = Stage(
     work="medvlm_tui.engine.extract.step",
     drafts=_drafts,
     summary=_summary,
-    by_default=True,
     outputs="medvlm_tui.report.scores.files",
     screen="scores",
 )

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.core.plan import Step
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
+from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 from medvlm_tui.stages.records.probe import ProbeRecord
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS, ProbeParams
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 NOT_LINEAR = (
@@ -23,7 +24,7 @@ def _drafts(view: View) -> Iterator[Draft]:
         yield (
             Draft({}, detail=protocol, blocked=blocked)
             if blocked
-            else Draft(asdict(ProbeParams(protocol, view.request.split())), (extract,), protocol)
+            else Draft(asdict(ProbeParams(protocol, view.request.of(SplitParams))), (extract,), protocol)
         )
 
 
@@ -44,7 +45,7 @@ PROBE = Stage(
     summary=_summary,
     needs=("extract",),
     needs_classes=True,
-    by_default=True,
+    options=SplitParams,
     outputs="medvlm_tui.report.scores.files",
     screen="scores",
 )

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from medvlm_tui.stages.params.projection import MapOptions, ProjectionParams
 from medvlm_tui.stages.records.projection import GridRecord, MapRecord
-from medvlm_tui.stages.request import ProjectionParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    request, reads = view.request, (view.cell.of("extract")[0].id,)
-    for neighbors in request.umap_neighbors:
-        for min_dist in request.umap_min_dist:
-            params = ProjectionParams(neighbors, min_dist, request.umap_max_points, request.seed)
+    maps, reads = view.request.of(MapOptions), (view.cell.of("extract")[0].id,)
+    for neighbors in maps.neighbors:
+        for min_dist in maps.min_dist:
+            params = ProjectionParams(neighbors, min_dist, maps.max_points, maps.seed)
             yield Draft(asdict(params), reads, f"{neighbors}:{min_dist:g}")
 
 
@@ -33,8 +33,8 @@ PROJECT = Stage(
     drafts=_drafts,
     summary=_scores,
     needs=("extract",),
+    options=MapOptions,
     shares_work=True,
-    by_default=True,
     outputs="medvlm_tui.report.maps.files",
     screen="map",
 )

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from medvlm_tui.core.store.keys import step_key
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from medvlm_tui.stages.probe import PROBE
-from medvlm_tui.stages.request import ProbeParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    extract, split = view.cell.of("extract")[0], view.request.split()
+    extract, split = view.cell.of("extract")[0], view.request.of(SplitParams)
     for seed in view.request.further_seeds():
         for protocol in view.request.protocols:
             params = asdict(ProbeParams(protocol, replace(split, seed=seed)))

@@ -11,6 +11,5 @@ REPORT = Stage(
     scope=Scope.REPORT,
     record=dict,
     needs_models=False,
-    by_default=True,
     screen="",
 )

@@ -6,17 +6,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
 from medvlm_tui.stages.records.saliency import SaliencyRecord
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    yield on_linear_probe(view.cell, asdict(view.request.saliency()))
+    yield on_linear_probe(view.cell, asdict(view.request.of(SaliencyParams)))
 
 
 def _summary(record: SaliencyRecord) -> Mapping[str, Any]:
     return {"images": len(record.items), "masks": record.masks}
+
+
+def _first_look(request: RunRequest) -> Mapping[str, Any]:
+    return {"rise_masks": min(request.of(SaliencyParams).masks, 512)}
+
+
+def _demo(request: RunRequest) -> Mapping[str, Any]:
+    """Return few masks, and the blurred image as the fill: under the paper's, the mean, maps do not show a word that
+    decides (docs/bias.md)."""
+    masks = min(request.of(SaliencyParams).masks, 256)
+    return {"rise_masks": masks, "rise_estimator": "reduced", "rise_fill": "blur", "rise_images": "4"}
 
 
 SALIENCY = Stage(
@@ -30,6 +43,9 @@ SALIENCY = Stage(
     summary=_summary,
     needs=("extract", "probe"),
     needs_classes=True,
+    options=SaliencyParams,
+    first_look=_first_look,
+    demo=_demo,
     outputs="medvlm_tui.report.saliency.files",
     screen="saliency",
 )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from medvlm_tui.core.digests import of_record
+from medvlm_tui.stages.params.separability import SeparabilityParams
 from medvlm_tui.stages.records.separability import SeparabilityRecord
-from medvlm_tui.stages.request import SeparabilityParams
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    reads, seed = (view.cell.of("extract")[0].id,), view.request.seed
-    yield Draft(asdict(SeparabilityParams(seed=seed)), reads)
+    reads, of_classes = (view.cell.of("extract")[0].id,), view.request.of(SeparabilityParams)
+    yield Draft(asdict(of_classes), reads)
     for tag, values in view.cell.tags.items():
-        params = {**asdict(SeparabilityParams(tag, seed=seed)), "values": of_record(values)}
+        params = {**asdict(replace(of_classes, tag=tag)), "values": of_record(values)}
         yield Draft(params, reads, tag, groups=values)
 
 
@@ -34,6 +34,7 @@ SEPARABILITY = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    options=SeparabilityParams,
     outputs="medvlm_tui.report.maps.files",
     screen="map",
 )

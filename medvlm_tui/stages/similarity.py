@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST
+from medvlm_tui.stages.params.similarity import SimilarityParams
 from medvlm_tui.stages.records.similarity import SimilarityRecord
-from medvlm_tui.stages.request import SimilarityParams
 from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
 
 
@@ -16,7 +16,7 @@ def _drafts(view: View) -> Iterator[Draft | Remark]:
     tables = [step for _, step in view.of("extract")]
     if len(tables) >= FEWEST:
         compared = [{"model": step.model, "table": step.key} for step in tables]
-        params = {**asdict(SimilarityParams(seed=view.request.seed)), "tables": compared}
+        params = {**asdict(view.request.of(SimilarityParams)), "tables": compared}
         yield Draft(params, tuple(step.id for step in tables))
     elif tables:
         yield Remark(f"{view.dataset}: similarity compares models, and there is one")
@@ -36,6 +36,7 @@ SIMILARITY = Stage(
     drafts=_drafts,
     summary=_summary,
     needs=("extract",),
+    options=SimilarityParams,
     gathers="tables",
     fewest=FEWEST,
     outputs="medvlm_tui.report.maps.files",

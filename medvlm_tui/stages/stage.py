@@ -101,6 +101,7 @@ class Remark:
 
 
 Drafts = Callable[[View], Iterator[Draft | Remark]]
+Values = Callable[[RunRequest], Mapping[str, Any]]
 R = TypeVar("R")
 
 
@@ -111,6 +112,11 @@ def no_drafts(view: View) -> Iterator[Draft | Remark]:
 
 def no_summary(record: Any) -> Mapping[str, Any]:
     """Return nothing: the stage has no result in the store."""
+    return {}
+
+
+def no_values(request: RunRequest) -> Mapping[str, Any]:
+    """Return nothing: the options stay as they are."""
     return {}
 
 
@@ -145,7 +151,12 @@ class Stage(Generic[R]):
     shares_work: bool = False
     """The steps of one cell are told of each other, since they compute more together than one after the other."""
     needs_models: bool = True
-    by_default: bool = False
+    options: type | None = None
+    """Record of parameters whose fields are options of the run; a field that is none is a constant of the program."""
+    first_look: Values = no_values
+    """Values of its options for a first look at everything, where the usual ones take too long."""
+    demo: Values = no_values
+    """Values of its options for the demo."""
     outputs: str = ""
     """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
     screen: str = ""

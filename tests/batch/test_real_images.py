@@ -52,7 +52,7 @@ def chosen() -> list[str]:
     from medvlm_tui.catalog.datasets import load_datasets
     from medvlm_tui.engine.datasets.opening import open_dataset
     from medvlm_tui.engine.datasets.splits.stratified import split
-    from medvlm_tui.stages.request import SplitParams
+    from medvlm_tui.stages.params.probe import SplitParams
 
     dataset = open_dataset(load_datasets()["brain_mr"], DATA)
     held_out = split([sample.label for sample in dataset.samples], SplitParams()).hold_out

@@ -11,6 +11,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import ExitCode, UsageError
 from medvlm_tui.settings import sources as settings
+from medvlm_tui.settings.flags import values_of
 from medvlm_tui.stages.request import RunRequest
 
 
@@ -28,7 +29,7 @@ def deep(tmp_path):
 
 def asked(tmp_path, *flags, **run_file):
     options = cli.batch_parser().parse_args(["--batch", *flags])
-    return settings.request(settings.Settings(tmp_path, tmp_path / "none"), run_file, cli.request_flags(options))
+    return settings.request(settings.Settings(tmp_path, tmp_path / "none"), run_file, values_of(options))
 
 
 def test_one_window_has_one_name_wherever_it_is_given(tmp_path):
@@ -37,7 +38,7 @@ def test_one_window_has_one_name_wherever_it_is_given(tmp_path):
     assert asked(tmp_path, "--window", "lung", window="bone").window == "lung", "the flag wins"
     file = tmp_path / "RUN.toml"
     file.write_text('window = "soft_tissue"\n')
-    assert asked(tmp_path, **settings.checked(settings.read_toml(file), file)).window == "soft_tissue"
+    assert asked(tmp_path, **settings.read_run_file(file)).window == "soft_tissue"
     with pytest.raises(UsageError, match="not an intensity window"):
         asked(tmp_path, "--window", "skull")
 

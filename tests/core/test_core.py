@@ -18,7 +18,10 @@ from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.core.store import packing
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.settings import sources as settings
-from medvlm_tui.stages.request import FILLS, RunRequest, SaliencyParams
+from medvlm_tui.settings.values import checked
+from medvlm_tui.stages.params.probe import SplitParams
+from medvlm_tui.stages.params.saliency import FILLS, SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 
 ANY_TEXT = st.text(st.characters())
 
@@ -125,7 +128,7 @@ def test_packing_is_deterministic_and_refuses_other_bytes() -> None:
 
 
 def test_a_request_survives_json() -> None:
-    request = RunRequest(models=("a",), data={"x": "/y"}, umap_min_dist=(0.1, 0.5), stages=("probe",))
+    request = RunRequest(models=("a",), data={"x": "/y"}, stages=("probe",), options={"umap_min_dist": (0.1, 0.5)})
     assert RunRequest.from_record(json.loads(json.dumps(request.to_record()))) == request
 
 
@@ -140,9 +143,9 @@ def test_flags_win_over_the_run_file_and_that_over_the_settings(
     monkeypatch.delenv("MEDVLM_WORKSPACE", raising=False)
     loaded = settings.load()
     assert loaded.workspace == Path("/w")
-    run_file = settings.checked({"folds": 4, "data": {"brain_mr": "/b"}, "batch_size": "auto"}, "RUN.toml")
+    run_file = checked({"folds": 4, "data": {"brain_mr": "/b"}, "batch_size": "auto"}, "RUN.toml")
     request = settings.request(loaded, run_file, {"folds": 5, "data": {"y": "/y"}})
-    assert (request.seed, request.folds, request.batch_size) == (1, 5, 0)
+    assert (request.seed, request.of(SplitParams).folds, request.batch_size) == (1, 5, 0)
     assert request.data == {"brain_mr": "/b", "x": "/x", "y": "/y"}
     monkeypatch.setenv("MEDVLM_WORKSPACE", "/env")
     assert settings.load().workspace == Path("/env")
@@ -155,7 +158,7 @@ def test_flags_win_over_the_run_file_and_that_over_the_settings(
 )
 def test_a_wrong_key_or_type_is_named(table: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=f"run.toml.*{next(iter(table))}"):
-        settings.checked(table, "run.toml")
+        checked(table, "run.toml")
 
 
 @pytest.mark.parametrize(
@@ -238,4 +241,4 @@ def test_a_request_is_made_from_saliency_parameters_and_gives_them_back(
         masks, cells, seed=seed, images_per_class=1 if images else per_class, images=images, estimator=estimator,
         fill=fill, stop_error=stop_error, explain=explain,
     )  # fmt: skip
-    assert RunRequest().with_saliency(params).saliency() == params
+    assert RunRequest().having(params).of(SaliencyParams) == params

@@ -14,6 +14,9 @@ from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.command_line import command_line
+from medvlm_tui.settings.flags import values_of
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias.ask_words import words_and_position
 
@@ -40,7 +43,7 @@ def test_a_quote_that_is_not_closed_is_named() -> None:
 
 def asked(*flags: str) -> RunRequest:
     options = cli.batch_parser().parse_args(["--batch", *flags])
-    return settings.request(settings.Settings(Path(), Path()), {}, cli.request_flags(options))
+    return settings.request(settings.Settings(Path(), Path()), {}, values_of(options))
 
 
 def test_a_name_with_a_comma_reaches_every_list_of_the_command_line() -> None:
@@ -50,18 +53,16 @@ def test_a_name_with_a_comma_reaches_every_list_of_the_command_line() -> None:
     )  # fmt: skip
     assert request.models == ("local:/a,b", "m")
     assert request.datasets == ("x,y",)
-    assert request.saliency().images == ("a/1,5 T.png", "b/2.png")
-    assert request.saliency().explain == ("mild, early",)
-    assert request.bias().words == ("L,5", "R")
+    assert request.of(SaliencyParams).images == ("a/1,5 T.png", "b/2.png")
+    assert request.of(SaliencyParams).explain == ("mild, early",)
+    assert request.of(BiasParams).words == ("L,5", "R")
     line = command_line(request, Path("/w"))
     assert asked(*shlex.split(line)[2:]) == request
 
 
 def test_a_number_of_images_is_no_id() -> None:
-    assert (asked("--rise-images", "4").saliency().images_per_class, asked("--rise-images", "4").saliency().images) == (
-        4,
-        (),
-    )
+    params = asked("--rise-images", "4").of(SaliencyParams)
+    assert (params.images_per_class, params.images) == (4, ())
 
 
 def test_a_broken_list_is_a_usage_error() -> None:

@@ -67,7 +67,7 @@ def read_toml(path: Path, number: int) -> None:
     if number % 2:
         load_catalog(path)
     else:
-        sources.checked(sources.read_toml(path), path)
+        sources.read_run_file(path)
 
 
 def read_checkpoint(path: Path, number: int) -> None:

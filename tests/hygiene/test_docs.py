@@ -9,7 +9,8 @@ from pathlib import Path
 from textual.binding import Binding, BindingType
 from textual.keys import _character_to_key
 
-from medvlm_tui.cli import batch_parser, command_parser, request_flags, shared_flags
+from medvlm_tui.cli import batch_parser, command_parser
+from medvlm_tui.settings.flags import values_of
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.places import PLACES
 
@@ -28,9 +29,9 @@ def test_every_command_line_of_the_readme_parses() -> None:
     for line in lines:
         arguments = line.split()
         if "--batch" in arguments:
-            request_flags(batch_parser().parse_args(arguments))
+            values_of(batch_parser().parse_args(arguments))
         else:
-            shared_flags(command_parser(arguments).parse_args(arguments))
+            values_of(command_parser(arguments).parse_args(arguments), ("data", "weights", "offline", "window"))
 
 
 def test_the_readme_names_the_key_of_every_screen() -> None:

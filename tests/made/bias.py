@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from medvlm_tui.engine.bias import lab as bias_lab
-from medvlm_tui.stages.request import BiasParams, ProbeParams
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.probe import ProbeParams
 from tests.made.jobs import Bench, table_of
 
 SIDE = 64

@@ -12,7 +12,8 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.job import Job, StepContext, step_function
-from medvlm_tui.stages.request import ProbeParams, RunRequest
+from medvlm_tui.stages.params.probe import ProbeParams
+from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import ENCODER, blobs, table_of
 
 

@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 from medvlm_tui.engine.saliency import explained_images
-from medvlm_tui.stages.request import ProbeParams, RunRequest, SaliencyParams
+from medvlm_tui.stages.params.probe import ProbeParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import Bench, table_of
 
 SIDE = 32

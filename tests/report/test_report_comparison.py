@@ -17,7 +17,7 @@ from medvlm_tui.report.scores.layout import printed
 from medvlm_tui.report.scores.published_difference import compare, f1_metric, printed_classes, training_mark
 from medvlm_tui.report.scores.score_table import percent, points, score_tables
 from medvlm_tui.report.scores.verdicts import Verdicts
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS
+from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 from tests.made.comparisons import pair, pairs_record
 from tests.made.report_store import filled
 

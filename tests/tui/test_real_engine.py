@@ -13,6 +13,7 @@ from tests.tui.conftest import until
 
 # A cold worker imports torch and umap compiles its kernels; on a busy machine that takes minutes (tries of 20 ms).
 PATIENCE = 12_000
+SMALL = {"rise_masks": 32, "bias_train": 4, "bias_test": 2, "bias_masks": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(600)
 async def test_the_phantom_from_the_first_key_to_the_last(tmp_path: Path) -> None:
-    request = RunRequest(phantom_per_class=12, rise_masks=32, bias_train=4, bias_test=2, bias_masks=0, offline=True)
+    request = RunRequest(phantom_per_class=12, options=SMALL, offline=True)
     app = MedvlmApp(tmp_path / "ws", request=request)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "try the phantom", PATIENCE)

@@ -11,9 +11,10 @@ from textual.pilot import Pilot
 
 from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.saliency import MapQuality, SaliencyRecord
-from medvlm_tui.stages.request import RunRequest, SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
 from tests.tui.conftest import SIZES, seen, until
@@ -111,8 +112,8 @@ async def test_saving_asks_for_the_report_of_what_is_shown(make_app, tmp_path: P
         await pilot.press("x")
         await pilot.pause(0.1)
     (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
-    assert (run["rise_masks"], run["rise_cells"], run["seed"], run["rise_estimator"]) == (512, 7, 0, "plain")
-    assert run["rise_images"] == "none/000.png,smooth/000.png,spiculated/000.png"
+    images = ("none/000.png", "smooth/000.png", "spiculated/000.png")
+    assert RunRequest.from_record(run).of(SaliencyParams) == SaliencyParams(masks=512, images=images)
     assert run["stages"] == ("extract", "probe", "saliency", "report")
 
 
@@ -134,7 +135,7 @@ async def test_saving_asks_for_exactly_what_was_computed(make_app, tmp_path: Pat
         await pilot.press("x")
         await pilot.pause(0.1)
     (run,) = [RunRequest.from_record(command["request"]) for command in client.sent if command["cmd"] == "run"]
-    assert run.saliency() == params
+    assert run.of(SaliencyParams) == params
     assert run.protocols == ("tuned",)
 
 
@@ -155,7 +156,7 @@ def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> Non
         64, 4, seed=1, images=("a.png", "b,c.png"), estimator="reduced", fill="blur", explain=("none", "smooth")
     )
     assert asked(record) == expected
-    assert RunRequest().with_saliency(expected).saliency() == expected
+    assert RunRequest().having(expected).of(SaliencyParams) == expected
 
 
 async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Run:
     size_bytes: int
     """Of its events.jsonl when it was read."""
     request: Mapping[str, Any] = field(default_factory=dict)
-    """`RunRequest.to_record()`."""
+    """`RunRequest.to_record()`: an option of an analysis that is absent has its default."""
     results: tuple[Made, ...] = ()
 
 

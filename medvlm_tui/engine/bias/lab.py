@@ -27,8 +27,8 @@ from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
+from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.probe import PROBE
-from medvlm_tui.stages.request import BiasParams
 
 Ints = NDArray[np.int64]
 Features = NDArray[np.float32]

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from medvlm_tui.engine.images.font import font_path
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages.request import OVERLAYS, POSITIONS
+from medvlm_tui.stages.params.bias import OVERLAYS, POSITIONS
 
 Box = tuple[int, int, int, int]
 _TILES = 4  # a glyph strip is cut into tiles of a quarter of its height for the scrambled control

@@ -22,10 +22,10 @@ from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.params.comparison import StatisticsParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import IntervalsRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
-from medvlm_tui.stages.request import StatisticsParams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

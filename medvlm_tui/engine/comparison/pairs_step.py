@@ -29,6 +29,7 @@ from medvlm_tui.measures.score_intervals import draws_variance
 from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.params.comparison import ComparisonParams
 from medvlm_tui.stages.records.comparison import (
     DifferenceRecord,
     GroupRecord,
@@ -36,7 +37,6 @@ from medvlm_tui.stages.records.comparison import (
     PairRecord,
     PairsRecord,
 )
-from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 

@@ -19,6 +19,7 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
 from medvlm_tui.stages.comparison import RANKING
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.params.comparison import ComparisonParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import (
     GroupRecord,
@@ -27,7 +28,6 @@ from medvlm_tui.stages.records.comparison import (
     RankPairRecord,
     RanksRecord,
 )
-from medvlm_tui.stages.request import ComparisonParams
 
 Floats = NDArray[np.float64]
 # As the tables print them: F1 is macro, of the positive class where the study's is.

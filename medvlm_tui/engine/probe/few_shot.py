@@ -14,8 +14,8 @@ from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Scores, Task, split_arrays, spreads
 from medvlm_tui.measures import classification
+from medvlm_tui.stages.protocols import DRAWS, SHOTS
 from medvlm_tui.stages.records.probe import ProtocolRecord, ReadingRecord
-from medvlm_tui.stages.request import DRAWS, SHOTS
 
 # So few images leave nothing to choose a t by; with more dimensions than images every t of the paper's grid gives
 # the same classifier.

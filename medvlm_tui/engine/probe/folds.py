@@ -13,7 +13,7 @@ from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.errors import UsageError
 from medvlm_tui.measures import classification
-from medvlm_tui.stages.request import PAPER_T_GRID
+from medvlm_tui.stages.protocols import PAPER_T_GRID
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -19,8 +19,8 @@ from medvlm_tui.engine.probe.protocol import (
     pooled_scaling,
 )
 from medvlm_tui.measures import classification
+from medvlm_tui.stages.protocols import NEIGHBOR_COUNTS
 from medvlm_tui.stages.records.probe import ProtocolRecord, ReadingRecord
-from medvlm_tui.stages.request import NEIGHBOR_COUNTS
 
 
 def measure(task: Task) -> Generator[Event, None, Measured]:

@@ -15,8 +15,8 @@ from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Task, fold_arrays, fold_scores, pooled_scaling
 from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.measures import classification
+from medvlm_tui.stages.protocols import SATURATED, SEPARATED
 from medvlm_tui.stages.records.probe import MetricRecord, ProtocolRecord, TunedRecord
-from medvlm_tui.stages.request import SATURATED, SEPARATED
 
 # The protocols of the paper's grid, which may lie wholly at too large t: they tell what the tuned one would choose.
 _PAPER_GRID = ("paper", "grouped")

@@ -15,8 +15,8 @@ from medvlm_tui.engine.probe.folds import Problem
 from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.measures import classification
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.records.probe import MetricRecord, ProtocolRecord
-from medvlm_tui.stages.request import ProbeParams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

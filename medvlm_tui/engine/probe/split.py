@@ -19,8 +19,8 @@ from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.records.probe import GroupingRecord
-from medvlm_tui.stages.request import ProbeParams
 
 _CLUSTERS_VERSION = 2
 

@@ -23,8 +23,8 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 from medvlm_tui.stages.records.probe import ProbeRecord, ProtocolRecord
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS
 
 _MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),

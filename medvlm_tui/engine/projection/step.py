@@ -17,9 +17,9 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.measures.draws import stratified_subsample
+from medvlm_tui.stages.params.projection import ProjectionParams
 from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.records.projection import MapRecord
-from medvlm_tui.stages.request import ProjectionParams
 
 
 class _Open:

@@ -14,7 +14,7 @@ from medvlm_tui.engine.projection.layout import Layout, Row, lay_out_cell, prepa
 from medvlm_tui.engine.projection.map_scores import NEIGHBOURS, FeatureRanks
 from medvlm_tui.engine.projection.processes import Finished, LayoutPool, Task
 from medvlm_tui.engine.step.cores import cores
-from medvlm_tui.stages.request import ProjectionParams
+from medvlm_tui.stages.params.projection import ProjectionParams
 
 Ints = NDArray[np.int64]
 Check = Callable[[], None]

@@ -22,6 +22,7 @@ from medvlm_tui.engine.step.job import CheckJob, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
 from medvlm_tui.stages import STAGES, with_needs
 from medvlm_tui.stages.check import CHECK
+from medvlm_tui.stages.params.probe import SplitParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, PlannedCell, Remark, Scope, Stage, View
@@ -81,7 +82,7 @@ class Layout:
         encoder = fullest_encoder(self.store, everything.samples)
         params = {
             "window": self.request.window,
-            "split": asdict(self.request.split()),
+            "split": asdict(self.request.of(SplitParams)),
             "features": "" if encoder is None else encoder.digest,
             # What is missing or left out changes nothing in the digests of what is read.
             "said": of_record(found.dataset.warnings),

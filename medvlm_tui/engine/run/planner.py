@@ -21,6 +21,7 @@ from medvlm_tui.engine.run.layout import Layout
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import AnyJob, CheckJob, Job
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.settings.options import refuse_unknown
 from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.request import RunRequest
@@ -82,6 +83,7 @@ def lay_out(
     neither happens and what is missing stays missing. `measure` finds out what `--precision auto` means for a model
     where bf16 or fp16 would be faster than fp32.
     """
+    refuse_unknown(request)
     machine = devices.choose(request.device, request.precision)
 
     def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:

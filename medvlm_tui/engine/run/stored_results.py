@@ -9,6 +9,7 @@ from typing import Any
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.results_index import ResultsIndex
+from medvlm_tui.settings.options import OPTIONS, all_values
 from medvlm_tui.stages.request import RunRequest
 
 # Settings that the features or the scores depend on, with their words; `{}` is the value.
@@ -86,8 +87,9 @@ def difference(results: Results, protocol: str, now: RunRequest, n: int, n_now: 
     then = results.requests.get(results.shown(protocol))
     if then is None:
         return ""
-    today = now.to_record()
-    differing = [name for name in _WORDS if name in then and then[name] != today[name]]
+    today = all_values(now)
+    then = {name: then.get(name, OPTIONS[name].default) for name in _WORDS}
+    differing = [name for name in _WORDS if then[name] != today[name]]
     if not differing and n == n_now:
         return f"{n:,} images, {OTHERWISE}"
     if not differing and not n_now:

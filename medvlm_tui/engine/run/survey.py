@@ -21,7 +21,8 @@ from medvlm_tui.stages import CELL_STAGES
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
-from medvlm_tui.stages.request import PROTOCOLS, RunRequest
+from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.request import RunRequest
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
 _KINDS = ("project", "grid", "separability", "saliency", "bias")

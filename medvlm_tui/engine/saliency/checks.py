@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages.request import ESTIMATORS, FILLS, SaliencyParams
+from medvlm_tui.stages.params.saliency import ESTIMATORS, FILLS, SaliencyParams
 
 
 def check_params(params: SaliencyParams) -> None:

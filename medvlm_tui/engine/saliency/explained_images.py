@@ -28,9 +28,9 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.probe import ProbeRecord
-from medvlm_tui.stages.request import SaliencyParams
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3

@@ -19,7 +19,7 @@ from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.step.device_memory import is_out_of_memory, naming_shortage, release_memory, with_back_off
 from medvlm_tui.errors import CorruptEntryError
-from medvlm_tui.stages.request import Fill
+from medvlm_tui.stages.params.saliency import Fill
 
 Floats = NDArray[np.float64]
 _BLUR_SHARE = 0.05  # of the image's side: standard deviation of the blur

@@ -13,8 +13,8 @@ from medvlm_tui.core.store import keys
 from medvlm_tui.engine.saliency.explained_images import Explained, estimated
 from medvlm_tui.engine.saliency.masking import ChunkScores
 from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.saliency import PreviewImage, PreviewRecord
-from medvlm_tui.stages.request import SaliencyParams
 
 _EVERY_S = 1.0
 # A preview costs the sums of all masks so far; it may take this share of the time.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.engine.saliency.mask_sums import ShiftSums, mask_means
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream, up_sampling
-from medvlm_tui.stages.request import Estimator
+from medvlm_tui.stages.params.saliency import Estimator
 
 Floats = NDArray[np.float64]
 FOLDS = 4

@@ -33,8 +33,8 @@ from medvlm_tui.engine.saliency.rise import Estimate, relative_error
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.saliency import ExplainedImage, MapQuality, SaliencyRecord
-from medvlm_tui.stages.request import SaliencyParams
 from medvlm_tui.stages.saliency import SALIENCY
 
 Floats = NDArray[np.float64]

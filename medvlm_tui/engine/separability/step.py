@@ -20,8 +20,8 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
+from medvlm_tui.stages.params.separability import SeparabilityParams
 from medvlm_tui.stages.records.separability import SeparabilityRecord
-from medvlm_tui.stages.request import SeparabilityParams
 from medvlm_tui.stages.separability import SEPARABILITY
 
 Ints = NDArray[np.int64]

@@ -22,8 +22,8 @@ from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
+from medvlm_tui.stages.params.similarity import SimilarityParams
 from medvlm_tui.stages.records.similarity import AlikeRecord, SimilarityRecord
-from medvlm_tui.stages.request import SimilarityParams
 from medvlm_tui.stages.similarity import SIMILARITY
 
 Ints = NDArray[np.int64]

@@ -14,7 +14,7 @@ from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
-from medvlm_tui.stages.request import ProbeParams, SplitParams
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from medvlm_tui.stages.stage import Stage
 
 Params = TypeVar("Params")

@@ -8,7 +8,7 @@ from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.report.formats.table import Mark
 from medvlm_tui.report.results.cells import Cell
-from medvlm_tui.stages.request import LINEAR_PROTOCOLS
+from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 
 _STUDY_VIEWS = ("", "default")
 _PROTOCOLS = {PAPER: "paper", POSTER: "poster"}

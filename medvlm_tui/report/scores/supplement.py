@@ -14,9 +14,9 @@ from medvlm_tui.report.results.run_results import Compared, Gathered
 from medvlm_tui.report.scores.group_gap import gap_rows
 from medvlm_tui.report.scores.score_table import difference, percentage, points
 from medvlm_tui.report.scores.table_notes import data_warnings
+from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.stages.records.comparison import PairsRecord, RankingsRecord
 from medvlm_tui.stages.records.extract import ExtractRecord, Provenance
-from medvlm_tui.stages.request import SATURATED
 
 _TRAITS = {
     "medical": "medical against general",

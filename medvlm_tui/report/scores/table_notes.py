@@ -11,7 +11,7 @@ from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title
 from medvlm_tui.report.scores.table_records import DatasetColumns, Entry
 from medvlm_tui.report.scores.verdicts import Verdicts
-from medvlm_tui.stages.request import DRAWS, SATURATED, SHOTS
+from medvlm_tui.stages.protocols import DRAWS, SATURATED, SHOTS
 
 DIFFERENCE_SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
 """Source of a published score -> the title of its column of differences."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medvlm_tui.stages.request import BiasParams
+from medvlm_tui.stages.params.bias import BiasParams
 
 EVERY_CONTROL = "every control"
 """Condition of the smallest lead of the word over its controls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medvlm_tui.stages.request import Estimator, Fill, SaliencyParams
+from medvlm_tui.stages.params.saliency import Estimator, Fill, SaliencyParams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages.request import POSITIONS
+from medvlm_tui.stages.params.bias import POSITIONS
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.states import look
 

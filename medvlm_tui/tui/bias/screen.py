@@ -17,6 +17,7 @@ from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
+from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias import detail as biasdetail
@@ -223,14 +224,14 @@ class BiasScreen(PlaceScreen):
         """Choose words and place, and run the lab with them on what is marked."""
         from medvlm_tui.tui.bias.ask_words import WordsScreen
 
-        request = self.medvlm.request
-        self.medvlm.push_screen(WordsScreen(request.bias_words, request.bias_position), self._run)
+        params = self.medvlm.request.of(BiasParams)
+        self.medvlm.push_screen(WordsScreen(params.words, params.position), self._run)
 
     async def _run(self, chosen: tuple[tuple[str, ...], str] | None) -> None:
         if chosen is None:
             return
         selection, base = self.medvlm.selection, self.medvlm.request
-        self.medvlm.request = replace(base, bias_words=chosen[0], bias_position=chosen[1])
+        self.medvlm.request = base.having(replace(base.of(BiasParams), words=chosen[0], position=chosen[1]))
         models, datasets = selection.run_models(), selection.run_datasets()
         if not models or not datasets:
             self.medvlm.tell("choose a model and a dataset first (F2)", "warning")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY, YELLOW, letter, look

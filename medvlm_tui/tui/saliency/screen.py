@@ -15,11 +15,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.typed_lists import join_list
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.saliency import PreviewRecord, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
@@ -185,7 +185,7 @@ class SaliencyScreen(WalkScreen):
         record = None if self.found is None else self.found.record
         if not isinstance(record, SaliencyRecord):
             return
-        request = self._request().with_saliency(asked(record))
+        request = self._request().having(asked(record))
         if protocol := await self._protocol(record):
             request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
@@ -196,10 +196,9 @@ class SaliencyScreen(WalkScreen):
         return "" if probe is None else probe.protocol
 
     def _request(self, *images: str) -> RunRequest:
-        cell, listed = self.cell, join_list(images)
-        return replace(
-            self.medvlm.request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES, rise_images=listed
-        )
+        request, cell = self.medvlm.request, self.cell
+        shown = replace(request, models=(cell.model,), datasets=(cell.dataset,), stages=STAGES)
+        return shown.having(replace(request.of(SaliencyParams), images=images))
 
     # -- drawing -----------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.saliency import ExplainedImage, PreviewImage, SaliencyRecord
-from medvlm_tui.stages.request import SaliencyParams
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 _BARS = "▁▂▃▄▅▆▇█"

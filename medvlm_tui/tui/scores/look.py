@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from medvlm_tui.stages.request import SATURATED
+from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.tui.scores.table import NO_SHARES, ScoreTable, ShownScore
 from medvlm_tui.tui.shared.matrix import Axis
 from medvlm_tui.tui.state.board import Board

@@ -12,6 +12,8 @@ from typing import Any
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import UsageError
+from medvlm_tui.settings.options import read_request
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state import survey_rows
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
@@ -291,8 +293,8 @@ class Board:
 def _request(record: Mapping[str, Any]) -> RunRequest | None:
     """Return a run's request; None where another release wrote it and it cannot be asked for again."""
     try:
-        return RunRequest.from_record(dict(record))
-    except TypeError:
+        return read_request(record)
+    except UsageError:
         return None
 
 

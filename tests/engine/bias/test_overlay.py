@@ -9,7 +9,7 @@ from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay, ink_of
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import UsageError
-from medvlm_tui.stages.request import OVERLAYS, POSITIONS
+from medvlm_tui.stages.params.bias import OVERLAYS, POSITIONS
 
 GREY = Image.new("RGB", (320, 240), (60, 60, 60))
 

@@ -6,7 +6,8 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss
 from statsmodels.stats.proportion import proportion_confint
 
-from medvlm_tui.stages.request import ProbeParams, SplitParams, StatisticsParams
+from medvlm_tui.stages.params.comparison import StatisticsParams
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

@@ -17,7 +17,7 @@ from medvlm_tui.engine.datasets.opening import open_dataset
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, split_groups
 from medvlm_tui.errors import Cancelled
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 from tests.made.shared import DATA
 
 CATALOG = load_datasets()

@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
 from medvlm_tui.engine.datasets.splits.stratified import split
 from medvlm_tui.errors import MedvlmError, UsageError
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 
 def test_it_is_sklearn_s_split():

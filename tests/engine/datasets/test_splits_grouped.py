@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.errors import MedvlmError, UsageError
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 
 @settings(max_examples=30, deadline=None)

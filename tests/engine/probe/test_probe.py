@@ -16,7 +16,8 @@ from medvlm_tui.engine.probe.solver import choice as solver
 from medvlm_tui.engine.probe.solver import svm_torch
 from medvlm_tui.engine.step import device_session, devices
 from medvlm_tui.errors import Cancelled, MedvlmError
-from medvlm_tui.stages.request import PAPER_T_GRID, ProbeParams, SplitParams
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
+from medvlm_tui.stages.protocols import PAPER_T_GRID
 from tests.made.jobs import Bench, blobs, table_of
 
 CODES = {"a": 0, "b": 1, "c": 2}

@@ -15,7 +15,8 @@ from sklearn.svm import LinearSVC
 from medvlm_tui.engine.features.exact_neighbours import wide_unit_rows
 from medvlm_tui.engine.probe import knn
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.stages.request import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS, ProbeParams, SplitParams
+from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
+from medvlm_tui.stages.protocols import DRAWS, NEIGHBOR_COUNTS, PAPER_T_GRID, SHOTS
 from tests.made.jobs import Bench, blobs, table_of
 
 NAMES = ("a", "b", "c")

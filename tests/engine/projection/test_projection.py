@@ -12,7 +12,7 @@ from medvlm_tui.engine.projection import map_scores
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.measures.silhouette import cosine_silhouette
-from medvlm_tui.stages.request import ProjectionParams
+from medvlm_tui.stages.params.projection import ProjectionParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

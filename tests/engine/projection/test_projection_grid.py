@@ -21,7 +21,8 @@ from medvlm_tui.engine.projection.layout import Layout, lay_out_cell, prepare_ro
 from medvlm_tui.engine.projection.processes import LayoutPool, Task
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
-from medvlm_tui.stages.request import ProjectionParams, RunRequest
+from medvlm_tui.stages.params.projection import ProjectionParams
+from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import ENCODER, Bench, blobs, table_of
 
 

@@ -7,7 +7,6 @@ the file anew: `python -m tests.engine.run.test_pinned_keys`. The difference the
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,17 @@ import pytest
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.settings.options import OPTIONS, all_values
 from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import PROTOCOLS, RunRequest
+from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.request import RunRequest
 
 PINNED = Path(__file__).parent / "pinned" / "step_keys.json"
 MODELS = ("clip_b16", "biomedclip", "vgg16")
 STAYS = {"models", "datasets", "data", "weights", "label", "part", "feature", "limit", "precision", "device"}
-"""Fields that the rich request leaves alone: what they name is made by this file."""
+"""Options that the rich request leaves alone: what they name is made by this file."""
 NO_KEY = {"batch_size", "workers", "out", "strict", "offline", "demo", "phantom_per_class"}
-"""Fields that change no key."""
+"""Options that change no key."""
 
 
 def plain(folder: Path) -> RunRequest:
@@ -55,33 +56,35 @@ def rich(folder: Path) -> RunRequest:
         precision="fp32",
         stages=STAGE_NAMES,
         protocols=PROTOCOLS,
-        folds=4,
-        hold_out=0.25,
         seed=7,
         seeds=2,
-        umap_neighbors=(5, 50),
-        umap_min_dist=(0.25, 0.75),
-        umap_max_points=1000,
         tags=str(tags),
-        rise_masks=64,
-        rise_cells=5,
-        rise_images="a/0.bmp,b/1.bmp",
-        rise_estimator="reduced",
-        rise_explain=("*",),
-        rise_fill="blur",
-        rise_stop_error=0.1,
-        bias_words=("IN", "OUT"),
-        bias_position="top",
-        bias_size=0.1,
-        bias_contrast=0.5,
-        bias_controls=("box", "lines"),
-        bias_train=8,
-        bias_test=4,
-        bias_masks=32,
-        bias_images=1,
-        bias_removed=1,
         window="percentiles",
         offline=True,
+        options={
+            "folds": 4,
+            "hold_out": 0.25,
+            "umap_neighbors": (5, 50),
+            "umap_min_dist": (0.25, 0.75),
+            "umap_max_points": 1000,
+            "rise_masks": 64,
+            "rise_cells": 5,
+            "rise_images": "a/0.bmp,b/1.bmp",
+            "rise_estimator": "reduced",
+            "rise_explain": ("*",),
+            "rise_fill": "blur",
+            "rise_stop_error": 0.1,
+            "bias_words": ("IN", "OUT"),
+            "bias_position": "top",
+            "bias_size": 0.1,
+            "bias_contrast": 0.5,
+            "bias_controls": ("box", "lines"),
+            "bias_train": 8,
+            "bias_test": 4,
+            "bias_masks": 32,
+            "bias_images": 1,
+            "bias_removed": 1,
+        },
     )
 
 
@@ -153,8 +156,8 @@ def test_no_key_has_moved(name: str, tmp_path: Path) -> None:
 
 
 def test_the_rich_request_leaves_no_option_at_its_default(tmp_path: Path) -> None:
-    asked, default = rich(tmp_path), RunRequest()
-    same = {each.name for each in fields(RunRequest) if getattr(asked, each.name) == getattr(default, each.name)}
+    asked = rich(tmp_path)
+    same = {name for name, value in all_values(asked).items() if value == OPTIONS[name].default}
     assert same - STAYS - NO_KEY == set()
 
 

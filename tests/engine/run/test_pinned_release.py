@@ -21,6 +21,8 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.store.verify import verify
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.report.write import write_report
+from medvlm_tui.stages.params.projection import MapOptions
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 
 # Records that today's report no longer reads: a plan of today has other keys for these kinds, since their versions were
@@ -98,7 +100,7 @@ def test_every_line_of_the_events_file_is_read_as_it_was_written(
 
 def test_the_request_of_the_run_is_understood(said: dict[str, list[Event]]) -> None:
     request = RunRequest.from_record(dict(said["RunAsked"][0].request))
-    assert (request.models, request.rise_fill, request.umap_neighbors) == (
+    assert (request.models, request.of(SaliencyParams).fill, request.of(MapOptions).neighbors) == (
         ("local:small", "local:other"),
         "blur",
         (5, 10),

@@ -16,6 +16,8 @@ from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
+from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.selection import run_request
 
@@ -51,7 +53,8 @@ def keys(prepared: Prepared) -> dict[str, str]:
 
 def test_steps_stand_after_what_they_need(plan, request_: RunRequest) -> None:
     stages = ("extract", "probe", "project", "saliency", "statistics", "report")
-    steps = plan(replace(request_, stages=stages, umap_neighbors=(5, 15), protocols=("paper", "poster"))).plan.steps
+    asked = replace(request_, stages=stages, options={"umap_neighbors": (5, 15)}, protocols=("paper", "poster"))
+    steps = plan(asked).plan.steps
     seen: set[str] = set()
     for step in steps:
         assert set(step.needs) <= seen
@@ -81,7 +84,7 @@ def test_a_stage_brings_what_it_reads(plan, request_: RunRequest) -> None:
 
 
 def test_a_grid_reads_the_maps_that_there_are(plan, request_: RunRequest) -> None:
-    steps = plan(replace(request_, stages=("project",), umap_neighbors=(5, 15))).plan.steps
+    steps = plan(replace(request_, stages=("project",), options={"umap_neighbors": (5, 15)})).plan.steps
     grid = next(step for step in steps if step.kind == "grid")
     assert grid.params["maps"] == [step.key for step in steps if step.kind == "project"]
     failed, left = grid.needs
@@ -136,7 +139,7 @@ def test_the_same_request_has_the_same_keys(plan, request_: RunRequest) -> None:
 def test_a_parameter_changes_the_keys_of_what_depends_on_it(
     plan, request_: RunRequest, change: dict[str, object], changed: set[str]
 ) -> None:
-    before, after = keys(plan(request_)), keys(plan(replace(request_, **change)))
+    before, after = keys(plan(request_)), keys(plan(request_.changed(change)))
     assert {kind for kind in before if before[kind] != after[kind]} == changed
 
 
@@ -233,7 +236,7 @@ def test_one_run_at_a_time_in_a_workspace(tmp_path: Path) -> None:
 
 
 def test_the_bias_lab_of_one_model_has_nobody_to_be_compared_with(plan, request_: RunRequest) -> None:
-    steps = plan(replace(request_, stages=("bias",), bias_words=("IN", "OUT"), bias_masks=0)).plan.steps
+    steps = plan(replace(request_, stages=("bias",), options={"bias_words": ("IN", "OUT"), "bias_masks": 0})).plan.steps
     assert [step.kind for step in steps] == ["extract", "probe", "bias"]
     assert (steps[-1].params["words"], steps[-1].params["rise_masks"]) == (("IN", "OUT"), 0)
 
@@ -250,15 +253,17 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
 
 
 def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
-    demo = as_demo(RunRequest())
-    assert 2 * int(demo.rise_images) >= 8  # two of the phantom's three classes have a lesion
-    assert demo.bias_test >= 10
-    assert 3 * demo.bias_images >= 5
-    assert demo.bias_masks > 0
-    assert demo.rise_fill == "blur"
-    assert len(set(demo.bias_words)) == len(demo.bias_words) > len(("none", "smooth", "spiculated"))
-    small = as_demo(RunRequest(rise_masks=32, bias_test=2, bias_masks=0))
-    assert (small.rise_masks, small.bias_test, small.bias_masks) == (32, 2, 0)  # a quicker look stays quick
+    saliency, bias = as_demo(RunRequest()).of(SaliencyParams), as_demo(RunRequest()).of(BiasParams)
+    assert 2 * saliency.images_per_class >= 8  # two of the phantom's three classes have a lesion
+    assert bias.test_per_class >= 10
+    assert 3 * bias.rise_images >= 5
+    assert bias.rise_masks > 0
+    assert saliency.fill == bias.rise_fill == "blur"
+    assert len(set(bias.words)) == len(bias.words) > len(("none", "smooth", "spiculated"))
+    small = as_demo(RunRequest(options={"rise_masks": 32, "bias_test": 2, "bias_masks": 0}))
+    # A quicker look stays quick.
+    assert small.of(SaliencyParams).masks == 32
+    assert (small.of(BiasParams).test_per_class, small.of(BiasParams).rise_masks) == (2, 0)
 
 
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:

@@ -23,7 +23,8 @@ from medvlm_tui.engine.saliency.quality import STEPS
 from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
-from medvlm_tui.stages.request import RunRequest, SaliencyParams
+from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.separability import measures
 from medvlm_tui.engine.separability.step import class_measures, open_space, space_measures
-from medvlm_tui.stages.request import SeparabilityParams
+from medvlm_tui.stages.params.separability import SeparabilityParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

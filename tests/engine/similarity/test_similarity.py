@@ -12,7 +12,7 @@ from medvlm_tui.engine.similarity.deletions import procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.similarity.step import _Space, compare
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.stages.request import SimilarityParams
+from medvlm_tui.stages.params.similarity import SimilarityParams
 from tests.made.jobs import Bench, blobs, table_of
 
 

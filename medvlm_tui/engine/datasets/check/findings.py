@@ -20,6 +20,7 @@ from medvlm_tui.engine.datasets.opening import ALL_PARTS, open_dataset, open_eve
 from medvlm_tui.engine.datasets.splits.groups import CLUSTER, Progress, cluster_groups, finished
 from medvlm_tui.engine.datasets.splits.plan import split_plans
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.params.probe import SplitParams
 from medvlm_tui.stages.records.check import (
     AuditReport,
     CountRow,
@@ -29,7 +30,6 @@ from medvlm_tui.stages.records.check import (
     Kind,
     Unreadable,
 )
-from medvlm_tui.stages.request import SplitParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from medvlm_tui.engine.images.decoders import decoded
 from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.step.job import CheckJob, StepContext
 from medvlm_tui.stages.check import CHECK
+from medvlm_tui.stages.params.probe import SplitParams
 from medvlm_tui.stages.records.check import AuditReport, CheckRecord
 
 PICTURE_PX = 64
@@ -64,7 +65,7 @@ def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
 
 def checked(job: CheckJob, store: Store) -> Generator[int, None, CheckRecord]:
     """Yield how many images were read; store and return the report."""
-    options = AuditOptions(job.request.window, job.request.split(), job.request.workers or 2)
+    options = AuditOptions(job.request.window, job.request.of(SplitParams), job.request.workers or 2)
     report = yield from audited(Subject(job.study, job.everything), options, store, job.encoder)
     pictures = pictures_of(report, job.everything.samples, job.request.window, options.workers)
     arrays: Mapping[str, NDArray[Any]] = {"pictures": pictures.pixels, "sizes": pictures.sizes}

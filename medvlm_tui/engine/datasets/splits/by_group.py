@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.datasets.splits.stratified import Split, check_params
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 _LARGEST_DENOMINATOR = 10
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError, UsageError
-from medvlm_tui.stages.request import SplitParams
+from medvlm_tui.stages.params.probe import SplitParams
 
 
 @dataclass(frozen=True, slots=True)

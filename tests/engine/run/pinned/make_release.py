@@ -25,7 +25,8 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.stages import STAGE_NAMES
-from medvlm_tui.stages.request import PROTOCOLS, RunRequest
+from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.request import RunRequest
 
 HERE = Path(__file__).parent
 SMALL = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -38,22 +39,24 @@ REQUEST = RunRequest(
     data={"patients": "patients/list.csv"},
     stages=STAGE_NAMES,
     protocols=PROTOCOLS,
-    folds=3,
-    umap_neighbors=(5, 10),
     tags="tags.csv",
-    rise_masks=64,
-    rise_cells=4,
-    rise_fill="blur",
-    rise_estimator="reduced",
-    bias_train=6,
-    bias_test=2,
-    bias_masks=16,
-    bias_images=1,
     device="cpu",
     precision="fp32",
     offline=True,
     phantom_per_class=PER_CLASS,
     out="report",
+    options={
+        "folds": 3,
+        "umap_neighbors": (5, 10),
+        "rise_masks": 64,
+        "rise_cells": 4,
+        "rise_fill": "blur",
+        "rise_estimator": "reduced",
+        "bias_train": 6,
+        "bias_test": 2,
+        "bias_masks": 16,
+        "bias_images": 1,
+    },
 )
 
 

@@ -1,0 +1,18 @@
+"""How alike the models of a run see one dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medvlm_tui.stages.option import follows
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityParams:
+    """How alike two models see a dataset."""
+
+    neighbours: int = 10
+    permutations: int = 200
+    max_points: int = 1000
+    """Stratified; CKA keeps a Gram of 1,000 x 1,000 a model."""
+    seed: int = follows(0, "seed")
