@@ -129,7 +129,7 @@ async def test_enter_checks_and_stays(make_app, tmp_path: Path) -> None:
         fill(tmp_path, check_record())
         client.say(events.ResultReady("check:phantom", "check", KEY, dataset="phantom"))
         client.say(events.RunFinished("r", 0, 1, 0, 0, 0, 1.0))
-        await until(pilot, "124 images in /data/")
+        await until(pilot, "124 images in /data")
 
 
 async def test_names_are_shown_as_they_are_and_never_obeyed(make_app, tmp_path: Path) -> None:

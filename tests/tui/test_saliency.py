@@ -195,5 +195,6 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
 def test_a_curve_is_a_line_of_bars_and_nothing_known_is_nothing_said() -> None:
     assert sparkline([0.0, 1.0, 0.5]) == "▁█▅"
     assert sparkline([2.0, 2.0]) == "▁▁"
-    assert quality({"image": "a"}).plain == ""
-    assert quality({"quality": {"pointing": None}, "constant": True}).plain.startswith("the map is flat")
+    item = replace(SaliencyRecord.example().items[0], quality=MapQuality())
+    assert quality(item).plain == ""
+    assert quality(replace(item, constant=True)).plain.startswith("the map is flat")
