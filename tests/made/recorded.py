@@ -212,7 +212,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "scores_test": rng.normal(size=(5, 12, 3)),
                 "final_scores": rng.normal(size=(12, 3)),
             },
-            replace(ProbeRecord.example(), classes=classes),
+            _probed(classes),
         )
         store.put_result(
             KEYS["project"],
@@ -230,6 +230,13 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
             },
             _explained(classes),
         )
+
+
+def _probed(classes: tuple[str, ...]) -> ProbeRecord:
+    """The example with as few metrics as a narrow screen has room for."""
+    example = ProbeRecord.example()
+    metrics = {name: example.metrics[name] for name in ("accuracy", "macro_f1", "auroc")}
+    return replace(example, classes=classes, metrics=metrics)
 
 
 def _explained(classes: tuple[str, ...]) -> SaliencyRecord:
