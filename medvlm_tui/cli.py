@@ -12,6 +12,7 @@ from medvlm_tui import __version__, streams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.system_errors import in_words
+from medvlm_tui.core.workspace import data_folders
 from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.flags import add_flag, add_sections, values_of
@@ -119,13 +120,16 @@ def _batch(arguments: list[str]) -> int:
     options = batch_parser().parse_args(arguments)
     configuration = settings.load(options.workspace)
     run_file = settings.read_run_file(options.run_file) if options.run_file else {}
-    request = settings.request(configuration, run_file, values_of(options))
+    flags = values_of(options)
+    request = settings.request(configuration, run_file, flags)
     from medvlm_tui.batch.run import BatchOptions, run_batch
 
     display = BatchOptions(json=options.json, dry_run=options.dry_run)
     workspace = configuration.workspace
     if request.demo and options.workspace is None:
         workspace = _demo_workspace(request.out)
+    if not options.dry_run:
+        data_folders.remember(workspace, flags.get("data", {}))
     return run_batch(workspace, request, display)
 
 
@@ -142,10 +146,12 @@ def _command(arguments: list[str]) -> int:
         named = f"{options.model}="
         options.weights = [named + path.removeprefix(named) for path in options.weights]
     configuration = settings.load(options.workspace)
-    request = settings.request(configuration, {}, values_of(options, _OF_IMAGES))
+    flags = values_of(options, _OF_IMAGES)
+    request = settings.request(configuration, {}, flags)
     if options.command:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     streams.refuse_without_terminal()
+    data_folders.remember(configuration.workspace, flags.get("data", {}))
     from medvlm_tui.tui.app import run_tui
 
     return run_tui(configuration.workspace, request, mouse=not options.no_mouse)

@@ -203,6 +203,24 @@ class Survey(Event):
 
 @_register
 @dataclass(frozen=True, slots=True)
+class DataFound(Event):
+    """Datasets found at a path and below it; the answer to a front end's `look`.
+
+    `candidates`: dataset (id of the catalog's, else empty), name (proposed), root, images, classes, published_n, note,
+    chosen (proposed to be taken).
+    """
+
+    path: str
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    others: tuple[str, ...] = ()
+    """Folders directly below it in which nothing was found."""
+    problem: str = ""
+    """Why nothing was looked at, or not everything."""
+    seconds: float = 0.0
+
+
+@_register
+@dataclass(frozen=True, slots=True)
 class RunFinished(Event):
     """The last event of a run."""
 

@@ -224,6 +224,10 @@ class Dataset:
         return digests.of_record([self.spec.id, self.view, list(self.classes), rows])
 
 
+RANDOM_WEIGHTS, MIRRORED = " (random weights)", " (mirrored images)"
+"""Endings of the model's name in an encoder's key whose features are a reference of similarity."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderKey:
     """Everything that a feature vector depends on besides the image."""
@@ -240,6 +244,11 @@ class EncoderKey:
     def digest(self) -> str:
         """Names the features of this encoder in the store."""
         return digests.of_record(asdict(self))
+
+    @property
+    def is_reference(self) -> bool:
+        """Return whether the features are a reference of similarity: of random weights, or of mirrored images."""
+        return self.model.endswith((RANDOM_WEIGHTS, MIRRORED))
 
 
 @dataclass(frozen=True, slots=True)

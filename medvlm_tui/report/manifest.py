@@ -17,11 +17,17 @@ from medvlm_tui.report.results.run_results import Compared, Explained, Gathered,
 from medvlm_tui.settings.options import all_values
 
 
-def write_manifest(path: Path, source: ReportInput, gathered: Gathered, files: Iterable[Path]) -> None:
-    """Write the manifest of a run and of the report's `files`, which lie below the manifest's folder."""
-    record = _without_home(_record(source, gathered))
+def manifest_record(source: ReportInput, gathered: Gathered) -> dict[str, Any]:
+    """Return the manifest of a run without the digests of its files."""
+    record: dict[str, Any] = _without_home(_record(source, gathered))
     record["settings"]["data"] = {name: redact(root) for name, root in source.request.data.items()}
-    record["files"] = {file.relative_to(path.parent).as_posix(): of_file(file) for file in files}
+    return record
+
+
+def write_manifest(path: Path, manifest: Mapping[str, Any], files: Iterable[Path]) -> None:
+    """Write the manifest of a run and of the report's `files`, which lie below the manifest's folder."""
+    digests = {file.relative_to(path.parent).as_posix(): of_file(file) for file in files}
+    record = {**manifest, "files": digests}
     text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False, default=str)
     write_export(path, text.encode() + b"\n")
 

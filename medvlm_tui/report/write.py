@@ -1,18 +1,23 @@
-"""Write everything that a run leaves behind: the files of each stage, then the manifest."""
+"""Write everything that a run leaves behind: the files of each stage, the page, then the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
-from medvlm_tui.core.atomic_files import refuse_linked_folders
+from medvlm_tui.core.atomic_files import refuse_linked_folders, write_export
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.report.manifest import write_manifest
+from medvlm_tui.report.manifest import manifest_record, write_manifest
+from medvlm_tui.report.page.blocks import Section
+from medvlm_tui.report.page.render import render
+from medvlm_tui.report.page.run_section import run_section
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.stages import STAGES
+
+PAGE = "report.html"
 
 
 class Outputs(Protocol):
@@ -25,8 +30,15 @@ class Outputs(Protocol):
         """Draw the stage's figures below `out`; yields each file when it is complete."""
 
 
+class WithSections(Protocol):
+    """Such a module that has something to say on the page too."""
+
+    def sections(self, results: Gathered, written: Sequence[Path]) -> Iterable[Section]:
+        """Return the stage's sections of report.html; `written` are the files of the report so far."""
+
+
 def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
-    """Write tables, per-image files, figures and the manifest below `out`; yields each file when it is complete.
+    """Write tables, per-image files, figures, the page and the manifest below `out`; yields each complete file.
 
     Only what the store has is written: a step that failed leaves its files out, and the manifest says why.
     Raises OSError when `out` cannot be written, StoreError when a folder below it is a link to another place.
@@ -37,8 +49,19 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
     for event in chain(write_tables(results, out), draw_figures(results, out)):
         written.append(Path(event.path))
         yield event
-    write_manifest(out / "manifest.json", source, results, written)
+    manifest = manifest_record(source, results)
+    made = [*page_sections(results, written), run_section(manifest)]
+    write_export(out / PAGE, render(f"medvlm-tui report, run {source.run_id}", made))
+    yield FileWritten(str(out / PAGE), "page")
+    write_manifest(out / "manifest.json", manifest, [*written, out / PAGE])
     yield FileWritten(str(out / "manifest.json"), "manifest")
+
+
+def page_sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
+    """Yield the sections of the page that the stages give."""
+    for module in _modules():
+        if hasattr(module, "sections"):
+            yield from cast(WithSections, module).sections(results, written)
 
 
 def write_tables(results: Gathered, out: Path) -> Iterator[FileWritten]:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medvlm_tui.core.atomic_files import write_export
-from medvlm_tui.core.events import Event, FileWritten, Log, ResultReady, RunAsked, RunFinished, RunRefused, Survey
+from medvlm_tui.core.events import (
+    DataFound,
+    Event,
+    FileWritten,
+    Log,
+    ResultReady,
+    RunAsked,
+    RunFinished,
+    RunRefused,
+    Survey,
+)
+from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.system_errors import in_words
 from medvlm_tui.core.versions import versions
@@ -21,6 +35,7 @@ from medvlm_tui.core.workspace.logs import rotate
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.run_journal import RunFile, Said
 from medvlm_tui.core.workspace.workspace import Workspace, new_run_id
+from medvlm_tui.engine.datasets.recognition import look_below
 from medvlm_tui.engine.run.gathered_steps import tables_of
 from medvlm_tui.engine.run.inputs import Say
 from medvlm_tui.engine.run.planner import Prepared, prepare
@@ -40,6 +55,8 @@ _VERSIONED = (
 
 Tell = Callable[[Said], None]
 _ROTATE_EVERY_S = 10.0
+LOOK_SECONDS = 8.0
+"""A search for datasets below a folder ends after so long."""
 
 
 class Engine:
@@ -69,6 +86,13 @@ class Engine:
         """Emit the survey: models, datasets, and the state of every cell."""
         index = ResultsIndex(self.workspace.runs, self.workspace.root / "results.json", self.store.read_only)
         return survey(request, self.workspace, Records(self.store, self._latest(), index))
+
+    def look(self, path: Path, stopped: Callable[[], bool] = lambda: False) -> DataFound:
+        """Emit what datasets lie at a path and below it, within some seconds or until `stopped` says so."""
+        began = time.monotonic()
+        found = look_below(path, LOOK_SECONDS, stopped)
+        candidates = tuple(asdict(candidate) for candidate in found.candidates)
+        return DataFound(str(path), candidates, found.others, found.problem, round(time.monotonic() - began, 3))
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
         """Lay out a run without starting it."""
@@ -222,8 +246,19 @@ class _ReportWriter:
             timings=dict(outcome.seconds),
             versions=versions(*_VERSIONED),
             device=f"{prepared.hardware.device} ({prepared.hardware.name})",
+            read_pictures=partial(_pictures, prepared.request.window),
         )
         yield from write_report(report, self._out)
+
+
+def _pictures(window: str, samples: Sequence[Sample], side_px: int) -> Iterator[NDArray[np.uint8] | None]:
+    """Yield small copies of images for the report, read in decoding processes; None for one that cannot be read."""
+    from medvlm_tui.engine.datasets.likeness.image_prints import read_small
+    from medvlm_tui.engine.images.decoders import decoded
+    from medvlm_tui.engine.images.decoding_task import Reduced
+
+    for answer in decoded(samples, partial(read_small, window=window, side_px=side_px), keep=False):
+        yield answer.pixels if isinstance(answer, Reduced) else None
 
 
 def _complete(request: RunRequest) -> RunRequest:

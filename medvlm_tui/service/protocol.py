@@ -4,6 +4,7 @@ The engine first sends a `Hello`. Then it receives commands and sends events (`c
 
     {"cmd": "watch"}                                   Attached, the last run so far, CaughtUp; then what happens
     {"cmd": "survey" | "plan", "request": {...}}       Survey or PlanReady, to the client that asked
+    {"cmd": "look", "path": "..."}                     DataFound: the datasets below a folder, to the client that asked
     {"cmd": "run", "request": {...}}                   RunAsked ... RunFinished or RunRefused, to everybody
     {"cmd": "cancel"}                                  CancelAsked, to everybody
     {"cmd": "quit"}                                    the engine leaves, unless a run is under way

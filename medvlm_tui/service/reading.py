@@ -43,6 +43,8 @@ def _lines(engine: Engine, command: Command) -> Iterator[str]:
             yield _line(engine.survey(request))
         case "plan":
             yield _line(PlanReady("", engine.plan(request).plan.to_record()))
+        case "look":
+            yield _line(engine.look(Path(str(command.get("path")))))
         case "run":
             refused = engine.workspace.read_only_refusal
             yield _line(RunRefused("", refused.message, refused.hint, int(ExitCode.STORE_REFUSED)))

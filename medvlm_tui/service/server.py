@@ -65,6 +65,8 @@ class Server:
         self._run_id, self._ended = "", True
         self._follows = False
         """Return whether a --batch run is being followed."""
+        self._looks_for = 0
+        """Number of the last search for data folders: a newer one ends those before it."""
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker_since = 0.0
@@ -164,6 +166,10 @@ class Server:
                 self._start(
                     self._answer(guest, lambda engine: PlanReady("", engine.plan(_request(command)).plan.to_record()))
                 )
+            case "look":
+                self._looks_for += 1
+                number, path = self._looks_for, Path(str(command.get("path")))
+                self._start(self._answer(guest, lambda engine: engine.look(path, lambda: number != self._looks_for)))
             case "run":
                 self._begin(guest, _request(command))
             case "cancel":

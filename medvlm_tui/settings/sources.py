@@ -11,6 +11,7 @@ from typing import Any
 
 import platformdirs
 
+from medvlm_tui.core.workspace import data_folders
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings.options import with_values
 from medvlm_tui.settings.values import checked, in_range
@@ -61,10 +62,10 @@ def load(workspace: str | None = None) -> Settings:
             "write [datasets.brain_mr] and below it root = '/data/brain_mri'",
         )
     roots = {name: str(entry["root"]) for name, entry in datasets.items() if "root" in entry}
-    values["data"] = {**roots, **values.get("data", {})}
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
         values["offline"] = True
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
+    values["data"] = {**roots, **values.get("data", {}), **data_folders.read(root.absolute())}
     return Settings(root.absolute(), path, values, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path))
 
 

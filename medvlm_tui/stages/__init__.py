@@ -14,6 +14,7 @@ from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.report import REPORT
 from medvlm_tui.stages.request import RunRequest
@@ -21,16 +22,19 @@ from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.separability import SEPARABILITY
 from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.stages.stage import Scope, Stage
+from medvlm_tui.stages.verdict import VERDICT
 
 STAGES: tuple[Stage[Any], ...] = (
-    CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS, STATISTICS,
-    PAIRS, RANKING, REPORT,
+    CHECK, EXTRACT, PROBE, REPEAT, PROJECT, GRID, SEPARABILITY, REFERENCES, SIMILARITY, SALIENCY, BIAS, BIAS_GROUPS,
+    STATISTICS, PAIRS, RANKING, VERDICT, REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)
 """The words of `--stages`."""
-CELL_STAGES = tuple(stage.kind for stage in STAGES if stage.scope is Scope.CELL and stage.name == stage.kind)
-"""Those that work on one model and one dataset."""
+EVERY_STAGE = tuple(stage.kind for stage in STAGES if stage.name == stage.kind and not stage.on_demand)
+"""Those of a first look."""
+CELL_STAGES = tuple(kind for kind in EVERY_STAGE if any(s.kind == kind and s.scope is Scope.CELL for s in STAGES))
+"""Those of a first look that work on one model and one dataset."""
 _BY_KIND = {stage.kind: stage for stage in STAGES}
 
 
@@ -45,12 +49,12 @@ def with_needs(names: tuple[str, ...]) -> set[str]:
 
 
 def with_every_stage(request: RunRequest) -> RunRequest:
-    """Return the request for every stage there is, as a first look: with few masks, and few images in the bias lab.
+    """Return the request for every stage of a first look: with few masks, and few images in the bias lab.
 
     The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage.
     """
     values = {name: value for stage in STAGES for name, value in stage.first_look(request).items()}
-    return request.changed({"stages": STAGE_NAMES, **values})
+    return request.changed({"stages": EVERY_STAGE, **values})
 
 
 def as_demo(request: RunRequest) -> RunRequest:
@@ -60,4 +64,4 @@ def as_demo(request: RunRequest) -> RunRequest:
     What is smaller in the request already stays so.
     """
     values = {name: value for stage in STAGES for name, value in stage.demo(request).items()}
-    return request.changed({"stages": STAGE_NAMES, **values})
+    return request.changed({"stages": EVERY_STAGE, **values})

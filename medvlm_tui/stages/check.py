@@ -24,5 +24,6 @@ CHECK = Stage(
     work="medvlm_tui.engine.datasets.check.step",
     summary=_summary,
     needs_models=False,
+    outputs="medvlm_tui.report.check.files",
     screen="data",
 )

@@ -15,7 +15,7 @@ from medvlm_tui.stages.protocols import PROTOCOLS
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "report")
+DEFAULT_STAGES = ("extract", "probe", "project", "statistics", "verdict", "report")
 STUDY, IMAGES, SPLIT, MACHINE, OUTPUT = "what is run", "images", "splits and probes", "encoder and machine", "output"
 """Sections of the help and of the settings screen; those of the analyses have the titles of their stages."""
 _PROTOCOLS_HELP = (

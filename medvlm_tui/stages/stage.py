@@ -151,6 +151,8 @@ class Stage(Generic[R]):
     shares_work: bool = False
     """The steps of one cell are told of each other, since they compute more together than one after the other."""
     needs_models: bool = True
+    on_demand: bool = False
+    """A first look at every stage leaves it out, since it encodes images again: its own word asks for it."""
     options: type | None = None
     """Record of parameters whose fields are options of the run; a field that is none is a constant of the program."""
     first_look: Values = no_values
@@ -158,7 +160,8 @@ class Stage(Generic[R]):
     demo: Values = no_values
     """Values of its options for the demo."""
     outputs: str = ""
-    """Module with `tables(results, out)` and `figures(results, out)`; empty: it writes no file of its own."""
+    """Module with `tables(results, out)` and `figures(results, out)`, and `sections(results, written)` where it stands
+    on the page too; empty: it writes nothing of its own."""
     screen: str = ""
     """Place that shows a finished step of this kind."""
 

@@ -143,9 +143,11 @@ class MedvlmApp(App[int]):
         said = [line.message for line in self.board.log if line.level == "error"][-3:]
         self.push_screen(EngineNotice(error, said), lambda answer: self.restart_engine() if answer else None)
 
-    async def tell_engine(self, command: str, request: RunRequest | None = None) -> bool:
+    async def tell_engine(self, command: str, request: RunRequest | None = None, **more: str) -> bool:
         """Send a command; say so and return False when the engine is gone."""
-        record = {"cmd": command} if request is None else {"cmd": command, "request": request.to_record()}
+        record: dict[str, object] = {"cmd": command, **more}
+        if request is not None:
+            record["request"] = request.to_record()
         try:
             await self.client.send(record)
         except MedvlmError as error:

@@ -16,7 +16,9 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.tags import read_tags
 from medvlm_tui.report.bias import rows as bias_tables
 from medvlm_tui.report.bias.figures import bias_figures
+from medvlm_tui.report.bias.section import sections
 from medvlm_tui.report.formats.csv_file import write_all, write_csv
+from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.figures import saliency_pages
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
@@ -25,6 +27,7 @@ from medvlm_tui.report.saliency.rows import images, quality
 from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasGroupsRecord, BiasRecord
 from medvlm_tui.stages.records.saliency import QualityRecord
 from tests.made.examples import Arrays, bias_arrays
+from tests.made.pages import SVG, Page
 from tests.made.report_store import filled
 
 
@@ -86,12 +89,27 @@ def test_burned_text_is_a_tag_file(source: ReportInput, tmp_path: Path) -> None:
     assert tags["word_AXILLA"] == {"'=i0": "yes"}
 
 
+def test_the_lab_stands_on_the_page_with_its_pictures(source: ReportInput, tmp_path: Path) -> None:
+    chart = tmp_path / "bias_biomedclip_brain_mr.svg"
+    chart.write_bytes(SVG)
+    [section] = sections(Gathered(source), [chart])
+    page = Page(render("x", [section]).decode())
+    labs = bias_tables.labs(source)
+    pictures = sum(min(4, len(lab.record["shown"])) + min(4, len(lab.record["map_items"])) for _, lab in labs)
+    assert len(page.of("input")) == pictures > 0
+    assert sum(image["src"].startswith("data:image/svg") for image in page.of("img")) == 1
+    assert "shift_over_control" in page.text
+
+
 def test_bias_figures(source: ReportInput, tmp_path: Path) -> None:
     names = [Path(event.path).name for event in bias_figures(source, tmp_path)]
-    assert names[:3] == [f"{stem}_biomedclip_brain_mr.png" for stem in ("bias_images", "bias", "bias_maps")]
+    assert [name for name in names if name.endswith(".png")][:3] == [
+        f"{stem}_biomedclip_brain_mr.png" for stem in ("bias_images", "bias", "bias_maps")
+    ]
     assert "bias_models_shift_brain_mr.png" in names
     assert "bias_models_robustness_brain_mr.png" in names
-    for name in names:
+    assert "bias_biomedclip_brain_mr.svg" in names
+    for name in (name for name in names if name.endswith(".png")):
         with Image.open(tmp_path / name) as image:
             assert min(image.size) > 200
             assert json.loads(image.text["parameters"])["dataset"] == "brain_mr"  # type: ignore[attr-defined]

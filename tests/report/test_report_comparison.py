@@ -224,4 +224,7 @@ def test_a_run_without_results_says_so(tmp_path: Path) -> None:
 
     source = filled(tmp_path)
     empty = replace(source, plan=replace(source.plan, steps=source.plan.steps[-1:]))
-    assert [Path(event.path).name for event in write_report(empty, tmp_path / "out")] == ["manifest.json"]
+    assert [Path(event.path).name for event in write_report(empty, tmp_path / "out")] == [
+        "report.html",
+        "manifest.json",
+    ]

@@ -10,7 +10,7 @@ import pytest
 
 from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.report.manifest import write_manifest
+from medvlm_tui.report.manifest import manifest_record, write_manifest
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from tests.made.report_store import filled
 
@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> ReportInput:
 
 def written(source: ReportInput, folder: Path) -> tuple[dict[str, object], str]:
     (folder / "table.md").write_text("x")
-    write_manifest(folder / "manifest.json", source, Gathered(source), [folder / "table.md"])
+    write_manifest(folder / "manifest.json", manifest_record(source, Gathered(source)), [folder / "table.md"])
     text = (folder / "manifest.json").read_text()
     return json.loads(text), text
 

@@ -20,12 +20,12 @@ from medvlm_tui.report.maps.figures import MICROBES, draw_maps
 from medvlm_tui.report.maps.many_maps import draw_grid, draw_models, draw_study
 from medvlm_tui.report.maps.panel import UNTAGGED, Panel, value_order
 from medvlm_tui.report.maps.panels import MapPanels, PairMaps
-from medvlm_tui.report.maps.rows import separability, similarity
+from medvlm_tui.report.maps.rows import references, separability, similarity
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.stages.records.projection import ExamplePoints, GridRecord, MapRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
-from medvlm_tui.stages.records.similarity import SimilarityRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
 from tests.made.report_store import filled
 
 
@@ -276,3 +276,16 @@ def test_similarity_csv_has_the_interval_beside_the_value(source: ReportInput, t
     write_csv(tmp_path / "similarity.csv", similarity(Gathered(run)))
     found = {row["measure"]: (row["ci_low"], row["ci_high"], row["n"]) for row in rows(tmp_path / "similarity.csv")}
     assert found == {"cka": ("0.25", "0.75", "60"), "procrustes": ("", "", "60")}
+
+
+def test_the_references_of_similarity_are_a_table_of_their_own(source: ReportInput, tmp_path: Path) -> None:
+    source.store.put_result("beside-itself", {}, ReferencesRecord.example())
+    step = Step("references:biomedclip:brain_mr", "references", "biomedclip", "brain_mr", {}, "beside-itself")
+    run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
+    write_csv(tmp_path / "references.csv", references(Gathered(run)))
+    found = {row["measure"]: row for row in rows(tmp_path / "references.csv")}
+    assert set(found) == {"cka", "mutual_knn"}
+    assert (found["cka"]["reference"], found["cka"]["ci_low"], found["cka"]["ci_high"]) == (
+        "random weights", "0.0625", "0.25",
+    )  # fmt: skip
+    assert (found["cka"]["by_chance"], found["mutual_knn"]["by_chance"]) == ("", "0.1")

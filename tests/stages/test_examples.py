@@ -22,7 +22,7 @@ from medvlm_tui.stages.stage import Stage
 from medvlm_tui.tui.bias.data import flips, group_gap, model_bias
 from medvlm_tui.tui.data.report import report_rows
 from medvlm_tui.tui.data.screen import pictures_of
-from medvlm_tui.tui.map.data import aligned, map_data, similarity_words
+from medvlm_tui.tui.map.data import aligned, map_data, reference_words, similarity_words
 from medvlm_tui.tui.saliency.words import asked, decision, made, quality
 from medvlm_tui.tui.scores.cell_detail import whole
 from medvlm_tui.tui.scores.ranks import RanksScreen
@@ -38,6 +38,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "grid": ("projection_scores.csv", {"proposed": "true"}),
     "separability": ("separability.csv", {"measure": "silhouette", "value": "0.25"}),
     "similarity": ("similarity.csv", {"measure": "mutual_knn", "value": "0.625"}),
+    "references": ("similarity_references.csv", {"reference": "random weights", "measure": "cka", "value": "0.125"}),
     "saliency": ("saliency_quality.csv", {"measure": "mass_over_area_lesion", "mean": "0.25"}),
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
@@ -84,6 +85,7 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "project": _map,
     "grid": _grid,
     "similarity": lambda found, store, table: "0.62" in similarity_words(found.record, "one", "two"),
+    "references": lambda found, store, table: "random weights 0.12" in reference_words(found.record),
     "saliency": _saliency,
     "bias": _bias,
     "bias_groups": lambda found, store, table: group_gap(found.record, "over control"),

@@ -153,3 +153,42 @@ def test_a_report_of_thousands_of_sets_is_drawn_lazily() -> None:
     counts = [bar.count(mark) for mark in "t12345"]
     assert abs(counts[0] / sum(counts) - 0.2) < 0.03
     assert max(counts[1:]) - min(counts[1:]) <= 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (160, 48)])
+async def test_counts_are_read_at_every_width(make_app, tmp_path: Path, size) -> None:
+    fill(tmp_path, check_record())
+    app, client = make_app()
+    async with app.run_test(size=size) as pilot:
+        await surveyed(app, pilot)
+        client.say(checked_survey())
+        app.selection.dataset = "phantom"
+        await pilot.press("f8")
+        screen = await until(pilot, "124 images in")
+        assert "100 of 200 ██████░░░░░░" in screen
+        assert "24 of 24 ✓" in screen
+
+
+async def test_why_a_folder_cannot_be_read_is_said(make_app) -> None:
+    survey = recorded.survey()
+    row = survey.datasets[0]
+    row |= {"root": "/d/mine", "problem": "class b has 1 image; a class needs at least 2", "hint": "leave it out"}
+    app, _ = make_app(shown=survey, done=True)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await surveyed(app, pilot)
+        app.selection.dataset = "brain_mr"
+        await pilot.press("f8")
+        screen = await until(pilot, "class b has 1 image; a class needs at least 2")
+        assert "/d/mine cannot be read" in screen
+        assert "leave it out" in screen
+        assert "not on this machine" not in screen
+        assert "How to get it" in screen, "it has a licence"
+
+
+async def test_data_of_ones_own_has_no_heading_with_nothing_below(make_app) -> None:
+    own = {"id": "own", "name": "own", "state": "ready", "images": 9, "classes": ["a", "b"], "root": "/d/own"}
+    app, _ = make_app(shown=events.Survey((), (own,), (), "cpu", 1))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await surveyed(app, pilot)
+        await pilot.press("f8")
+        assert "How to get it" not in await until(pilot, "/d/own")

@@ -11,6 +11,7 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.errors import ImageError, StoreError
+from medvlm_tui.tui.shared.matrix import Matrix
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
 
@@ -105,3 +106,87 @@ async def test_hints_of_several_lines_keep_their_lines(make_app, tmp_path: Path,
         screen = await until(pilot, "download and unpack")
         assert "--data brain_mr=DIR" in screen
         assert "\\x0a" not in screen
+
+
+WALL = (
+    *(("medical", f"m{number}", "weights_missing") for number in range(30)),
+    *(("general", f"g{number}", "weights_missing") for number in range(16)),
+    ("general", MODEL, "ready"),
+)
+
+
+def wall(cells: Mapping[tuple[str, str], Mapping[str, Any]] | None = None, data: tuple[str, ...] = ()) -> events.Survey:
+    """47 models, of which one has weights, and nine datasets, of which only the phantom and `data` are here."""
+    models = tuple({"id": name, "name": f"Model {name}", "group": group, "state": state} for group, name, state in WALL)
+    datasets = tuple(
+        {"id": name, "name": f"Set {name}", "state": "ready" if name in (*data, DATASET) else "data_missing",
+         "images": 9 if name in data else 0, "synthetic": name == DATASET}
+        for name in (*"abcdefgh", DATASET)
+    )  # fmt: skip
+    made = tuple(
+        {"model": model, "dataset": dataset, "state": "done", **SCORES, **more}
+        for (model, dataset), more in (cells or {}).items()
+    )
+    return events.Survey(models, datasets, made, "cpu", 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_has_results_or_can_run_comes_first_and_absent_groups_are_folded(make_app, size) -> None:
+    shown = wall({("m7", "f"): {"here": "data_missing"}, (MODEL, "f"): {"accuracy": 0.7}}, data=("c",))
+    app, _ = make_app(shown=shown)
+    async with app.run_test(size=size) as pilot:
+        screen = await until(pilot, "81.2 d")
+        matrix = app.screen.query_one(Matrix)
+        assert [axis.id for axis in matrix.models if axis.id] == ["m7", MODEL]
+        assert [axis.id for axis in matrix.datasets] == ["f", "c", DATASET, *"abdegh"]
+        assert "70.0 ✓" in screen
+        assert "29 more not here" in screen
+        assert "16 more not here" in screen
+        assert (matrix.row, matrix.column, matrix.left, matrix.top) == (1, 0, 0, 0)
+        await pilot.press("a")
+        assert len([axis for axis in matrix.models if axis.id]) == len(WALL)
+        assert "all models" in await until(pilot, "all models")
+        assert next(axis.id for axis in matrix.models if axis.id) == "m7"
+        await pilot.press("a")
+        await until(pilot, "results alone")
+        assert [axis.id for axis in matrix.datasets] == ["f"]
+        await pilot.press("a", "slash", *"Model m3")
+        await pilot.pause()
+        assert [axis.id for axis in matrix.models if axis.id] == ["m3"], "a filter looks through all models"
+
+
+async def test_a_group_of_which_nothing_is_here_is_one_line(make_app) -> None:
+    app, _ = make_app(shown=wall({(MODEL, DATASET): {}}))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await until(pilot, "81.2 ✓")
+        assert "Medical  30 not here" in screen
+        assert app.screen.query_one(Matrix).datasets[0].id == DATASET
+        assert (app.selection.model, app.selection.dataset) == (MODEL, DATASET)
+
+
+async def test_a_filter_without_a_match_names_no_hidden_cell(make_app) -> None:
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "81.2 ✓")
+        await pilot.press("slash", *"zzz", "enter")
+        await until(pilot, "no model matches zzz: esc clears the filter")
+        detail = app.screen.query_one("#detail")
+        assert detail.border_title is None
+        assert "macro F1" not in seen(app)
+        await pilot.press("escape")
+        assert "macro F1" in await until(pilot, "macro F1")
+
+
+async def test_the_phantom_is_offered_while_nothing_is_computed(make_app) -> None:
+    app, client = make_app(shown=wall(data=("c",)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await until(pilot, "nothing is computed yet")
+        assert "p tries the phantom" in screen
+        await pilot.press("p")
+        await pilot.pause()
+        asked = [command["request"] for command in client.sent if command["cmd"] in ("plan", "run")]
+        assert [(request["models"], request["datasets"]) for request in asked] == [((MODEL,), (DATASET,))]
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "81.2 ✓")
+        assert "tries the phantom" not in seen(app)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlm_tui.stages import STAGE_NAMES
+from medvlm_tui.stages import EVERY_STAGE
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.run.meter import clock, sparkline
@@ -117,7 +117,7 @@ async def test_without_colour_letters_and_words_say_it(
 
 def test_a_run_of_the_screens_has_every_stage_and_few_masks() -> None:
     request = run_request(RunRequest(seed=4, options={"rise_masks": 64}), ("m",), ("d",))
-    assert request.stages == STAGE_NAMES
+    assert request.stages == EVERY_STAGE
     assert request.of(SaliencyParams).masks == 64
     assert request.seed == 4
 

@@ -13,9 +13,9 @@ from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
 from medvlm_tui.stages.records.projection import GridRecord, MapRecord
-from medvlm_tui.stages.records.similarity import SimilarityRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
 from medvlm_tui.tui.app import MedvlmApp
-from medvlm_tui.tui.map.data import cautions
+from medvlm_tui.tui.map.data import cautions, reference_words
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.screen import MapScreen
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
@@ -235,3 +235,12 @@ def test_a_map_says_how_its_scores_are_to_be_read() -> None:
     said = cautions({"trustworthiness": 0.9, "knn_purity": 0.8})
     assert said == " · trust says how easily the features flatten · purity depends on the number of images"
     assert cautions({"silhouette": 0.1}) == ""
+
+
+def test_a_model_is_shown_beside_its_references() -> None:
+    example = ReferencesRecord.example()
+    made = example.references[0]
+    measured = (replace(made, reference="mirrored images", cka=0.974), replace(made, cka=0.1))
+    shown = reference_words(replace(example, references=measured))
+    assert shown == "CKA with mirrored images 0.97, random weights 0.10"
+    assert reference_words(None) == ""

@@ -150,7 +150,14 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
         await until(pilot, "results.csv, published.csv", tries=600)
     [folder] = (tmp_path / "exports").iterdir()
     names = {path.name for path in folder.iterdir()}
-    assert names == {"results.csv", "published.csv", "table.tex", "table.md", "critical_difference.png"}
+    assert names == {
+        "results.csv",
+        "published.csv",
+        "table.tex",
+        "table.md",
+        "critical_difference.png",
+        "critical_difference.svg",
+    }
     rows = list(csv.DictReader((folder / "results.csv").open()))
     assert {row["model"] for row in rows} == {"medsiglip", "clip_b16", "mine"}
     assert "Mine \\[/\\]" in (folder / "table.md").read_text()

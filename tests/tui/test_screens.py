@@ -8,7 +8,7 @@ import pytest
 
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.stages import STAGE_NAMES, STAGES
+from medvlm_tui.stages import EVERY_STAGE, STAGES
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store
 from tests.tui.conftest import SIZES, seen, until
@@ -24,10 +24,10 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
     fill_store(tmp_path)
     async with app.run_test(size=size) as pilot:
         await until(pilot, "Brain MR")
-        # Choose the last model and the last dataset in their panels.
-        await pilot.press("shift+tab", "shift+tab", "end", "space")
+        # Choose the second model and the second dataset in their panels.
+        await pilot.press("shift+tab", "shift+tab", "down", "space")
         assert app.selection.models == {MODEL}
-        await pilot.press("tab", "end", "space")
+        await pilot.press("tab", "down", "space")
         assert app.selection.datasets == {DATASET}
         assert "enter runs 1 cell" in seen(app)
         await pilot.press("enter")
@@ -36,7 +36,7 @@ async def test_choose_run_watch_read_cancel_quit(make_app, tmp_path: Path, size)
         assert "360 / 360" in screen or "report" in screen
         request = sent(client, "run")[0]
         assert (request["models"], request["datasets"]) == ((MODEL,), (DATASET,))
-        assert request["stages"] == STAGE_NAMES
+        assert request["stages"] == EVERY_STAGE
         assert (request["rise_masks"], request["bias_train"], request["bias_test"]) == (
             256,
             40,
@@ -120,7 +120,7 @@ async def test_a_missing_cell_is_explained_and_not_run(make_app) -> None:
     app, client = make_app(done=True)
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, "81.2 ✓")
-        await pilot.press("home", "enter")
+        await pilot.press("right", "enter")
         await until(pilot, "What is missing")
     assert sent(client, "run") == []
 
@@ -153,8 +153,8 @@ async def test_enter_on_a_done_cell_opens_its_scores(make_app, tmp_path: Path) -
 async def test_the_filter_narrows_and_is_cleared(make_app) -> None:
     app, _ = make_app(done=True)
     async with app.run_test(size=(160, 48)) as pilot:
-        await until(pilot, "CONCH")
-        await pilot.press("slash", *"resnet", "enter")
+        await until(pilot, "81.2 ✓")
+        await pilot.press("a", "slash", *"resnet", "enter")
         assert "CONCH" not in await until(pilot, "ResNet50")
         await pilot.press("escape")
         await until(pilot, "CONCH")
@@ -163,7 +163,7 @@ async def test_the_filter_narrows_and_is_cleared(make_app) -> None:
 async def test_enter_runs_nothing_that_the_filter_hides(make_app) -> None:
     app, client = make_app(done=True)
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
-        await until(pilot, "CONCH")
+        await until(pilot, "81.2 ✓")
         await pilot.press("slash", *"zzz", "enter")
         screen = await until(pilot, "no model matches zzz: esc clears the filter")
         assert "enter opens" not in screen
@@ -183,7 +183,7 @@ async def test_marks_span_models_and_datasets(make_app) -> None:
     app, _ = make_app(done=True)
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, "81.2 ✓")
-        await pilot.press("space", "up", "space")
+        await pilot.press("space", "down", "space")
         screen = seen(app)
         assert "2 of 5 models, 1 of 3 datasets marked" in screen
         assert "▸81.2 ✓" in screen
@@ -327,8 +327,8 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
 
 @pytest.mark.parametrize("kind", [stage.kind for stage in STAGES if stage.screen])
 async def test_enter_on_a_finished_step_of_any_kind_shows_its_result(make_app, tmp_path: Path, kind: str) -> None:
-    places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "saliency": "saliency"}
-    places |= {"bias": "bias", "bias_groups": "bias", "check": "data"}
+    places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "references": "map"}
+    places |= {"saliency": "saliency", "bias": "bias", "bias_groups": "bias", "check": "data"}
     fill_store(tmp_path)
     app, client = make_app(done=True, hold=0)
     gathers = kind in ("pairs", "ranking", "similarity", "bias_groups")

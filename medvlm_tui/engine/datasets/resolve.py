@@ -13,7 +13,7 @@ from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.layouts.phantom import MANIFEST_NAME
 from medvlm_tui.errors import MissingInputError, UsageError
 
-_LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list") | {".npz": "medmnist"}
+LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list") | {".npz": "medmnist"}
 
 _UNPACK = "unpack the archive and give the folder that comes out"
 _OTHER_FILES = dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), _UNPACK) | {
@@ -50,10 +50,10 @@ def _reader(name: str, path: Path) -> str:
         what = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         hint = f"check --data {clean(name)}=PATH"
         raise MissingInputError(f"{clean(name)}: {clean(str(path))} {what}", hint) from error
-    if reader := _LIST_READERS.get(path.suffix.lower()):
+    if reader := LIST_READERS.get(path.suffix.lower()):
         return reader
     raise UsageError(
-        f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(_LIST_READERS)})",
+        f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(LIST_READERS)})",
         _OTHER_FILES.get(path.suffix.lower(), "give a folder of class folders, or a list with the columns path,label"),
     )
 

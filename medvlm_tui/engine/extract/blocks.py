@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, StepProgress
 from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.core.specs import Sample
+from medvlm_tui.core.specs import Precision, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches
@@ -113,6 +113,15 @@ class Extraction:
     """Images a second once the encoder was loaded."""
     hidden: list[str] = field(default_factory=list)
     """Ids of images of which their window left one grey level."""
+    load: Callable[[str, Precision], Encoder] | None = None
+    """Loads, for a device and a precision, the encoder where it is not the model's own."""
+
+    def encoder(self) -> Encoder:
+        """Return the encoder on this device."""
+        device, precision = self.machine.device, self.machine.precision
+        if self.load is not None:
+            return self.load(device, precision)
+        return load_encoder(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
 
 
 def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
@@ -131,9 +140,7 @@ def extract(work: Extraction) -> Iterator[Event]:
     size_px, largest = work.job.model.preprocess.size_px, largest_batch_of(work.job, device)
     with decoders(work.workers, largest + batches.ahead_of(device, largest), size_px) as pool:
         # The decoders start while the model loads.
-        encoder = load_encoder(
-            work.job.model, work.job.weights, work.job.encoder.feature, device, work.machine.precision
-        )
+        encoder = work.encoder()
         work.parameters, work.tensors = encoder.parameters, encoder.report.record()
         for subject, found in (("parameters", work.parameters), ("tensors", work.tensors)):
             work.context.store.measured.note(subject, work.job.encoder.digest, found)

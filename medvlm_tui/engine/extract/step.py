@@ -6,7 +6,7 @@ A run that dies goes on at the last stored block; an image that several samples 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.core.specs import Dataset, FeatureTable, Sample
+from medvlm_tui.core.specs import Dataset, FeatureTable, Precision, Sample
 from medvlm_tui.core.versions import versions
+from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.extract import peak_memory
 from medvlm_tui.engine.extract.blocks import (
     BLOCK_IMAGES,
@@ -62,6 +63,27 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     n, dim = table.matrix.shape
     summary = {"rows": n, "failed": len(table.failed), "dim": dim, "images_per_second": work.rate}
     yield ResultReady(job.step.id, "extract", job.step.key, job.model.id, job.dataset.spec.id, summary)
+
+
+def extract_reference(job: Job, context: StepContext, load: Callable[[str, Precision], Encoder]) -> Iterator[Event]:
+    """Seal the features of `job.dataset` under `job.step.key` by the encoder that `load` gives, on one device.
+
+    `job.encoder` is the key of that encoder's features. Raises as `run` does.
+    """
+    began = time.monotonic()
+    rows = stored_rows(job, context)
+    todo = pending(job.dataset, rows)
+    images = len({sample.digest for sample in job.dataset.samples})
+    machine = devices.every(job.request.device, job.encoder.precision)[0]
+    work = Extraction(job, context, machine, todo, Progress(job.step.id, images, images - len(todo)), rows, load=load)
+    if todo:
+        peak_memory.start_counting(machine.device)
+        yield from extract(work)
+    provenance = {
+        **_provenance(work, [machine], time.monotonic() - began),
+        "weights_digest": job.encoder.weights_digest,
+    }
+    context.store.seal(job.step.key, _table(work, provenance))
 
 
 def pending(dataset: Dataset, rows: Mapping[str, Row]) -> list[Sample]:

@@ -163,13 +163,25 @@ def find_datasets(
         raise UsageError("no dataset was chosen", "--datasets brain_mr --data brain_mr=DIR, or `medvlm-tui datasets`")
     found = []
     for name in dataset_ids(request.datasets, request, catalog):
-        spec = resolve_dataset(name, request.data, catalog)
+        try:
+            spec = resolve_dataset(name, request.data, catalog)
+        except MedvlmError as error:
+            if name not in request.data:
+                raise
+            root = Path(request.data[name]).expanduser().absolute()
+            found.append(DatasetInput(_unread(name, root), None, error))
+            continue
         try:
             spec = _with_phantom(spec, request, workspace, make)
             found.append(DatasetInput(spec, _read(spec, request, digests)))
         except (MissingInputError, DatasetError) as error:
             found.append(DatasetInput(spec, None, error))
     return found
+
+
+def _unread(name: str, root: Path) -> DatasetSpec:
+    """Return the spec of a path that is not there, or is nothing that can be read."""
+    return DatasetSpec(id=name, name=name, modality="unknown", reader="class_folders", root=root)
 
 
 def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, make: Say | None) -> DatasetSpec:

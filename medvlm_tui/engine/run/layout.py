@@ -20,7 +20,7 @@ from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.step.job import CheckJob, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
-from medvlm_tui.stages import STAGES, with_needs
+from medvlm_tui.stages import EVERY_STAGE, STAGES, with_needs
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.params.probe import SplitParams
 from medvlm_tui.stages.probe import PROBE
@@ -151,7 +151,7 @@ class Layout:
 
     def _remark(self, stage: Stage[Any], remark: Remark) -> None:
         # Who asks for everything means what there is.
-        if not {each.name for each in STAGES} <= set(self.request.stages):
+        if not set(EVERY_STAGE) <= set(self.request.stages):
             self.warnings.append(remark.text)
 
     def _add(self, stage: Stage[Any], draft: Draft, cells: Sequence[_Cell], dataset: str) -> None:

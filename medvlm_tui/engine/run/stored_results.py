@@ -1,4 +1,4 @@
-"""What the store has of one model on one dataset, whatever settings it was made with, and how these differ from now."""
+"""Results of one model on one dataset in the store, whatever settings they have, and how these differ from today's."""
 
 from __future__ import annotations
 

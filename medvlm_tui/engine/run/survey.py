@@ -22,15 +22,16 @@ from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import PROTOCOLS
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import RunRequest
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
-_KINDS = ("project", "grid", "separability", "saliency", "bias")
+_KINDS = ("project", "grid", "separability", "references", "saliency", "bias")
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is known of results that were computed."""
+    """Results that were computed, by key, by table and by run."""
 
     store: Store
     latest: LatestResults
@@ -49,7 +50,7 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         request,
         models=tuple(dict.fromkeys(models)),
         datasets=tuple(datasets),
-        stages=CELL_STAGES,
+        stages=(*CELL_STAGES, REFERENCES.kind),
         # The request's own first: results of other stages depend on it.
         protocols=tuple(dict.fromkeys((*request.protocols, *PROTOCOLS))),
     )

@@ -71,12 +71,12 @@ def _pair(
         return stored
     (first, second), common = spaces.of(a, keys[a], b, keys[b])
     n = len(first.near.indices)
-    found = compare(_measures(first, second), n, params, context.check)
+    found = compare(measures_of(first, second), n, params, context.check)
     record = AlikeRecord(
         a=a,
         b=b,
         **found,
-        **_intervals(found, first, second, params, context.check),
+        **intervals_of(found, first, second, params.seed, params.neighbours, context.check),
         n=common,
         used=n,
         neighbours=min(params.neighbours, n - 1),
@@ -124,14 +124,17 @@ def rows_of(table: FeatureTable, ids: list[str]) -> Wide:
 
 
 @dataclass(frozen=True, slots=True)
-class _Space:
+class Space:
+    """One encoder's features of the images that are compared, with their neighbours."""
+
     rows: Wide
     near: Neighbours
     """Itself, the neighbours that are counted, and one more."""
     neighbours: int
 
     @classmethod
-    def of(cls, rows: Wide, neighbours: int, check: Check, device: str) -> _Space:
+    def of(cls, rows: Wide, neighbours: int, check: Check, device: str) -> Space:
+        """Find the neighbours of rows (n, d) by cosine."""
         return cls(rows, cosine_neighbours(unit_rows(rows), min(neighbours + 2, len(rows)), check, device), neighbours)
 
     @property
@@ -151,9 +154,9 @@ class _Spaces:
     def __init__(self, job: Job, context: StepContext, params: SimilarityParams) -> None:
         self._job, self._context, self._params = job, context, params
         self._device = choose(job.request.device).device
-        self._kept: tuple[str, tuple[str, ...], _Space] | None = None
+        self._kept: tuple[str, tuple[str, ...], Space] | None = None
 
-    def of(self, a: str, key_a: str, b: str, key_b: str) -> tuple[tuple[_Space, _Space], int]:
+    def of(self, a: str, key_a: str, b: str, key_b: str) -> tuple[tuple[Space, Space], int]:
         """Return both spaces and the number of common images; raises MedvlmError when there is none."""
         first, second = self._table(a, key_a), self._table(b, key_b)
         common = common_ids([first, second])
@@ -169,12 +172,13 @@ class _Spaces:
         step = replace(self._job.step, model=model)
         return feature_table(replace(self._job, step=step, inputs={"extract": key}), self._context)
 
-    def _space(self, table: FeatureTable, chosen: tuple[str, ...]) -> _Space:
+    def _space(self, table: FeatureTable, chosen: tuple[str, ...]) -> Space:
         rows = rows_of(table, list(chosen))
-        return _Space.of(rows, self._params.neighbours, self._context.check, self._device)
+        return Space.of(rows, self._params.neighbours, self._context.check, self._device)
 
 
-def _measures(a: _Space, b: _Space) -> dict[str, Measure]:
+def measures_of(a: Space, b: Space) -> dict[str, Measure]:
+    """Return the three measures of two spaces by name."""
     return {
         "cka": DebiasedCka.of(a.rows, b.rows),
         "mutual_knn": MutualNeighbours(a.others, b.others),
@@ -182,15 +186,15 @@ def _measures(a: _Space, b: _Space) -> dict[str, Measure]:
     }
 
 
-def _intervals(
-    found: Mapping[str, float | None], a: _Space, b: _Space, params: SimilarityParams, check: Check
+def intervals_of(
+    found: Mapping[str, float | None], a: Space, b: Space, seed: int, neighbours: int, check: Check
 ) -> dict[str, float | None]:
     """Return NAME_low and NAME_high of each measure: the jackknife's interval over images."""
-    near = neighbours_left_out(a.one_more, b.one_more) if a.one_more.shape[1] > params.neighbours else None
+    near = neighbours_left_out(a.one_more, b.one_more) if a.one_more.shape[1] > neighbours else None
     left_out = {
         "cka": (cka_left_out(DebiasedCka.of(a.rows, b.rows)), -1.0, 1.0),
         "mutual_knn": (near, 0.0, 1.0),
-        "procrustes": (procrustes_left_out(ProcrustesDistance.of(a.rows, b.rows), params.seed, check), 0.0, 2.0),
+        "procrustes": (procrustes_left_out(ProcrustesDistance.of(a.rows, b.rows), seed, check), 0.0, 2.0),
     }
     ends: dict[str, float | None] = {}
     for name, (values, least, most) in left_out.items():

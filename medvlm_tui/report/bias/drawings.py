@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE
-from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_chart, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR
 from medvlm_tui.stages.records.bias import BiasRecord, Measure
@@ -63,7 +63,7 @@ def draw_measures(path: Path, model: ModelSpec, dataset: Dataset, lab: Stored[Bi
         panels[2].set_ylabel("accuracy, words reversed")
         panels[2].set_ylim(0, 1)
         _title(figure, model, dataset, f"{record.n_train} + {record.n_test} images, 95 % intervals")
-        save_png(figure, path, _parameters(model, dataset, record))
+        save_chart(figure, path, _parameters(model, dataset, record))
 
 
 def draw_word_maps(path: Path, model: ModelSpec, dataset: Dataset, lab: Stored[BiasRecord]) -> None:
@@ -115,7 +115,7 @@ def draw_models(
         axes.set_xlabel(f"{name.replace('_', ' ')}, {condition}")
         axes.legend(loc="lower right")
         axes.set_title(label(dataset_title(dataset), 50), loc="left")
-        save_png(figure, path, {"dataset": dataset.spec.id, "measure": name, "condition": condition})
+        save_chart(figure, path, {"dataset": dataset.spec.id, "measure": name, "condition": condition})
 
 
 def _of_every_class(labels: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from medvlm_tui.core.specs import ModelSpec
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.bias.drawings import draw_measures, draw_models, draw_overlays, draw_word_maps
 from medvlm_tui.report.bias.rows import labs
+from medvlm_tui.report.figures.canvas import chart_files
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasRecord
@@ -33,7 +34,7 @@ def bias_figures(source: ReportInput, figures: Path) -> Iterator[FileWritten]:
         for name, draw in drawings.items():
             path = figures / f"{file_stem(name, model.id, dataset.spec.id)}.png"
             draw(path, model, dataset, lab)
-            yield FileWritten(str(path), "figure")
+            yield from chart_files(path) if draw is draw_measures else (FileWritten(str(path), "figure"),)
     for name, several in beside.items():
         if len(several) > 1:
             yield from _models(source, name, several, figures)
@@ -48,4 +49,4 @@ def _models(
         if conditions:
             path = figures / f"{file_stem('bias_models', measure, name)}.png"
             draw_models(path, source.datasets[name], several, measure, conditions[0])
-            yield FileWritten(str(path), "figure")
+            yield from chart_files(path)

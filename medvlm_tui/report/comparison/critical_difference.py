@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from medvlm_tui.report.figures.canvas import COLOURS, label, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import COLOURS, label, new_figure, save_chart, style
 from medvlm_tui.report.results.run_results import Compared
 from medvlm_tui.stages.records.comparison import RankingsRecord, RanksRecord
 
@@ -46,7 +46,7 @@ def draw_critical_difference(
                 _leader(axes, (mean[model], y), side, k, label(names[model], 30), groups.get(model, ""))
         figure.suptitle(_title(compared, metric, ranks), x=0.01, ha="left", fontsize=9)
         _legend(axes, [groups.get(model, "") for model in order])
-        save_png(figure, path, _parameters(compared, metric, ranks))
+        save_chart(figure, path, _parameters(compared, metric, ranks))
 
 
 def _axis(axes: Axes, k: int, critical: float) -> None:

@@ -1,26 +1,34 @@
-"""One look for all figures, and one way to save them: no pyplot, no state between figures, no clock in the file."""
+"""One look for all figures, and one way to save them: no pyplot, no state between figures, no clock in the file.
+
+Charts are written as PNG and SVG, maps as PNG, SVG and PDF, pictures as PNG alone.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from medvlm_tui.core.atomic_files import write_export
+from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.safe_text import clean
 
 DPI = 200
+# 90 bytes each in SVG.
+_MOST_VECTOR_POINTS = 6000
 # Okabe and Ito's colours, the ones with most contrast on white first; marker shapes that survive a grey copy.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B8A800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d")
@@ -48,6 +56,9 @@ _STYLE: Any = {  # matplotlib types its keys as one literal of 300 names
     "text.parse_math": False,
     "text.usetex": False,
     "pdf.fonttype": 42,
+    # Text as outlines: it looks the same where DejaVu Sans is not installed, and no name stands in the file as text.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "medvlm-tui",
 }
 
 
@@ -91,9 +102,22 @@ def label(text: str, limit: int = 40) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def save_figure(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
-    """Write the figure as PNG at `path` (.png) and as PDF beside it, at the same size in print."""
+def save_chart(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
+    """Write the figure as PNG at `path` (.png) and as SVG beside it."""
     save_png(figure, path, parameters)
+    save_svg(figure, path.with_suffix(".svg"))
+
+
+def chart_files(path: Path) -> Iterator[FileWritten]:
+    """Yield the files of a chart that is drawn."""
+    for suffix in (".png", ".svg"):
+        yield FileWritten(str(path.with_suffix(suffix)), "figure")
+
+
+def save_figure(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
+    """Write the figure as PNG at `path` (.png), and as PDF and SVG beside it, at the same size in print."""
+    save_png(figure, path, parameters)
+    save_svg(figure, path.with_suffix(".svg"))
     save_pdf(figure, path.with_suffix(".pdf"), parameters)
 
 
@@ -108,6 +132,21 @@ def save_pdf(figure: Figure, path: Path, parameters: Mapping[str, Any]) -> None:
             buffer, format="pdf", facecolor="white",
             metadata={"Creator": "medvlm-tui", "Producer": "medvlm-tui", "CreationDate": None, "Keywords": said},
         )  # fmt: skip
+    write_export(path, buffer.getvalue())
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write the figure as SVG; equal input, equal bytes. The points of a crowded figure are one picture in it."""
+    buffer = io.BytesIO()
+    lines = figure.findobj(Line2D)
+    crowded = sum(len(np.atleast_1d(line.get_xdata())) for line in lines) > _MOST_VECTOR_POINTS
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for line in lines if crowded else ():
+            line.set_rasterized(True)
+        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+        for line in lines if crowded else ():
+            line.set_rasterized(False)
     write_export(path, buffer.getvalue())
 
 

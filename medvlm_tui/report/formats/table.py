@@ -90,8 +90,8 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """The title, or the name of a column without one."""
-        return self.title or self.name
+        """The title, or the name of a column without one in words."""
+        return self.title or self.name.replace("_", " ")
 
     @property
     def alignment(self) -> Align:

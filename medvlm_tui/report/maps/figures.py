@@ -1,6 +1,6 @@
 """The figures of maps: one per pair, its grid, its tags, examples beside their places, models by datasets, microbes.
 
-Each is written as PNG and PDF at print size, with its points as CSV beside it. Imports matplotlib.
+Each is written as PNG, PDF and SVG at print size, with its points as CSV beside it. Imports matplotlib.
 """
 
 from __future__ import annotations
@@ -86,5 +86,5 @@ def _microbes(panel: Panel) -> Panel | None:
 def _told(path: Path, panels: Sequence[Panel], examples: Sequence[int] = ()) -> Iterator[FileWritten]:
     """Write the points beside a figure that is drawn, and yield its three files."""
     write_csv(path.with_suffix(".csv"), points_table(path.stem, panels, examples))
-    for suffix in (".png", ".pdf", ".csv"):
+    for suffix in (".png", ".pdf", ".svg", ".csv"):
         yield FileWritten(str(path.with_suffix(suffix)), "figure")

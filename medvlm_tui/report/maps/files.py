@@ -8,6 +8,7 @@ from pathlib import Path
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.maps import rows
+from medvlm_tui.report.maps.section import sections as sections
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.predictions import projection_table
 from medvlm_tui.stages.projection import PROJECT

@@ -11,7 +11,8 @@ from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
 from medvlm_tui.stages.projection import GRID
 from medvlm_tui.stages.records.projection import GridRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
-from medvlm_tui.stages.records.similarity import SimilarityRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
+from medvlm_tui.stages.references import REFERENCES as REFERENCES_STAGE
 from medvlm_tui.stages.separability import SEPARABILITY as STAGE
 from medvlm_tui.stages.similarity import SIMILARITY as SIMILARITY_STAGE
 
@@ -24,6 +25,10 @@ SIMILARITY = (
     *texts("dataset", "label_view", "model_a", "model_b", "measure"),
     *numbers("value", "ci_low", "ci_high", "p_against_shuffled_images", "by_chance", "neighbours", "permutations"),
     *numbers("seed", "n", "used"),
+)
+REFERENCES = (
+    *texts("model", "dataset", "label_view", "feature", "reference", "measure"),
+    *numbers("value", "ci_low", "ci_high", "by_chance", "neighbours", "seed", "n", "used"),
 )
 PROJECTION_SCORES = (
     *texts("model", "dataset", "label_view", "feature"), *numbers("n_neighbors", "min_dist", "seed", "n"),
@@ -49,7 +54,8 @@ def tables(gathered: Gathered) -> Iterator[Table]:
     """Yield the tables that the run has something for."""
     if gathered.maps:
         yield projection_scores(gathered.maps, proposals(gathered))
-    yield from (table for table in (separability(gathered), similarity(gathered)) if table.rows)
+    found = (separability(gathered), similarity(gathered), references(gathered))
+    yield from (table for table in found if table.rows)
 
 
 def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
@@ -70,6 +76,13 @@ def similarity(gathered: Gathered) -> Table:
     found = gathered.source.stored(SIMILARITY_STAGE)
     rows = tuple(row for step, result in found for row in _pairs(gathered, step, result.record))
     return Table("similarity", SIMILARITY, rows, "Similarity of models")
+
+
+def references(gathered: Gathered) -> Table:
+    """Return one row per (model, dataset, reference, measure): what the values of `similarity` are read against."""
+    found = gathered.source.stored(REFERENCES_STAGE)
+    rows = tuple(row for step, result in found for row in _references(gathered, step, result.record))
+    return Table("similarity_references", REFERENCES, rows, "References of similarity")
 
 
 def _map_scores(shown: Map, proposed: bool) -> Iterator[Row]:
@@ -104,4 +117,18 @@ def _pairs(gathered: Gathered, step: Step, record: SimilarityRecord) -> Iterator
                 yield (
                     step.dataset, view, pair.a, pair.b, name, found.value, found.low, found.high, found.p_value,
                     chance, pair.neighbours, record.permutations, record.seed, pair.n, pair.used,
+                )  # fmt: skip
+
+
+def _references(gathered: Gathered, step: Step, record: ReferencesRecord) -> Iterator[Row]:
+    feature = gathered.features.get((step.model, step.dataset), ("", ""))[1]
+    view = gathered.source.datasets[step.dataset].view
+    for each in record.references:
+        for name in ("cka", "mutual_knn", "procrustes"):
+            found = each.measure(name)
+            if found is not None:
+                chance = each.mutual_knn_by_chance if name == "mutual_knn" else None
+                yield (
+                    step.model, step.dataset, view, feature, each.reference, name, found.value, found.low, found.high,
+                    chance, each.neighbours, record.seed, each.n, each.used,
                 )  # fmt: skip

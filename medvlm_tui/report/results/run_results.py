@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medvlm_tui.core.plan import Plan, Step
-from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.core.specs import Dataset, ModelSpec, Sample
 from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
@@ -37,6 +40,15 @@ MAP_PARAMETERS = (
 )  # fmt: skip
 
 
+ReadPictures = Callable[[Sequence[Sample], int], Iterable[NDArray[np.uint8] | None]]
+"""(images, longer side in pixels) -> each image (H, W, 3) in order, None for one that cannot be read."""
+
+
+def no_pictures(samples: Sequence[Sample], side_px: int) -> Iterator[NDArray[np.uint8] | None]:
+    """Yield no picture: nobody reads files for this report."""
+    yield from (None for _ in samples)
+
+
 @dataclass(frozen=True, slots=True)
 class ReportInput:
     """Everything a report may use: what was asked, what was planned, what the store has, what went wrong."""
@@ -53,6 +65,7 @@ class ReportInput:
     """Step id -> seconds."""
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
+    read_pictures: ReadPictures = no_pictures
 
     def stored(self, stage: Stage[R]) -> Iterator[tuple[Step, Stored[R]]]:
         """Yield the steps of a stage that have a result, on models and datasets of the report."""

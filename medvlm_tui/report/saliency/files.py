@@ -14,6 +14,7 @@ from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.saliency import rows
+from medvlm_tui.report.saliency.section import sections as sections
 from medvlm_tui.stages.saliency import SALIENCY
 
 

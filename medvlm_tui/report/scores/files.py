@@ -14,6 +14,7 @@ from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import group_gap, predictions, results_csv, side_tables, supplement
 from medvlm_tui.report.scores.layout import printed
 from medvlm_tui.report.scores.score_table import score_tables
+from medvlm_tui.report.scores.section import sections as sections
 from medvlm_tui.report.scores.study_tables import datasets_table, models_table
 from medvlm_tui.stages.probe import PROBE
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.measures.influence import influences, variance
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.stages.probe import PROBE
@@ -27,8 +28,9 @@ _NOT_HIGHER_IS_BETTER = ("ece", "brier")
 
 @dataclass(frozen=True, slots=True)
 class SameImages:
-    """Accuracy of the same images under both trainings, each image by classifiers that were not trained on it."""
+    """A score of the same images under both trainings, each image by classifiers that were not trained on it."""
 
+    metric: str
     paper: float
     grouped: float
     low: float | None
@@ -36,6 +38,18 @@ class SameImages:
     high: float | None
     n: int
     groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Decision values (F, n, k) of every image, each by classifiers that were not trained on it.
+
+    Of an image that is held out by the classifiers of all folds, of any other F times by that of its own fold.
+    """
+
+    scores: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    """(n,) the images' classes."""
 
 
 def gap_table(cells: Sequence[Cell], store: Store) -> Table:
@@ -46,8 +60,8 @@ def gap_table(cells: Sequence[Cell], store: Store) -> Table:
 def gap_rows(cells: Sequence[Cell], store: Store) -> list[Row]:
     """Return the rows of leakage.csv for every cell with both protocols.
 
-    `images` is `same` (accuracy of all images, with its interval over groups) or `two hold-outs` (each protocol's own:
-    other images, hence without an interval).
+    `images` is `same` (all images, with an interval over groups) or `two hold-outs` (each protocol's own: other images,
+    hence without an interval).
     """
     grouped = {(c.model.id, c.dataset.spec.id): c for c in cells if c.protocol == "grouped"}
     rows: list[Row] = []
@@ -55,10 +69,9 @@ def gap_rows(cells: Sequence[Cell], store: Store) -> list[Row]:
         other = grouped.get((cell.model.id, cell.dataset.spec.id)) if cell.protocol == "paper" else None
         if other is not None:
             ids = (cell.model.id, cell.dataset.spec.id, cell.dataset.view)
-            same = same_images_of(cell, other, store)
-            if same is not None:
+            for same in same_images_of(cell, other, store):
                 gap = (same.paper, same.grouped, same.paper - same.grouped, same.low, same.high)
-                rows.append((*ids, "accuracy", "same", *gap, same.n, same.groups, CONFIDENCE))
+                rows.append((*ids, same.metric, "same", *gap, same.n, same.groups, CONFIDENCE))
             rows += [(*ids, *row) for row in _hold_outs(cell, other)]
     return rows
 
@@ -75,35 +88,40 @@ def _hold_outs(cell: Cell, other: Cell) -> list[Row]:
     return rows
 
 
-def same_images_of(cell: Cell, other: Cell, store: Store) -> SameImages | None:
-    """Return the comparison of a `paper` and a `grouped` cell, None where they are not of the same features."""
+def same_images_of(cell: Cell, other: Cell, store: Store) -> list[SameImages]:
+    """Return the comparisons of a `paper` and a `grouped` cell; none where they are not of the same features."""
     paper, strict = store.read(cell.probe_key, PROBE.record), store.read(other.probe_key, PROBE.record)
     if paper is None or strict is None or cell.table_key != other.table_key or "group" not in strict.arrays:
-        return None
-    return same_images(right(paper.arrays), right(strict.arrays), np.asarray(strict.arrays["group"]))
+        return []
+    positive, groups = strict.record.positive_index, np.asarray(strict.arrays["group"])
+    return same_images(outputs(paper.arrays), outputs(strict.arrays), groups, positive)
 
 
-def right(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return for each image (n,) the share of classifiers not trained on it that are right: the classifier of the
-    fold whose validation part it is in, or those of all folds where it is held out."""
-    labels, held = arrays["labels"], arrays["hold_out"]
-    share: NDArray[np.float64] = (arrays["predicted_validation"] == labels).astype(np.float64)
-    share[held] = (arrays["predicted_test"] == labels[held]).mean(axis=0)
-    return share
+def outputs(arrays: Mapping[str, NDArray[Any]]) -> Outputs:
+    """Return the decision values of a probe's classifiers for the images that they were not trained on."""
+    held, folds = arrays["hold_out"], len(arrays["scores_test"])
+    scores = np.repeat(arrays["scores_validation"][None].astype(np.float64), folds, axis=0)
+    scores[:, held] = arrays["scores_test"]
+    return Outputs(scores, arrays["labels"].astype(np.int64))
 
 
-def same_images(paper: NDArray[np.float64], grouped: NDArray[np.float64], groups: NDArray[Any]) -> SameImages:
-    """Return both means and the interval of their difference: Student's t over the sums of whole groups.
+def same_images(
+    paper: Outputs, grouped: Outputs, groups: NDArray[Any], positive: int | None = None
+) -> list[SameImages]:
+    """Return the scores under both trainings and the interval of their difference.
 
-    `paper`, `grouped` and `groups` are (n,). The variance is that of a ratio of group totals (Cochran 1977, ch. 9).
+    Student's t over the sums that whole groups (n,) have of the images' derivatives of the difference: for accuracy the
+    variance of a ratio of group totals (Cochran 1977, ch. 9). `positive` is the positive class of two.
     """
-    gap, number = paper - grouped, np.unique(groups, return_inverse=True)[1].ravel()
-    n, count = len(gap), int(number.max()) + 1
-    low = high = None
-    if count >= _FEWEST_GROUPS:
-        sums = np.bincount(number, weights=gap - gap.mean())
-        error = float(np.sqrt(count / (count - 1) * (sums**2).sum()) / n)
-        reach = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * error
-        if error > 0.0:  # no finite sample supports an interval without width
-            low, high = float(gap.mean() - reach), float(gap.mean() + reach)
-    return SameImages(float(paper.mean()), float(grouped.mean()), low, high, n, count)
+    number = np.unique(groups, return_inverse=True)[1].ravel()
+    n, count = len(number), int(number.max()) + 1
+    reach = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) if count >= _FEWEST_GROUPS else 0.0
+    ours, theirs = (influences(each.labels, each.scores, positive) for each in (paper, grouped))
+    found = []
+    for metric in (name for name in ours if name in theirs):
+        gap = ours[metric].value - theirs[metric].value
+        error = float(np.sqrt(variance(ours[metric].per_image - theirs[metric].per_image, None, number)))
+        sure = reach * error > 1e-12  # no finite sample supports an interval without width
+        low, high = (max(-1.0, gap - reach * error), min(1.0, gap + reach * error)) if sure else (None, None)
+        found.append(SameImages(metric, ours[metric].value, theirs[metric].value, low, high, n, count))
+    return found

@@ -174,7 +174,8 @@ def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
             rows.append((*ids, *values, bounds))
     notes = (
         "Paper minus grouped, in points. Same: every image by classifiers that were not trained on it, interval over "
-        "whole groups. Two hold-outs: other images under each protocol, so that a part of the difference is chance.",
+        "whole groups; F1 of all images together. Two hold-outs: other images under each protocol, so that a "
+        "part of the difference is chance.",
         *warnings,
     )
     return Table("leakage", columns, tuple(rows), "Paper minus grouped", notes)

@@ -16,3 +16,13 @@ class SimilarityParams:
     max_points: int = 1000
     """Stratified; CKA keeps a Gram of 1,000 x 1,000 a model."""
     seed: int = follows(0, "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceParams:
+    """References of a model's similarities to others, on the images that `SimilarityParams` takes."""
+
+    neighbours: int = 10
+    max_points: int = 1000
+    seed: int = follows(0, "seed")
+    """Of the random weights too."""

@@ -57,19 +57,26 @@ def unchecked_rows(row: DatasetRow, width: int) -> list[Row]:
     """Return what is known of a dataset without a check: how to get it, or that `enter` checks it."""
     if row.state != "data_missing":
         lines = [Text(f"{row.images:,} images of {len(row.classes)} classes; not checked yet.")]
+        lines += _sentences([row.root] if row.root else [], width, "", GREY)
         lines.append(Text("enter reads every image once: counts, unreadable files, duplicates, groups, the split"))
         lines += _sentences(row.warnings, width, "! ", YELLOW)
     else:
-        lines = [Text("not on this machine", style=YELLOW)]
-    lines += [Text(), _heading("How to get it")]
-    for name, text in (("from", row.homepage), ("how", row.how_to_get), ("licence", row.licence), ("size", row.size)):
-        if text:
-            lines += [Text(line) for line in textwrap.wrap(f"{name}: {text}", max(20, width), subsequent_indent="  ")]
-    if row.state == "data_missing":
-        lines += [Text(line) for hint in row.hint.splitlines() for line in textwrap.wrap(hint, max(20, width))]
+        lines = _absent(row, width)
+    facts = (("from", row.homepage), ("how", row.how_to_get), ("licence", row.licence), ("size", row.size))
+    if known := [f"{name}: {text}" for name, text in facts if text]:
+        lines += [Text(), _heading("How to get it")]
+        lines += [Text(line) for each in known for line in textwrap.wrap(each, max(20, width), subsequent_indent="  ")]
     if row.layout:
         lines += [Text(), _heading("Expected below the folder"), *(Text(line) for line in row.layout.splitlines())]
     return [plain(line) for line in lines]
+
+
+def _absent(row: DatasetRow, width: int) -> list[Text]:
+    """Return why a dataset is not here, or why what is here cannot be read, and what to do."""
+    told = [f"{row.root} cannot be read" if row.root else "not on this machine"]
+    told += row.problem.splitlines() if row.root else []
+    lines = _sentences(told, width, "", YELLOW)
+    return lines + [Text(line) for hint in row.hint.splitlines() for line in textwrap.wrap(hint, max(20, width))]
 
 
 def set_names(found: DuplicateSet) -> Text:

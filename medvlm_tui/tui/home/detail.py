@@ -20,7 +20,7 @@ def cell_detail(board: Board, cell: Cell, compact: bool) -> Text:
     lines = [_state(cell), *_scores(cell), *_other_protocols(cell)]
     if compact:
         lines = [Text("   ").join(lines)]
-    lines += _conditions(cell)
+    lines += [*_conditions(cell), *_first_steps(board)]
     if cell.saturated:
         lines.append(Text(SATURATED, style=GREY))
     if cell.note:
@@ -38,6 +38,15 @@ def _state(cell: Cell) -> Text:
     if cell.percent is not None and cell.state == "running":
         word = f"{word}, {cell.percent} %"
     return Text.assemble(letter(cell.state), " ", word)
+
+
+def _first_steps(board: Board) -> list[Text]:
+    """Return what a newcomer can do while nothing is computed."""
+    if board.with_results or board.running:
+        return []
+    keys = (("p", "tries the phantom"), ("o", "finds data"), ("m", "tells what is missing"))
+    offers = Text("   ").join(Text.assemble((key, "bold"), f" {what}") for key, what in keys)
+    return [Text("nothing is computed yet", style=GREY), offers]
 
 
 def _conditions(cell: Cell) -> list[Text]:
@@ -80,7 +89,7 @@ def _model(model: ModelRow, compact: bool) -> list[Text]:
 
 
 def _dataset(dataset: DatasetRow, compact: bool) -> list[Text]:
-    count = f"{dataset.images:,} images" if dataset.images else "not found here"
+    count = f"{dataset.images:,} images" if dataset.images else "cannot be read" if dataset.root else "not found here"
     if dataset.images == 0 and dataset.synthetic:
         count = "made when first used"
     if dataset.published_n and dataset.published_n != dataset.images:
@@ -91,6 +100,10 @@ def _dataset(dataset: DatasetRow, compact: bool) -> list[Text]:
     if dataset.synthetic:
         head.append("  SYNTHETIC", style=f"bold {YELLOW}")
     lines = _headed(head, facts, compact)
+    if dataset.root:
+        lines.append(Text(dataset.root, style=GREY))
+    if dataset.state == "data_missing" and dataset.root:
+        lines.append(Text(_one_line(dataset.problem), style=YELLOW))
     if dataset.state == "data_missing" and dataset.hint:
         lines.append(Text(_one_line(dataset.hint), style=GREY))
     return lines + [Text(f"! {warning}", style=YELLOW) for warning in dataset.warnings[:3]]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from medvlm_tui.tui.shared.dialog import Dialog
@@ -16,9 +18,21 @@ from medvlm_tui.tui.states import GREY, letter
 class MissingScreen(Dialog[None]):
     """Datasets first: without them no weights help."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "open_data", "data folder")]
+
     def __init__(self, board: Board) -> None:
-        super().__init__("What is missing", Text(), "o data folder (on home)   esc close")
+        super().__init__("What is missing", Text(), "o data folder   esc close")
         self._board = board
+
+    def action_open_data(self) -> None:
+        """Ask for data folders instead."""
+        from medvlm_tui.tui.app import MedvlmApp
+        from medvlm_tui.tui.home.given_data import ask
+
+        app = self.app
+        assert isinstance(app, MedvlmApp)
+        self.dismiss(None)
+        app.call_later(ask, app)
 
     def on_mount(self) -> None:
         """Write the lists for the width there is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.text import Text
 
@@ -30,11 +30,23 @@ def by_group(models: Iterable[ModelRow]) -> list[tuple[str, list[ModelRow]]]:
     return list(groups.items())
 
 
-def model_rows(models: Iterable[ModelRow], selection: Selection) -> list[Row]:
-    """Return the lines of the panel of models."""
+def headed(models: Iterable[ModelRow], hidden: Mapping[str, int]) -> list[tuple[Text, list[ModelRow]]]:
+    """Return models below the headings of their groups; of a group that is folded its heading alone."""
+    groups = dict(by_group(models))
+    folded = [group for group in hidden if group not in groups]
+    return [(_heading(group, hidden.get(group, 0), groups), groups.get(group, [])) for group in (*groups, *folded)]
+
+
+def _heading(group: str, hidden: int, groups: Mapping[str, list[ModelRow]]) -> Text:
+    more = " more" if group in groups else ""
+    return Text.assemble((group, f"bold {GREY}"), (f"  {hidden}{more} not here" if hidden else "", GREY))
+
+
+def model_rows(models: Iterable[ModelRow], selection: Selection, hidden: Mapping[str, int]) -> list[Row]:
+    """Return the lines of the panel of models; `hidden` counts those of each group that are left out."""
     rows: list[Row] = []
-    for group, members in by_group(models):
-        rows.append(plain(Text(group, style=f"bold {GREY}")))
+    for heading, members in headed(models, hidden):
+        rows.append(plain(heading))
         rows += [Row(model.id, _model_line(model, model.id in selection.models)) for model in members]
     return rows
 
@@ -79,12 +91,12 @@ class _Line:
 
 
 def axes(
-    models: Iterable[ModelRow], datasets: Iterable[DatasetRow], selection: Selection
+    models: Iterable[ModelRow], datasets: Iterable[DatasetRow], selection: Selection, hidden: Mapping[str, int]
 ) -> tuple[list[Axis], list[Axis]]:
     """Return the matrix' rows (groups as headings) and columns."""
     rows: list[Axis] = []
-    for group, members in by_group(models):
-        rows.append(Axis("", Text(group, style=f"bold {GREY}")))
+    for heading, members in headed(models, hidden):
+        rows.append(Axis("", heading))
         rows += [Axis(model.id, marked(model.name, model.id in selection.models)) for model in members]
     columns = [Axis(row.id, Text(f"{MARK if row.id in selection.datasets else ''}{row.name}")) for row in datasets]
     return rows, columns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,31 +11,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import Static
 
-from medvlm_tui.core.safe_text import clean, clean_lines
-from medvlm_tui.errors import MedvlmError
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.home import rows as catalog
 from medvlm_tui.tui.home.detail import cell_detail
+from medvlm_tui.tui.home.order import SCOPES, WORDS, Arrangement, Scope, arranged
+from medvlm_tui.tui.home.welcome import welcome_rows
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
-from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.shared.rows import Rows, plain
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.selection import PHANTOM
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY
 
 PANES = ("models", "datasets", "matrix")
-# Actions in an empty workspace: name, key, line, remarks of at most 64 columns.
-_WELCOME = (
-    (
-        "phantom",
-        "enter",
-        "try the phantom",
-        ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage"),
-    ),
-    ("open", "o", "point to a data folder", ("class folders, a CSV, or one of the study's eight datasets",)),
-    ("missing", "m", "what is missing to run the paper", ("weights and datasets, and how to get them",)),
-)
 
 
 class HomeScreen(FilteredScreen):
@@ -50,9 +39,12 @@ class HomeScreen(FilteredScreen):
         Binding("tab", "pane(1)", "next pane"),
         Binding("d", "dry_run", "dry run"),
         Binding("slash", "filter", "filter"),
+        Binding("a", "scope", "all / here"),
         Binding("o", "open_data", "data folder"),
         Binding("m", "missing", "what is missing"),
         Binding("u", "unmark", "unmark all"),
+        Binding("p", "phantom", "try the phantom", show=False),
+        Binding("delete", "forget_data", "take the data folder out", show=False),
         Binding("shift+tab", "pane(-1)", "previous pane", show=False),
         Binding("escape", "clear_filter", "clear the filter", show=False),
     ]
@@ -61,6 +53,7 @@ class HomeScreen(FilteredScreen):
         # The classes of an empty workspace from the first frame on: nothing jumps when the survey comes.
         super().__init__(classes="-matrix -new")
         self.pane = "matrix"
+        self.scope: Scope = "here"
 
     def body(self) -> ComposeResult:
         """Panels at the left, matrix or welcome in the middle, detail at the right or below."""
@@ -69,7 +62,7 @@ class HomeScreen(FilteredScreen):
                 yield Rows("Models", widget_id="models")
                 yield Rows("Datasets", widget_id="datasets")
             with Container(id="main"):
-                yield Matrix("accuracy in percent, paper protocol", self.draw_cell, widget_id="matrix")
+                yield Matrix("accuracy, paper protocol", self.draw_cell, widget_id="matrix")
                 yield Rows("Welcome", widget_id="welcome")
                 yield Static(id="detail")
         yield FilterLine(id="filter")
@@ -86,35 +79,41 @@ class HomeScreen(FilteredScreen):
         board, selection = self.medvlm.board, self.medvlm.selection
         if board.surveyed:
             self._settle_current()
-        models, datasets = self.models(), self.datasets()
+        models, datasets, hidden = self.models(), self.datasets(), self._arrangement.hidden
         self._stay_in_view(models, datasets)
         nothing = [plain(Text(self._emptied, style=GREY))] if self._emptied else []
-        model_rows = catalog.model_rows(models, selection) or nothing
+        model_rows = catalog.model_rows(models, selection, hidden) or nothing
         dataset_rows = catalog.dataset_rows(datasets, selection) or nothing
         self.query_one("#models", Rows).set_rows(model_rows, keep=selection.model)
         self.query_one("#datasets", Rows).set_rows(dataset_rows, keep=selection.dataset)
-        rows, columns = catalog.axes(models, datasets, selection)
+        rows, columns = catalog.axes(models, datasets, selection, hidden)
+        self.query_one(Matrix).set_title(f"accuracy, paper protocol; {WORDS[self.scope]}")
         self.query_one(Matrix).set_axes(rows, columns, selection.model, selection.dataset)
         self._welcome_or_matrix()
         self._show_choice()
 
     def _settle_current(self) -> None:
-        """Select a model and a dataset that exist: those of the command line, else those that are ready."""
+        """Select a model and a dataset that exist: those of the command line, else the first with results or ready."""
         board, selection = self.medvlm.board, self.medvlm.selection
         done = [cell for cell in board.with_result("probe") if selection.dataset in ("", cell.dataset)]
-        models = [cell.model for cell in done] + [row.id for row in board.models.values() if row.state == "ready"]
-        datasets = [cell.dataset for cell in done] + [row.id for row in board.datasets.values() if row.state == "ready"]
+        first = arranged(board, "all", "", "")
+        models = [*(cell.model for cell in done), *(row.id for row in first.models)]
+        datasets = [*(cell.dataset for cell in done), *(row.id for row in first.datasets)]
         if selection.model not in board.models:
-            selection.model = next(iter([*models, *board.models]), "")
-        if selection.dataset not in board.datasets:
-            selection.dataset = next(iter([*datasets, *board.datasets]), "")
+            selection.model = next(iter(models), "")
+        if selection.dataset not in board.datasets and selection.dataset not in self.medvlm.request.data:
+            selection.dataset = next(iter(datasets), "")
 
     def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
         """Select rows that the filter shows: the bottom line and `enter` refer to the visible selection."""
         selection = self.medvlm.selection
         if models and selection.model not in {row.id for row in models}:
             selection.model = models[0].id
-        if datasets and selection.dataset not in {row.id for row in datasets}:
+        # A folder that was just given is no row before the next survey.
+        is_coming = (
+            selection.dataset in self.medvlm.request.data and selection.dataset not in self.medvlm.board.datasets
+        )
+        if datasets and not is_coming and selection.dataset not in {row.id for row in datasets}:
             selection.dataset = datasets[0].id
 
     @property
@@ -128,7 +127,7 @@ class HomeScreen(FilteredScreen):
     def _welcome_or_matrix(self) -> None:
         new, was_new = self.is_welcome, self.has_class("-new")
         self.set_class(new, "-new")
-        self.query_one("#welcome", Rows).set_rows(_welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
+        self.query_one("#welcome", Rows).set_rows(welcome_rows(self.medvlm.board.surveyed, self.medvlm.engine_error))
         if new != was_new or self.focused is None:
             self._show_pane(self.pane)
 
@@ -142,6 +141,11 @@ class HomeScreen(FilteredScreen):
         """Draw what depends on the cursor and the marks alone."""
         board, selection = self.medvlm.board, self.medvlm.selection
         detail = self.query_one("#detail", Static)
+        if self._emptied:
+            detail.border_title = None
+            detail.update(Text(self._emptied, style=GREY))
+            self.query_one("#plan", Static).update(Text(self._emptied, style=GREY))
+            return
         cell = board.cell(selection.model, selection.dataset)
         title = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}" if cell.model else ""
         detail.border_title = Text(title)
@@ -182,16 +186,22 @@ class HomeScreen(FilteredScreen):
         return catalog.cell_text(cell, best, self.medvlm.selection.includes_mark(model, dataset))
 
     def models(self) -> list[ModelRow]:
-        """Return the models that pass the filter."""
-        wanted = self.filter_text.lower() if self.pane != "datasets" else ""
-        rows = self.medvlm.board.models.values()
-        return [row for row in rows if wanted in f"{row.id} {row.name} {row.group}".lower()]
+        """Return the models that the scope and the filter show."""
+        return list(self._arrangement.models)
 
     def datasets(self) -> list[DatasetRow]:
-        """Return the datasets that pass the filter."""
-        wanted = self.filter_text.lower() if self.pane == "datasets" else ""
-        rows = self.medvlm.board.datasets.values()
-        return [row for row in rows if wanted in f"{row.id} {row.name} {row.modality}".lower()]
+        """Return the datasets that the scope and the filter show."""
+        return list(self._arrangement.datasets)
+
+    @property
+    def _arrangement(self) -> Arrangement:
+        texts = ("", self.filter_text) if self.pane == "datasets" else (self.filter_text, "")
+        return arranged(self.medvlm.board, self.scope, *texts)
+
+    def action_scope(self) -> None:
+        """Show more or fewer models: those here or with results, all, those with results."""
+        self.scope = SCOPES[(SCOPES.index(self.scope) + 1) % len(SCOPES)]
+        self.update()
 
     def on_resize(self) -> None:
         """The detail is written for its width."""
@@ -300,6 +310,15 @@ class HomeScreen(FilteredScreen):
             self.medvlm.selection.models.clear()
             self.medvlm.selection.datasets.clear()
 
+    async def action_phantom(self) -> None:
+        """Try the phantom."""
+        await self._welcome("phantom")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the phantom while nothing is computed."""
+        board = self.medvlm.board
+        return action != "phantom" or (board.surveyed and not board.with_results and not board.running)
+
     async def _welcome(self, choice: str) -> None:
         if choice == "phantom":
             self.medvlm.selection.model, self.medvlm.selection.dataset = PHANTOM
@@ -331,17 +350,17 @@ class HomeScreen(FilteredScreen):
             self.app.push_screen(PlanScreen(event.plan))
 
     def action_open_data(self) -> None:
-        """Ask for a data folder."""
-        from medvlm_tui.tui.home.ask_folder import DataScreen
+        """Ask for data folders."""
+        from medvlm_tui.tui.home.given_data import ask
 
-        self.app.push_screen(DataScreen(), self._data_given)
+        ask(self.medvlm)
 
-    async def _data_given(self, given: tuple[str, str] | None) -> None:
-        if given is not None:
-            name, folder = given
-            self.medvlm.request.data[name] = folder
-            self.medvlm.selection.dataset = name
-            await self.medvlm.survey()
+    async def action_forget_data(self) -> None:
+        """Take the folder of the dataset under the cursor out again."""
+        from medvlm_tui.tui.home.given_data import forget
+
+        if self.medvlm.selection.dataset and not self.is_welcome:
+            await forget(self.medvlm, self.medvlm.selection.dataset)
 
     def action_missing(self) -> None:
         """Show what is missing, and how to get it."""
@@ -352,20 +371,3 @@ class HomeScreen(FilteredScreen):
     def focus_filtered(self) -> None:
         """The filter narrows the pane that is shown."""
         self._show_pane(self.pane)
-
-
-def _welcome_rows(surveyed: bool, gone: MedvlmError | None) -> list[Row]:
-    if not surveyed and gone is not None:
-        return [plain(Text(line, style=GREY)) for line in clean_lines(f"{gone.message}\n{gone.hint}").splitlines()]
-    if not surveyed:
-        return [plain(Text("looking at what is here ...", style=GREY))]
-    rows: list[Row] = [plain(Text())]
-    for name, key, text, more in _WELCOME:
-        rows.append(Row(name, partial(_welcome_line, f" {key:<7}{text}")))
-        rows += [plain(Text(f"        {line}", style=GREY)) for line in more]
-        rows.append(plain(Text()))
-    return rows
-
-
-def _welcome_line(text: str, _width: int) -> Text:
-    return Text(text, style="bold")

@@ -13,7 +13,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.measures.procrustes import procrustes
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import GridRecord, MapRecord
-from medvlm_tui.stages.records.similarity import Likeness, SimilarityRecord
+from medvlm_tui.stages.records.similarity import Likeness, ReferencesRecord, SimilarityRecord
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
@@ -91,6 +91,13 @@ def similarity_words(found: SimilarityRecord | None, first: str, second: str) ->
     measured = [(name, pair.measure(key)) for name, key in names]
     said = [f"{name} {one.value:.2f}{_ends(one)}" for name, one in measured if one is not None]
     return "features: " + ", ".join(said) if said else ""
+
+
+def reference_words(found: ReferencesRecord | None) -> str:
+    """Return the CKA of a model with its references, in words; empty where they were not measured."""
+    measured = () if found is None else found.references
+    said = [f"{clean(each.reference)} {each.cka:.2f}" for each in measured if each.cka is not None]
+    return "CKA with " + ", ".join(said) if said else ""
 
 
 def _ends(one: Likeness) -> str:

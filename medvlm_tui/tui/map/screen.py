@@ -21,6 +21,7 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.tui.map.data import (
     MapData,
@@ -29,6 +30,7 @@ from medvlm_tui.tui.map.data import (
     map_data,
     neighbours,
     prediction,
+    reference_words,
     settings,
     similarity_words,
     turned_onto,
@@ -277,7 +279,9 @@ class MapScreen(WalkScreen):
         alike = await self.medvlm.results.read_record(key, SIMILARITY.record) if key else None
         measured = similarity_words(alike, self.cell.model, self.other)
         maps = "too few common images to compare" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
-        words = "   ".join(part for part in (measured, maps) if part)
+        key = self.cell.keys.get("references", "")
+        beside_itself = reference_words(await self.medvlm.results.read_record(key, REFERENCES.record) if key else None)
+        words = "   ".join(part for part in (measured, maps, beside_itself) if part)
         self.query_one("#between", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
 
     async def _alike(self, cell: Cell, points: MapData) -> str:

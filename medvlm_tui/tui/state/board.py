@@ -167,6 +167,12 @@ class Board:
         cells = [cell for cell in self.cells.values() if cell.dataset == dataset and not cell.differs]
         return max((cell.accuracy for cell in cells if cell.accuracy is not None), default=None)
 
+    @property
+    def with_results(self) -> frozenset[str]:
+        """Return the models and the datasets of which something was computed, by the last survey."""
+        done = [cell for cell in self.cells.values() if cell.keys or cell.probes or cell.accuracy is not None]
+        return frozenset(name for cell in done for name in (cell.model, cell.dataset))
+
     def lacks(self, name: str) -> bool:
         """Return whether the images of a dataset, or the weights of a model, are not here."""
         row = self.models.get(name) or self.datasets.get(name)

@@ -16,6 +16,13 @@ class SurveyArrived(Message, bubble=False):
 
 
 @dataclass
+class DataFound(Message, bubble=False):
+    """The datasets at a path and below it are known."""
+
+    event: events.DataFound
+
+
+@dataclass
 class PlanArrived(Message, bubble=False):
     """A plan is there: of the run that begins, or of a dry run."""
 
@@ -85,6 +92,8 @@ def of_event(event: events.Event) -> Message | None:
     match event:
         case events.Survey():
             return SurveyArrived()
+        case events.DataFound():
+            return DataFound(event)
         case events.PlanReady():
             return PlanArrived(Plan.from_record(event.plan), dry=not event.run_id)
         case events.StepProgress():

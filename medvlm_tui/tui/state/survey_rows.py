@@ -164,7 +164,18 @@ def dataset_row(record: Record) -> DatasetRow:
 
 def cell(record: Record) -> Cell:
     """Return a survey's cell."""
-    kinds = ("table", "probe", "project", "saliency", "statistics", "grid", "separability", "similarity", "bias")
+    kinds = (
+        "table",
+        "probe",
+        "project",
+        "saliency",
+        "statistics",
+        "grid",
+        "separability",
+        "references",
+        "similarity",
+        "bias",
+    )
     return Cell(
         model=str(record.get("model", "")),
         dataset=str(record.get("dataset", "")),

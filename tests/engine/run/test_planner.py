@@ -15,7 +15,7 @@ from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared, lay_out, prepare
 from medvlm_tui.errors import MedvlmError, MissingInputError, StoreError, UsageError
 from medvlm_tui.service.engine import Engine
-from medvlm_tui.stages import CELL_STAGES, STAGE_NAMES, as_demo, with_every_stage
+from medvlm_tui.stages import CELL_STAGES, EVERY_STAGE, as_demo, with_every_stage
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
@@ -128,11 +128,11 @@ def test_the_same_request_has_the_same_keys(plan, request_: RunRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"seed": 1}, {"probe", "project", "grid", "statistics"}),
-        ({"folds": 4}, {"probe", "statistics"}),
+        ({"seed": 1}, {"probe", "project", "grid", "statistics", "verdict"}),
+        ({"folds": 4}, {"probe", "statistics", "verdict"}),
         ({"umap_neighbors": (7,)}, {"project", "grid"}),
-        ({"precision": "bf16"}, {"extract", "probe", "project", "grid", "statistics"}),
-        ({"limit": 3}, {"extract", "probe", "project", "grid", "statistics"}),
+        ({"precision": "bf16"}, {"extract", "probe", "project", "grid", "statistics", "verdict"}),
+        ({"limit": 3}, {"extract", "probe", "project", "grid", "statistics", "verdict"}),
         ({"batch_size": 7, "workers": 2, "out": "/tmp/elsewhere"}, set()),
     ],
 )
@@ -249,7 +249,7 @@ def test_every_stage_is_the_same_for_the_demo_and_the_screens(tmp_path: Path) ->
         engine.close()
     shown = run_request(RunRequest(), demo.models, demo.datasets)
     assert shown == replace(demo, demo=False, out="")
-    assert demo.stages == STAGE_NAMES
+    assert demo.stages == EVERY_STAGE
 
 
 def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
@@ -269,9 +269,9 @@ def test_the_demo_explains_and_tests_enough_images_for_an_interval() -> None:
 def test_who_asks_for_every_stage_of_one_model_is_not_warned_of_the_missing_second(plan, request_: RunRequest) -> None:
     prepared = plan(with_every_stage(request_))
     kinds = {step.kind for step in prepared.plan.steps}
-    assert kinds == {*STAGE_NAMES, "grid"} - {"similarity"}
+    assert kinds == {*EVERY_STAGE, "grid"} - {"similarity"}
     assert prepared.plan.warnings == ()
-    assert set(CELL_STAGES) == kinds - {"check", "grid", "report"}
+    assert set(CELL_STAGES) == kinds - {"check", "grid", "verdict", "report"}
 
 
 def one_class(root: Path) -> Path:

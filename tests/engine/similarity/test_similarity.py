@@ -10,7 +10,7 @@ from scipy.stats import t
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
 from medvlm_tui.engine.similarity.deletions import procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, MutualNeighbours, ProcrustesDistance
-from medvlm_tui.engine.similarity.step import _Space, compare
+from medvlm_tui.engine.similarity.step import Space, compare
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.params.similarity import SimilarityParams
 from tests.made.jobs import Bench, blobs, table_of
@@ -204,7 +204,7 @@ def test_a_row_is_not_its_own_neighbour_where_rows_are_identical():
     rng = np.random.default_rng(0)
     rows = np.repeat(rng.normal(size=(10, 8)), 7, axis=0)[rng.permutation(70)]
     for made in (rows, np.ones((70, 4)), np.zeros((70, 4))):
-        space = _Space.of(made, 10, no_check, "cpu")
+        space = Space.of(made, 10, no_check, "cpu")
         assert space.others.shape == (70, 10)
         assert not (space.others == np.arange(70)[:, None]).any()
         assert not (space.one_more == np.arange(70)[:, None]).any()

@@ -79,12 +79,13 @@ def nearest_pairs(matrix: NDArray[np.float32], apart: Iterable[tuple[int, int]] 
 def fullest_encoder(store: Store, samples: Sequence[Sample]) -> EncoderKey | None:
     """Return the encoder with features of most of the images, None when none has half of them.
 
-    A `local:` folder takes no part: its weights may be random ones, which say nothing of what an image shows.
+    A `local:` folder takes no part: its weights may be random ones, which say nothing of what an image shows. Neither
+    do the references of similarity.
     """
     wanted = {sample.digest for sample in samples}
     manifests = (store.tables.manifest(key) for key in store.tables.listed())
     encoders = {EncoderKey(**manifest["encoder"]) for manifest in manifests if manifest is not None}
-    encoders = {encoder for encoder in encoders if not encoder.model.startswith("local:")}
+    encoders = {e for e in encoders if not (e.model.startswith("local:") or e.is_reference)}
     shares = {e: sum(len(wanted.intersection(block)) for block in store.block_digests(e)) for e in encoders}
     best = max(shares, key=lambda encoder: (shares[encoder], encoder.digest), default=None)
     return best if best is not None and shares[best] >= _LEAST_SHARE * len(wanted) else None

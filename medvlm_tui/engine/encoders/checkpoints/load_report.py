@@ -23,6 +23,10 @@ class LoadReport:
     """What the user has to know of choices that were made, each once."""
     draft: bool = False
     """Whether names and shapes alone are compared: no tensor is read then."""
+    untrained: bool = False
+    """Whether the network keeps the values it was built with: names and shapes are compared, no tensor is read."""
+    kept: int = 0
+    """How many of these values were compared so."""
 
     def say(self, note: str) -> None:
         """Add a note, unless it is empty or there."""
@@ -48,9 +52,9 @@ _current: ContextVar[LoadReport | None] = ContextVar("load_report", default=None
 
 
 @contextmanager
-def reporting(draft: bool = False) -> Iterator[LoadReport]:
-    """Collect what is read within the block; in a draft names and shapes are compared, and nothing is read."""
-    report = LoadReport(draft=draft)
+def reporting(draft: bool = False, untrained: bool = False) -> Iterator[LoadReport]:
+    """Collect what is read within the block; of a draft and of an untrained network nothing is."""
+    report = LoadReport(draft=draft, untrained=untrained)
     token = _current.set(report)
     try:
         yield report

@@ -21,6 +21,7 @@ from medvlm_tui.errors import WeightsError
 
 Reader = Callable[[], torch.Tensor]
 _SHOWN = 4
+_INITIAL_STD = 0.02  # of the authors' own initial values in ViT, CLIP and SigLIP
 HINT = "check that the file belongs to this model: `medvlm-tui models ID` names the page to get it from"
 # Where two copies of a network lie in one state dict, the names that say which one is the average of the other.
 _AVERAGED_PARTS = ("ema", "ema_model", "model_ema", "teacher", "averaged_model")
@@ -123,7 +124,7 @@ def _reader(file: TensorFile, name: str) -> Reader:
     def read() -> torch.Tensor:
         report = load_report.current()
         report.used.add(name)
-        return file.outline(name) if report.draft else file.read(name)
+        return file.outline(name) if report.draft or report.untrained else file.read(name)
 
     return read
 
@@ -167,8 +168,18 @@ def load_strictly(module: torch.nn.Module, tower: Tower) -> int:
         for name, target in targets.items():
             tensor = given[name]()
             _compare_tensor(f"{tower.prefix}{name}", tensor, target, tower.path)
-            target.copy_(tensor)
+            if load_report.current().untrained:
+                _keep(target)
+            else:
+                target.copy_(tensor)
     return len(targets)
+
+
+def _keep(target: torch.Tensor) -> None:
+    """Leave a tensor as its library has drawn it; a matrix that was only made, and not drawn, is drawn here."""
+    load_report.current().kept += target.numel()
+    if isinstance(target, torch.nn.Parameter) and target.dim() > 1 and bool((target == target.flatten()[0]).all()):
+        target.normal_(std=_INITIAL_STD)
 
 
 def _compare(wanted: set[str], given: set[str], tower: Tower) -> None:
@@ -225,6 +236,12 @@ class _ZerosForRandomValues(TorchFunctionMode):
 
 @contextmanager
 def building() -> Iterator[None]:
-    """Build a network without spending seconds on random initial values; load it strictly afterwards."""
+    """Build a network without spending seconds on random initial values; load it strictly afterwards.
+
+    Where the network is to keep its initial values, they are drawn.
+    """
+    if load_report.current().untrained:
+        yield
+        return
     with _ZerosForRandomValues():
         yield

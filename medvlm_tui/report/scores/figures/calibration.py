@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.report.figures.canvas import COLOURS, label, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import COLOURS, label, new_figure, save_chart, style
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
 
@@ -65,7 +65,7 @@ def draw_calibration(path: Path, cell: Cell, folds: Sequence[Reliability]) -> No
         head = f"{label(model_title(cell.model), 26)} · {label(dataset_title(cell.dataset), 30)}"
         second = f"protocol {label(cell.protocol)} · calibration error {np.mean(errors):.3f} ± {np.std(errors):.3f}"
         figure.suptitle(f"{head}\n{second}", x=0.01, ha="left", fontsize=9)
-        save_png(figure, path, _parameters(cell, errors))
+        save_chart(figure, path, _parameters(cell, errors))
 
 
 def _parameters(cell: Cell, errors: Sequence[float]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.report.figures.canvas import COLOUR_MAP, label, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import COLOUR_MAP, label, new_figure, save_chart, style
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
 
@@ -43,7 +43,7 @@ def draw_confusion(path: Path, cell: Cell, counts: NDArray[np.int64]) -> None:
         bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
         bar.outline.set_visible(False)
         figure.suptitle(_title(cell, counts), x=0.01, ha="left", fontsize=9)
-        save_png(figure, path, _parameters(cell, counts))
+        save_chart(figure, path, _parameters(cell, counts))
 
 
 def _title(cell: Cell, counts: NDArray[np.int64]) -> str:

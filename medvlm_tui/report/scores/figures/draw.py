@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.comparison.critical_difference import draw_critical_difference
+from medvlm_tui.report.figures.canvas import chart_files
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered
@@ -43,13 +44,13 @@ def _cell(cell: Cell, arrays: Arrays, figures: Path) -> Iterator[FileWritten]:
 
     if "final_predicted" in arrays:
         draw_confusion(path_of("confusion"), cell, confusion_counts(truth, arrays["final_predicted"], k))
-        yield FileWritten(str(path_of("confusion")), "figure")
+        yield from chart_files(path_of("confusion"))
     values = per_class(truth, arrays["predicted_test"], k)
     draw_per_class(path_of("per_class"), cell, np.bincount(truth, minlength=k), values)
-    yield FileWritten(str(path_of("per_class")), "figure")
+    yield from chart_files(path_of("per_class"))
     if "probabilities_test" in arrays:
         draw_calibration(path_of("calibration"), cell, calibration(arrays))
-        yield FileWritten(str(path_of("calibration")), "figure")
+        yield from chart_files(path_of("calibration"))
 
 
 def calibration(arrays: Arrays) -> list[Reliability]:
@@ -68,7 +69,7 @@ def _learning_curves(gathered: Gathered, figures: Path) -> Iterator[FileWritten]
     for dataset in dict.fromkeys(cell.dataset.spec.id for cell in cells):
         path = figures / f"{file_stem('learning_curve', dataset)}.png"
         draw_learning_curves(path, [cell for cell in cells if cell.dataset.spec.id == dataset])
-        yield FileWritten(str(path), "figure")
+        yield from chart_files(path)
 
 
 def _ranks(gathered: Gathered, figures: Path) -> Iterator[FileWritten]:
@@ -83,4 +84,4 @@ def _ranks(gathered: Gathered, figures: Path) -> Iterator[FileWritten]:
             parts = [*([compared.protocol] if number else []), *([metric] if metric != "accuracy" else [])]
             path = figures / f"{file_stem('critical_difference', *parts)}.png"
             draw_critical_difference(path, compared, metric, names, groups)
-            yield FileWritten(str(path), "figure")
+            yield from chart_files(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_chart, style
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
 
@@ -47,7 +47,7 @@ def draw_learning_curves(path: Path, cells: Sequence[Cell]) -> None:
         draws = len(cells[0].metrics[0].folds) if cells[0].metrics else 0
         title = f"{label(dataset_title(cells[0].dataset), 44)} · few-shot, {draws} draws of the training images"
         figure.suptitle(title, x=0.01, ha="left", fontsize=9)
-        save_png(figure, path, _parameters(cells))
+        save_chart(figure, path, _parameters(cells))
 
 
 def _parameters(cells: Sequence[Cell]) -> dict[str, object]:

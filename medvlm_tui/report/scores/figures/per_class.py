@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_png, style
+from medvlm_tui.report.figures.canvas import beside, label, look_of, new_figure, save_chart, style
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import dataset_title, model_title
 
@@ -38,7 +38,7 @@ def draw_per_class(
         beside(axes, axes.get_legend_handles_labels()[0])
         title = f"{label(model_title(cell.model), 30)} · {label(dataset_title(cell.dataset), 36)}"
         figure.suptitle(f"{title} · protocol {label(cell.protocol)}", x=0.01, ha="left", fontsize=9)
-        save_png(figure, path, _parameters(cell, values))
+        save_chart(figure, path, _parameters(cell, values))
 
 
 def _parameters(cell: Cell, values: Mapping[str, NDArray[np.float64]]) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""The data check in the report: a section of the page."""

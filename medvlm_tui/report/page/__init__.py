@@ -1,0 +1,1 @@
+"""report.html: everything that a run leaves behind on one page, in one file."""

@@ -1,0 +1,44 @@
+"""The verdict: the models of a dataset that its held-out images do not separate from the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from medvlm_tui.stages.gathered import over_cells
+from medvlm_tui.stages.params.verdict import VerdictParams
+from medvlm_tui.stages.records.verdict import VerdictRecord
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+
+_WITHOUT = frozenset({"few_shot"})
+"""Protocols whose draws of training images are part of the chance, which sign flips of images leave out."""
+
+
+def _drafts(view: View) -> Iterator[Draft]:
+    params = asdict(view.request.of(VerdictParams))
+    for protocol in view.request.protocols:
+        probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
+        if probes and protocol not in _WITHOUT:
+            yield over_cells({**params, "protocol": protocol}, probes, protocol)
+
+
+def _summary(record: VerdictRecord) -> Mapping[str, Any]:
+    return {"models": len(record.candidates), "inside": len(record.inside)}
+
+
+VERDICT = Stage(
+    kind="verdict",
+    version=1,
+    title="verdict",
+    scope=Scope.DATASET,
+    record=VerdictRecord,
+    work="medvlm_tui.engine.comparison.verdict_step",
+    drafts=_drafts,
+    summary=_summary,
+    options=VerdictParams,
+    needs=("extract", "probe", "statistics"),
+    gathers="cells",
+    fewest=1,
+    screen="scores",
+)
