@@ -95,7 +95,7 @@ def test_the_lab_stands_on_the_page_with_its_pictures(source: ReportInput, tmp_p
     [section] = sections(Gathered(source), [chart])
     page = Page(render("x", [section]).decode())
     labs = bias_tables.labs(source)
-    pictures = sum(min(4, len(lab.record["shown"])) + min(4, len(lab.record["map_items"])) for _, lab in labs)
+    pictures = sum(min(4, len(lab.record.shown)) + min(4, len(lab.record.map_items)) for _, lab in labs)
     assert len(page.of("input")) == pictures > 0
     assert sum(image["src"].startswith("data:image/svg") for image in page.of("img")) == 1
     assert "shift_over_control" in page.text
