@@ -97,6 +97,31 @@ def sources() -> str:
     return table(header, rows)
 
 
+_TOKENIZERS = {
+    "wordpiece": "WordPiece, lower case", "clip": "CLIP's, as open_clip applies it", "byte_level": "byte-level BPE",
+    "clip_fast": "CLIP's, as transformers applies it", "json": "its own tokenizer.json", "siglip": "SentencePiece",
+    "ranks": "none: learned prompts", "vectors": "none: a language model's vectors",
+}  # fmt: skip
+
+
+def texts() -> str:
+    """Every text tower: its tokenizer and where that comes from, its context, the image features beside it."""
+    rows = (
+        (
+            f"`{spec.id}`",
+            _TOKENIZERS[spec.text.tokenizer.kind],
+            spec.text.tokenizer.source.removeprefix("hub:"),
+            str(spec.text.context),
+            str(spec.text.dim),
+            ", ".join(spec.text.joins),
+            spec.text.probability,
+        )
+        for spec in load_models().values()
+        if spec.text is not None
+    )
+    return table(("id", "tokenizer", "from", "context", "dim", "image features", "probability"), rows)
+
+
 def datasets() -> str:
     """The catalog of datasets."""
     rows = (
@@ -175,6 +200,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "encoders": encoders,
     "sources": sources,
     "switches": switches,
+    "texts": texts,
 }
 
 

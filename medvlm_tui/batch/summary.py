@@ -13,6 +13,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.stages.records.probe import MetricRecord
+from medvlm_tui.stages.records.verdict import VerdictRecord
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -41,10 +42,24 @@ def result_lines(plan: Plan, store: Store, finished: RunFinished) -> Iterator[st
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
     if any(row[-1].endswith("(saturated)") for row in rows):
         yield SATURATED
+    yield from _verdicts(plan, store)
     for warning in plan.warnings:
         yield f"warning: {clean(warning)}"
     if finished.out and Path(finished.out).is_dir():
         yield f"files: {clean(finished.out)}"
+
+
+def _verdicts(plan: Plan, store: Store) -> Iterator[str]:
+    """Yield which models are not separated from the best, for each dataset with several; verdict.md has the rest."""
+    for step in plan.steps:
+        record = store.read_record(step.key, VerdictRecord) if step.kind == "verdict" and step.key else None
+        if record is None or len(record.candidates) < 2:
+            continue
+        inside = ", ".join(candidate.model for candidate in record.inside)
+        found = f"the best of {len(record.candidates)} models is among {inside}"
+        if len(record.inside) == len(record.candidates):
+            found = f"not enough evidence, none of {len(record.candidates)} models is separated from the best"
+        yield clean(f"verdict on {step.dataset}, {record.protocol}, n = {record.n}: {found}")
 
 
 def _row(step: Step, store: Store) -> tuple[str, ...] | None:

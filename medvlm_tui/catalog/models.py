@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.catalog.text_tables import text_spec
 from medvlm_tui.core.specs import ModelSpec, PreprocessSpec, VolumeSpec
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings.sources import config_file, is_reachable
@@ -21,6 +22,7 @@ _TEXT = {
     "pretraining_data", "counterpart", "licence", "homepage", "published", "assumption",
     "proof",
 }  # fmt: skip
+_TABLES = {"preprocess", "volume", "text"}
 _LISTS = {"files", "modalities", "trained_on"}
 _REQUIRED = ("name", "group", "family", "architecture", "source", "features")
 _SOURCES = ("hub:", "torchvision:", "package:", "local:", "bring")
@@ -112,7 +114,9 @@ def _model(model: str, table: Any, groups: Mapping[str, str], statistics: Mappin
         raise UsageError(f"{place}: source {table['source']!r} begins with none of {', '.join(_SOURCES)}")
     if ("preprocess" in table) == ("volume" in table):
         raise UsageError(f"{place}: one of preprocess (of images) and volume (of CT volumes) is needed")
-    values = {name: _value(name, value, place) for name, value in table.items() if name not in {"preprocess", "volume"}}
+    values = {name: _value(name, value, place) for name, value in table.items() if name not in _TABLES}
+    if "text" in table:
+        values["text"] = text_spec(table["text"], f"{place}.text")
     if "volume" in table:
         volume = _volume(table["volume"], f"{place}.volume")
         side = max(volume.size)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medvlm_tui.core import digests
+from medvlm_tui.core.text_specs import TextSpec
 
 if TYPE_CHECKING:
     # Only named in annotations: numpy costs 0.1 s, and the screens start without it.
@@ -119,6 +120,8 @@ class ModelSpec:
     """Number of checkpoint tensors that the network uses, where it is known and the same for every feature."""
     volume: VolumeSpec | None = None
     """Set for encoders of volumes; `preprocess` then only holds the longest side."""
+    text: TextSpec | None = None
+    """Its text tower; None for models without one."""
 
     @property
     def input(self) -> str:

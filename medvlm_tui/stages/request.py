@@ -42,6 +42,28 @@ class RunRequest:
         Option("weights", "local checkpoint of a model; can be given several times", "MODEL=PATH", section=STUDY)
     )
     """Model id -> local checkpoint file or folder."""
+    tokenizers: dict[str, str] = table_option(
+        Option(
+            "tokenizers",
+            "folder of a model's tokenizer files, where neither its weights nor the hub's cache have them; can "
+            "be given several times",
+            "MODEL=FOLDER",
+            flag="tokenizer",
+            section=STUDY,
+        )
+    )
+    """Model id -> folder."""
+    prompts: str = option(
+        "",
+        Option(
+            "prompts",
+            "TOML file with class prompts and templates of your own (docs/language.md)",
+            "FILE.toml",
+            default_words="the packaged ones",
+            section=STUDY,
+            other_results=True,
+        ),
+    )
     stages: tuple[str, ...] = option(DEFAULT_STAGES, Option("stages", "stages to run", "LIST", section=STUDY))
     demo: bool = option(False, Option("demo", "run every stage on the built-in phantom", section=STUDY))
     protocols: tuple[str, ...] = option(
@@ -232,7 +254,9 @@ class RunRequest:
         )
         data = {name: _absolute(path) for name, path in self.data.items()}
         weights = {name: _absolute(path) for name, path in self.weights.items()}
-        return replace(self, models=models, data=data, weights=weights, out=_absolute(self.out) if self.out else "")
+        tokenizers = {name: _absolute(path) for name, path in self.tokenizers.items()}
+        prompts, out = (_absolute(path) if path else "" for path in (self.prompts, self.out))
+        return replace(self, models=models, data=data, weights=weights, tokenizers=tokenizers, prompts=prompts, out=out)
 
     def further_seeds(self) -> tuple[int, ...]:
         """Return the seeds of the hold-outs after the first."""

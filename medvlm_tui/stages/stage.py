@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from medvlm_tui.core.plan import Step
+from medvlm_tui.core.prompts import PromptSet
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.stages.request import RunRequest
 
@@ -37,6 +38,12 @@ class PlannedCell:
     """Tag -> sample id -> value."""
     traits: Mapping[str, bool | None]
     """Groups of models that this one belongs to on this dataset; None: no part in the comparison."""
+    text: EncoderKey | None = None
+    """Key of the model's text tower; None where there is none, or where nobody asked for it."""
+    prompts: tuple[PromptSet, ...] = ()
+    """The classes in words, one set after the other."""
+    no_text: str = ""
+    """Why there are no vectors of texts, with the hint after a line break; empty where there are."""
     no_classifier: str = ""
     """Why no classifier can be trained on the dataset, with the hint after a line break; empty where one can."""
     steps: list[Step] = field(default_factory=list)

@@ -40,5 +40,6 @@ VERDICT = Stage(
     needs=("extract", "probe", "statistics"),
     gathers="cells",
     fewest=1,
+    outputs="medvlm_tui.report.verdict.files",
     screen="scores",
 )

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.intensity_windows import FILE
@@ -49,6 +49,7 @@ class FamilyEntry:
 ENTRY_POINTS = "medvlm_tui.encoders"
 _LIBRARIES = "medvlm_tui.engine.encoders.libraries"
 _MODELS = "medvlm_tui.engine.encoders.models"
+_TEXTS = "medvlm_tui.engine.encoders.text.towers"
 _VISUAL = r"^(module\.)?visual\."
 FAMILIES: Mapping[str, FamilyEntry] = {
     "open_clip": FamilyEntry(f"{_LIBRARIES}.open_clip_", "1", ("open_clip_config.json",), _VISUAL, drafted=True),
@@ -84,6 +85,28 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     "efficientnet_lite": FamilyEntry(f"{_MODELS}.efficientnet_lite", "1"),
     "merlin": FamilyEntry(f"{_MODELS}.merlin", "1", reads=r"(^|\.)i3_resnet\."),
     "ct_clip": FamilyEntry(f"{_MODELS}.ct_clip", "1", reads=r"^(visual_transformer|to_visual_latent)\."),
+    # Text towers: their `load` makes a `TextTower`, and text/loading.py an encoder of it.
+    "text_open_clip": FamilyEntry(
+        f"{_TEXTS}.open_clip_text",
+        "1",
+        ("open_clip_config.json",),
+        r"^(?!.*\bvisual\.)(?!.*\bvision_model\.)(.*\.)?"
+        r"(token_embedding|positional_embedding|transformer|ln_final|text_projection|cls_emb|logit_scale|logit_bias)\b",
+        drafted=True,
+    ),
+    "text_transformers": FamilyEntry(
+        f"{_TEXTS}.transformers_text",
+        "1",
+        ("config.json",),
+        r"(^|\.)(text_model|text_projection)\.|(^|\.)logit_(scale|bias)$",
+        drafted=True,
+    ),
+    "text_bert": FamilyEntry(f"{_TEXTS}.bert", "1"),
+    "text_longformer": FamilyEntry(f"{_TEXTS}.longformer", "1", reads=r"(^|\.)encode_text\."),
+    "text_ranks": FamilyEntry(
+        f"{_TEXTS}.ranks", "1", reads=r"(^|\.)(text_encoder|prompt_learner)\.|(^|\.)logit_scale$"
+    ),
+    "text_adapter": FamilyEntry(f"{_TEXTS}.adapter", "1", reads=r"(^|\.)text_adapt[eo]r\.|(^|\.)logit_scale$"),
 }
 
 
@@ -175,12 +198,16 @@ def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, p
     if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, weights.path, device):
         return _last[0].encoder
     forget_encoder()  # before the next one is built, so that two never share the memory
-    encoder = _loaded(spec, weights, key.feature, device, precision)
+    encoder = cast("Encoder", build(spec, weights, key.feature, device, precision))
     _last.append(_Loaded(key, weights.path, device, encoder))
     return encoder
 
 
-def _loaded(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
+def build(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
+    """Return what a family's `load` makes of a checkpoint, with the report of what was read as its `report`.
+
+    Raises WeightsError where the checkpoint does not fit.
+    """
     from medvlm_tui.engine.encoders.checkpoints import drafts
     from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
 
@@ -191,10 +218,10 @@ def _loaded(spec: ModelSpec, weights: Weights, feature: str, device: str, precis
         if entry.drafted:
             drafts.compare(lambda: load(spec, weights, feature, "meta", precision), weights.path, spec.id)
         with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
-            encoder = cast("Encoder", load(spec, weights, feature, device, precision))
+            made = load(spec, weights, feature, device, precision)
     _refuse_uncounted(spec, report)
-    encoder.report = report
-    return encoder
+    made.report = report
+    return made
 
 
 def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:

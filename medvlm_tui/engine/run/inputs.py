@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, 
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.engine.encoders.weights.record import Weights
+from medvlm_tui.engine.run.text_inputs import TextInput, find_text
 from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
 from medvlm_tui.stages.request import RunRequest
 
@@ -38,6 +39,8 @@ class ModelInput:
     key: EncoderKey | None
     """None while the weights are missing."""
     problem: MedvlmError | None = None
+    text: TextInput = field(default_factory=TextInput)
+    """Its text tower, where a stage of the run reads texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,8 @@ def _model(spec: ModelSpec, request: RunRequest, digests: FileDigests, precision
         return ModelInput(spec, weights, None, problem)
     spec = as_stored(spec, weights)
     precision = precision_of(spec, weights, feature)
-    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision, request.window))
+    text = find_text(spec, feature, request, digests)
+    return ModelInput(spec, weights, encoder_key(spec, weights, feature, precision, request.window), text=text)
 
 
 def find_datasets(

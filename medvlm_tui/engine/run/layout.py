@@ -18,6 +18,7 @@ from medvlm_tui.engine.datasets.opening import open_every_part
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
+from medvlm_tui.engine.run.text_inputs import words_of
 from medvlm_tui.engine.step.job import CheckJob, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
 from medvlm_tui.stages import EVERY_STAGE, STAGES, with_needs
@@ -103,12 +104,16 @@ class Layout:
             self._add_blocked(model.spec.id, dataset.spec.id, f"{problem.message}\n{problem.hint}", stands_on_classes)
             return
         reason = too_few_classes(dataset.dataset)
+        prompts, no_text = words_of(model.spec, dataset.dataset, self.request, model.text)
         planned = PlannedCell(
             model=model.spec,
             dataset=dataset.dataset,
             encoder=model.key,
             tags=tags_of(dataset.dataset, self.tags),
             traits=traits_of(model.spec, dataset.dataset.spec),
+            text=model.text.key,
+            prompts=prompts,
+            no_text=no_text,
             no_classifier=f"{reason.message}\n{reason.hint}" if reason else "",
         )
         self._cells.append(cell := _Cell(planned, model, model.key))
@@ -189,6 +194,8 @@ class Layout:
             weights=first.model.weights,
             encoder=first.encoder,
             inputs=inputs,
+            text=first.model.text.parts,
+            text_key=first.model.text.key,
             groups=draft.groups,
         )
 

@@ -11,6 +11,7 @@ from medvlm_tui.core.events import Event
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
@@ -38,6 +39,9 @@ class Job:
     """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
     ahead: tuple[Step, ...] = ()
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
+    text: TextParts | None = None
+    """From what the model's text tower is loaded; None where no step of the run needs it."""
+    text_key: EncoderKey | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     """Sample id -> value of the tag that the step reads instead of the classes."""
 

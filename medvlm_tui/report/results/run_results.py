@@ -25,12 +25,14 @@ from medvlm_tui.stages.records.extract import ExtractRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.records.saliency import ExplainedImage, QualityRecord, SaliencyRecord
+from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.stage import Stage
+from medvlm_tui.stages.verdict import VERDICT
 
-C = TypeVar("C", PairsRecord, RankingsRecord)
+C = TypeVar("C", PairsRecord, RankingsRecord, VerdictRecord)
 R = TypeVar("R")
 
 # What a map's bits depend on beside the image and the class.
@@ -154,6 +156,11 @@ class Gathered:
     def rankings(self) -> tuple[Compared[RankingsRecord], ...]:
         """One a protocol with several models and datasets."""
         return self._compared(RANKING)
+
+    @cached_property
+    def confidence_sets(self) -> tuple[Compared[VerdictRecord], ...]:
+        """One for each dataset and protocol whose models were judged, on datasets of the report."""
+        return tuple(each for each in self._compared(VERDICT) if each.dataset in self.source.datasets)
 
     @cached_property
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:

@@ -16,6 +16,7 @@ from typing import Any
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Interpolation, ModelSpec, PreprocessSpec
 from medvlm_tui.engine.encoders.config_fields import Fields, is_number, read_fields
+from medvlm_tui.engine.encoders.resolve import text_towers
 from medvlm_tui.engine.encoders.resolve.image_processors import (
     IMAGENET,
     OPENAI,
@@ -57,18 +58,19 @@ def describe(name: str, folder: Path, source: str, homepage: str) -> ModelSpec:
     """
     open_clip = read_fields(folder / "open_clip_config.json")
     if open_clip is not None:
-        return _open_clip(name, source, homepage, open_clip)
+        return text_towers.with_open_clip_text(_open_clip(name, source, homepage, open_clip), open_clip, folder)
     config = read_fields(folder / "config.json")
     if config is None:
         raise UsageError(f"{folder} has neither config.json nor open_clip_config.json", f"served: {_SERVED}")
     if config.has("architecture"):
         return _timm(name, source, homepage, config, tensor_shapes(folder))
-    return _transformers(name, source, homepage, folder, config)
+    return text_towers.with_transformers_text(_transformers(name, source, homepage, folder, config), config, folder)
 
 
 def open_clip_spec(name: str, source: str, homepage: str, config: Mapping[str, Any]) -> ModelSpec:
     """Return the record of an open_clip model of the library's own list, from its name and its configurations."""
-    spec = _open_clip(name, source, homepage, Fields(name, config))
+    fields = Fields(name, config)
+    spec = text_towers.with_open_clip_text(_open_clip(name, source, homepage, fields), fields, None)
     return replace(spec, architecture=str(config["name"]), backbone=str(config["name"]), options={})
 
 

@@ -8,8 +8,8 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,12 @@ def _fetch_hub(spec: ModelSpec, name: str, file: str, advance: Advance) -> Path:
                 repository, file, cache_dir=hub.hub_cache(), endpoint=hub.endpoint(), **arguments
             )
         )
+
+
+def fetch_named(spec: ModelSpec, repository: str, files: Sequence[str]) -> None:
+    """Download named files of a repository of the hub that belongs to a model; raises MissingInputError."""
+    for file in files:
+        _fetch_hub(replace(spec, revision=""), repository, file, lambda count: None)
 
 
 def fetch_checked(url: str, target: Path, advance: Advance) -> None:

@@ -1,0 +1,1 @@
+"""Text towers: tokenizers, networks, and the vectors of texts in the space that they share with images."""

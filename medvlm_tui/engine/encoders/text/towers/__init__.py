@@ -1,0 +1,1 @@
+"""Networks of text towers, one module for each family."""

@@ -1,0 +1,244 @@
+"""Zero-shot and alignment of a small model that open_clip has saved, through the front door."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from dataclasses import asdict
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.transform import PreprocessCfg
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+
+from medvlm_tui.cli import main
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.encoders.resolve.names import resolve_model
+from medvlm_tui.engine.encoders.text import network
+from medvlm_tui.engine.encoders.text.loading import locate_text, text_key
+from medvlm_tui.engine.language import alignment
+from medvlm_tui.engine.language.text_features import text_features
+from medvlm_tui.measures.language import geometry, retrieval
+from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
+from tests.made.models import local
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+PROMPTS = """
+[datasets.made]
+source = "this test"
+templates = ["a photo of {}", "{}, seen from above"]
+[datasets.made.classes]
+red = ["red tissue", "a red lesion"]
+green = { names = ["green tissue", "a green lesion"] }
+blue = ["blue tissue", "a blue lesion"]
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder of coloured images, a model, prompts, and what a run over them left behind."""
+    folder = tmp_path_factory.mktemp("language")
+    rng = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        (folder / "made" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = np.clip(np.array(colour) + rng.normal(0, 40, size=(32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "made" / name / f"{number}.png")
+    model = saved_model(folder / "clip")
+    (folder / "prompts.toml").write_text(PROMPTS)
+    image_only(folder / "clip", folder / "image_only")
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert run(folder) == 0, said.getvalue()
+    return folder, model, said.getvalue()
+
+
+def image_only(clip, folder):
+    """The same model saved without its text tower."""
+    folder.mkdir()
+    config = json.loads((clip / "open_clip_config.json").read_text())
+    del config["model_cfg"]["text_cfg"]
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    state = load_file(clip / "open_clip_model.safetensors")
+    save_file({k: v for k, v in state.items() if k.startswith("visual.")}, folder / "open_clip_model.safetensors")
+
+
+def saved_model(folder):
+    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    folder.mkdir()
+    preprocess = asdict(PreprocessCfg(size=32))
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    torch.manual_seed(0)
+    model = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text).eval()
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return model
+
+
+def run(folder):
+    models = ",".join(f"local:{folder / name}" for name in ("clip", "image_only"))
+    line = ["--batch", "--models", models, "--datasets", "made", "--data", f"made={folder / 'made'}"]
+    line += ["--stages", "zero_shot,alignment,report", "--prompts", str(folder / "prompts.toml")]
+    line += ["--workspace", str(folder / "workspace"), "--out", str(folder / "out")]
+    return main([*line, "--device", "cpu", "--precision", "fp32", "--offline"])
+
+
+def stored(folder, stage):
+    """(record, arrays) of the one result of a stage."""
+    with Store(Workspace(folder / "workspace").store, read_only=True) as store:
+        manifest = json.loads((folder / "out" / "manifest.json").read_text())
+        key = next(step["key"] for step in manifest["plan"]["steps"] if step["kind"] == stage.kind)
+        found = store.result(key)
+        return store.read_record(key, stage.record), found.arrays
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_classes_vectors_and_cosines_are_open_clips_own(study):
+    folder, model, _ = study
+    record, arrays = stored(folder, ZERO_SHOT)
+    number = [each.name for each in record.sets].index("ensemble")
+    encoder = local(folder / "clip")
+    names = [f"{name}/{number}.png" for name in record.classes for number in range(10)]
+    pixels = torch.stack([encoder.preprocess(Image.open(folder / "made" / name).convert("RGB")) for name in names])
+    with torch.no_grad():
+        images = model.encode_image(pixels, normalize=True)
+        classes = []
+        for name in record.classes:  # as open_clip's build_zero_shot_classifier
+            texts = [
+                t.format(n)
+                for t in ("a photo of {}", "{}, seen from above")
+                for n in (f"{name} tissue", f"a {name} lesion")
+            ]
+            vectors = model.encode_text(open_clip.tokenize(texts), normalize=True)
+            classes.append(functional.normalize(vectors.mean(dim=0), dim=-1))
+        expected = images @ torch.stack(classes).T
+    rows = arrays["labels"].argsort(kind="stable")  # class by class, and files in the order of their names within
+    assert record.n == 30
+    assert np.allclose(arrays["cosines"][number][rows], expected.numpy(), atol=1e-5)
+    assert record.factor == pytest.approx(model.logit_scale.exp().item(), rel=1e-6)
+
+
+def test_scores_follow_from_the_cosines(study):
+    folder, _, _ = study
+    record, arrays = stored(folder, ZERO_SHOT)
+    rows, labels = arrays["hold_out"], arrays["labels"]
+    for number, each in enumerate(record.sets):
+        predicted = arrays["cosines"][number].argmax(axis=1)
+        right = predicted == labels
+        assert each.hold_out["accuracy"].value == pytest.approx(right[rows].mean())
+        assert each.all_rows["accuracy"].value == pytest.approx(right.mean())
+        recalls = [right[rows][labels[rows] == c].mean() for c in range(3)]
+        assert each.hold_out["balanced_accuracy"].value == pytest.approx(np.mean(recalls))
+        assert each.hold_out["accuracy"].low <= right[rows].mean() <= each.hold_out["accuracy"].high
+    ensemble = record.headline
+    assert [len(each.prompts) for each in record.sets] == [0, 0, 2]
+    assert {words.prompt for words in ensemble.words} >= {"a photo of red tissue", "a blue lesion, seen from above"}
+    assert len(ensemble.words) == 12
+    answers = arrays["cosines"].argmax(axis=2)[:, rows]
+    flips = max((a != b).mean() for a in answers for b in answers)
+    assert record.flips_between_sets == pytest.approx(flips)
+
+
+def test_zero_shot_stands_beside_the_probe_on_the_same_images(study):
+    folder, _, _ = study
+    record, arrays = stored(folder, ZERO_SHOT)
+    manifest = json.loads((folder / "out" / "manifest.json").read_text())
+    key = next(step["key"] for step in manifest["plan"]["steps"] if step["kind"] == "probe")
+    with Store(Workspace(folder / "workspace").store, read_only=True) as store:
+        probe = store.result(key)
+    assert np.array_equal(probe.arrays["hold_out"], arrays["hold_out"])
+    ours = record.headline.hold_out["accuracy"].value
+    (found,) = record.headline.versus
+    assert found.protocol == "paper"
+    assert found.value == pytest.approx(ours - probe.record["metrics"]["accuracy"]["mean"])
+    assert found.low <= found.value <= found.high
+
+
+def test_the_files(study):
+    folder, _, _ = study
+    rows = read_csv(folder / "out" / "zero_shot.csv")
+    assert {row["prompt_set"] for row in rows} == {"bare", "single", "ensemble", "*"}
+    assert {row["rows"] for row in rows} == {"hold_out", "all"}
+    prompts = read_csv(folder / "out" / "prompts.csv")
+    assert {row["source"] for row in prompts} >= {"this test"}
+    assert all(int(row["tokens"]) >= 3 for row in prompts)
+    measures = {row["measure"] for row in read_csv(folder / "out" / "alignment.csv")}
+    assert measures >= {
+        "modality_gap",
+        "alignment",
+        "uniformity",
+        "image_map",
+        "text_recall_at_1",
+        "class_geometry_cka",
+    }
+
+
+def test_other_prompts_encode_their_own_texts_alone(study, monkeypatch):
+    folder, _, _ = study
+    seen = []
+    encode = network.NetworkTextEncoder.encode_texts
+    monkeypatch.setattr(
+        network.NetworkTextEncoder, "encode_texts", lambda self, texts: seen.extend(texts) or encode(self, texts)
+    )
+    with Store(Workspace(folder / "workspace").store) as store:
+        parts = locate_text(resolve_model(f"local:{folder / 'clip'}", {}), "", "", store.file_digests)
+        key = text_key(parts, "fp32")
+        text_features(["a photo of red tissue", "a photo of a crimson lesion"], parts, key, store, "cpu")
+        text_features(["a photo of a crimson lesion"], parts, key, store, "cpu")
+    assert seen == ["a photo of a crimson lesion"]
+
+
+def test_a_model_without_text_says_so_in_one_line_and_costs_nothing_else(study):
+    folder, _, said = study
+    assert said.count("has no text tower that shares a space with its images") == 1
+    with open(folder / "out" / "results.csv") as file:
+        assert f"local:{folder / 'image_only'}" in file.read()
+    models = {row["model"] for row in read_csv(folder / "out" / "zero_shot.csv")}
+    assert models == {f"local:{folder / 'clip'}"}
+
+
+def test_resamples_are_the_measures_on_the_drawn_images():
+    rng = np.random.default_rng(3)
+    images = rng.normal(size=(24, 6))
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    classes, prompts = images[:4] + 0.5, images[4:12] - 0.2
+    classes, prompts = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (classes, prompts))
+    codes = np.repeat(np.arange(4), 6)
+    vectors = alignment.Vectors(images, codes, prompts, classes)
+    weights = alignment.resampled_weights(codes, 3, 0)
+    found = alignment.every(vectors, weights)
+    for draw, weight in enumerate(weights):
+        rows = np.repeat(np.arange(24), np.rint(weight * 24).astype(int))
+        drawn, of = images[rows], codes[rows]
+        assert np.bincount(of).tolist() == [6, 6, 6, 6]
+        expected = {
+            "modality_gap": geometry.modality_gap(drawn, prompts),
+            "modality_gap_share": geometry.gap_share(drawn, prompts),
+            "modality_gap_relative": geometry.relative_gap(drawn, prompts),
+            "alignment": geometry.alignment(drawn, classes[of]),
+            "uniformity": geometry.uniformity(drawn, prompts),
+            "text_recall_at_1": retrieval.recall_at(of, drawn @ classes.T, 1),
+            "text_mean_rank": retrieval.mean_rank(of, drawn @ classes.T),
+            "image_map": retrieval.mean_average_precision(of, drawn @ classes.T),
+            "class_geometry_rsa": geometry.rsa(geometry.class_means(drawn, of, 4), classes),
+            "class_geometry_cka": geometry.linear_cka(geometry.class_means(drawn, of, 4), classes),
+        }
+        for name, value in expected.items():
+            assert found[name][draw] == pytest.approx(value), name
+
+
+def test_the_records_read_back():
+    for stage in (ZERO_SHOT, ALIGNMENT):
+        assert stage.record.example().example() == stage.record.example()

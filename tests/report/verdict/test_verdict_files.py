@@ -1,0 +1,128 @@
+"""The verdict in a run's folder: its sentences, the order within the set, and numbers that stand elsewhere too."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medvlm_tui.catalog.models import load_models
+from medvlm_tui.core.plan import Step
+from medvlm_tui.report.results.run_results import Gathered
+from medvlm_tui.report.verdict.cards import DatasetVerdict, sentences, verdicts
+from medvlm_tui.report.verdict.files import tables
+from medvlm_tui.report.verdict.preference import Candidate, is_open, preferred
+from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
+from tests.made.report_store import MODELS, filled
+
+RANKED = ("vgg16", "biomedclip", "local:net")
+
+
+def record(**changes: object) -> VerdictRecord:
+    """The verdict of the made store's models: the first two are not separated, the third is worse."""
+    rows = zip(RANKED, VerdictRecord.example().candidates, strict=True)
+    candidates = tuple(replace(candidate, model=model) for model, candidate in rows)
+    return replace(replace(VerdictRecord.example(), candidates=candidates), **changes)  # type: ignore[arg-type]
+
+
+def judged(folder: Path, stored: VerdictRecord) -> Gathered:
+    """The made run with a verdict on brain_mr."""
+    source = filled(folder)
+    source.store.put_result("verdict", {}, stored)
+    step = Step("verdict:*:brain_mr:paper", "verdict", "", "brain_mr", {"protocol": "paper"}, "verdict")
+    return Gathered(replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step))))
+
+
+def said(folder: Path, stored: VerdictRecord) -> str:
+    (verdict,) = verdicts(judged(folder, stored))
+    return " ".join(sentences(verdict))
+
+
+def test_the_table_has_a_row_for_each_model_with_what_stands_in_other_tables(tmp_path: Path) -> None:
+    results = judged(tmp_path / "run", record())
+    list(tables(results, tmp_path))
+    with open(tmp_path / "verdict.csv", newline="") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert [rows[model]["in_set"] for model in RANKED] == ["true", "true", "false"]
+    assert rows["local:net"]["place"] == ""
+    assert rows["local:net"]["reason"] == "behind the best by 37.5 [25.0, 50.0] points, p 0.01"
+    cell = next(cell for cell in results.cells if (cell.model.id, cell.dataset.spec.id) == ("vgg16", "brain_mr"))
+    metric = cell.metric("accuracy")
+    assert metric is not None
+    assert (float(rows["vgg16"]["ci_low"]), float(rows["vgg16"]["ci_high"])) == (metric.low, metric.high)
+    assert float(rows["vgg16"]["images_per_second"]) == 312.5
+    assert rows["vgg16"]["grouped"] == ""  # the run did not measure it
+
+
+def test_the_document_says_what_it_rests_on_and_what_would_change_it(tmp_path: Path) -> None:
+    list(tables(judged(tmp_path / "run", record()), tmp_path))
+    text = (tmp_path / "verdict.md").read_text()
+    assert "The best of 3 models is among these 2" in text
+    assert "64 held-out images" in text
+    assert "level 95%" in text
+    assert "differences to the best below 12.5 points are likely to stay unseen" in text
+    assert "images per second on cpu, fp32: 312 (cost.csv)" in text
+
+
+def test_names_are_no_markup(tmp_path: Path) -> None:
+    worst_first = record(candidates=tuple(replace(c, inside=True) for c in record().candidates))
+    list(tables(judged(tmp_path / "run", worst_first), tmp_path))
+    assert "[/]" not in (tmp_path / "verdict.md").read_text()
+    assert r"\[/\]" in (tmp_path / "verdict.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"too_few": True}, "no model can be separated from another"),
+        ({"candidates": record().candidates[:1]}, "VGG_16 & co is the only model that was measured"),
+        ({"candidates": record().candidates[:2]}, "none of 2 models is separated from the best"),
+    ],
+)
+def test_too_little_evidence_is_a_verdict(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    text = said(tmp_path, replace(record(), **changes))  # type: ignore[arg-type]
+    assert text.startswith("Not enough evidence")
+    assert words in text
+
+
+def test_one_model_that_all_others_are_separated_from_is_named(tmp_path: Path) -> None:
+    best, *others = record().candidates
+    text = said(tmp_path, record(candidates=(best, *(replace(other, inside=False) for other in others))))
+    assert text.startswith("VGG_16 & co is the best of 3 models")
+
+
+def test_groups_are_named_as_what_the_test_rests_on(tmp_path: Path) -> None:
+    assert "21 groups of 64 held-out images" in said(tmp_path, record(protocol="grouped", groups=21))
+
+
+def test_the_order_is_training_data_then_licence_then_speed(tmp_path: Path) -> None:
+    results = judged(tmp_path, record())
+    dataset = results.source.datasets["brain_mr"]
+    base = replace(MODELS[1], licence="MIT")
+    seen = replace(base, id="seen", trained_on=("brain_mr",))
+    gated = replace(base, id="gated", gated=True)
+    slow, fast, unmeasured = (replace(base, id=name) for name in ("slow", "fast", "unmeasured"))
+    rates = {"seen": 900.0, "gated": 800.0, "slow": 5.0, "fast": 50.0, "unmeasured": None}
+    candidates = [Candidate(model, rates[model.id]) for model in (seen, gated, slow, fast, unmeasured)]
+    order = [each.model for each in preferred(candidates, dataset)]
+    assert order == ["fast", "slow", "unmeasured", "gated", "seen"]
+    twins = [replace(candidate, images_per_second=5.0) for candidate in candidates[2:4]]
+    assert [each.place for each in preferred(twins, dataset)] == [1, 1]
+
+
+def test_open_licences_of_the_catalog_are_recognised() -> None:
+    models = load_models()
+    assert is_open(models["biomedclip"])
+    for name in ("medsiglip", "conceptclip", "uni", "llava_1_5", "chief"):
+        assert not is_open(models[name]), name
+
+
+def test_the_smallest_difference_counts_every_model_but_the_best(tmp_path: Path) -> None:
+    (verdict,) = verdicts(judged(tmp_path, record()))
+    assert isinstance(verdict, DatasetVerdict)
+    assert verdict.smallest_difference == 0.125
+    unseen: CandidateRecord = replace(record().candidates[1], smallest_seen=None)
+    blind = replace(verdict, cards=(verdict.cards[0], replace(verdict.cards[1], candidate=unseen)))
+    assert blind.smallest_difference is None
