@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,8 @@ def filled(folder: Path) -> ReportInput:
     store.seal(key_of("extract"), _table(dataset, rng))
     preprocess = PreprocessSpec(size_px=SIDE, resize_px=SIDE)
     model = ModelSpec("one", "One", "medical", "timm", "net", "package:x", preprocess, {"pooled": 8})
-    return ReportInput("run-1", Plan("run-1", tuple(steps)), RunRequest(), {"one": model}, {"phantom": dataset}, store)
+    models = {name: replace(model, id=name, name=name) for name in ("one", "two", "three")}
+    return ReportInput("run-1", Plan("run-1", tuple(steps)), RunRequest(), models, {"phantom": dataset}, store)
 
 
 def _table(dataset: Dataset, rng: np.random.Generator) -> FeatureTable:

@@ -43,6 +43,8 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
+    "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
+    "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
     "verdict": ("verdict.csv", {"model": "one", "protocol": "paper"}),
     "pairs": ("statistics.csv", {"statistic": "paired_exchange", "metric": "accuracy", "p_adjusted": "0.01"}),
     "ranking": ("statistics.csv", {"statistic": "mean_rank", "model": "two", "value": "1.75"}),
@@ -93,7 +95,9 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "pairs": lambda found, store, table: not Verdicts.of(found.record).tied("one", "two", "accuracy"),
     "ranking": _ranks,
 }
-"""Kind -> what its screen makes of a result. Intervals and features reach the screens by the survey."""
+"""Kind -> what its screen makes of a result."""
+NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment")
+"""Stages whose records no screen reads: features and intervals reach the screens by the survey, the others by files."""
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +153,7 @@ def test_the_report_tells_it(stage: Stage[Any], out: Path) -> None:
 
 def test_its_screen_can_show_it(stage: Stage[Any], source: ReportInput) -> None:
     if stage.kind not in SHOWN:
-        assert stage.kind in ("extract", "statistics", "separability", "verdict")
+        assert stage.kind in NOT_SHOWN
         return
     found, table = source.store.read(key_of(stage.kind), stage.record), source.store.tables.read(key_of("extract"))
     assert found is not None
