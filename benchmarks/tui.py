@@ -115,7 +115,8 @@ def memory_mb() -> float:
             terminal.until([b"90.0"])
             for keys, mark in (
                 (b"\x1bOR", b"Queue"),
-                (b"\x1bOS", b"predicted"),
+                (b"\x1bOS", b"paper protocol"),
+                (b"d", b"predicted"),
                 (b"\x1b[15~", b"trust"),
                 (b"\x1b[17~", b"image 1 of"),
             ):

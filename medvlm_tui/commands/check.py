@@ -13,6 +13,7 @@ from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
+from medvlm_tui.core.workspace.logs import log_to
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     """
     workspace = Workspace(configuration.workspace)
     workspace.make()
+    log_to(workspace.logs / "commands.log")
     asked = replace(request, datasets=(options.id,), stages=("check",))
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))

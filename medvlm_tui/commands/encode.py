@@ -8,6 +8,8 @@ from pathlib import Path
 
 from medvlm_tui.core.events import Event, Log, StepProgress
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.workspace.logs import log_to
+from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode, UsageError
 from medvlm_tui.settings.sources import Settings
 from medvlm_tui.stages.request import RunRequest
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
         raise UsageError("there is nothing to encode", "name image files, or --text TEXT, or --texts FILE")
     from medvlm_tui.engine.new_images.encode import encode_files, save_encoded
 
+    log_to(Workspace(configuration.workspace).logs / "commands.log")
     encoded = encode_files(
         options.model,
         options.images,

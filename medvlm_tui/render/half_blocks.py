@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Span, Text
 
-from medvlm_tui.render.palette import RGB, Depth, rgb_style
+from medvlm_tui.render.palette import RGB, Depth, rgb_style, shaded
 
 _UPPER_HALF = "▀"
 # Shares of ink for terminals without colour, dark to light.
@@ -50,7 +50,7 @@ def _along(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
 def half_blocks(pixels: RGB, depth: Depth = "truecolor") -> Text:
     """Return pixels (rows, columns, 3) as lines of half blocks; an odd last row stands over the background.
 
-    Without colour every cell is a shade of the mean brightness of its two pixels.
+    Without colour, and where there are only sixteen, every cell is a shade of its two pixels' mean brightness.
     """
     if len(pixels) % 2:
         pixels = np.concatenate([pixels, pixels[-1:]])
@@ -59,7 +59,7 @@ def half_blocks(pixels: RGB, depth: Depth = "truecolor") -> Text:
         lone = False
     upper, lower = pixels[0::2], pixels[1::2]
     lines = [
-        _shaded(top, bottom) if depth == "none" else _coloured(top, None if lone and last else bottom)
+        _shaded(top, bottom) if shaded(depth) else _coloured(top, None if lone and last else bottom)
         for top, bottom, last in zip(upper, lower, _last(len(upper)), strict=True)
     ]
     return joined(lines)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from medvlm_tui.render.half_blocks import fit, half_blocks, joined, resized, runs
-from medvlm_tui.render.palette import RGB, Depth, map_colours, rgb_style
+from medvlm_tui.render.palette import RGB, Depth, map_colours, rgb_style, shaded
 
 # As in the PNG overlays: half image, half map.
 _OPACITY = 0.5
@@ -47,7 +47,7 @@ def colour_bar(width: int, low: float, high: float, depth: Depth = "truecolor") 
     ramp = map_colours(np.linspace(low, high, max(width, 1)), low, high)
     ends = (f"{low:.3g}", f"{high:.3g}")
     under = Text(ends[0] + ends[1].rjust(max(1, width - len(ends[0]))), no_wrap=True, end="")
-    if depth == "none":
+    if shaded(depth):
         grey = np.repeat(np.linspace(0, 255, max(width, 1)).astype(np.uint8)[None, :, None], 3, axis=2)
         return joined([half_blocks(grey, depth), under])
     return joined([runs("█" * len(ramp), [rgb_style(colour) for colour in ramp.tolist()]), under])
@@ -58,7 +58,7 @@ def _pixels(
 ) -> RGB:
     low, high = bounds or (float(np.nanmin(values)), float(np.nanmax(values)))
     shrunk = resized(values, *size)
-    if depth != "none":
+    if not shaded(depth):
         return map_colours(shrunk, low, high)
     # Shades follow the value itself: a colour's brightness would not reach black or white.
     light = np.clip((shrunk - low) / ((high - low) or 1.0), 0, 1) * 255

@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 Depth = Literal["truecolor", "256", "16", "none"]
 RGB = NDArray[np.uint8]
 
-# Okabe and Ito's colours in the order of the figures, so that a class has one colour on screen and on paper;
-# blue is lifted to be read on black, yellow is darker on paper only.
-_CLASSES = ("#2A8FD8", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#9A9A9A", "#F0E442")
-# Named colours of a 16-colour terminal: eight that differ there; rich's own nearest match gives yellow three times.
-_CLASSES_16 = (
-    "bright_blue", "bright_red", "green", "magenta", "yellow", "bright_cyan", "white", "bright_yellow",
-)  # fmt: skip
-GREY = "#6C6C6C"
-_GREY_16 = "bright_black"
+# Okabe and Ito's hues in the order of the figures (blue, vermillion, green, pink, orange, sky, grey, yellow) as names
+# of a terminal's sixteen colours. The theme of the screens says what each looks like, on a dark and on a light ground.
+_CLASSES = ("blue", "bright_red", "green", "magenta", "yellow", "bright_cyan", "white", "bright_yellow")
+FAINT = "bright_black"
 # viridis at 17 even steps; linear in between it is never off by more than 6 of 255.
 _VIRIDIS: RGB = np.array(
     [
@@ -32,16 +27,20 @@ _VIRIDIS: RGB = np.array(
 
 
 def class_colours(count: int, depth: Depth = "truecolor") -> tuple[str, ...]:
-    """Return a rich colour a class, repeating after eight; empty strings where there is no colour."""
+    """Return the name of a colour for each class, repeating after eight; empty where there is no colour."""
     if depth == "none":
         return ("",) * count
-    colours = _CLASSES_16 if depth == "16" else _CLASSES
-    return tuple(colours[index % len(colours)] for index in range(count))
+    return tuple(_CLASSES[index % len(_CLASSES)] for index in range(count))
 
 
 def grey(depth: Depth = "truecolor") -> str:
     """Return the colour of what steps back."""
-    return {"none": "", "16": _GREY_16}.get(depth, GREY)
+    return "" if depth == "none" else FAINT
+
+
+def shaded(depth: Depth) -> bool:
+    """Return whether pictures are drawn in shades of ink: sixteen colours have four greys, nearly all white."""
+    return depth in ("none", "16")
 
 
 def class_letters(count: int) -> tuple[str, ...]:

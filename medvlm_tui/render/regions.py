@@ -11,9 +11,9 @@ from medvlm_tui.render.scatter import Bounds, cells_of
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
-# 32 x 32 cells of the map; a region smaller than 3 % of the images gets no label.
+# 32 x 32 cells of the map; a region of less than 3 % of the images, or of fewer than ten, gets no label.
 CELLS = 32
-LEAST_SHARE = 0.03
+LEAST_SHARE, LEAST_IMAGES = 0.03, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def regions(xy: Floats, codes: Ints) -> list[Region]:
     found = []
     for code, cells in _connected(winner):
         inside = counts[cells]
-        if (images := int(inside.sum())) >= LEAST_SHARE * len(xy):
+        if (images := int(inside.sum())) >= max(LEAST_IMAGES, LEAST_SHARE * len(xy)):
             x, y = _centre(bounds, *_densest(smooth.sum(axis=2), cells))
             found.append(Region(x, y, code, images, float(inside[:, code].sum() / images)))
     return sorted(found, key=lambda region: -region.images)

@@ -1,9 +1,10 @@
-"""A scatter in braille: two by four dots a cell, classes by colour and by letter."""
+"""A scatter whose points are larger where there are fewer: cells, half blocks, or two by four braille dots per cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 MAX_POINTS = 5000
 _BRAILLE = 0x2800
+POINT, _UPPER, _LOWER = "●", "▀", "▄"
+# Points in view up to which each takes a cell, and half of one; where so many would cover the frame, the next smaller.
+CELL_POINTS, HALF_POINTS = 400, 2000
+_COVERED = 0.25
+Size = Literal["cell", "half", "dot"]
+# Cells that a tag may lie away from its place: further, it would not be read as the name of those points.
+_TAG_REACH = 24
 # Bit of the dot at (row, column) of a cell, as Unicode numbers them.
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
 
@@ -97,12 +105,13 @@ def scatter(
 
     `focus` is one class against the grey of all others. A cell takes the colour of the class with most points in
     it; without colour it shows that class's letter. Each class's letter stands at its middle point unless
-    `letters` is off, and `tags` over everything.
+    `letters` is off. `tags` stand beside their places where nothing is drawn; those without such room are left out.
     """
     bounds = bounds or Bounds.of(xy)
     shown = np.flatnonzero(inside(xy, bounds))
     rows = shown[stratified(codes[shown], max_points)]
-    canvas = _Canvas(width, height, int(codes.max(initial=0)) + 1, depth, focus)
+    size = point_size(len(rows), width, height)
+    canvas = _Canvas(width, height, int(codes.max(initial=0)) + 1, depth, focus, size)
     dots = cells_of(xy[rows], bounds, width, height, dots=True)
     canvas.add(dots, codes[rows])
     if letters:
@@ -110,8 +119,15 @@ def scatter(
     for tag in tags:
         if bounds.holds(tag.x, tag.y):
             row, column = cells_of(np.array([[tag.x, tag.y]]), bounds, width, height)[0].tolist()
-            canvas.write(row, column, tag)
+            canvas.write_beside(row, column, tag)
     return ScatterView(canvas.text(), len(rows), len(shown))
+
+
+def point_size(points: int, width: int, height: int) -> Size:
+    """Return how large points are drawn: the fewer, the larger, while they cover at most a quarter of the frame."""
+    if points <= CELL_POINTS and points <= _COVERED * width * height:
+        return "cell"
+    return "half" if points <= HALF_POINTS and points <= 2 * _COVERED * width * height else "dot"
 
 
 def with_cross(line: Text, column: int) -> Text:
@@ -168,21 +184,22 @@ def cells_of(xy: Floats, bounds: Bounds, width: int, height: int, dots: bool = F
 class _Canvas:
     """Cells that collect dots and, for each, how many points of each class fall on them."""
 
-    def __init__(self, width: int, height: int, classes: int, depth: Depth, focus: int | None) -> None:
-        self.depth, self.focus, self.classes = depth, focus, classes
+    def __init__(
+        self, width: int, height: int, classes: int, depth: Depth, focus: int | None, size: Size = "dot"
+    ) -> None:
+        self.depth, self.focus, self.classes, self.size = depth, focus, classes, size
         self.bits = np.zeros((height, width), dtype=np.uint8)
-        self.counts = np.zeros((height, width, classes), dtype=np.int32)
+        self.counts = np.zeros((2 * height, width, classes), dtype=np.int32)
+        """Of each half of a cell, the upper one first."""
         self.written: dict[tuple[int, int], tuple[str, int]] = {}
         """(row, column) -> (character, class) of what stands over the dots."""
-        self.taken: set[tuple[int, int]] = set()
-        """Cells of words, and one at either end."""
         self.names = class_letters(classes)
 
     def add(self, dots: NDArray[np.intp], codes: Ints) -> None:
         """Set a dot a point."""
         rows, columns = dots[:, 0], dots[:, 1]
         np.bitwise_or.at(self.bits, (rows // 4, columns // 2), _DOTS[rows % 4, columns % 2])
-        np.add.at(self.counts, (rows // 4, columns // 2, codes), 1)
+        np.add.at(self.counts, (rows // 2, columns // 2, codes), 1)
 
     def add_letters(self, dots: NDArray[np.intp], codes: Ints) -> None:
         """Put each class's letter on its middle point."""
@@ -192,16 +209,30 @@ class _Canvas:
             row, column = own[np.abs(own - middle).sum(axis=1).argmin()].tolist()
             self.written[row // 4, column // 2] = (self.names[code], code)
 
-    def write(self, row: int, column: int, tag: Tag) -> None:
-        """Put words with their middle at a cell, inside the canvas; where earlier words stand they are left out."""
-        words = tag.words[: self.bits.shape[1]]
-        left = max(0, min(column - len(words) // 2, self.bits.shape[1] - len(words)))
-        cells = [(row, left + offset) for offset in range(-1, len(words) + 1)]
-        if not self.taken.intersection(cells):
-            self.taken.update(cells)
-            self.written.update(
-                (cell, (character, tag.code)) for cell, character in zip(cells[1:], words, strict=False)
-            )
+    def write_beside(self, row: int, column: int, tag: Tag) -> None:
+        """Put words at the nearest place to a cell where nothing is drawn or written; where there is none, nowhere."""
+        free = ~self._occupied()
+        width = free.shape[1]
+        length = len(tag.words)
+        if length + 2 > width:
+            return
+        # Free from one cell before the words to one behind them; beyond the frame counts as free.
+        sums = np.cumsum(np.pad(free, ((0, 0), (2, 1)), constant_values=True), axis=1, dtype=np.int64)
+        starts = sums[:, length + 2 :] - sums[:, : -(length + 2)] == length + 2
+        rows, lefts = np.nonzero(starts[:, : width - length + 1])
+        across = np.maximum(0, np.maximum(lefts - column, column - (lefts + length - 1)))
+        away = 2 * np.abs(rows - row) + across
+        if len(away) and away.min() <= _TAG_REACH:
+            nearest = int(np.lexsort((np.abs(lefts + length // 2 - column), np.abs(rows - row), away))[0])
+            cells = [(int(rows[nearest]), int(lefts[nearest]) + offset) for offset in range(length)]
+            self.written.update((cell, (letter, tag.code)) for cell, letter in zip(cells, tag.words, strict=True))
+
+    def _occupied(self) -> NDArray[np.bool_]:
+        """Return the cells (height, width) on which something is drawn or written."""
+        occupied = self.bits > 0
+        for row, column in self.written:
+            occupied[row, column] = True
+        return occupied
 
     def text(self) -> Text:
         """Return the lines."""
@@ -210,19 +241,39 @@ class _Canvas:
             # The class in focus colours every cell that it reaches.
             counts = counts.copy()
             counts[..., self.focus] *= 1 << 20
-        winner = np.where(self.bits > 0, counts.argmax(axis=2), -1)
+        halves = counts.reshape(len(self.bits), 2, -1, self.classes)
+        winner = np.where(self.bits > 0, halves.sum(axis=1).argmax(axis=2), -1)
+        upper, lower = (np.where(half.any(axis=2), half.argmax(axis=2), -1) for half in halves.swapaxes(0, 1))
         colours = [*_colours(self.classes, self.depth, self.focus), ""]
-        return joined([self._line(row, winner[row].tolist(), colours) for row in range(len(winner))])
+        return joined([
+            self._line(row, winner[row].tolist(), (upper[row].tolist(), lower[row].tolist()), colours)
+            for row in range(len(winner))
+        ])  # fmt: skip
 
-    def _line(self, row: int, winners: list[int], colours: list[str]) -> Text:
-        names = [*self.names, " "]
+    def _line(self, row: int, winners: list[int], halves: tuple[list[int], list[int]], colours: list[str]) -> Text:
+        styles = [colours[code] for code in winners]
         if self.depth == "none":
+            names = [*self.names, " "]
             cells = [names[code] if self.focus in (None, code) or code < 0 else "·" for code in winners]
+        elif self.size == "cell":
+            cells = [POINT if code >= 0 else " " for code in winners]
+        elif self.size == "half":
+            cells = [_half(up, low) for up, low in zip(*halves, strict=True)]
+            styles = [_half_style(up, low, colours) for up, low in zip(*halves, strict=True)]
         else:
             # An empty cell is a space, not a blank braille pattern, which some fonts draw as eight rings.
             cells = [chr(_BRAILLE + bits) if bits else " " for bits in self.bits[row].tolist()]
-        styles = [colours[code] for code in winners]
         for (at, column), (character, code) in self.written.items():
             if at == row:
                 cells[column], styles[column] = character, f"bold {colours[code]}".strip()
         return runs("".join(cells), styles)
+
+
+def _half(upper: int, lower: int) -> str:
+    return _UPPER if upper >= 0 else _LOWER if lower >= 0 else " "
+
+
+def _half_style(upper: int, lower: int, colours: list[str]) -> str:
+    if upper >= 0 and lower >= 0:
+        return f"{colours[upper]} on {colours[lower]}"
+    return colours[max(upper, lower)]

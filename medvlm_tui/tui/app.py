@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from rich.terminal_theme import TerminalTheme
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,7 +25,7 @@ from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.selection import Selection, run_request
 from medvlm_tui.tui.state.store_reader import Results
-from medvlm_tui.tui.theme import MEDVLM
+from medvlm_tui.tui.theme import DARK, LOOKS, names_of
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.shared.notice import Leaving
@@ -73,13 +74,28 @@ class MedvlmApp(App[int]):
         """The user left while a run was under way."""
         self.animation_level = "none"
         # Before the first frame: set later, a theme has every style computed twice.
-        self.register_theme(MEDVLM)
-        self.theme = "medvlm"
+        for name in self.available_themes:
+            self.unregister_theme(name)  # Textual's own: nobody has looked at our screens in them
+        for look in LOOKS.values():
+            self.register_theme(look.theme)
+        self.theme = DARK.theme.name
+        self._refresh_truecolor_filter(self.ansi_theme)  # a theme set before the first frame does not do it
 
     def _first_cell(self) -> tuple[str, str]:
         """Return the model and dataset of the command line, where there are any, else the phantom's."""
         datasets = (*self.request.datasets, *self.request.data)
         return next(iter(self.request.models), ""), next(iter(datasets), "")
+
+    @property
+    def ansi_theme(self) -> TerminalTheme:
+        """Return what the sixteen names of colours mean under the theme and in this terminal."""
+        return names_of(self.theme, self.console.color_system)
+
+    @property
+    def heat(self) -> tuple[str, ...]:
+        """Grounds behind ranked numbers from low to high; none where a terminal has few colours or none."""
+        few = self.no_color or self.console.color_system not in ("truecolor", "256")
+        return () if few else LOOKS[self.theme].heat
 
     def get_default_screen(self) -> Screen[object]:
         """Home lies below all other places."""

@@ -16,14 +16,15 @@ class Look:
     word: str
 
 
-# Okabe-Ito hues, lightened where they would drown on a dark ground; never the only carrier of a meaning.
-GREY = "#8b949e"
-SKY = "#56b4e9"
-ORANGE = "#e69f00"
-GREEN = "#3fbf8f"
-RED = "#f2704e"
-PINK = "#d98bb4"
-YELLOW = "#e5d75a"
+# Names of a terminal's sixteen colours: the theme says what each looks like (`theme.py`). Hues are Okabe and Ito's,
+# which colour-blind eyes tell apart, and never the only carrier of a meaning.
+GREY = "white"
+SKY = "bright_cyan"
+ORANGE = "yellow"
+GREEN = "bright_green"
+RED = "red"
+PINK = "magenta"
+YELLOW = "bright_yellow"
 
 LOOKS = {
     "nothing": Look("·", GREY, "nothing yet"),

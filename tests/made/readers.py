@@ -32,6 +32,14 @@ def crashing_once(sample: Sample, window: str = "") -> Image.Image:
     return read_sample(sample)
 
 
+def aborting(sample: Sample, window: str = "") -> Image.Image:
+    """End the process as a C++ library does whose exception nobody catches."""
+    if sample.path.name in POISON:
+        os.write(2, b"terminate called after throwing an instance of 'made::Exception'\n")
+        os.abort()
+    return read_sample(sample)
+
+
 def greedy(sample: Sample, window: str = "") -> Image.Image:
     np.ones(6 << 30, np.uint8)
     return read_sample(sample)

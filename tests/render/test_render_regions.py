@@ -28,8 +28,10 @@ def test_each_blob_is_named_by_the_class_that_prevails_and_specks_are_not() -> N
 def test_regions_of_no_one_and_unplaced_points() -> None:
     assert regions(np.empty((0, 2)), np.empty(0, dtype=int)) == []
     assert regions(np.full((3, 2), np.nan), np.zeros(3, dtype=int)) == []
-    (one,) = regions(np.zeros((5, 2)), np.zeros(5, dtype=int))
-    assert (one.images, one.share) == (5, 1.0)
+    (one,) = regions(np.zeros((10, 2)), np.zeros(10, dtype=int))
+    assert (one.images, one.share) == (10, 1.0)
+    # Of fewer than ten images no share is said.
+    assert regions(np.zeros((9, 2)), np.zeros(9, dtype=int)) == []
 
 
 def test_the_grid_fills_its_frame_and_marks_its_titles() -> None:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from medvlm_tui.render.palette import class_colours, grey
-from medvlm_tui.render.scatter import Bounds, Tag, cells_of, legend, scatter, stratified, with_cross
+from medvlm_tui.render.scatter import Bounds, Tag, cells_of, legend, point_size, scatter, stratified, with_cross
 
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 
@@ -21,9 +21,9 @@ def style_at(text: Text, line: int, column: int) -> str:
 
 
 def test_the_corners_light_the_outermost_dots() -> None:
-    # A fifth class-mate in the middle takes the letter, so that the corners show their dots.
-    xy = np.vstack([CORNERS, [[0.5, 0.5]]])
-    lines = scatter(xy, np.zeros(5, dtype=int), 10, 5).text.plain.split("\n")
+    # Many in the middle take the letter and make points small, so that the corners show their dots.
+    xy = np.vstack([CORNERS, np.full((60, 2), 0.5)])
+    lines = scatter(xy, np.zeros(64, dtype=int), 10, 5).text.plain.split("\n")
     assert lines[0][0] == chr(0x2800 + 0x01)
     assert lines[0][9] == chr(0x2800 + 0x08)
     assert lines[4][0] == chr(0x2800 + 0x40)
@@ -114,13 +114,59 @@ def test_the_legend_names_every_class_with_its_count() -> None:
     assert line.plain == "a glioma 1,826   b [/] none 3"
 
 
-def test_tags_stand_over_the_points_inside_the_frame() -> None:
+def test_tags_stand_beside_the_points_inside_the_frame() -> None:
     tags = [Tag(0.0, 0.0, "left corner", 0), Tag(0.5, 0.5, "[mid]", 0), Tag(9.0, 9.0, "outside", 0)]
+    bare = scatter(CORNERS, np.zeros(4, dtype=int), 20, 5).text.plain.split("\n")
     lines = scatter(CORNERS, np.zeros(4, dtype=int), 20, 5, tags=tags).text.plain.split("\n")
-    assert lines[4].startswith("left corner")
+    assert "left corner" in lines[4]
     assert "[mid]" in lines[2]
     assert "outside" not in "".join(lines)
     assert all(cell_len(line) == 20 for line in lines)
+    # No point is covered.
+    assert all(new == old for old, new in zip("".join(bare), "".join(lines), strict=True) if old != " ")
+
+
+def test_tags_do_not_overlap_each_other_nor_any_point_and_give_way_where_there_is_no_room() -> None:
+    rng = np.random.default_rng(4)
+    middles = rng.uniform(0, 10, (8, 2))
+    xy = np.concatenate([middle + rng.normal(0, 0.3, (40, 2)) for middle in middles])
+    codes = np.repeat(np.arange(8), 40)
+    tags = [Tag(*middle.tolist(), f"class number {code} 100 %", code) for code, middle in enumerate(middles)]
+    bare = scatter(xy, codes, 100, 30).text.plain
+    drawn = scatter(xy, codes, 100, 30, tags=tags).text.plain
+    assert all(new == old for old, new in zip(bare, drawn, strict=True) if old != " ")
+    named = [tag for tag in tags if tag.words in drawn]
+    assert len(named) == 8
+    everywhere = np.stack(np.meshgrid(np.arange(20.0), np.arange(10.0)), axis=-1).reshape(-1, 2)
+    full = scatter(everywhere, np.zeros(200, dtype=int), 20, 10, tags=[Tag(5.0, 5.0, "no room", 0)]).text.plain
+    assert "no room" not in full
+
+
+@pytest.mark.parametrize(
+    ("points", "size"), [(60, "cell"), (400, "cell"), (401, "half"), (2000, "half"), (2001, "dot")]
+)
+def test_the_fewer_points_the_larger_each(points: int, size: str) -> None:
+    assert point_size(points, 120, 40) == size
+    rng = np.random.default_rng(5)
+    text = scatter(rng.normal(size=(points, 2)), rng.integers(0, 3, points), 120, 40, letters=False).text.plain
+    used = set(text) - {" ", "\n"}
+    shapes = {"cell": {"●"}, "half": {"▀", "▄"}}
+    assert used == shapes[size] if size in shapes else all(0x2800 < ord(one) <= 0x28FF for one in used)
+
+
+def test_points_stay_small_where_they_would_cover_a_small_frame() -> None:
+    assert point_size(60, 14, 6) == "dot"
+    assert point_size(60, 16, 8) == "half"
+
+
+def test_the_two_halves_of_a_cell_have_a_colour_each() -> None:
+    # 500 points of class 0 in one corner, one of class 1 above one of class 0 in the other.
+    xy = np.vstack([np.zeros((500, 2)), [[1.0, 1.0]], [[1.0, 0.9]]])
+    codes = np.array([0] * 500 + [1, 0])
+    view = scatter(xy, codes, 60, 20, letters=False)
+    first, second = class_colours(2)
+    assert view.text.plain.split("\n")[0][59] == "▀"
+    assert style_at(view.text, 0, 59) in (f"{second} on {first}", second)
 
 
 def test_a_moved_view_shows_another_part() -> None:

@@ -17,6 +17,7 @@ ODD = RunRequest(
     protocols=("paper", "knn"), seed=5, seeds=2, label="view", part="train", tags="t.csv", device="cpu",
     precision="fp32", batch_size=4, workers=1, limit=6, window="lung", feature="cls", out="o ut", strict=True,
     offline=True, demo=False, phantom_per_class=40,
+    prompts="/my prompts.toml", tokenizers={"a": "/vocabularies of a"},
     options={
         "folds": 3, "hold_out": 0.3, "umap_neighbors": (5, 15), "umap_min_dist": (0.1, 0.5), "umap_max_points": 70,
         "rise_masks": 9, "rise_cells": 8, "rise_images": '"a,b.png",c', "rise_estimator": "reduced",

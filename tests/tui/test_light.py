@@ -136,6 +136,7 @@ def test_marking_a_cell_marks_both_sides() -> None:
 def test_names_break_into_two_lines() -> None:
     assert two_lines("Brain MR", 8) == ("", "Brain MR")
     assert two_lines("SARS-CoV-2 CT", 8) == ("SARS-", "CoV-2 CT")
+    assert two_lines("PneumoniaMNIST", 8) == ("Pneumon-", "iaMNIST")
     assert two_lines("", 8) == ("", "")
 
 

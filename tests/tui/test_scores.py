@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
 from medvlm_tui.tui.scores.table import mean_ranks, score_table
 from medvlm_tui.tui.state.board import Board
 from tests.made.recorded import KEYS
 from tests.made.study import StudyClient, fill, survey
+from tests.made.whole_study import WholeStudyClient
 from tests.tui.conftest import SIZES, seen, until
 
 
@@ -24,8 +28,8 @@ def app(tmp_path: Path) -> MedvlmApp:
 
 
 def line(screen: str, name: str) -> str:
-    """Return the model's line of the table, where its rank stands before it."""
-    return next(row for row in screen.splitlines() if f"  {name}" in row)
+    """Return the model's line of the table."""
+    return next(row for row in screen.splitlines() if f"│ {name} " in row)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -41,7 +45,44 @@ async def test_the_table_has_ties_marks_ranks_and_groups(app: MedvlmApp, size) -
         assert "1.5" in line(screen, "CLIP (B/16)")
         assert "Mine [/]" in screen
         assert "= not told apart from the best" in screen
+        if size == SIZES[0]:
+            await pilot.press("d")
         await until(pilot, "true \\ predicted")
+        assert "95.0 ± 1.1   95 % 50.0–75.0   published 97.0 ± 0.5" in seen(app)
+        await pilot.press("d")
+        await pilot.pause()
+        assert "true \\ predicted" not in seen(app)
+
+
+async def test_the_whole_study_stands_in_120_columns_under_one_heading_for_each_group(tmp_path: Path) -> None:
+    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        screen = await until(pilot, "paper protocol")
+        row = line(screen, "MedSigLIP")
+        assert len(re.findall(r"\d\d\.\d", row)) == 1 + 9
+        assert "ViLa-MIL's patch encoder" in screen
+        assert "…" not in row
+        for group in ("Medical", "Modality-specific", "General"):
+            assert len([one for one in screen.splitlines() if one.strip("│ ") == group]) == 1
+        # By rank: the sign stands at the column's head, and the cursor stays on its model.
+        await pilot.press("s")
+        screen = await until(pilot, "by mean rank")
+        assert "▲rank" in screen
+        numbers = [re.findall(r"\d+\.\d", row) for row in screen.splitlines() if row.startswith("│")]
+        ranks = [float(found[-10]) for found in numbers if len(found) >= 10]
+        assert len(ranks) == 47
+        assert ranks == sorted(ranks)
+        assert "▸" in line(screen, "MedSigLIP")
+
+
+async def test_names_keep_twenty_cells_where_the_datasets_do_not_fit(tmp_path: Path) -> None:
+    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        assert "LLaVA-Med++ (S2) " in await until(pilot, "datasets 1-5 of 9")
 
 
 async def test_views_metrics_and_protocols(app: MedvlmApp) -> None:
@@ -81,7 +122,8 @@ async def test_sorting_by_rank_and_by_a_column(app: MedvlmApp) -> None:
         assert "General" not in screen
         await pilot.press("s")
         screen = await until(pilot, "by BreastUS")
-        order = [screen.index(name) for name in ("  CLIP (B/16)", "  MedSigLIP", "  Mine [/]")]
+        order = [screen.index(f"│ {name} ") for name in ("CLIP (B/16)", "MedSigLIP", "Mine [/]")]
+        assert "▼BreastUS" in screen
         assert order == sorted(order)
 
 
@@ -109,13 +151,13 @@ async def test_a_cell_opens_and_leads_to_saliency(app: MedvlmApp, size) -> None:
     async with app.run_test(size=size) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")
-        await until(pilot, "true \\ predicted")
+        await until(pilot, "= not told apart")
         await pilot.press("enter")
         screen = await until(pilot, "→")
         assert "folds" in screen
         assert "prec." in screen
         # The recorded data set lies nowhere: the picture's place says so.
-        await until(pilot, "brain_mr")
+        await until(pilot, "needs the data folder")
         await pilot.press("escape")
         await until(pilot, "= not told apart")
         await pilot.press("enter")
@@ -233,3 +275,16 @@ def test_equal_scores_share_a_rank_and_a_hole_has_none() -> None:
     errors = score_table(board, "paper", "ece", {})
     assert errors.ranks == table.ranks
     assert errors.scores["medsiglip", "brain_mr"].best
+
+
+def test_a_cells_blocks_and_warnings_use_the_width_there_is() -> None:
+    blocks = ([Text("a" * 30)] * 3, [Text("b" * 40)] * 2, [Text("c" * 20)])
+    beside = [line.plain for line in flowed(blocks, 96)]
+    assert beside[0] == f"{'a' * 30}   {'b' * 40}   {'c' * 20}"
+    assert len(beside) == 3
+    below = [line.plain for line in flowed(blocks, 80)]
+    assert below[0] == f"{'a' * 30}   {'b' * 40}"
+    assert below[-2:] == ["", "c" * 20]
+    said = "the hold-out has few images of one class, and its scores move by several points from split to split"
+    assert len(warning_lines({"warnings": [said]}, 150)) == 1
+    assert max(line.cell_len for line in warning_lines({"warnings": [said]}, 40)) <= 40

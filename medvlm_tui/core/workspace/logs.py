@@ -69,6 +69,11 @@ def log_to(path: Path) -> None:
     logging.captureWarnings(True)
 
 
+def log_path() -> Path | None:
+    """Return the file that this process logs to, None where it has none."""
+    return next((Path(h.baseFilename) for h in logging.getLogger().handlers if isinstance(h, LogFile)), None)
+
+
 def note_defect(path: Path, error: BaseException) -> None:
     """Append the traceback of an error that nobody expected, without secrets; raises OSError and StoreError."""
     with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a", errors="backslashreplace") as file:

@@ -233,12 +233,24 @@ def _viewed(spec: DatasetSpec, view: str, samples: Iterable[Sample]) -> list[Sam
     return [replace(sample, label=mapping[sample.label]) for sample in samples if sample.label in mapping]
 
 
+# Where more labels than this share of the images stand alone, the column is something else than a class.
+_MOST_ALONE = 0.5
+_FEWEST_FOR_A_MEASUREMENT = 8
+
+
 def _check_enough(spec: DatasetSpec, root: Path, samples: list[Sample]) -> None:
     if not samples:
         raise nothing_found(spec, root)
     if not any(sample.label for sample in samples):
         return  # a list without labels
-    label, n = min(Counter(sample.label for sample in samples).items(), key=lambda item: (item[1], item[0]))
+    counts = Counter(sample.label for sample in samples)
+    alone = sum(n == 1 for n in counts.values())
+    if alone > _MOST_ALONE * len(samples) and len(samples) > _FEWEST_FOR_A_MEASUREMENT:
+        raise DatasetError(
+            f"{spec.id}: {len(samples):,} images have {len(counts):,} different labels, {alone:,} of them on one image",
+            "a measurement or an id is no class: `--label column:NAME` takes another column",
+        )
+    label, n = min(counts.items(), key=lambda item: (item[1], item[0]))
     if n < 2:
         raise DatasetError(
             f"{spec.id}: class {clean(label)} has {n} image; a class needs at least 2",

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlm_tui.core.atomic_files import open_own
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import PreprocessSpec, Sample
+from medvlm_tui.core.workspace.logs import log_path
 from medvlm_tui.engine.images.decoder import ring_of
 from medvlm_tui.engine.images.decoding_task import Read, Reduced, Task
 from medvlm_tui.engine.step.processes import cause_of_death
-from medvlm_tui.errors import ImageError, MedvlmError
+from medvlm_tui.errors import ImageError, MedvlmError, StoreError
 
 Decoded = NDArray[np.uint8] | Reduced | ImageError
 """Framed or whole, (H, W, 3), what the reader kept instead, or why there is none.
@@ -115,11 +117,12 @@ class DecoderPool:
         slots, size_px = self.shape
         module = "medvlm_tui.engine.images.decoder"
         numbers = (theirs.fileno(), self._ring, slots, size_px)
-        with theirs:
+        with theirs, _errors() as errors:
             process = subprocess.Popen(
                 # -P: a folder that the program is started in is no place to import from.
                 [sys.executable, "-P", "-m", module, *map(str, numbers)],
                 stdin=subprocess.DEVNULL,
+                stderr=errors,
                 pass_fds=numbers[:2],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path), **_ONE_THREAD},
             )
@@ -213,3 +216,18 @@ def _shared_memory(size: int) -> int:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, size)
     return descriptor
+
+
+@contextmanager
+def _errors() -> Iterator[int | None]:
+    """Open the log of this process for what a decoder prints: a C++ library that aborts says so before it does."""
+    path = log_path()
+    try:
+        descriptor = None if path is None else open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    except (OSError, StoreError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)  # a log is not worth an error
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

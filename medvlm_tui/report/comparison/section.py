@@ -26,8 +26,8 @@ def _blocks(results: Gathered) -> Iterator[Block]:
     pairs = tuple(row for row in whole.values if row[_STATISTIC] in _PAIRS and row[_METRIC] == "accuracy")
     if pairs:
         yield Paragraph(
-            "Differences in accuracy, the first model less the other, as fractions. p_adjusted is over all pairs; "
-            "a difference below smallest_difference would have been missed more often than in one of five cases."
+            "Differences in accuracy, the first model less the other, as fractions. p adjusted is over all pairs; "
+            "a difference below the smallest difference would have been missed more often than in one of five cases."
         )
         yield replace(whole, rows=pairs, title="Pairs of models, accuracy")
     yield Fold("Every interval and test", (whole,))

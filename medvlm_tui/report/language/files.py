@@ -8,6 +8,7 @@ from pathlib import Path
 from medvlm_tui.core.events import FileWritten
 from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.language.rows import tables_of
+from medvlm_tui.report.language.section import sections as sections
 from medvlm_tui.report.results.run_results import Gathered
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.params.bias import POSITIONS
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.states import look
 
 MOST_WORD = 24

@@ -24,7 +24,7 @@ class PlanScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Names of models and datasets are known to the app."""
-        from textual.widgets import Static
+        from medvlm_tui.tui.shared.static import Static
 
         board = cast("MedvlmApp", self.app).board
         have = sum(step.have for step in self._plan.steps)

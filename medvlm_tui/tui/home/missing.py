@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.survey_rows import DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY, letter

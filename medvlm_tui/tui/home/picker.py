@@ -13,12 +13,13 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.tui.home.paths import completed, named_folder
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.shared.rows import Row, Rows
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.states import GREY, YELLOW, look
 

@@ -12,7 +12,7 @@ from medvlm_tui.tui.state.selection import Selection
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
 from medvlm_tui.tui.states import GREY, letter, look
 
-MARK = "▸"
+MARK = "●"
 # Below this width a model's line has room for the licence or the name, not for both.
 LICENCE_FROM = 44
 
@@ -109,7 +109,7 @@ def cell_text(cell: Cell, best: bool, included: bool) -> Text:
     if cell.state == "running" and cell.percent is not None:
         text = Text(f"{cell.percent} % {shown.letter}", style=shown.style)
     elif cell.accuracy is not None:
-        style = "dim" if cell.differs else "bold" if best else ""
+        style = GREY if cell.differs else "bold" if best else ""
         text = Text.assemble((f"{100 * cell.accuracy:.1f} ", style), text)
     if included:
         text = Text.assemble((MARK, "bold"), text)

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.home import rows as catalog
@@ -20,6 +19,7 @@ from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.rows import Rows, plain
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.selection import PHANTOM
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow

@@ -9,7 +9,6 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean_lines
 from medvlm_tui.errors import MedvlmError
@@ -19,7 +18,9 @@ from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.tui.map.data import MapData, aligned, cautions, map_data
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
+from medvlm_tui.tui.states import GREY
 
 PROPOSED = "◆"
 
@@ -130,10 +131,12 @@ class MapGridScreen(PlaceScreen):
 
     def _about(self) -> Text:
         if self.here not in self.maps:
-            return Text("no map was drawn with these settings", style="dim")
+            return Text("no map was drawn with these settings", style=GREY)
         one = self.maps[self.here]
         words = Text(one.facts, no_wrap=True, overflow="ellipsis")
+        if len(self.maps) == 1:
+            words = Text("the only map here: --umap-neighbors grid --umap-min-dist grid compute the 50", style=GREY)
         if one.key == self.proposed:
             words.append(f"   {PROPOSED} proposed", "bold")
-        words.append(cautions(one.scores), "dim")
+        words.append(cautions(one.scores), GREY)
         return words

@@ -11,12 +11,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from medvlm_tui.render.palette import class_colours, class_letters
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.map.data import Prediction
 from medvlm_tui.tui.shared.picture import Picture, colour_depth
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 if TYPE_CHECKING:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 from textual.geometry import Region
 
 from medvlm_tui.render import regions
+from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.palette import Depth, class_letters
 from medvlm_tui.render.scatter import MAX_POINTS, Bounds, Tag, cells_of, inside, scatter, stratified, with_cross
+from medvlm_tui.tui.map.colouring import Colouring
 from medvlm_tui.tui.map.data import MapData
 from medvlm_tui.tui.shared.picture import Picture
 
+MARKED = "◆"
 ZOOM = 2.0
 # A map is at most 64 times as large as the frame: beyond that, points of one cell are the same point to the eye.
 MOST_ZOOM = 64.0
@@ -35,16 +40,29 @@ class MapPlot(Picture):
         """Index of the point under the cursor, -1 for none."""
         self.note = ""
         """Note on what was left out of the drawing."""
+        self.marked: frozenset[int] = frozenset()
+        """Indices of the marked points."""
+        self.gaps = Gaps(None, None)
+        """Gaps between far islands that are closed."""
         self._bounds = Bounds(0.0, 1.0, 0.0, 1.0)
         self._whole = self._bounds
         self._regions: list[regions.Region] = []
 
-    def show_map(self, data: MapData) -> None:
-        """Show another map, whole, without a cursor."""
+    def show_map(self, data: MapData, gaps: Gaps | None = None) -> None:
+        """Show another map, whole, without a cursor; `gaps` are those to close, by default the map's own."""
+        self.gaps = Gaps.of(data.xy) if gaps is None else gaps
+        data = replace(data, xy=self.gaps.close(data.xy))
         self.data, self.at = data, -1
         self._bounds = self._whole = _with_margin(Bounds.of(data.xy))
         self._regions = regions.regions(data.xy, data.codes)
         self.draw()
+
+    def recolour(self, colours: Colouring) -> None:
+        """Show the same points in other groups."""
+        if self.data is not None:
+            self.data, self.focus_class = colours.on(self.data), -1
+            self._regions = regions.regions(self.data.xy, self.data.codes)
+            self.draw()
 
     def draw(self) -> None:
         """Draw anew: the view, the class in focus or the names changed."""
@@ -143,8 +161,19 @@ class MapPlot(Picture):
         row, column = cells_of(self.data.xy[[self.at]], self._bounds, size.width, size.height)[0].tolist()
         return row, column
 
+    def _marked_on(self, y: int) -> list[int]:
+        """Return the columns of a line that hold marked points."""
+        size, data = self.content_size, self.data
+        if not self.marked or data is None or not size.width or not size.height:
+            return []
+        shown = data.xy[sorted(self.marked)]
+        places = cells_of(shown[inside(shown, self._bounds)], self._bounds, size.width, size.height)
+        return sorted({column for row, column in places.tolist() if row == y})
+
     def overlaid(self, y: int, line: Text) -> Text:
-        """Put the cursor on its line."""
+        """Put the marks and the cursor on their line."""
+        for column in self._marked_on(y):
+            line = Text.assemble(line[:column], (MARKED, "bold reverse"), line[column + 1 :], no_wrap=True, end="")
         cell = self._cursor_cell()
         return with_cross(line, cell[1]) if cell is not None and cell[0] == y else line
 

@@ -14,10 +14,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
@@ -37,15 +37,21 @@ from medvlm_tui.tui.map.data import (
 )
 from medvlm_tui.tui.map.image_pane import ImageFacts, ImagePane
 from medvlm_tui.tui.map.plot import ZOOM, MapPlot
+from medvlm_tui.tui.map.strip import MarkedStrip
+from medvlm_tui.tui.map.working import MapWork
+from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.picture import colour_depth
-from medvlm_tui.tui.shared.result_place import WalkScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
+from medvlm_tui.tui.states import GREY
 
+OPEN = Gaps(None, None)
+GAPS_CLOSED = "gaps closed (u opens) · "
 # A thumbnail of 64 px is as large as the pane on a screen of 200 x 50.
 THUMBNAIL_PX = 64
 
 
-class MapScreen(WalkScreen):
+class MapScreen(MapWork):
     """Screen that shows which images lie close together, and which image a point is."""
 
     place = "map"
@@ -70,14 +76,16 @@ class MapScreen(WalkScreen):
         Binding("n", "grid", "grid"),
         Binding("b", "beside", "beside"),
         Binding("t", "names", "names", show=False),
+        Binding("u", "gaps", "gaps between islands", show=False),
         Binding("enter", "saliency", "saliency"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.points: MapData | None = None
         self.other = ""
         """Model of the second map, empty when there is one map only."""
+        self.closed = True
+        """Wide gaps between islands are closed where points would fill less than half of the frame."""
 
     def body(self) -> ComposeResult:
         """One or two plots, the image under the cursor, the classes."""
@@ -85,8 +93,11 @@ class MapScreen(WalkScreen):
             yield MapPlot("plot")
             yield MapPlot("plot-beside")
             yield ImagePane(id="image")
+        yield MarkedStrip(id="marked")
         yield Static(id="between")
+        yield Static(id="map-note")
         yield Static(id="legend")
+        yield FilterLine(id="search")
 
     @property
     def plots(self) -> tuple[MapPlot, ...]:
@@ -142,23 +153,27 @@ class MapScreen(WalkScreen):
         assert points is not None
         plot = self.query_one("#plot", MapPlot)
         plot.focus_class = -1
-        plot.set_title(self.cell_title, points.facts + cautions(points.scores))
-        plot.show_map(points)
+        plot.show_map(points, None if self.closed else OPEN)
+        gaps = GAPS_CLOSED if plot.gaps else ""
+        plot.set_title(self.cell_title, gaps + points.facts + cautions(points.scores))
         pane = self.query_one(ImagePane)
         pane.show_facts(None)
         pane.show_words("arrows walk from image to image")
+        self.begin_work()
         self._arrange()
-        self._show_legend()
+        self.show_legend()
 
-    def _show_legend(self) -> None:
-        points, plot = self.points, self.query_one("#plot", MapPlot)
+    def show_legend(self) -> None:
+        """Name the groups that the points are coloured by."""
+        plot = self.query_one("#plot", MapPlot)
+        points = plot.data
         if points is None:
             return
         counts = np.bincount(points.codes, minlength=len(points.names)).tolist()
         focus = None if plot.focus_class < 0 else plot.focus_class
         line = legend(points.names, counts, colour_depth(self.medvlm), focus)
         if plot.note:
-            line.append(f"   {plot.note}", "dim")
+            line.append(f"   {plot.note}", GREY)
         self.query_one("#legend", Static).update(line)
 
     # -- keys --------------------------------------------------------------------------------------
@@ -172,11 +187,22 @@ class MapScreen(WalkScreen):
         plot.walk(across, down)
         if plot.at < 0:
             return
+        self._visited(plot.at, first)
+
+    def visit(self, at: int) -> None:
+        """Put the cursor on a point."""
+        plot = self.query_one("#plot", MapPlot)
+        first = plot.at < 0
+        plot.go(at)
+        self._visited(at, first)
+
+    def _visited(self, at: int, first: bool) -> None:
+        """Show the image under the cursor, and put the second cursor on it."""
         if self.other:
-            self._link(plot.at)
+            self._link(at)
         if first:
             self._arrange()
-        self.show_image(plot.at)
+        self.show_image(at)
 
     def _link(self, at: int) -> None:
         """Put the second cursor on the same image, nowhere when that map does not show it."""
@@ -201,6 +227,16 @@ class MapScreen(WalkScreen):
         for plot in self.plots:
             plot.whole()
 
+    async def action_gaps(self) -> None:
+        """Open the closed gaps between islands, or close them."""
+        if self.points is not None:
+            self.closed = not self.closed
+            at = self.query_one("#plot", MapPlot).at
+            self._show_points()
+            await self._draw_beside()
+            if at >= 0:
+                self.visit(at)
+
     def action_names(self) -> None:
         """Name the regions, or take their names away."""
         for plot in self.plots:
@@ -211,11 +247,12 @@ class MapScreen(WalkScreen):
         """Show the next class alone against grey; after the last one, all."""
         if self.points is None:
             return
-        count = len(self.points.names) + 1
+        shown = self.plot.data or self.points
+        count = len(shown.names) + 1
         for plot in self.plots:
             plot.focus_class = (plot.focus_class + 1 + step) % count - 1
             plot.draw()
-        self._show_legend()
+        self.show_legend()
 
     def action_saliency(self) -> None:
         """Go to the saliency of the image under the cursor, where there is one."""
@@ -272,7 +309,7 @@ class MapScreen(WalkScreen):
         beside = self.query_one("#plot-beside", MapPlot)
         beside.focus_class, beside.named = plot.focus_class, plot.named
         beside.set_title(self.medvlm.board.model_name(self.other), shown.facts + cautions(shown.scores))
-        beside.show_map(shown)
+        beside.show_map(shown, plot.gaps)
         if plot.at >= 0:
             self._link(plot.at)
         key = self.cell.keys.get("similarity", "")

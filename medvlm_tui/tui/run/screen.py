@@ -12,13 +12,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages import stage_of
 from medvlm_tui.tui.run import meter
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.board import Board, LogLine, Task, run_summary
 from medvlm_tui.tui.states import GREY, look

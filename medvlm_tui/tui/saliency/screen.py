@@ -13,7 +13,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.heat import heat, overlay
@@ -27,6 +26,7 @@ from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.survey_rows import Cell
 

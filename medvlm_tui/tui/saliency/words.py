@@ -107,4 +107,4 @@ def error_so_far(values: NDArray[np.floating], errors: NDArray[np.floating]) -> 
 def so_far(error: float | None) -> Text:
     """Return what is said of a map that grows."""
     mark = (f"{MOSTLY_NOISE} so far: ", RED) if mostly_noise(error) else ""
-    return Text.assemble(mark, "masks come in: s stops, and what was scored is kept", style="dim")
+    return Text.assemble(mark, "masks come in: s stops, and what was scored is kept", style=GREY)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.text import Text
 
 from medvlm_tui.core.safe_text import clean
@@ -21,39 +24,75 @@ if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
     from medvlm_tui.core.store.store import Stored
 
-# As wide as the line of folds: a warning beside the confusions must not push them out of 80 columns.
-WARNING_WIDTH = 33
 _BAR, _NAME = 20, 18
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _CALIBRATION_BINS = 10
+_GAP = 3
+# Cells beside a class's name in its line: the letter, the bar, three numbers.
+_BESIDE_NAME = _BAR + 24
 
 
+<<<<<<< HEAD
 def behind(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
+=======
+def behind(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+>>>>>>> main
     """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
-    return beside(metric_lines(probe.record), confusion_block(probe, table), width)
+    blocks = (metric_lines(probe.record), confusion_block(probe, table, width, heat))
+    return [*flowed(blocks, width), *warning_lines(probe.record, width)]
 
 
+<<<<<<< HEAD
 def whole(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
+=======
+def whole(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+>>>>>>> main
     """Return everything there is to say of a probe in `width` cells."""
-    lines = behind(probe, table, width)
-    more = beside(class_bars(probe, table), calibration_bars(probe, table), width)
-    return [*lines, Text(), *more] if more else lines
+    blocks = (
+        metric_lines(probe.record),
+        confusion_block(probe, table, width, heat),
+        class_bars(probe, table, width),
+        calibration_bars(probe, table),
+    )
+    return [*warning_lines(probe.record, width), *flowed(blocks, width)]
 
 
-def beside(left: list[Text], right: list[Text], width: int) -> list[Text]:
-    """Return two blocks side by side, one below the other where they are too wide."""
-    if not left or not right:
-        return left or right
-    widest = max(line.cell_len for line in left) + 3
-    if widest + max(line.cell_len for line in right) > width:
-        return [*left, Text(), *right]
-    rows = max(len(left), len(right))
-    left, right = ([*lines, *[Text()] * (rows - len(lines))] for lines in (left, right))
-    return [Text.assemble(a, " " * (widest - a.cell_len), b) for a, b in zip(left, right, strict=True)]
+def flowed(blocks: Sequence[list[Text]], width: int) -> list[Text]:
+    """Return blocks side by side, as many as fit into `width`, then the next ones below after an empty line."""
+    lines: list[Text] = []
+    row: list[list[Text]] = []
+    for block in filter(None, blocks):
+        if row and sum(_widest(one) + _GAP for one in row) + _widest(block) > width:
+            lines += [*_beside(row), Text()]
+            row = []
+        row.append(block)
+    return lines + _beside(row)
 
 
+def _beside(blocks: Sequence[list[Text]]) -> list[Text]:
+    lines = []
+    for number in range(max((len(block) for block in blocks), default=0)):
+        line = Text()
+        for block in blocks:
+            cell = block[number].copy() if number < len(block) else Text()
+            cell.pad_right(_widest(block) + _GAP - cell.cell_len)
+            line.append_text(cell)
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+def _widest(block: Sequence[Text]) -> int:
+    return max(line.cell_len for line in block)
+
+
+<<<<<<< HEAD
 def metric_lines(record: ProbeRecord) -> list[Text]:
     """Return every metric, the folds' accuracies, the sizes, t and the warnings."""
+=======
+def metric_lines(record: Mapping[str, Any]) -> list[Text]:
+    """Return every metric, the folds' accuracies, the sizes and t."""
+>>>>>>> main
     lines = []
     for name, values in record.metrics.items():
         if values.mean is None or values.std is None:
@@ -63,6 +102,7 @@ def metric_lines(record: ProbeRecord) -> list[Text]:
         lines.append(Text.assemble((f"{clean(name).replace('_', ' '):<18}", GREY), shown))
     folds = [value for value in record.metrics["accuracy"].folds if value is not None]
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
+<<<<<<< HEAD
     lines.append(Text(f"train {record.n_train:,}, held out {record.n_test:,}, d {record.d:,}"))
     if record.t is not None:
         lines.append(Text(f"t {record.t:g}" + (", grid saturated" if record.saturated else "")))
@@ -72,6 +112,21 @@ def metric_lines(record: ProbeRecord) -> list[Text]:
 
 
 def truth_of(probe: Stored[ProbeRecord], table: FeatureTable | None) -> NDArray[np.int64] | None:
+=======
+    lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
+    if record.get("t") is not None:
+        lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
+    return lines
+
+
+def warning_lines(record: Mapping[str, Any], width: int) -> list[Text]:
+    """Return the warnings of a probe, wrapped."""
+    words = [f"! {clean(str(warning))}" for warning in record.get("warnings", ())]
+    return [Text(part, style=YELLOW) for line in words for part in textwrap.wrap(line, max(8, width))]
+
+
+def truth_of(probe: StoredResult, table: FeatureTable | None) -> NDArray[np.int64] | None:
+>>>>>>> main
     """Return the class (n_test,) of every held-out image, None where the features are gone."""
     if table is None:
         return None
@@ -86,7 +141,11 @@ def predicted_of(probe: Stored[ProbeRecord]) -> tuple[NDArray[np.int64], str]:
     return probe.arrays["predicted_test"][0].astype(np.int64), "first fold's classifier"
 
 
+<<<<<<< HEAD
 def confusion_block(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[Text]:
+=======
+def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+>>>>>>> main
     """Return the confusions on the hold-out, nothing where there are too many classes for a screen."""
     classes, truth = probe.record.classes, truth_of(probe, table)
     if truth is None or len(classes) > MOST_CLASSES:
@@ -94,10 +153,15 @@ def confusion_block(probe: Stored[ProbeRecord], table: FeatureTable | None) -> l
     predicted, by = predicted_of(probe)
     counts = confusion(truth, predicted, len(classes))
     head = Text(f"{by}, held-out images", style=GREY)
-    return [head, *confusion_lines(counts, [clean(name) for name in classes], class_letters(len(classes)))]
+    names = [clean(name) for name in classes]
+    return [head, *confusion_lines(counts, names, class_letters(len(classes)), width, heat)]
 
 
+<<<<<<< HEAD
 def class_bars(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[Text]:
+=======
+def class_bars(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+>>>>>>> main
     """Return a bar of F1 a class, the mean over the folds' classifiers, with precision and recall."""
     truth = truth_of(probe, table)
     if truth is None or "predicted_test" not in probe.arrays:
@@ -109,12 +173,13 @@ def class_bars(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[T
         name: folds.mean(axis=0)
         for name, folds in per_class(truth, probe.arrays["predicted_test"], len(classes)).items()
     }
-    lines = [Text(f"{'class':<{_NAME}} {'F1':<{_BAR}}      prec.   rec.", style=GREY)]
+    room = max(_NAME, min(max(map(cell_len, classes)) + 2, width - _BESIDE_NAME))
+    lines = [Text(f"{'class':<{room}} {'F1':<{_BAR}}      prec.   rec.", style=GREY)]
     for letter, name, f1, precision, recall in zip(
         class_letters(len(classes)), classes, values["f1"], values["precision"], values["recall"], strict=True
     ):
         label = Text(f"{letter} {name}")
-        label.truncate(_NAME, overflow="ellipsis", pad=True)
+        label.truncate(room, overflow="ellipsis", pad=True)
         lines.append(
             Text.assemble(
                 label, " ", (bar(float(f1)), SKY), f"{100 * f1:6.1f}{100 * precision:7.1f}{100 * recall:7.1f}"

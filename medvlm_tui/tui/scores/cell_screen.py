@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
@@ -21,6 +20,7 @@ from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.scores.cell_detail import whole, worst_images
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY, RED
 
@@ -84,18 +84,20 @@ class CellScreen(PlaceScreen):
             words.update(Text("the details are not in the store", style=GREY))
             return
         width = self.query_one("#cell-text").content_size.width
-        words.update(Text("\n").join(whole(probe, table, width)))
+        words.update(Text("\n").join(whole(probe, table, width, self.medvlm.heat)))
         await self._show_worst(probe, table)
 
     async def _show_worst(self, probe: Stored[ProbeRecord], table: FeatureTable | None) -> None:
         found = worst_images(probe, table, WORST) if table is not None else []
+        pictures = list(self.query(Picture))
+        if len(pictures) < WORST:
+            return  # the screen was left while the store was read
         # Four frames of a narrow terminal would hold no picture.
         shown = WORST if self.app.size.width >= 100 else 2
-        for number in range(WORST):
-            self.query_one(f"#worst-{number}").display = number < min(shown, len(found))
+        for number, picture in enumerate(pictures):
+            picture.display = number < min(shown, len(found))
         self.query_one("#worst").display = bool(found)
-        for number, (image, truth, predicted, margin) in enumerate(found[:shown]):
-            picture = self.query_one(f"#worst-{number}", Picture)
+        for picture, (image, truth, predicted, margin) in zip(pictures[:shown], found, strict=False):
             picture.set_title(clean(image.rpartition("/")[2]))
             await self._show_image(
                 picture, image, Text.assemble(f"{truth} ", ("→", RED), f" {predicted}  {margin:+.2f}")

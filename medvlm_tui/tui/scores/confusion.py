@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.text import Text
 
 from medvlm_tui.tui.states import GREY
 
 # More classes than this do not fit beside a table; then the rows with most errors would be needed.
 MOST_CLASSES = 12
-_SHADES = ("#141a21", "#16303c", "#1b4a5e", "#1f6480", "#237fa3")
+# `true \\ predicted` and a gap.
+_LEAST_NAME = 18
 
 
 def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -22,16 +24,24 @@ def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
     return counts
 
 
-def confusion_lines(counts: NDArray[np.int64], names: Sequence[str], letters: Sequence[str]) -> list[Text]:
-    """Return the matrix, one line a true class, headed by the classes' letters; names are safe to show."""
+def confusion_lines(
+    counts: NDArray[np.int64], names: Sequence[str], letters: Sequence[str], width: int, heat: Sequence[str]
+) -> list[Text]:
+    """Return the matrix, one line for each true class, headed by the classes' letters.
+
+    Names are safe to show; they are cut where the matrix would be wider than `width` cells. `heat` holds the
+    grounds from low to high, none where there is no colour for them.
+    """
     wide = max(3, len(str(int(counts.max(initial=0)))) + 1)
-    lines = [Text("true \\ predicted".ljust(20) + "".join(letter.rjust(wide) for letter in letters), style=GREY)]
+    longest = max((cell_len(name) for name in names), default=0) + 2
+    room = max(_LEAST_NAME, min(longest, width - wide * len(letters)))
+    lines = [Text("true \\ predicted".ljust(room) + "".join(letter.rjust(wide) for letter in letters), style=GREY)]
     for row, name, letter in zip(counts, names, letters, strict=True):
         label = Text(f"{letter} {name}")
-        label.truncate(20, overflow="ellipsis", pad=True)
+        label.truncate(room, overflow="ellipsis", pad=True)
         total = max(1, int(row.sum()))
         for count in row:
-            shade = _SHADES[min(len(_SHADES) - 1, int(len(_SHADES) * int(count) / total))]
-            label.append(str(int(count)).rjust(wide), style=f"on {shade}")
+            step = min(len(heat) - 1, int(len(heat) * int(count) / total))
+            label.append(str(int(count)).rjust(wide), style=f"on {heat[step]}" if heat else "")
         lines.append(label)
     return lines

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
@@ -14,7 +13,9 @@ from medvlm_tui.render.critical_difference import RankedModels, diagram
 from medvlm_tui.stages.comparison import RANKING
 from medvlm_tui.stages.records.comparison import RankingsRecord
 from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.board import Board
+from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
@@ -61,7 +62,7 @@ class RanksScreen(Dialog[None]):
         left_out = [clean(self._board.model_name(model)) for model in ranking.left_out]
         tail = [Text(f"left out, not on every dataset: {', '.join(left_out)}")] if left_out else []
         lines = [Text(line, no_wrap=True) for line in diagram(found, width)]
-        return [Text(head), Text(), *lines, Text("bars join models that are not told apart", style="dim"), *tail]
+        return [Text(head), Text(), *lines, Text("bars join models that are not told apart", style=GREY), *tail]
 
 
 async def newest_ranking(app: MedvlmApp, protocol: str) -> RankingsRecord | None:

@@ -10,24 +10,34 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.tui.scores import look as scoretable
+from medvlm_tui.tui.scores.about import about_cell
 from medvlm_tui.tui.scores.cell_detail import behind
 from medvlm_tui.tui.scores.table import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.picture import Picture
+from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
     from medvlm_tui.report.scores.verdicts import Verdicts
+
+# A table of nine datasets takes 120 cells, the panel beside it 60.
+DRAWER_FROM = 180
+# Its lines with those around it and the table's own, where it lies below the table.
+DRAWER_ROWS = 22
+# Models from which grounds by rank say more than the numbers alone.
+HEAT_FROM = 5
+# Names of models with their ranks.
+WIDEST_NAMES = 34
 
 
 class ScoresScreen(FilteredScreen):
@@ -44,6 +54,7 @@ class ScoresScreen(FilteredScreen):
         Binding("c", "view", "columns"),
         Binding("slash", "filter", "filter"),
         Binding("v", "ranks", "ranks"),
+        Binding("d", "drawer", "detail"),
         Binding("x", "export", "export"),
         Binding("i", "app.go('saliency')", "saliency", show=False),
         Binding("escape", "leave", "back"),
@@ -52,6 +63,8 @@ class ScoresScreen(FilteredScreen):
     def __init__(self) -> None:
         super().__init__()
         self.sort, self.metric, self.protocol, self.view = "catalog", "accuracy", "paper", "score"
+        self.drawer: bool | None = None
+        """The panel behind the cell is open; None: where the table leaves room for it."""
         self.table = ScoreTable({})
         self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
         self._read_pairs: set[str] = set()
@@ -59,8 +72,9 @@ class ScoresScreen(FilteredScreen):
     def body(self) -> ComposeResult:
         """Table, and beside or below it what lies behind a cell."""
         with Container(id="scores-body"):
-            yield Matrix("Scores", self.draw_cell, widget_id="scores", column_width=scoretable.COLUMN)
+            yield Matrix("Scores", self.draw_cell, widget_id="scores", column_width=scoretable.COLUMNS["score"])
             yield Picture("", widget_id="behind", centred=False)
+        yield Static(id="score-about")
         yield Static(id="score-note")
         yield FilterLine(id="filter")
 
@@ -81,11 +95,15 @@ class ScoresScreen(FilteredScreen):
         models, datasets = models or self.table.models, datasets or self.table.datasets
         models = ordered(self.table, models, self.sort)
         matrix = self.query_one("#scores", Matrix)
-        matrix.corner = " rank  model"
+        matrix.corner, matrix.value_head = "model", "rank"
+        matrix.sorted_by = {"mean rank": "rank", "catalog": ""}.get(self.sort, self.sort)
+        matrix.sort_mark = "▲" if self.sort == "mean rank" or self.table.lower_is_better else "▼"
         rows, columns = scoretable.axes(board, self.table, models, datasets, grouped=self.sort == "catalog")
+        matrix.column_width = self._column_width(matrix, len(datasets))
         matrix.set_axes(rows, columns, selection.model, selection.dataset)
         matrix.set_title(self._title())
         self._settle(models, datasets)
+        self._arrange()
         self._load_pairs()
         self._show_behind()
 
@@ -105,7 +123,16 @@ class ScoresScreen(FilteredScreen):
 
     def draw_cell(self, model: str, dataset: str) -> Text:
         """Draw one cell of the table."""
-        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric)
+        width = self.query_one("#scores", Matrix).column_width
+        heat = self.medvlm.heat if len(self.table.models) >= HEAT_FROM else ()
+        return scoretable.cell_text(self.table.scores.get((model, dataset)), self.view, self.metric, width, heat)
+
+    def _column_width(self, matrix: Matrix, columns: int) -> int:
+        """Return the cells of a column; scores stand with their spread where all datasets then fit."""
+        room = matrix.content_size.width - WIDEST_NAMES
+        with_spread = scoretable.spread_width(self.metric)
+        fits = self.view == "score" and columns * with_spread <= room
+        return with_spread if fits else scoretable.COLUMNS[self.view]
 
     @work(exclusive=True, group="pairs")
     async def _load_pairs(self) -> None:
@@ -138,14 +165,34 @@ class ScoresScreen(FilteredScreen):
         """The cell under the cursor."""
         return self.medvlm.board.cell(self.medvlm.selection.model, self.medvlm.selection.dataset)
 
+    def on_resize(self) -> None:
+        """A wide screen has room for what lies behind the cell, and for the spread."""
+        self.call_after_refresh(self.show)
+
+    def _arrange(self) -> None:
+        width, height = self.app.size
+        room = width >= DRAWER_FROM or len(self.query_one("#scores", Matrix).models) + DRAWER_ROWS <= height
+        self.set_class(room if self.drawer is None else self.drawer, "-drawer")
+
+    def action_drawer(self) -> None:
+        """Open or close the panel of what lies behind the cell."""
+        self.drawer = not self.has_class("-drawer")
+        self._arrange()
+        self._show_behind()
+
     def _show_behind(self) -> None:
         panel, board, cell = self.query_one("#behind", Picture), self.medvlm.board, self.cell
-        panel.set_title(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")
-        self.query_one("#score-note", Static).update(Text(scoretable.NOTES[self.view], style=GREY))
-        probe = probe_of(cell, self.protocol)
+        known = self.verdicts.get((cell.dataset, self.protocol), ())
+        about = about_cell(board, cell, self.table, (self.protocol, self.metric), known)
         if not self.table.scores:
-            panel.say(Text("no result yet: F2, choose a model and a dataset, enter", style=GREY))
-        elif probe is None:
+            about = Text("no result yet: F2, choose a model and a dataset, enter", style=GREY)
+        self.query_one("#score-about", Static).update(about)
+        self.query_one("#score-note", Static).update(Text(scoretable.NOTES[self.view], style=GREY))
+        if not self.has_class("-drawer"):
+            return
+        panel.set_title(f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}")
+        probe = probe_of(cell, self.protocol)
+        if probe is None:
             panel.say(Text(f"nothing under the {clean(self.protocol)} protocol: F2 runs it", style=GREY))
         else:
             self._read(cell, probe.key)
@@ -162,7 +209,7 @@ class ScoresScreen(FilteredScreen):
         if probe is None:
             panel.say(Text("the details are not in the store", style=GREY))
             return
-        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width)))
+        panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width, self.medvlm.heat)))
 
     # -- choosing ----------------------------------------------------------------------------------
 

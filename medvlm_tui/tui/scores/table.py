@@ -51,6 +51,9 @@ class ShownScore:
     too_few: bool = False
     """Compared with the best on too few images for any difference to show."""
 
+    better_than: float | None = None
+    """Share of the other models of the column that it is better than; equal ones count half."""
+
     @property
     def delta(self) -> float | None:
         """Ours less the published one."""
@@ -64,6 +67,7 @@ class ScoreTable:
     scores: Mapping[tuple[str, str], ShownScore]
     ranks: Mapping[str, float] = field(default_factory=dict)
     """Mean rank of each model that has a score on every dataset that has any."""
+    lower_is_better: bool = False
 
     @property
     def models(self) -> list[str]:
@@ -110,14 +114,21 @@ def score_table(
             for model in column:
                 known = verdicts.get((dataset, protocol), ())
                 is_best = column[model] == column[best]
-                verdict = None if is_best else _newest(known, model, best, metric)
+                verdict = None if is_best else newest(known, model, best, metric)
                 scores[model, dataset] = replace(
                     scores[model, dataset],
                     best=is_best,
+                    better_than=_better_than(column, model),
                     tied=verdict is not None and verdict.tied(model, best, metric),
                     too_few=verdict is not None and verdict.undecided(model, best, metric),
                 )
-    return ScoreTable(scores, mean_ranks(scores, sign))
+    return ScoreTable(scores, mean_ranks(scores, sign), lower_is_better=sign < 0)
+
+
+def _better_than(column: Mapping[str, float], model: str) -> float:
+    below = sum(value < column[model] for value in column.values())
+    same = sum(value == column[model] for value in column.values()) - 1
+    return (below + same / 2) / (len(column) - 1)
 
 
 def mean_ranks(scores: Mapping[tuple[str, str], ShownScore], sign: int = 1) -> dict[str, float]:
@@ -138,14 +149,15 @@ def mean_ranks(scores: Mapping[tuple[str, str], ShownScore], sign: int = 1) -> d
 
 
 def ordered(table: ScoreTable, models: Iterable[str], sort: str) -> list[str]:
-    """Return models by `catalog`, `mean rank` or the id of a dataset; those without a value last."""
+    """Return models by `catalog`, `mean rank` or the id of a dataset, the best first; those without a value last."""
     listed = list(models)
     if sort == "mean rank":
         return sorted(listed, key=lambda model: table.ranks.get(model, float("inf")))
     if sort == "catalog":
         return listed
-    column = {model: table.scores[model, sort] for model in listed if (model, sort) in table.scores}
-    return sorted(listed, key=lambda model: (model not in column, -column[model].mean if model in column else 0.0))
+    sign = 1 if table.lower_is_better else -1
+    column = {model: sign * table.scores[model, sort].mean for model in listed if (model, sort) in table.scores}
+    return sorted(listed, key=lambda model: (model not in column, column.get(model, 0.0)))
 
 
 def _score(board: Board, cell: Cell, protocol: str, metric: str) -> ShownScore | None:
@@ -190,6 +202,6 @@ def _mark(cell: Cell) -> Mark:
     return training_mark(model, dataset) if model is not None and dataset is not None else ""
 
 
-def _newest(known: Sequence[Verdicts], model: str, best: str, metric: str) -> Verdicts | None:
+def newest(known: Sequence[Verdicts], model: str, best: str, metric: str) -> Verdicts | None:
     """Return the newest comparison that has both models."""
     return next((one for one in reversed(known) if one.p_value(model, best, metric) is not None), None)

@@ -8,9 +8,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.events import Key
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from medvlm_tui.tui.places import PLACES
+from medvlm_tui.tui.shared.static import Static
 
 
 class JumpScreen(ModalScreen[str]):

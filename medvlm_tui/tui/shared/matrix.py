@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rich.text import Text
@@ -14,9 +14,14 @@ from textual.message import Message
 from textual.strip import Strip
 
 from medvlm_tui.tui.shared.pane import Pane
+from medvlm_tui.tui.states import GREY
 
 COLUMN = 9
 """Cells a column takes, its gap included: a mark and `100.0 ✓`."""
+LEAST_NAME = 20
+"""Cells that a name keeps, its gap included, however many columns there are."""
+VALUE = 6
+"""Cells of a value beside a name, its gap included: `123.5`."""
 HEADER = 2
 """Lines of the datasets' names."""
 
@@ -28,6 +33,8 @@ class Axis:
     id: str
     """Empty for the heading of a group of models."""
     label: Text
+    value: Text = field(default_factory=Text)
+    """Stands at the right of a model's name, before the datasets."""
 
 
 class Matrix(Pane):
@@ -55,9 +62,11 @@ class Matrix(Pane):
     ) -> None:
         super().__init__(title, widget_id)
         self._draw = draw
-        self._column_width = column_width
-        self.corner = ""
-        """Stands above the names of the models."""
+        self.column_width = column_width
+        self.corner, self.value_head = "", ""
+        """Stand above the names of the models, and above the values beside them."""
+        self.sorted_by, self.sort_mark = "", "▼"
+        """Id of the dataset that the models are sorted by, or `value_head`; the sign at its head."""
         self.models: Sequence[Axis] = ()
         self.datasets: Sequence[Axis] = ()
         self.row = -1
@@ -80,14 +89,21 @@ class Matrix(Pane):
 
     @property
     def names_width(self) -> int:
-        """Cells the names of the models take."""
-        longest = max((axis.label.cell_len for axis in self.models), default=8)
-        return min(longest + 1, max(12, self.content_size.width // 3))
+        """Cells of the names and their values: what the columns leave, at least LEAST_NAME where that fits."""
+        longest = max((axis.label.cell_len for axis in self.models if axis.id), default=8) + 1 + self._values_width
+        width = self.content_size.width
+        least = min(LEAST_NAME + self._values_width, max(1, width - self.column_width))
+        shown = min(len(self.datasets), max(1, (width - least) // self.column_width))
+        return max(min(longest, least), min(longest, width - shown * self.column_width))
+
+    @property
+    def _values_width(self) -> int:
+        return VALUE if self.value_head else 0
 
     @property
     def columns_shown(self) -> int:
         """Return the number of datasets that fit."""
-        return max(1, (self.content_size.width - self.names_width) // self._column_width)
+        return max(1, (self.content_size.width - self.names_width) // self.column_width)
 
     def action_move(self, down: int, right: int) -> None:
         """Move the cursor, over headings of groups."""
@@ -116,32 +132,41 @@ class Matrix(Pane):
         if not self.datasets or index >= len(self.models):
             return self.strip(Text())
         axis = self.models[index]
-        label = axis.label.copy()
         if not axis.id:
-            return self.strip(label)
-        label.truncate(self.names_width - 1, overflow="ellipsis")
-        label.pad_right(self.names_width - label.cell_len)
+            return self.strip(axis.label)
+        label = self._named(axis.label, axis.value)
         if index == self.row:
             label.stylize("bold")
         return self.strip(Text.assemble(label, *(self._cell(axis.id, column) for column in self._visible())))
 
     def _cell(self, model: str, column: int) -> Text:
-        text = _right(self._draw(model, self.datasets[column].id), self._column_width)
+        text = _right(self._draw(model, self.datasets[column].id), self.column_width)
         if self.row >= 0 and model == self.models[self.row].id and column == self.column:
-            text.stylize_before(self.cursor_style(), 1)
+            return self.on_cursor(Text.assemble(self.cursor_mark, text[1:]))
         return text
 
+    def _named(self, label: Text, value: Text) -> Text:
+        """Return a name with its value at the right, in the width of the names."""
+        room = self.names_width - self._values_width
+        label = label.copy()
+        label.truncate(room - 1, overflow="ellipsis")
+        label.pad_right(room - label.cell_len)
+        return Text.assemble(label, _right(value, self._values_width)) if self._values_width else label
+
     def _header(self, line: int) -> Text:
-        wide = self._column_width
-        corner = Text(self.corner if line else "", style="dim")
-        corner.truncate(self.names_width - 1, overflow="ellipsis")
-        corner.pad_right(self.names_width - corner.cell_len)
-        parts = [corner]
+        head = Text(self.value_head if line else "")
+        parts = [self._named(Text(self.corner if line else "", style=GREY), self._marked(head, self.value_head, line))]
         for column in self._visible():
-            label = _right(Text(two_lines(self.datasets[column].label.plain, wide - 1)[line]), wide)
-            label.stylize("bold" if column == self.column else "")
+            axis = self.datasets[column]
+            name = Text(two_lines(axis.label.plain, self.column_width - 1)[line])
+            label = _right(self._marked(name, axis.id, line), self.column_width)
+            label.stylize("bold" if column == self.column or axis.id == self.sorted_by else "")
             parts.append(label)
         return Text.assemble(*parts)
+
+    def _marked(self, name: Text, column: str, line: int) -> Text:
+        """Return the lower line of a head behind the sign of the column that the rows are sorted by."""
+        return Text.assemble(self.sort_mark, name) if line and self.sorted_by and column == self.sorted_by else name
 
     def _visible(self) -> range:
         return range(self.left, min(len(self.datasets), self.left + self.columns_shown))
@@ -153,7 +178,7 @@ class Matrix(Pane):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor where the mouse is."""
         row = self.top + event.y - self.gutter.top - HEADER
-        column = self.left + (event.x - self.gutter.left - self.names_width) // self._column_width
+        column = self.left + (event.x - self.gutter.left - self.names_width) // self.column_width
         if 0 <= row < len(self.models) and self.models[row].id and self.left <= column < len(self.datasets):
             self._put(row, column)
 
@@ -196,13 +221,19 @@ class Matrix(Pane):
 def _right(text: Text, width: int) -> Text:
     """Return the text right-aligned in a column, with a gap at its left."""
     text = text.copy()
-    text.truncate(width - 1, overflow="ellipsis")
+    if text.cell_len > width:
+        text.truncate(width - 1, overflow="ellipsis")
     return Text.assemble(" " * (width - text.cell_len), text)
 
 
 def two_lines(name: str, width: int) -> tuple[str, str]:
-    """Return a name broken after a space or hyphen into an upper and a lower line of at most `width` cells."""
+    """Return a name broken into an upper and a lower line of at most `width` cells.
+
+    It is broken after a space or hyphen, a first word that is too long for a line within it, by a hyphen.
+    """
     words = re.findall(r"[^\s-]*-|[^\s-]+\s*|\s+", name)
+    if words and len(words[0].rstrip()) > width > 2:
+        words[:1] = [f"{words[0][: width - 1]}-", words[0][width - 1 :]]
     upper = ""
     while words and len((upper + words[0]).rstrip()) <= width:
         upper += words.pop(0)

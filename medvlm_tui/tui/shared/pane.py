@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.color import Color
 from rich.style import Style
-from rich.text import Text
+from rich.text import Span, Text
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
+
+from medvlm_tui.tui.contrast import RGB, readable
+
+CURSOR, CURSOR_BLURRED = "▸", "›"
+"""Signs of the line under the cursor, in the pane with the keys and in the others: seen without colours too."""
 
 
 class Pane(Widget, can_focus=True):
@@ -46,18 +52,43 @@ class Pane(Widget, can_focus=True):
             self._subtitle = subtitle
             self.border_subtitle = Content(subtitle) if subtitle else None
 
-    def cursor_style(self) -> Style:
-        """Return the style of the line or cell under the cursor."""
-        return self.get_component_rich_style("pane--cursor" if self.has_focus else "pane--cursor-blurred", partial=True)
+    @property
+    def cursor_mark(self) -> str:
+        """Return the sign of the line or cell under the cursor."""
+        return CURSOR if self.has_focus else CURSOR_BLURRED
 
-    def strip(self, text: Text, style: Style | None = None) -> Strip:
-        """Return a line of the pane's full width; `style` lies under the text's own."""
+    def cursor_style(self) -> Style:
+        """Return the style of the line or cell under the cursor, its ground blended over the pane's."""
+        return self.get_component_rich_style("pane--cursor" if self.has_focus else "pane--cursor-blurred")
+
+    def on_cursor(self, text: Text) -> Text:
+        """Return a copy of the text on the cursor's ground, its own colours lightened until they are read there."""
+        style = self.cursor_style()
+        ground = self._rgb(style.bgcolor, foreground=False)
+        copy = Text(text.plain, style=self._readable(text.style, ground), end="", no_wrap=True)
+        copy.spans = [Span(span.start, span.end, self._readable(span.style, ground)) for span in text.spans]
+        copy.stylize_before(style)
+        return copy
+
+    def _readable(self, style: str | Style, ground: RGB) -> Style:
+        """Return a style whose colour is read on the cursor's ground; a ground of its own gives way to the cursor's."""
+        found = self.app.console.get_style(style, default="")
+        plain = found.without_color
+        if found.color is None:
+            return plain
+        return plain + Style(color=Color.from_rgb(*readable(self._rgb(found.color, foreground=True), ground)))
+
+    def _rgb(self, colour: Color | None, foreground: bool) -> RGB:
+        red, green, blue = (colour or Color.default()).get_truecolor(self.app.ansi_theme, foreground=foreground)
+        return red, green, blue
+
+    def strip(self, text: Text) -> Strip:
+        """Return a line of the pane's full width."""
         width = self.content_size.width
         text = text.copy()
         text.truncate(width, overflow="ellipsis", pad=True)
         text.end = ""
-        base = self.rich_style + style if style else self.rich_style
-        return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(base)
+        return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(self.rich_style)
 
     def keep_visible(self, line: int, height: int) -> None:
         """Scroll so that `line` lies within the `height` lines that are shown."""

@@ -40,8 +40,11 @@ def spread(left: Text, right: Text, width: int) -> Text:
 
 
 class Rows(Pane):
-    """Lines of which one, among those with an id, carries the cursor."""
+    """Lines of which one, among those with an id, carries the cursor; its sign stands in the first cell."""
 
+    DEFAULT_CSS = """
+    Rows { padding: 0 1 0 0; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", show=False),
         Binding("down,j", "move(1)", "down", show=False),
@@ -137,15 +140,19 @@ class Rows(Pane):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line."""
+        width = self.content_size.width - 1
         if self.header is not None:
             if y == 0:
-                return self.strip(self.header.line(self.content_size.width))
+                return self.strip(Text.assemble(" ", self.header.line(width)))
             y -= 1
         index = self.top + y
         if index >= len(self.rows):
             return self.strip(Text())
-        text = self.rows[index].line(self.content_size.width)
-        return self.strip(text, self.cursor_style() if index == self.cursor else None)
+        line = Text.assemble(self.cursor_mark if index == self.cursor else " ", self.rows[index].line(width))
+        if index != self.cursor:
+            return self.strip(line)
+        line.truncate(width + 1, overflow="ellipsis", pad=True)
+        return self.strip(self.on_cursor(line))
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in view."""

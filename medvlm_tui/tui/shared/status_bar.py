@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.state.board import Board
-from medvlm_tui.tui.states import YELLOW, look
+from medvlm_tui.tui.states import GREY, YELLOW, look
 
 if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
@@ -28,7 +28,7 @@ class StatusBar(Widget):
         app = cast("MedvlmApp", self.app)
         width = self.content_size.width
         left = Text.assemble(
-            ("medvlm-tui ", "bold"), ("│ ", "dim"), engine_text(app.board, app.engine_error is not None)
+            ("medvlm-tui ", "bold"), ("│ ", GREY), engine_text(app.board, app.engine_error is not None)
         )
         marked = marks_text(app)
         facts = [
@@ -41,7 +41,7 @@ class StatusBar(Widget):
         right = Text()
         for fact in facts:
             if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
-                right = Text.assemble(right, (" │ ", "dim") if right.cell_len else "", fact)
+                right = Text.assemble(right, (" │ ", GREY) if right.cell_len else "", fact)
         return Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len), right)
 
 
@@ -50,7 +50,7 @@ def engine_text(board: Board, gone: bool) -> Text:
     if gone:
         return Text("engine stopped", style=look("failed").style)
     if not board.surveyed and not board.running:
-        return Text("engine starting", style="dim")
+        return Text("engine starting", style=GREY)
     if not board.running:
         return Text("engine idle")
     finished = sum(task.state not in ("queued", "running") for task in board.tasks.values())

@@ -234,3 +234,34 @@ def test_folders_without_images_say_what_they_hold(tmp_path, names, said, todo):
         open_dataset(FOLDER, touch(tmp_path, *names))
     assert said in caught.value.message
     assert todo in caught.value.hint
+
+
+# -- two levels of folders that may be the classes ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [("fold1/", "fold2/", "fold3/"), ("Site A/", "Site B/"), ("patient_01/", "patient_02/"), ("cv-0/", "cv-1/")],
+)
+def test_folds_and_sites_are_no_classes(tmp_path, outer):
+    with pytest.raises(DatasetError, match="holds the folders a, b: the outer ones are no classes") as caught:
+        open_dataset(FOLDER, touch(tmp_path, *classed(*outer)))
+    assert f"own={tmp_path / outer[0].rstrip('/')}" in caught.value.hint
+    assert open_dataset(FOLDER, tmp_path / outer[0]).classes == ("a", "b")
+
+
+def test_two_levels_of_which_the_outer_may_be_the_classes_are_told(tmp_path):
+    dataset = open_dataset(FOLDER, touch(tmp_path, *classed("benign/", "malignant/", classes=("40X", "100X"))))
+    assert dataset.classes == ("benign", "malignant")
+    said = (
+        "own: each of the folders benign, malignant holds the folders 100X, 40X: the outer ones are read as the classes"
+    )
+    assert said in dataset.warnings
+
+
+@pytest.mark.parametrize("inner", [("images", "masks"), ("train", "test")])
+def test_images_masks_and_parts_below_classes_are_not_asked_about(tmp_path, inner):
+    names = [f"{c}/{p}/{p}{i}.png" for c in ("COVID", "Normal") for p in inner for i in range(2)]
+    dataset = open_dataset(FOLDER, touch(tmp_path, *names))
+    assert dataset.classes == ("COVID", "Normal")
+    assert not any("holds the folders" in said for said in dataset.warnings)

@@ -344,3 +344,64 @@ def test_a_small_file_of_many_rows_is_read_in_little_time(root):
 def test_masks_of_a_list_that_are_not_there_are_counted(root):
     dataset = opened(root, "path,label,mask\n" + lines("images/{i}.png,{label},masks/{i}.png"))
     assert "8 of 8 listed masks are not there" in " ".join(dataset.warnings)
+
+
+# -- comments, one column per class, several findings, measurements -----------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["# made by a tool, version 2\n# seed: 7\npath,label\n", "# from a script\n#path,label\n", "#\n# path,label\n"],
+)
+def test_lines_of_comments_before_the_head_are_counted_and_passed_over(root, head):
+    dataset = opened(root, head + lines("images/{i}.png,{label}"))
+    assert found(dataset) == EXPECTED
+    comments = 2 if head.endswith("\npath,label\n") else 1
+    plural = "s" if comments > 1 else ""
+    assert f"own: {comments} line{plural} before its head, beginning with #, passed over" in dataset.warnings
+
+
+def test_a_wrong_line_below_comments_is_named_by_its_number(root):
+    with pytest.raises(DatasetError, match="line 4 has 3 cells"):
+        opened(root, "# a\n# b\npath,label\nimages/0.png,a,b\n")
+
+
+@pytest.mark.parametrize("flags", [("1", "0"), ("1.0", "0.0"), ("True", "False")])
+def test_one_column_per_class_is_read(root, flags):
+    one, none = flags
+    text = "image,age,mel,nev,bcc\n" + "".join(
+        f"images/{i}.png,{30 + i},{','.join(one if i % 3 == c else none for c in range(3))}\n" for i in range(8)
+    )
+    dataset = opened(root, text)
+    assert found(dataset) == {f"images/{i}.png": ("mel", "nev", "bcc")[i % 3] for i in range(8)}
+    assert "own: the classes are its columns mel, nev, bcc, one of which is 1 on each line" in dataset.warnings
+
+
+@pytest.mark.parametrize("cells", ["1,1", "0,0", "1,2", "1,"])
+def test_columns_that_are_not_one_per_class_are_no_labels(root, cells):
+    rows = "".join(f"images/{i}.png,{'0,1' if i % 2 else '1,0'}\n" for i in range(7))
+    dataset = opened(root, f"image,effusion,mass\n{rows}images/7.png,{cells}\n")
+    assert set(found(dataset).values()) == {""}
+    assert "none of its columns (image, effusion, mass) is called label" in dataset.warnings[0]
+
+
+def test_other_columns_of_a_list_without_labels_change_nothing(root):
+    text = "path,age,sex\n" + lines("images/{i}.png,4{i},f") + "images/0.png,77,m\n"
+    dataset = opened(root, text)
+    assert len(dataset.samples) == 8
+    assert any("1 line names an image again" in said or "names an image again" in said for said in dataset.warnings)
+
+
+def test_labels_of_several_findings_are_asked_about(root):
+    dataset = opened(root, "path,label\n" + lines("images/{i}.png,{label}", labels=("Mass", "Effusion|Mass")))
+    assert dataset.classes == ("Effusion|Mass", "Mass")
+    assert "1 label joins several findings by |, such as 'Effusion|Mass'" in dataset.warnings[0]
+    plain = opened(root, "path,label\n" + lines("images/{i}.png,{label}", labels=("a|b", "c")))
+    assert not any("joins" in said for said in plain.warnings)
+
+
+def test_a_measurement_is_no_class(root):
+    (root / "images" / "8.png").write_bytes(b"8")
+    with pytest.raises(DatasetError, match="9 images have 9 different labels") as caught:
+        opened(root, "path,label\n" + "".join(f"images/{i}.png,{0.25 + i}\n" for i in range(9)))
+    assert "--label column:NAME" in caught.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import time
@@ -15,13 +16,14 @@ from PIL import Image
 
 from medvlm_tui.core.digests import of_array
 from medvlm_tui.core.specs import PreprocessSpec, Sample
+from medvlm_tui.core.workspace.logs import log_to
 from medvlm_tui.engine.datasets.likeness.image_prints import read_print
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoded, whole_image
 from medvlm_tui.engine.images.framing import framed
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.errors import ImageError, MedvlmError
-from tests.made.readers import broken, crashing, crashing_once, greedy, own_number, running_in_circles
+from tests.made.readers import aborting, broken, crashing, crashing_once, greedy, own_number, running_in_circles
 
 SPEC = PreprocessSpec(24, 30)
 
@@ -168,3 +170,31 @@ def test_what_a_reader_keeps_comes_back_with_its_texts(samples) -> None:
     assert [one.pixels.shape for one in found] == [(32, 32)] * len(samples)
     expected = [of_array(np.asarray(read_sample(sample))) for sample in samples]
     assert [one.texts["pixels"] for one in found] == expected
+
+
+@pytest.fixture
+def own_logging():
+    """Give the handlers of the tests back afterwards."""
+    root = logging.getLogger()
+    kept = list(root.handlers)
+    yield
+    logging.captureWarnings(False)
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    for handler in kept:
+        root.addHandler(handler)
+
+
+def test_what_an_aborting_library_prints_is_in_the_log(samples, tmp_path, capfd, own_logging) -> None:
+    log_to(tmp_path / "commands.log")
+    with pytest.raises(ImageError, match="SIGABRT"):
+        whole_image(samples[4], aborting)
+    assert capfd.readouterr().err == ""
+    assert "terminate called" in (tmp_path / "commands.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_leaves_the_terminal_alone(samples, tmp_path, capfd, own_logging) -> None:
+    log_to(tmp_path / "absent" / "commands.log")
+    with pytest.raises(ImageError, match="SIGABRT"):
+        whole_image(samples[4], aborting)
+    assert capfd.readouterr().err == ""

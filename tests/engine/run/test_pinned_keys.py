@@ -21,7 +21,19 @@ from medvlm_tui.stages.request import RunRequest
 
 PINNED = Path(__file__).parent / "pinned" / "step_keys.json"
 MODELS = ("clip_b16", "biomedclip", "vgg16")
-STAYS = {"models", "datasets", "data", "weights", "label", "part", "feature", "limit", "precision", "device"}
+STAYS = {
+    "models",
+    "datasets",
+    "data",
+    "weights",
+    "tokenizers",
+    "label",
+    "part",
+    "feature",
+    "limit",
+    "precision",
+    "device",
+}
 """Options that the rich request leaves alone: what they name is made by this file."""
 NO_KEY = {"batch_size", "workers", "out", "strict", "offline", "demo", "phantom_per_class"}
 """Options that change no key."""
@@ -35,6 +47,7 @@ def plain(folder: Path) -> RunRequest:
         datasets=("folders", "listed"),
         data={"folders": str(_class_folders(folder / "folders")), "listed": str(_list(folder / "listed"))},
         weights={name: str(_checkpoint(folder / "weights" / name)) for name in MODELS},
+        tokenizers={"biomedclip": str(_vocabulary(folder / "vocabulary"))},
         device="cpu",
         precision="fp32",
         offline=True,
@@ -52,6 +65,8 @@ def rich(folder: Path) -> RunRequest:
         datasets=base.datasets,
         data=base.data,
         weights=base.weights,
+        tokenizers=base.tokenizers,
+        prompts=str(_prompts(folder / "prompts.toml")),
         device="cpu",
         precision="fp32",
         stages=STAGE_NAMES,
@@ -97,6 +112,21 @@ def step_keys(name: str, folder: Path) -> dict[str, str]:
     with Store(folder / "store") as store:
         plan = lay_out(REQUESTS[name](folder), Workspace(folder), store, "run").plan
     return {step.id: step.key for step in plan.steps}
+
+
+def _vocabulary(folder: Path) -> Path:
+    """Write a tokenizer's one file, and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    return folder
+
+
+def _prompts(file: Path) -> Path:
+    """Write class prompts for one of the datasets."""
+    file.write_text(
+        '[datasets.folders]\ntemplates = ["an image of {}"]\n[datasets.folders.classes]\na = ["the first"]\n'
+    )
+    return file
 
 
 def _class_folders(folder: Path) -> Path:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,18 +17,20 @@ from PIL import Image
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report import write
 from medvlm_tui.report.check.section import sections as check_sections
 from medvlm_tui.report.formats import html
 from medvlm_tui.report.formats.html import table_html
 from medvlm_tui.report.formats.table import Table, numbers, texts
 from medvlm_tui.report.maps.section import map_viewer, spread
 from medvlm_tui.report.page import render as page_render
-from medvlm_tui.report.page.blocks import Drawing, Section
+from medvlm_tui.report.page.blocks import VERDICT, Drawing, Paragraph, Section
 from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.section import chosen
 from medvlm_tui.report.write import write_report
 from medvlm_tui.stages.records.check import CheckRecord, CountRow, DuplicateSet, Unreadable
+from medvlm_tui.stages.records.language import AlignmentRecord
 from tests.made.pages import HOSTILE, SVG, Page, every_block, every_section, table
 from tests.made.report_store import filled
 
@@ -228,3 +230,32 @@ def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source
     [image] = page.of("img")
     with Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1]))) as shown:
         assert shown.size == (64, 48)
+
+
+class Verdict:
+    """A module of an analysis that has a section and no files."""
+
+    def sections(self, results: Gathered, written: list[Path]) -> list[Section]:
+        return [Section("verdict", "Verdict", VERDICT, (Paragraph(f"{len(results.cells)} cells"),))]
+
+
+def test_a_section_of_a_further_analysis_stands_at_its_place(
+    source: ReportInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = write._modules()
+    monkeypatch.setattr(write, "_modules", lambda: [*others, Verdict(), object()])
+    found = list(write.page_sections(Gathered(source), []))
+    page = Page(render("x", found).decode())
+    assert page.of("section")[0]["id"] == "verdict"
+    assert "6 cells" in page.text
+
+
+def test_language_stands_between_comparisons_and_maps(source: ReportInput) -> None:
+    record = AlignmentRecord.example()
+    source.store.put_result("aligned", {}, asdict(record))
+    step = Step("alignment:biomedclip:brain_mr", "alignment", "biomedclip", "brain_mr", {}, "aligned")
+    run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
+    found = Page(render("x", list(write.page_sections(Gathered(run), []))).decode())
+    names = [section["id"] for section in found.of("section")]
+    assert names[names.index("comparisons") + 1 : names.index("maps")] == ["language"]
+    assert "modality_gap" in found.text

@@ -23,6 +23,10 @@ _MASKS = re.compile(
     f"{_MASK_FILLING}*(?:masks?|segmentations?|segs?|segmasks?|segmentationmasks?|annotations?|annots?|groundtruths?|gts?|"
     f"labels|labelmaps?|contours?){_MASK_FILLING}*"
 )
+_NO_CLASSES = re.compile(
+    "(?:k?folds?|cv|crossval(?:idation)?|splits?|sites?|cent(?:er|re)s?|hospitals?|institutions?|scanners?|patients?|pat|"
+    "subjects?|participants?|persons?|batch(?:es)?|sessions?|visits?)[a-h]?"
+)
 _MASK_ENDING = re.compile(
     r"(?P<image>.+?)[_\- .]+(?:mask|masks|seg|segmentation|gt|groundtruth|label|annotation)(?:[_\- ]?\d+)?",
     re.DOTALL | re.IGNORECASE,
@@ -48,6 +52,11 @@ def holds_images(name: str) -> bool:
 def holds_masks(name: str) -> bool:
     """Return whether a folder's name says that masks lie in it: `masks`, `lung_masks`, `GroundTruth`."""
     return bool(_MASKS.fullmatch(_compact(name)))
+
+
+def tells_no_class(name: str) -> bool:
+    """Return whether a name is that of a fold, a site, a person or a batch: `fold_1`, `site A`, `patient007`."""
+    return bool(_NO_CLASSES.fullmatch(_compact(name)))
 
 
 def stem_of_mask(stem: str) -> str:

@@ -10,7 +10,13 @@ from pathlib import Path
 from medvlm_tui.core.counts import counted, verb
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import DatasetSpec
-from medvlm_tui.engine.datasets.folders.part_names import holds_images, holds_masks, part_of, stem_of_mask
+from medvlm_tui.engine.datasets.folders.part_names import (
+    holds_images,
+    holds_masks,
+    part_of,
+    stem_of_mask,
+    tells_no_class,
+)
 from medvlm_tui.engine.datasets.folders.tree import LIST_SUFFIXES, Folder
 from medvlm_tui.errors import DatasetError
 
@@ -64,6 +70,7 @@ def find_layout(spec: DatasetSpec, tree: Folder) -> Layout:
             raise _no_class_folders(spec, tree, [kid for _, kid in parts])
         if not classes:
             return Layout(base, (), (_no_labels(spec, base),), base)
+        said += _two_levels(spec, classes)
         places, classes = [Place("", base, tuple(classes))], []
     else:
         said += [_left_out(spec, base, kid, "is no part and lies beside some") for kid in classes]
@@ -71,6 +78,26 @@ def find_layout(spec: DatasetSpec, tree: Folder) -> Layout:
     said += [_left_out(spec, base, kid, "has a name that tells no class") for kid in beside]
     loose = [sentence for place in places if place.root is not base for sentence in _loose(spec, place.root)]
     return Layout(base, tuple(places), (*warnings, *said, *_loose(spec, base), *loose))
+
+
+def _two_levels(spec: DatasetSpec, folders: Sequence[Folder]) -> list[str]:
+    """Return what to say where all folders hold the same folders, and the images: `site/benign`, `site/malignant`.
+
+    Raises DatasetError where the outer ones are folds, sites or patients by their names, and so no classes.
+    """
+    inner = [frozenset(kid.name for kid in folder.filled) for folder in folders]
+    named = any(part_of(name) or holds_images(name) or holds_masks(name) for name in inner[0])
+    if len(folders) < 2 or len(inner[0]) < 2 or len(set(inner)) > 1 or named or any(each.images for each in folders):
+        return []
+    outer, within = (clean(", ".join(sorted(names)[:6])) for names in ({each.name for each in folders}, inner[0]))
+    said = f"{spec.id}: each of the folders {outer} holds the folders {within}"
+    if not all(tells_no_class(each.name) for each in folders):
+        return [f"{said}: the outer ones are read as the classes"]
+    raise DatasetError(
+        f"{said}: the outer ones are no classes by their names",
+        f"give a list with the columns path,label,group; or one of them: --data "
+        f"{spec.id}={clean(str(folders[0].path))}",
+    )
 
 
 def _image_folders(spec: DatasetSpec, folder: Folder) -> tuple[list[Folder], list[str]]:

@@ -33,6 +33,8 @@ class Delimited:
 
     head: tuple[str, ...]
     rows: tuple[Row, ...]
+    comments: int = 0
+    """Lines before the head that begin with #."""
 
 
 def read_delimited(text: str, known: Callable[[Sequence[str]], int]) -> Delimited:
@@ -44,16 +46,32 @@ def read_delimited(text: str, known: Callable[[Sequence[str]], int]) -> Delimite
     """
     first, _, rest = text.partition("\n")
     said = _SEP_LINE.fullmatch(first.strip("\r "))
-    body, skipped = (rest, 1) if said else (text, 0)
+    body, comments = _without_comments(rest if said else text, known)
+    skipped = comments + bool(said)
     separator = said["separator"] if said else _best_separator(body, known)
     records = _records(body, separator, skipped)
     head = next(records, None)
     if head is None:
-        return Delimited((), ())
+        return Delimited((), (), comments)
     names = tuple(cell.strip() for cell in head.cells)
     while names and not names[-1]:
         names = names[:-1]
-    return Delimited(names, tuple(_fitted(record, names, separator) for record in records))
+    return Delimited(names, tuple(_fitted(record, names, separator) for record in records), comments)
+
+
+def _without_comments(text: str, known: Callable[[Sequence[str]], int]) -> tuple[str, int]:
+    """Return the text from its head on, and how many lines before it begin with #.
+
+    The last of them is the head itself where it names more columns than the line after it (numpy.savetxt writes so).
+    """
+    lines, place = [], 0
+    while text.startswith("#", place) and (end := text.find("\n", place)) >= 0:
+        lines.append(text[place:end].strip("# \t\r"))
+        place = end + 1
+    if not lines:
+        return text, 0
+    head, after = (max(known(_first(each, s)) for s in _SEPARATORS) for each in (lines[-1], text[place:]))
+    return (f"{lines[-1]}\n{text[place:]}", len(lines) - 1) if head > after else (text[place:], len(lines))
 
 
 def _best_separator(text: str, known: Callable[[Sequence[str]], int]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.datasets.label_files.columns import count_known
 from medvlm_tui.engine.datasets.label_files.delimited import read_delimited
@@ -84,7 +85,8 @@ def _text(path: Path, required: Sequence[str]) -> LabelTable:
         for row in table.rows:
             yield row.line, {name: row.cells[i] for name, i in positions}
 
-    return LabelTable(names, rows, (note,) if note else ())
+    comments = f"{counted(table.comments, 'line')} before its head, beginning with #, passed over"
+    return LabelTable(names, rows, tuple(filter(None, (note, comments if table.comments else ""))))
 
 
 def _sheet(path: Path) -> LabelTable:

@@ -23,6 +23,10 @@ from medvlm_tui.engine.datasets.label_files.text_file import read_text
 from medvlm_tui.errors import DatasetError, UsageError
 
 _SURE_PARTS = frozenset({"split", "splits", "part", "subset", "partition", "data_split", "dataset_split"})
+_FLAGS = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
+_MOST_FLAGS = 200
+_ONE_HOT = ""
+"""Stands for the column of the label, which is none of the head's."""
 _HEAD_HINT = "the first line names the columns: path,label[,group,split,mask]"
 
 
@@ -71,8 +75,11 @@ def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
     table = open_table(dataset, path)
     columns = _columns(path, table, label)
     wanted = [table.columns[i] for i in columns.used]
-    rows = _different(table.rows(wanted))
-    column = _label_column(path, table.columns, columns, rows)
+    others = _other_columns(table, columns)
+    rows = _different(table.rows([*wanted, *others]))
+    flags = _one_hot(others, rows)
+    rows = _with_one_label(rows, wanted, flags) if others else rows
+    column = _ONE_HOT if flags else _label_column(path, table.columns, columns, rows)
     found = [_row(line, n, cells, table.columns, columns, column) for line, n, cells in rows]
     if not _are_parts(table.columns, columns, found):
         found = [replace(row, split="") for row in found]
@@ -85,7 +92,38 @@ def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
         said = f"{counted(lines, 'line')} of the list without a path {verb(lines, 'was', 'were')} passed over"
         warnings = (f"{dataset}: {said}, the first is line {without[0].line}",)
     kept = tuple(row for row in found if row.path) if without else found
-    return ListRows(kept, column, table.columns, warnings, table.notes)
+    notes = (*table.notes, f"the classes are its columns {clean(', '.join(flags))}, one of which is 1 on each line")
+    return ListRows(kept, column, table.columns, warnings, notes if flags else table.notes)
+
+
+def _other_columns(table: LabelTable, columns: Columns) -> list[str]:
+    """Return the columns without a role, among which the classes may be, where no column is the label."""
+    taken = {table.columns[i] for i in columns.used}.union(table.images, table.nested)
+    others = [name for name in table.columns if name and name not in taken]
+    usable = not columns.labels and 2 <= len(others) <= _MOST_FLAGS and len(set(others)) == len(others)
+    return others if usable else []
+
+
+def _one_hot(others: Sequence[str], rows: Sequence[tuple[int, int, Mapping[str, str]]]) -> list[str]:
+    """Return the columns of zeros and ones of which exactly one is 1 on every line; none where there are not two."""
+    flags = [name for name in others if all(cells[name].lower() in _FLAGS for _, _, cells in rows)]
+    alone = all(sum(_FLAGS[cells[name].lower()] for name in flags) == 1 for _, _, cells in rows)
+    return flags if rows and len(flags) >= 2 and alone else []
+
+
+def _with_one_label(
+    rows: Sequence[tuple[int, int, Mapping[str, str]]], wanted: Sequence[str], flags: Sequence[str]
+) -> list[tuple[int, int, Mapping[str, str]]]:
+    """Return the rows without the other columns, those that are then alike as one, with the label of `flags`."""
+    found: dict[tuple[str, ...], tuple[int, int, Mapping[str, str]]] = {}
+    for line, times, cells in rows:
+        kept = {name: cells[name] for name in wanted}
+        if flags:
+            kept[_ONE_HOT] = next(name for name in flags if _FLAGS[cells[name].lower()])
+        key = tuple(kept.values())
+        first, before, _ = found.get(key, (line, 0, kept))
+        found[key] = first, before + times, kept
+    return list(found.values())
 
 
 def _different(rows: Iterable[Row]) -> list[tuple[int, int, Mapping[str, str]]]:
@@ -173,7 +211,7 @@ def _row(line: int, times: int, cells: Mapping[str, str], head: Sequence[str], c
         line=line,
         times=times,
         path=cell(columns.path),
-        label=label_text.tidy(cells[label]) if label else "",
+        label=label_text.tidy(cells[label]) if label in cells else "",
         group=cell(columns.group),
         split=part_of(split) or split,
         mask=cell(columns.mask),

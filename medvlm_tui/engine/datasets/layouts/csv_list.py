@@ -78,6 +78,7 @@ def _labelled(spec: DatasetSpec, rows: Sequence[ListRow], found: ListRows) -> tu
         "is no label"
         for name, n in sorted(doubtful.items())
     ]
+    said += _several_findings(spec, rows)
     if without:
         first, n = without[0], _lines(without)
         shown = f"reads {clean(first.label)!r}" if first.label else "is empty"
@@ -86,6 +87,16 @@ def _labelled(spec: DatasetSpec, rows: Sequence[ListRow], found: ListRows) -> tu
             f"{verb(n, 'is', 'are')} left out, the first is line {first.line}, where it {shown}"
         )
     return [row for row in rows if not label_text.is_none(row.label)], said
+
+
+def _several_findings(spec: DatasetSpec, rows: Iterable[ListRow]) -> Iterator[str]:
+    labels = {row.label for row in rows}
+    joined = sorted(label for label in labels if len(parts := label.split("|")) > 1 and labels.intersection(parts))
+    if joined:
+        yield (
+            f"{spec.id}: {counted(len(joined), 'label')} {verb(len(joined), 'joins', 'join')} several findings by |, "
+            f"such as {clean(joined[0])!r}: each combination counts as a class of its own"
+        )
 
 
 def _lines(rows: Iterable[ListRow]) -> int:

@@ -1,0 +1,158 @@
+"""Working on the map: search, marks, colours, errors by margin, neighbours, tags, export."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.tags import read_tags
+from medvlm_tui.tui.map.colouring import Predicted, by_values, errors, predicted
+from medvlm_tui.tui.map.neighbours import nearest
+from medvlm_tui.tui.map.plot import MARKED, MapPlot
+from tests.made.recorded import KEYS, fill_store
+from tests.tui.conftest import seen, until
+from tests.tui.test_map import Pictures, opened
+
+
+@pytest.fixture
+def app(make_app, tmp_path: Path):
+    fill_store(tmp_path)
+    app, _ = make_app(done=True)
+    app.pictures = Pictures()
+    return app
+
+
+async def test_a_search_goes_to_images_and_to_classes(app) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        await pilot.press("slash", *"003", "enter")
+        await until(pilot, "1 of 1 named 003")
+        assert "003" in plot.data.ids[plot.at]
+        await pilot.press("slash", *(["backspace"] * 3), *"smooth", "enter")
+        await until(pilot, "of 20 named smooth")
+        assert plot.data.names[plot.data.codes[plot.at]] == "smooth"
+        before = plot.at
+        await pilot.press("slash", "enter")
+        await pilot.pause()
+        assert plot.at != before
+        await pilot.press("slash", *"zzz", "enter")
+        await until(pilot, "no image and no class")
+
+
+async def test_marks_have_a_sign_a_strip_and_become_the_tags_csv(app, tmp_path: Path) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        await pilot.press("e")
+        await until(pilot, "mark images first")
+        await pilot.press("right", "space", "right", "right", "space", "left")
+        shown = await until(pilot, "2 marked")
+        assert MARKED in shown
+        assert screen.query_one("#marked").display
+        marked = [plot.data.ids[at] for at in sorted(plot.marked)]
+        await pilot.press("e", *"note=blurred", "enter")
+        await until(pilot, "note=blurred, kept in")
+        assert read_tags(tmp_path / "tags.csv") == {"note": dict.fromkeys(marked, "blurred")}
+        assert app.request.tags == str(tmp_path / "tags.csv")
+        # The tag is a colouring now.
+        for _ in range(8):
+            await pilot.press("c")
+            await pilot.pause(0.1)
+            if "coloured by tag note" in seen(app):
+                break
+        screen_text = await until(pilot, "coloured by tag note")
+        assert "blurred 2" in screen_text
+        await pilot.press("e", *"note=", "enter")
+        await pilot.pause(0.1)
+        assert read_tags(tmp_path / "tags.csv") == {}
+
+
+async def test_a_rectangle_marks_what_lies_in_it(app) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        corners = [int(plot.data.xy[:, 0].argmin()), int(plot.data.xy[:, 0].argmax())]
+        screen.visit(corners[0])
+        await pilot.press("v")
+        screen.visit(corners[1])
+        await pilot.press("v")
+        low, high = np.sort(plot.data.xy[corners], axis=0)
+        inside = ((plot.data.xy >= low) & (plot.data.xy <= high)).all(axis=1)
+        assert plot.marked == set(np.flatnonzero(inside).tolist())
+        assert set(corners) <= plot.marked
+
+
+async def test_colours_errors_and_neighbours(app) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        await pilot.press("c")
+        await until(pilot, "coloured by prediction")
+        await pilot.press("c")
+        assert "wrong" in await until(pilot, "coloured by error")
+        await pilot.press("w")
+        await until(pilot, "error 1 of")
+        first = plot.at
+        await pilot.press("w")
+        await until(pilot, "error 2 of")
+        await pilot.press("W")
+        await until(pilot, "error 1 of")
+        assert plot.at == first
+        await pilot.press("N")
+        await until(pilot, "nearest to")
+        await pilot.press("down", "enter")
+        await pilot.pause(0.1)
+        assert app.screen is screen
+        assert plot.at != first
+
+
+async def test_export_writes_what_is_shown_without_a_run(app, tmp_path: Path) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("right", "space", "x")
+        await until(pilot, "map.csv, map.png", tries=1500)
+        assert not any(command["cmd"] == "run" for command in app.client.sent)
+    [folder] = (tmp_path / "exports").iterdir()
+    rows = list(csv.DictReader((folder / "map.csv").open()))
+    assert len(rows) == 60
+    assert sum(row["marked"] == "yes" for row in rows) == 1
+    assert {row["error"] for row in rows} >= {"right", "wrong"}
+    assert (folder / "map.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_predictions_and_margins_are_those_of_the_probe(tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    with Store(tmp_path / "store") as store:
+        probe, table = store.result(KEYS["probe"]), store.tables.read(KEYS["extract"])
+    found = predicted(probe, table, np.arange(len(table.ids)))
+    held = probe.arrays["hold_out"].tolist()
+    for position, row in enumerate(held):
+        scores = probe.arrays["final_scores"][position]
+        truth = probe.record["classes"].index(table.labels[row])
+        assert found.codes[row] == probe.arrays["final_predicted"][position]
+        assert found.margins[row] == pytest.approx(max(np.delete(scores, truth)) - scores[truth])
+
+
+def test_errors_come_by_margin_and_many_values_share_one_colour() -> None:
+    ours = Predicted(("a", "b"), np.array([0, 1, 0, -1, 1]), np.array([0.2, 0.9, -1.0, np.nan, np.nan]))
+    assert errors(ours, ["b", "a", "a", "a", "a"]) == [1, 0, 4]
+    many = by_values("group", [f"g{number}" for number in range(40)] + ["g39"])
+    assert len(many.names) == 26
+    assert many.names[-1] == "others"
+    assert many.names[0] == "g39"
+    assert by_values("tag x", ["", "k"]).names == ("k", "no value")
+
+
+def test_neighbours_have_their_cosine_distance(tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    with Store(tmp_path / "store") as store:
+        table = store.tables.read(KEYS["extract"])
+        matrix = np.array(table.matrix, np.float64)
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    expected = np.sort(np.delete(1 - unit @ unit[5], 5))[:30]
+    assert [one.distance for one in nearest(table, 5)] == pytest.approx(expected, abs=1e-5)
