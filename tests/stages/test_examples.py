@@ -83,8 +83,8 @@ def _ranks(found: Stored[Any], store: Store, table: FeatureTable) -> bool:
 
 SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "check": lambda found, store, table: report_rows(found.record, 80) and len(pictures_of(found, 0)) == 2,
-    "probe": lambda found, store, table: whole(found, table, 100),
-    "repeat": lambda found, store, table: whole(found, table, 100),
+    "probe": lambda found, store, table: whole(found, table, 100, ("#000000", "#ffffff")),
+    "repeat": lambda found, store, table: whole(found, table, 100, ("#000000", "#ffffff")),
     "project": _map,
     "grid": _grid,
     "similarity": lambda found, store, table: "0.62" in similarity_words(found.record, "one", "two"),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,21 +31,13 @@ _GAP = 3
 _BESIDE_NAME = _BAR + 24
 
 
-<<<<<<< HEAD
-def behind(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
-=======
-def behind(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
->>>>>>> main
+def behind(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
     blocks = (metric_lines(probe.record), confusion_block(probe, table, width, heat))
     return [*flowed(blocks, width), *warning_lines(probe.record, width)]
 
 
-<<<<<<< HEAD
-def whole(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
-=======
-def whole(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
->>>>>>> main
+def whole(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return everything there is to say of a probe in `width` cells."""
     blocks = (
         metric_lines(probe.record),
@@ -86,13 +77,8 @@ def _widest(block: Sequence[Text]) -> int:
     return max(line.cell_len for line in block)
 
 
-<<<<<<< HEAD
 def metric_lines(record: ProbeRecord) -> list[Text]:
-    """Return every metric, the folds' accuracies, the sizes, t and the warnings."""
-=======
-def metric_lines(record: Mapping[str, Any]) -> list[Text]:
     """Return every metric, the folds' accuracies, the sizes and t."""
->>>>>>> main
     lines = []
     for name, values in record.metrics.items():
         if values.mean is None or values.std is None:
@@ -102,31 +88,19 @@ def metric_lines(record: Mapping[str, Any]) -> list[Text]:
         lines.append(Text.assemble((f"{clean(name).replace('_', ' '):<18}", GREY), shown))
     folds = [value for value in record.metrics["accuracy"].folds if value is not None]
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
-<<<<<<< HEAD
     lines.append(Text(f"train {record.n_train:,}, held out {record.n_test:,}, d {record.d:,}"))
     if record.t is not None:
         lines.append(Text(f"t {record.t:g}" + (", grid saturated" if record.saturated else "")))
-    for warning in record.warnings:
-        lines += [Text(part, style=YELLOW) for part in textwrap.wrap(f"! {clean(warning)}", WARNING_WIDTH)]
     return lines
 
 
-def truth_of(probe: Stored[ProbeRecord], table: FeatureTable | None) -> NDArray[np.int64] | None:
-=======
-    lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
-    if record.get("t") is not None:
-        lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
-    return lines
-
-
-def warning_lines(record: Mapping[str, Any], width: int) -> list[Text]:
+def warning_lines(record: ProbeRecord, width: int) -> list[Text]:
     """Return the warnings of a probe, wrapped."""
-    words = [f"! {clean(str(warning))}" for warning in record.get("warnings", ())]
+    words = [f"! {clean(warning)}" for warning in record.warnings]
     return [Text(part, style=YELLOW) for line in words for part in textwrap.wrap(line, max(8, width))]
 
 
-def truth_of(probe: StoredResult, table: FeatureTable | None) -> NDArray[np.int64] | None:
->>>>>>> main
+def truth_of(probe: Stored[ProbeRecord], table: FeatureTable | None) -> NDArray[np.int64] | None:
     """Return the class (n_test,) of every held-out image, None where the features are gone."""
     if table is None:
         return None
@@ -141,11 +115,9 @@ def predicted_of(probe: Stored[ProbeRecord]) -> tuple[NDArray[np.int64], str]:
     return probe.arrays["predicted_test"][0].astype(np.int64), "first fold's classifier"
 
 
-<<<<<<< HEAD
-def confusion_block(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[Text]:
-=======
-def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
->>>>>>> main
+def confusion_block(
+    probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]
+) -> list[Text]:
     """Return the confusions on the hold-out, nothing where there are too many classes for a screen."""
     classes, truth = probe.record.classes, truth_of(probe, table)
     if truth is None or len(classes) > MOST_CLASSES:
@@ -157,11 +129,7 @@ def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int,
     return [head, *confusion_lines(counts, names, class_letters(len(classes)), width, heat)]
 
 
-<<<<<<< HEAD
-def class_bars(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[Text]:
-=======
-def class_bars(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
->>>>>>> main
+def class_bars(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
     """Return a bar of F1 a class, the mean over the folds' classifiers, with precision and recall."""
     truth = truth_of(probe, table)
     if truth is None or "predicted_test" not in probe.arrays:
