@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -50,9 +50,11 @@ def said(root: Path, kind: str, step: str = "") -> list[dict[str, object]]:
 class Tmux:
     """A terminal of 120 x 40 with one program in it."""
 
-    def __init__(self, name: str, surroundings: dict[str, str], *arguments: str) -> None:
+    def __init__(
+        self, name: str, surroundings: dict[str, str], *arguments: str, program: Sequence[str] = PROGRAM
+    ) -> None:
         self._server = ("tmux", "-L", f"medvlm-{name}-{os.getpid()}", "-f", "/dev/null")
-        self.tmux("new-session", "-d", "-x", "120", "-y", "40", *PROGRAM, *arguments, env=surroundings)
+        self.tmux("new-session", "-d", "-x", "120", "-y", "40", *program, *arguments, env=surroundings)
         self.server_pid = int(self.tmux("display-message", "-p", "#{pid}"))
         self.program_pid = int(self.tmux("display-message", "-p", "#{pane_pid}"))
 

@@ -43,7 +43,7 @@ async def test_results_without_data_or_of_other_settings_are_shown_and_told_apar
         assert "data missing here: its pictures cannot be shown" in screen
         assert "opens the scores of EfficientNet-Lite0 × Brain MR" in screen
         await pilot.press("right")
-        assert f"other settings: {differs}" in await until(pilot, "other settings")
+        assert f"of other settings: {differs}" in await until(pilot, "of other settings")
         await pilot.press("enter")
         await until(pilot, "true \\ predicted")
         assert app.screen.place == "scores"

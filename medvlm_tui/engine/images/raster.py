@@ -74,7 +74,10 @@ def _refuse_hidden_depth(image: Image.Image) -> None:
 
 def _unknown(path: Path) -> str:
     with open(path, "rb") as file:
-        tiff = file.read(4) in _TIFF_MARKS
+        mark = file.read(4)
+    if not mark:
+        return "is empty: it has 0 bytes"
+    tiff = mark in _TIFF_MARKS
     return "is a TIFF of a kind that this program does not read" if tiff else "is not an image that this program reads"
 
 

@@ -43,14 +43,15 @@ def line(each: Evidence) -> str:
     """Return one number of a card in words, with its interval, the images that it is over and its file."""
     interval = ""
     if each.low is not None and each.high is not None:
-        interval = f" [{_value(each.low, each.unit)}, {_value(each.high, each.unit)}]"
+        interval = f" [{written_value(each.low, each.unit)}, {written_value(each.high, each.unit)}]"
     unit = f" {each.unit}" if each.unit else ""
-    chance = "" if each.chance is None else f", {_value(each.chance, each.unit)}{unit} by chance"
+    chance = "" if each.chance is None else f", {written_value(each.chance, each.unit)}{unit} by chance"
     over = "" if each.n is None else f", n = {each.n}"
-    return f"{each.title}: {_value(each.value, each.unit)}{interval}{unit}{chance}{over} ({each.file})"
+    return f"{each.title}: {written_value(each.value, each.unit)}{interval}{unit}{chance}{over} ({each.file})"
 
 
-def _value(value: float, unit: str) -> str:
+def written_value(value: float, unit: str) -> str:
+    """Return a number of a card as it is printed; shares and their differences in percent."""
     if unit == "%":
         return f"{100 * value:.1f}"
     return f"{100 * value:+.1f}" if unit == "points" else f"{value:.3g}"

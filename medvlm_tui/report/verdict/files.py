@@ -12,6 +12,7 @@ from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.verdict.cards import verdicts
 from medvlm_tui.report.verdict.document import document
 from medvlm_tui.report.verdict.rows import verdict_table
+from medvlm_tui.report.verdict.section import sections as sections
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:

@@ -35,6 +35,8 @@ def cell_detail(board: Board, cell: Cell, compact: bool) -> Text:
 
 def _state(cell: Cell) -> Text:
     word = look(cell.state).word
+    if cell.state == "stale":
+        return Text.assemble(letter(cell.state), f" {word}: {cell.differs}", style=YELLOW)
     if cell.percent is not None and cell.state == "running":
         word = f"{word}, {cell.percent} %"
     return Text.assemble(letter(cell.state), " ", word)
@@ -44,14 +46,19 @@ def _first_steps(board: Board) -> list[Text]:
     """Return what a newcomer can do while nothing is computed."""
     if board.with_results or board.running:
         return []
-    keys = (("p", "tries the phantom"), ("o", "finds data"), ("m", "tells what is missing"))
+    keys = (
+        ("p", "tries the phantom"),
+        ("o", "finds data"),
+        ("m", "tells what is missing"),
+        ("medvlm-tui doctor", "checks the machine"),
+    )
     offers = Text("   ").join(Text.assemble((key, "bold"), f" {what}") for key, what in keys)
     return [Text("nothing is computed yet", style=GREY), offers]
 
 
 def _conditions(cell: Cell) -> list[Text]:
     """Return whose settings the numbers have, and what is not here any more."""
-    lines = [Text(f"~ other settings: {cell.differs}", style=YELLOW)] if cell.differs else []
+    lines = [Text(f"~ its settings: {cell.differs}", style=YELLOW)] if cell.differs and cell.state != "stale" else []
     if cell.has_scores and cell.here != "ready":
         lacks = "its pictures cannot be shown" if cell.here == "data_missing" else "nothing more can be computed"
         lines.append(Text.assemble(letter(cell.here), f" {look(cell.here).word} here: {lacks}", style=GREY))

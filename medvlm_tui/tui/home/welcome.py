@@ -20,7 +20,12 @@ _OFFERS = (
         ("SYNTHETIC ultrasound-like images with a lesion of known shape,", "the packaged encoder, every stage"),
     ),
     ("open", "o", "point to a data folder", ("class folders, a CSV, or one of the study's eight datasets",)),
-    ("missing", "m", "what is missing to run the paper", ("weights and datasets, and how to get them",)),
+    (
+        "missing",
+        "m",
+        "what is missing to run the paper",
+        ("weights and datasets; medvlm-tui doctor checks the machine itself",),
+    ),
 )
 
 

@@ -191,3 +191,9 @@ def test_no_bytes_raise_anything_but_an_image_error(tmp_path_factory, data):
     except ImageError:
         mode = "RGB"
     assert mode == "RGB"
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"a\.png is empty: it has 0 bytes"):
+        read_image(tmp_path / "a.png")

@@ -10,10 +10,13 @@ import pytest
 
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.plan import Step
+from medvlm_tui.report.formats.table import Table
+from medvlm_tui.report.page.blocks import VERDICT, Caution, Fold, Paragraph
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.verdict.cards import DatasetVerdict, sentences, verdicts
 from medvlm_tui.report.verdict.files import tables
 from medvlm_tui.report.verdict.preference import Candidate, is_open, preferred
+from medvlm_tui.report.verdict.section import sections
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
 from tests.made.report_store import MODELS, filled
 
@@ -126,3 +129,18 @@ def test_the_smallest_difference_counts_every_model_but_the_best(tmp_path: Path)
     unseen: CandidateRecord = replace(record().candidates[1], smallest_seen=None)
     blind = replace(verdict, cards=(verdict.cards[0], replace(verdict.cards[1], candidate=unseen)))
     assert blind.smallest_difference is None
+
+
+def test_the_page_begins_with_the_verdict_and_its_cards(tmp_path: Path) -> None:
+    (section,) = sections(judged(tmp_path, record()), ())
+    assert section.place == VERDICT
+    texts = [block.text for block in section.blocks if isinstance(block, Paragraph)]
+    assert any(text.startswith("The best of 3 models is among these 2") for text in texts)
+    (fold,) = [block for block in section.blocks if isinstance(block, Fold)]
+    assert [table.title for table in fold.blocks if isinstance(table, Table)] == ["VGG_16 & co", "BiomedCLIP"]
+
+
+def test_too_little_evidence_is_a_caution_on_the_page(tmp_path: Path) -> None:
+    (section,) = sections(judged(tmp_path, record(candidates=record().candidates[:2])), ())
+    (caution,) = [block.text for block in section.blocks if isinstance(block, Caution)]
+    assert caution.startswith("Not enough evidence")
