@@ -134,7 +134,7 @@ def test_predictions_and_margins_are_those_of_the_probe(tmp_path: Path) -> None:
     held = probe.arrays["hold_out"].tolist()
     for position, row in enumerate(held):
         scores = probe.arrays["final_scores"][position]
-        truth = probe.record["classes"].index(table.labels[row])
+        truth = probe.record.classes.index(table.labels[row])
         assert found.codes[row] == probe.arrays["final_predicted"][position]
         assert found.margins[row] == pytest.approx(max(np.delete(scores, truth)) - scores[truth])
 

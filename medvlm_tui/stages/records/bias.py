@@ -92,8 +92,6 @@ class BiasRecord(BiasParams):
     def example(cls) -> BiasRecord:
         """Return a small, complete record: two words, one control, four hold-out images of three classes."""
         levels, words = (0.0, 0.5, 1.0), ("BREAST", "AXILLA")
-        scores = {"random": (0.7, 0.65, 0.6), "matching": (0.6, 0.75, 0.9), "reversed": (0.5, 0.3, 0.1)}
-        ways = {"as it is": 0.1, "blank": 0.5, "inpaint": 0.55, "border": 0.6}
         return cls(
             words=words,
             controls=("box",),
@@ -106,24 +104,7 @@ class BiasRecord(BiasParams):
             shown=(0, 2),
             flipped={"text": (2,), "box": ()},
             even_level=0.5,
-            measures=(
-                _measured("shift", "text", 0.2),
-                _measured("shift", "box", 0.1),
-                _measured("shift_over_control", "box", 0.1, 0.0),
-                Measure("shift_over_control", EVERY_CONTROL, 0.1, None, None, 4, 0.0, words[:1]),
-                _measured("flip_rate", "text", 0.25),
-                _measured("flip_rate", "box", 0.0),
-                _measured("decodability", "BREAST/AXILLA", 0.875, 0.5),
-                _measured("robustness", "k=10", 0.4),
-                *(
-                    _measured(f"accuracy_{name}", f"{level:g}", value)
-                    for name, values in scores.items()
-                    for level, value in zip(levels, values, strict=True)
-                ),
-                *(_measured("removal_reversed", way, value) for way, value in ways.items()),
-                _measured("mass_text", "0.5", 0.05, 0.02),
-                _measured("mass_text", "1", 0.3, 0.02),
-            ),
+            measures=_example_measures(levels),
             texts=(
                 TextRecord(image="none/0.png", boxes=((0, 0, 5, 5),), words=("AXILLA",), by="read"),
                 TextRecord(image="none/1.png", boxes=(), words=(), by="read"),
@@ -142,6 +123,29 @@ class BiasRecord(BiasParams):
             n_train=12,
             n_test=4,
         )
+
+
+def _example_measures(levels: tuple[float, ...]) -> tuple[Measure, ...]:
+    scores = {"random": (0.7, 0.65, 0.6), "matching": (0.6, 0.75, 0.9), "reversed": (0.5, 0.3, 0.1)}
+    ways = {"as it is": 0.1, "blank": 0.5, "inpaint": 0.55, "border": 0.6}
+    return (
+        _measured("shift", "text", 0.2),
+        _measured("shift", "box", 0.1),
+        _measured("shift_over_control", "box", 0.1, 0.0),
+        Measure("shift_over_control", EVERY_CONTROL, 0.1, None, None, 4, 0.0, ("BREAST",)),
+        _measured("flip_rate", "text", 0.25),
+        _measured("flip_rate", "box", 0.0),
+        _measured("decodability", "BREAST/AXILLA", 0.875, 0.5),
+        _measured("robustness", "k=10", 0.4),
+        *(
+            _measured(f"accuracy_{name}", f"{level:g}", value)
+            for name, values in scores.items()
+            for level, value in zip(levels, values, strict=True)
+        ),
+        *(_measured("removal_reversed", way, value) for way, value in ways.items()),
+        _measured("mass_text", "0.5", 0.05, 0.02),
+        _measured("mass_text", "1", 0.3, 0.02),
+    )
 
 
 def _measured(name: str, condition: str, value: float, chance: float | None = None) -> Measure:

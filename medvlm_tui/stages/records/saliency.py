@@ -115,19 +115,7 @@ class SaliencyRecord:
             insertion_curve=(0.25, 0.75, 1.0),
             deletion_curve=(1.0, 0.25, 0.0),
         )
-        items = tuple(
-            ExplainedImage(
-                image=f"{name}/000.png",
-                label=name,
-                predicted="none",
-                explained=name,
-                explained_classes=(name,),
-                score=1.25,
-                relative_error=0.3,
-                quality=quality,
-            )
-            for name in classes
-        )
+        items = tuple(_example_image(name, quality) for name in classes)
         mean = QualityRecord(mean=0.25, low=None, high=None, n=3, misclassified=2, mostly_noise=0)
         return cls(
             items=items,
@@ -145,6 +133,19 @@ class SaliencyRecord:
             classes=classes,
             probe="probe-1",
         )
+
+
+def _example_image(name: str, quality: MapQuality) -> ExplainedImage:
+    return ExplainedImage(
+        image=f"{name}/000.png",
+        label=name,
+        predicted="none",
+        explained=name,
+        explained_classes=(name,),
+        score=1.25,
+        relative_error=0.3,
+        quality=quality,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
