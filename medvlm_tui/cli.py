@@ -154,7 +154,8 @@ def _command(arguments: list[str]) -> int:
     data_folders.remember(configuration.workspace, flags.get("data", {}))
     from medvlm_tui.tui.app import run_tui
 
-    return run_tui(configuration.workspace, request, mouse=not options.no_mouse)
+    origins = settings.origins(configuration, flags)
+    return run_tui(configuration.workspace, request, mouse=not options.no_mouse, origins=origins)
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:

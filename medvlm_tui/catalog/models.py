@@ -62,7 +62,7 @@ def load_catalog(path: Path = _FILE) -> ModelCatalog:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "correct the file; it is plain TOML") from error
-    _refuse_unknown(data, {"groups", "normalisations", "models"}, path.name)
+    _refuse_unknown(data, {"groups", "normalisations", "models", "added"}, path.name)
     groups = {**base.groups, **{str(key): str(title) for key, title in data.get("groups", {}).items()}}
     statistics = {**base.normalisations, **data.get("normalisations", {})}
     tables = data.get("models", {})
@@ -87,6 +87,20 @@ def _whole() -> ModelCatalog:
 def load_models() -> dict[str, ModelSpec]:
     """Return the packaged models and the user's by id, in the order of the tables."""
     return dict(_whole().models)
+
+
+def added_models() -> tuple[str, ...]:
+    """Return the models that the user added by prefix (`added` in the user's models.toml), as they are now."""
+    own = user_file()
+    if not is_reachable(own):
+        return ()
+    try:
+        names = tomllib.loads(own.read_text(encoding="utf-8")).get("added", [])
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{own} cannot be read: {error}", "correct the file; it is plain TOML") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{own}: added is a list of names", "write for example added = ['timm:resnet18']")
+    return tuple(names)
 
 
 def group_titles() -> dict[str, str]:

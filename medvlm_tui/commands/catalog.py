@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.models import added_models, load_models
+from medvlm_tui.commands.add_model import add_model
 from medvlm_tui.core.counts import counted
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.safe_text import clean
@@ -30,10 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of both commands."""
     parser.add_argument("id", nargs="?", metavar="ID", help="show everything known about this one")
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
+    if parser.prog.endswith("models"):
+        parser.add_argument(
+            "--add", metavar="PREFIX:NAME", help="try a model on one image and keep it beside those of the catalog"
+        )
+        parser.add_argument("--device", default="auto", help="where it is tried: auto, cpu, cuda or cuda:INDEX (auto)")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
-    """Print the models or the datasets, or everything about one; returns the exit code."""
+    """Print the models or the datasets, or everything about one, or add a model; returns the exit code."""
+    if getattr(options, "add", None):
+        print(add_model(options.add, replace(request, device=options.device)))
+        return int(ExitCode.OK)
     digests = FileDigests(Workspace(configuration.workspace).store / "file_digests.json")
     show = _show_models if options.command == "models" else _show_datasets
     show(options, request, digests)
@@ -42,13 +52,22 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 def _show_models(options: argparse.Namespace, request: RunRequest, digests: FileDigests) -> None:
     catalog = load_models()
-    specs = [resolve_model(options.id, catalog)] if options.id else list(catalog.values())
+    specs = [resolve_model(options.id, catalog)] if options.id else [*catalog.values(), *_added(catalog)]
     rows = [(spec, examine(spec, request.weights.get(spec.id, ""), True)) for spec in specs]
     if options.id or options.json:
         _print_records([_model_record(spec, weights) for spec, weights in rows], options)
     else:
         header = ("id", "name", "group", "dim", "input", "weights", "licence", "backbone")
         _print_table(header, (_model_row(spec, weights) for spec, weights in rows))
+
+
+def _added(catalog: Mapping[str, ModelSpec]) -> Iterator[ModelSpec]:
+    """Yield the records of the models that the user added by prefix; one that is gone is told on standard error."""
+    for name in added_models():
+        try:
+            yield resolve_model(name, catalog)
+        except MedvlmError as error:
+            print(clean(f"{name}: {error.message}"), file=sys.stderr)
 
 
 def _show_datasets(options: argparse.Namespace, request: RunRequest, digests: FileDigests) -> None:

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings.options import OPTIONS, help_of
-from medvlm_tui.settings.values import checked
+from medvlm_tui.settings.values import checked, parsed
 from medvlm_tui.stages.option import Declared
 
 
@@ -39,9 +38,7 @@ def _reader(each: Declared) -> Callable[[str], Any]:
     """Return the function that reads the text after a flag; its name stands in the message of argparse."""
 
     def read(text: str) -> Any:
-        if text in each.option.words:
-            return each.option.words[text]
-        return [each.item(part) for part in split_list(text)] if each.kind is tuple else each.item(text)
+        return parsed(each, text)
 
     if each.kind is dict:
         return str

@@ -42,13 +42,6 @@ def all_values(request: RunRequest) -> dict[str, Any]:
     return {name: value_of(request, name) for name in OPTIONS}
 
 
-def with_values(request: RunRequest, values: Mapping[str, Any]) -> RunRequest:
-    """Return the request with other values; an option of an analysis that has its default is left out."""
-    changed = request.changed(values)
-    kept = {name: value for name, value in changed.options.items() if value != OPTIONS[name].default}
-    return replace(changed, options=kept)
-
-
 def read_request(record: Mapping[str, Any]) -> RunRequest:
     """Rebuild a request from JSON that another process wrote; raises UsageError for options that do not exist."""
     request = RunRequest.from_record(record)

@@ -13,7 +13,6 @@ import platformdirs
 
 from medvlm_tui.core.workspace import data_folders
 from medvlm_tui.errors import UsageError
-from medvlm_tui.settings.options import with_values
 from medvlm_tui.settings.values import checked, in_range
 from medvlm_tui.stages.request import RunRequest
 
@@ -29,6 +28,8 @@ class Settings:
     """The settings file, whether it exists or not."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values of options that the file or the environment sets."""
+    from_environment: frozenset[str] = frozenset()
+    """Those of them that the environment sets."""
     engine_idle_s: float = 600.0
     """Time after which an engine without run and connection ends."""
 
@@ -62,11 +63,14 @@ def load(workspace: str | None = None) -> Settings:
             "write [datasets.brain_mr] and below it root = '/data/brain_mri'",
         )
     roots = {name: str(entry["root"]) for name, entry in datasets.items() if "root" in entry}
+    told: frozenset[str] = frozenset()
     if os.environ.get("MEDVLM_OFFLINE", "") not in ("", "0"):
         values["offline"] = True
+        told = frozenset({"offline"})
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
     values["data"] = {**roots, **values.get("data", {}), **data_folders.read(root.absolute())}
-    return Settings(root.absolute(), path, values, _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path))
+    idle_s = _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path)
+    return Settings(root.absolute(), path, values, told, idle_s)
 
 
 def _idle_s(minutes: Any, path: Path) -> float:
@@ -92,6 +96,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {error}", "see the example in the README") from error
 
 
+def origins(settings: Settings, flags: Mapping[str, Any]) -> dict[str, str]:
+    """Return where each value comes from that is not a default: by option, in words."""
+    file = {name: "settings file" for name, value in settings.values.items() if name != "data"}
+    if settings.values.get("data"):
+        file["data"] = "settings file or workspace"
+    environment = dict.fromkeys(settings.from_environment, "environment")
+    return {**file, **environment, **dict.fromkeys(flags, "command line")}
+
+
 def read_run_file(path: Path) -> dict[str, Any]:
     """Return the values of the options in a RUN.toml; raises UsageError when it is wrong."""
     return checked(read_toml(path), path)
@@ -103,4 +116,4 @@ def request(settings: Settings, run_file: Mapping[str, Any], flags: Mapping[str,
     for layer in (settings.values, run_file, flags):
         for key, value in layer.items():
             merged[key] = {**merged[key], **value} if isinstance(value, dict) and key in merged else value
-    return with_values(RunRequest(), in_range(merged))
+    return RunRequest().changed(in_range(merged))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medvlm_tui.core.typed_lists import split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.settings.options import OPTIONS
 from medvlm_tui.stages.option import Declared
@@ -25,6 +26,24 @@ def checked(table: Mapping[str, Any], where: Path | str) -> dict[str, Any]:
             )
         values[name] = _converted(OPTIONS[name], value, where)
     return values
+
+
+def parsed(each: Declared, text: str) -> Any:
+    """Return the value of an option that is typed as text; raises ValueError where its type is another one."""
+    if text in each.option.words:
+        return each.option.words[text]
+    return [each.item(part) for part in split_list(text)] if each.kind is tuple else each.item(text)
+
+
+def typed(name: str, text: str) -> Any:
+    """Return the value of an option that a person typed, checked; raises UsageError."""
+    each = OPTIONS[name]
+    try:
+        value = parsed(each, text.strip())
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}.get(each.item, each.item.__name__)
+        raise UsageError(f"{text!r} is not {kind}", each.option.help) from None
+    return in_range(checked({name: value}, "settings"))[name]
 
 
 def in_range(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,9 @@ EVERY_STAGE = tuple(stage.kind for stage in STAGES if stage.name == stage.kind a
 """Those of a first look."""
 CELL_STAGES = tuple(kind for kind in EVERY_STAGE if any(s.kind == kind and s.scope is Scope.CELL for s in STAGES))
 """Those of a first look that work on one model and one dataset."""
+FIRST_LOOK = {name: value for stage in STAGES for name, value in stage.first_look.items()}
+"""Values of options for a first look at everything."""
+_DEMO = {name: value for stage in STAGES for name, value in stage.demo.items()}
 _BY_KIND = {stage.kind: stage for stage in STAGES}
 
 
@@ -52,17 +55,16 @@ def with_needs(names: tuple[str, ...]) -> set[str]:
 def with_every_stage(request: RunRequest) -> RunRequest:
     """Return the request for every stage of a first look: with few masks, and few images in the bias lab.
 
-    The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage.
+    The paper's 4,096 masks and the lab's own maps take longer than all the rest; who wants them asks for the stage, or
+    names the number: what the request names stays as it is.
     """
-    values = {name: value for stage in STAGES for name, value in stage.first_look(request).items()}
-    return request.changed({"stages": EVERY_STAGE, **values})
+    return request.changed({"stages": EVERY_STAGE, **FIRST_LOOK, **request.options})
 
 
 def as_demo(request: RunRequest) -> RunRequest:
     """Return the request for every stage with what the demo shows: a lab whose classifier reads words, beside one for
     which words told nothing, and enough images that an interval says something.
 
-    What is smaller in the request already stays so.
+    What the request names stays as it is.
     """
-    values = {name: value for stage in STAGES for name, value in stage.demo(request).items()}
-    return request.changed({"stages": EVERY_STAGE, **values})
+    return request.changed({"stages": EVERY_STAGE, **_DEMO, **request.options})

@@ -10,7 +10,6 @@ from medvlm_tui.stages.gathered import FEWEST, over_cells
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.probe import on_linear_probe
 from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
-from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -22,25 +21,11 @@ def _summary(record: BiasRecord) -> Mapping[str, Any]:
     return {name: record.by_name[name, "text"].value for name in ("shift", "flip_rate")}
 
 
-def _first_look(request: RunRequest) -> Mapping[str, Any]:
-    asked = request.of(BiasParams)
-    images = {"bias_train": min(asked.train_per_class, 8), "bias_test": min(asked.test_per_class, 4)}
-    return {**images, "bias_masks": 0}
-
-
-def _demo(request: RunRequest) -> Mapping[str, Any]:
-    """Return words larger than annotations usually are, and easy to tell apart."""
-    asked = request.of(BiasParams)
-    return {
-        "bias_words": ("RIGHT", "LT", "AX", "BR"),
-        "bias_size": 0.16,
-        "bias_train": min(asked.train_per_class, 40),
-        "bias_test": min(asked.test_per_class, 10),
-        "bias_masks": min(asked.rise_masks, 256),
-        "bias_images": 4,
-        "bias_removed": 0,
-    }
-
+# Words larger than annotations usually are, and easy to tell apart.
+_DEMO = {
+    "bias_words": ("RIGHT", "LT", "AX", "BR"), "bias_size": 0.16, "bias_train": 40, "bias_test": 10, "bias_masks": 256,
+    "bias_images": 4, "bias_removed": 0,
+}  # fmt: skip
 
 BIAS = Stage(
     kind="bias",
@@ -54,8 +39,8 @@ BIAS = Stage(
     needs=("extract", "probe"),
     needs_classes=True,
     options=BiasParams,
-    first_look=_first_look,
-    demo=_demo,
+    first_look={"bias_train": 8, "bias_test": 4, "bias_masks": 0},
+    demo=_DEMO,
     outputs="medvlm_tui.report.bias.files",
     screen="bias",
 )

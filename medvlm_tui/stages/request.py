@@ -213,7 +213,7 @@ class RunRequest:
         False, Option("strict", "treat a dataset that differs from the catalog as an error", section=OUTPUT)
     )
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Values of the options of single analyses, by name; those that are absent have their default (`of`)."""
+    """Values of the options of single analyses that somebody named; those that are absent have their default (`of`)."""
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-able dict: options of analyses stand beside those of the run."""
@@ -239,12 +239,14 @@ class RunRequest:
         rest = {name: value for name, value in values.items() if name not in OWN}
         return replace(self, **own, options={**self.options, **rest})
 
+    def without(self, name: str) -> RunRequest:
+        """Return the request that does not name an option of an analysis."""
+        return replace(self, options={key: value for key, value in self.options.items() if key != name})
+
     def having(self, params: DataclassInstance) -> RunRequest:
         """Return the request whose `of(type(params))` is `params`, as far as options set its fields."""
-        usual = values_in(type(params)())
-        changed = self.changed(values_in(params))
-        kept = {name: value for name, value in changed.options.items() if name not in usual or value != usual[name]}
-        return replace(changed, options=kept)
+        now = values_in(self.of(type(params)))
+        return self.changed({name: value for name, value in values_in(params).items() if value != now[name]})
 
     def with_absolute_paths(self) -> RunRequest:
         """Return the request for another process, which may stand in another directory."""

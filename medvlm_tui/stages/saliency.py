@@ -9,7 +9,6 @@ from typing import Any
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
 from medvlm_tui.stages.records.saliency import SaliencyRecord
-from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -21,16 +20,8 @@ def _summary(record: SaliencyRecord) -> Mapping[str, Any]:
     return {"images": len(record.items), "masks": record.masks}
 
 
-def _first_look(request: RunRequest) -> Mapping[str, Any]:
-    return {"rise_masks": min(request.of(SaliencyParams).masks, 512)}
-
-
-def _demo(request: RunRequest) -> Mapping[str, Any]:
-    """Return few masks, and the blurred image as the fill: under the paper's, the mean, maps do not show a word that
-    decides (docs/bias.md)."""
-    masks = min(request.of(SaliencyParams).masks, 256)
-    return {"rise_masks": masks, "rise_estimator": "reduced", "rise_fill": "blur", "rise_images": "4"}
-
+# Under the paper's fill, the mean, maps do not show a word that decides (docs/bias.md).
+_DEMO = {"rise_masks": 256, "rise_estimator": "reduced", "rise_fill": "blur", "rise_images": "4"}
 
 SALIENCY = Stage(
     kind="saliency",
@@ -44,8 +35,8 @@ SALIENCY = Stage(
     needs=("extract", "probe"),
     needs_classes=True,
     options=SaliencyParams,
-    first_look=_first_look,
-    demo=_demo,
+    first_look={"rise_masks": 512},
+    demo=_DEMO,
     outputs="medvlm_tui.report.saliency.files",
     screen="saliency",
 )

@@ -108,7 +108,6 @@ class Remark:
 
 
 Drafts = Callable[[View], Iterator[Draft | Remark]]
-Values = Callable[[RunRequest], Mapping[str, Any]]
 R = TypeVar("R")
 
 
@@ -119,11 +118,6 @@ def no_drafts(view: View) -> Iterator[Draft | Remark]:
 
 def no_summary(record: Any) -> Mapping[str, Any]:
     """Return nothing: the stage has no result in the store."""
-    return {}
-
-
-def no_values(request: RunRequest) -> Mapping[str, Any]:
-    """Return nothing: the options stay as they are."""
     return {}
 
 
@@ -162,9 +156,9 @@ class Stage(Generic[R]):
     """A first look at every stage leaves it out, since it encodes images again: its own word asks for it."""
     options: type | None = None
     """Record of parameters whose fields are options of the run; a field that is none is a constant of the program."""
-    first_look: Values = no_values
+    first_look: Mapping[str, Any] = field(default_factory=dict)
     """Values of its options for a first look at everything, where the usual ones take too long."""
-    demo: Values = no_values
+    demo: Mapping[str, Any] = field(default_factory=dict)
     """Values of its options for the demo."""
     outputs: str = ""
     """Module with `tables(results, out)` and `figures(results, out)`, and `sections(results, written)` where it stands

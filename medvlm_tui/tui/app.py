@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -55,15 +55,22 @@ class MedvlmApp(App[int]):
     ]
 
     def __init__(
-        self, workspace: Path, client: Client | None = None, request: RunRequest | None = None, place: str = "home"
+        self,
+        workspace: Path,
+        client: Client | None = None,
+        request: RunRequest | None = None,
+        place: str = "home",
+        origins: Mapping[str, str] | None = None,
     ) -> None:
-        """`place` is the screen that is shown first."""
+        """`place` is the screen that is shown first; `origins` where each option has its value from (sources.py)."""
         super().__init__()
         self._first_place = place
         self.workspace = workspace
         self.client: Client = client or client_of(workspace)
         self.request = (request or RunRequest()).with_absolute_paths()
         """Request from the command line and the settings; every run starts from it."""
+        self.given, self.origins = self.request, origins or {}
+        """Request that the program was started with, and the place that each of its values comes from."""
         self.board = Board()
         self.selection = Selection(*self._first_cell())
         self.results = Results(workspace / "store")
@@ -85,6 +92,13 @@ class MedvlmApp(App[int]):
         """Return the model and dataset of the command line, where there are any, else the phantom's."""
         datasets = (*self.request.datasets, *self.request.data)
         return next(iter(self.request.models), ""), next(iter(datasets), "")
+
+    @property
+    def settings_file(self) -> Path:
+        """The file that holds the settings of later starts, whether it exists or not."""
+        from medvlm_tui.settings.sources import config_file
+
+        return config_file()
 
     @property
     def ansi_theme(self) -> TerminalTheme:
@@ -273,9 +287,15 @@ class MedvlmApp(App[int]):
         yield SystemCommand("Quit", "Leave the program", self.action_leave)
 
 
-def run_tui(workspace: Path, request: RunRequest, mouse: bool = True, place: str = "home") -> int:
+def run_tui(
+    workspace: Path,
+    request: RunRequest,
+    mouse: bool = True,
+    place: str = "home",
+    origins: Mapping[str, str] | None = None,
+) -> int:
     """Show the screens until the user quits; returns the exit code."""
-    app = MedvlmApp(workspace, request=replace(request), place=place)
+    app = MedvlmApp(workspace, request=replace(request), place=place, origins=origins)
     code = app.run(mouse=mouse)
     if app.left_running:
         leaving.say_farewell(workspace)

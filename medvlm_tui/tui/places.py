@@ -31,6 +31,7 @@ PLACES = (
     Place("saliency", "f6", "a", "what the classifier looks at", "SaliencyScreen"),
     Place("bias", "f7", "b", "what burned-in words do to it", "BiasScreen"),
     Place("data", "f8", "d", "counts, duplicates and leaks of a dataset, and how to get it", "DataScreen"),
+    Place("settings", "f9", "e", "the options of every run, and what this machine has", "SettingsScreen"),
 )
 
 

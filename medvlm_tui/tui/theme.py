@@ -45,6 +45,7 @@ LIGHT = Look(
         name="medvlm-light", primary="#0b5f9e", secondary="#8a5300", accent="#0b5f9e", success="#0b6b47",
         warning="#8a5300", error="#b3261e", foreground="#1c2128", background="#fafafa", surface="#f2f3f5",
         panel="#e6e9ed", dark=False,
+        variables={"panel-lighten-2": "#8d96a0"},  # frames without the keys: a lighter panel is white on white
     ),
     TerminalTheme(
         (250, 250, 250), (28, 33, 40),

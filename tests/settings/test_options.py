@@ -12,7 +12,7 @@ from medvlm_tui.errors import UsageError
 from medvlm_tui.settings import sources
 from medvlm_tui.settings.command_line import batch_options
 from medvlm_tui.settings.flags import values_of
-from medvlm_tui.settings.options import OPTIONS, all_values, help_of, refuse_unknown, with_values
+from medvlm_tui.settings.options import OPTIONS, all_values, help_of, refuse_unknown
 from medvlm_tui.settings.values import in_range
 from medvlm_tui.stages.option import Option, at_least, declared_in, follows, option
 from medvlm_tui.stages.params.bias import BiasParams
@@ -74,8 +74,8 @@ def test_a_value_out_of_range_or_of_another_type_is_refused_by_its_name(tmp_path
 
 
 def test_a_default_that_is_named_asks_for_the_same_as_none() -> None:
-    assert asked("--toy-size", "3") == asked()
-    assert with_values(asked("--toy-size", "4"), {"toy_size": 3}) == asked()
+    assert all_values(asked("--toy-size", "3")) == all_values(asked())
+    assert batch_options(asked("--toy-size", "3"), Path("/w")) == batch_options(asked(), Path("/w"))
 
 
 def test_an_option_that_does_not_exist_is_refused_before_anything_is_planned() -> None:

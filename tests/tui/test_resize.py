@@ -16,7 +16,16 @@ EXTRACT = f"extract:{MODEL}:{DATASET}"
 RESIZES = 100
 SIZES = ((80, 24), (200, 60), (20, 6), (120, 40), (81, 25), (60, 15), (160, 48))
 LAST_SIZES = ((160, 48), (80, 24))
-PLACES = {"f2": "home", "f3": "run", "f4": "scores", "f5": "map", "f6": "saliency", "f7": "bias", "f8": "data"}
+PLACES = {
+    "f2": "home",
+    "f3": "run",
+    "f4": "scores",
+    "f5": "map",
+    "f6": "saliency",
+    "f7": "bias",
+    "f8": "data",
+    "f9": "settings",
+}
 
 
 def resize(pilot: Pilot[int], size: tuple[int, int]) -> None:

@@ -100,6 +100,15 @@ async def test_every_place_is_read(tmp_path, name: str) -> None:
             assert not faint(app), (key, name)
 
 
+@pytest.mark.parametrize("name", LOOKS)
+async def test_frames_without_the_keys_are_seen(make_app, name: str) -> None:
+    app, _ = make_app()
+    async with app.run_test():
+        app.theme = name
+        frame = rgb(app.theme_variables["panel-lighten-2"], LOOKS[name])
+        assert contrast(frame, rgb(LOOKS[name].theme.background or "", LOOKS[name])) > 1.3
+
+
 async def test_only_themes_that_were_looked_at_are_offered(make_app) -> None:
     app, _ = make_app()
     async with app.run_test():

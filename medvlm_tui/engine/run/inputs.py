@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Event, Log, StepProgress
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
@@ -58,11 +58,11 @@ class DatasetInput:
 
 
 def model_ids(names: tuple[str, ...], catalog: Mapping[str, ModelSpec]) -> list[str]:
-    """Expand `all` and `group:NAME`; order of the catalog within them, no repeats."""
+    """Expand `all` (the catalog and what the user added by prefix) and `group:NAME`, in their order, no repeats."""
     chosen: list[str] = []
     for name in names:
         if name == "all":
-            chosen += catalog
+            chosen += [*catalog, *added_models()]
         elif name.startswith("group:"):
             group = name.removeprefix("group:")
             members = [spec.id for spec in catalog.values() if spec.group == group]

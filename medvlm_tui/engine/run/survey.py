@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
-from medvlm_tui.catalog.models import load_models
+from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
@@ -17,16 +17,20 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference
-from medvlm_tui.stages import CELL_STAGES
+from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import PROTOCOLS
 from medvlm_tui.stages.references import REFERENCES
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.stage import Scope
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
-_KINDS = ("project", "grid", "separability", "references", "saliency", "bias")
+_KINDS = tuple(
+    stage.kind for stage in STAGES if stage.scope is Scope.CELL and stage not in (EXTRACT, PROBE, REPEAT, STATISTICS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,10 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
     A result is told whether or not its data, its weights and its settings are here today.
     """
     store = records.store
-    models = (*load_models(), *(model for model in request.models if ":" in model and not model.startswith("group:")))
     datasets = dict.fromkeys((*load_datasets(), *request.data))
     everything = replace(
         request,
-        models=tuple(dict.fromkeys(models)),
+        models=_models(request),
         datasets=tuple(datasets),
         stages=(*CELL_STAGES, REFERENCES.kind),
         # The request's own first: results of other stages depend on it.
@@ -75,6 +78,12 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         store_bytes=sum(file.stat().st_size for file in store.directory.rglob("*") if file.is_file()),
         read_only=store.read_only,
     )
+
+
+def _models(request: RunRequest) -> tuple[str, ...]:
+    """Return the catalog's models, those that the user added by prefix, and those that the request names so."""
+    named = (model for model in request.models if ":" in model and not model.startswith("group:"))
+    return tuple(dict.fromkeys((*load_models(), *added_models(), *named)))
 
 
 def _model_row(found: ModelInput) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medvlm_tui.report.bias.rows import measured
 from medvlm_tui.report.formats.table import Table
+from medvlm_tui.report.language.rows import HOLD_OUT, tables_of
 from medvlm_tui.report.maps.rows import similarity
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.run_results import Gathered
@@ -72,6 +73,7 @@ def evidence(results: Gathered) -> Mapping[Names, tuple[Evidence, ...]]:
 def _all(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     yield from _other_protocols(results.cells)
     yield from _leakage(gap_table(results.cells, results.source.store))
+    yield from _zero_shot(results)
     yield from _calibration(results.cells)
     for table in measured(results.source):
         if table.name == "bias":
@@ -113,6 +115,21 @@ def _leakage(table: Table) -> Iterator[tuple[Names, Evidence]]:
             yield (str(row["model"]), str(row["dataset"])), Evidence(
                 "leakage", "accuracy that goes when groups are kept together", value, "leakage.csv",
                 _number(row["ci_low"]), _number(row["ci_high"]), None if n is None else int(n), unit="points",
+            )  # fmt: skip
+
+
+def _zero_shot(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
+    """Yield the accuracy of each model's first set of prompts on the probe's hold-out."""
+    seen: set[Names] = set()
+    for table in tables_of(results.source):
+        for row in _rows(table) if table.name == "zero_shot" else ():
+            names, value, n = (str(row["model"]), str(row["dataset"])), _number(row["mean"]), _number(row["n"])
+            if row["metric"] != "accuracy" or row["rows"] != HOLD_OUT or value is None or names in seen:
+                continue
+            seen.add(names)
+            yield names, Evidence(
+                "zero_shot", f"zero-shot accuracy, prompts: {row['prompt_set']}", value, "zero_shot.csv",
+                _number(row["ci_low"]), _number(row["ci_high"]), None if n is None else int(n), unit="%",
             )  # fmt: skip
 
 

@@ -110,8 +110,9 @@ class ZeroShotRecord(ZeroShotParams):
         score = ScoreRecord(value=0.75, low=0.5, high=0.9375)
         scores = {"balanced_accuracy": score, "accuracy": score}
         words = (WordsRecord(class_name="none", prompt="a drawing of no lesion", tokens=7, cut=False),)
-        both = {"accuracy": 0.5, "balanced_accuracy": 0.5}
-        prompts = (PromptRecord(prompt="a drawing of {}", scores=both, flips=0.25),)
+        prompts = (
+            PromptRecord(prompt="a drawing of {}", scores={"balanced_accuracy": 0.5, "accuracy": 0.5}, flips=0.25),
+        )
         versus = (VersusRecord(protocol="paper", value=-0.25, low=-0.5, high=0.125, p_value=0.125, holm=0.125),)
         one = PromptSetRecord(
             name="ensemble", source="ours", fallback=(), hold_out=scores, all_rows=scores,

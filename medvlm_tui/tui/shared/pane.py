@@ -88,6 +88,7 @@ class Pane(Widget, can_focus=True):
         text = text.copy()
         text.truncate(width, overflow="ellipsis", pad=True)
         text.end = ""
+        text.stylize_before(text.style)  # Rich leaves the style of a text without spans out
         return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(self.rich_style)
 
     def keep_visible(self, line: int, height: int) -> None:

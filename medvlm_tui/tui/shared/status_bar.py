@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.states import GREY, YELLOW, look
 
@@ -32,6 +33,7 @@ class StatusBar(Widget):
         )
         marked = marks_text(app)
         facts = [
+            limit_text(app.request),
             reading_text(app.board),
             marked,
             Text(app.board.device_name),
@@ -67,6 +69,11 @@ def reading_text(board: Board) -> Text:
     parts = ["read-only"] * board.read_only
     parts += [", ".join(f"no {name}" for name in lacks) + " here"] if done and lacks else []
     return Text(f"reading: {', '.join(parts)}" if parts else "", style=YELLOW)
+
+
+def limit_text(request: RunRequest) -> Text:
+    """Return the limit on images where there is one: every number of a run under it is a quick look's."""
+    return Text(f"limit {request.limit:,} a class" if request.limit else "", style=YELLOW)
 
 
 def marks_text(app: MedvlmApp) -> Text:

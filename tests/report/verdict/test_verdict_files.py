@@ -17,6 +17,7 @@ from medvlm_tui.report.verdict.cards import DatasetVerdict, sentences, verdicts
 from medvlm_tui.report.verdict.files import tables
 from medvlm_tui.report.verdict.preference import Candidate, is_open, preferred
 from medvlm_tui.report.verdict.section import sections
+from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
 from tests.made.report_store import MODELS, filled
 
@@ -57,6 +58,16 @@ def test_the_table_has_a_row_for_each_model_with_what_stands_in_other_tables(tmp
     assert (float(rows["vgg16"]["ci_low"]), float(rows["vgg16"]["ci_high"])) == (metric.low, metric.high)
     assert float(rows["vgg16"]["images_per_second"]) == 312.5
     assert rows["vgg16"]["grouped"] == ""  # the run did not measure it
+
+
+def test_zero_shot_stands_beside_the_probe_where_the_run_has_it(tmp_path: Path) -> None:
+    source = judged(tmp_path / "run", record()).source
+    source.store.put_result("zero", {}, ZeroShotRecord.example())
+    step = Step("zero_shot:vgg16:brain_mr", "zero_shot", "vgg16", "brain_mr", {}, "zero")
+    results = Gathered(replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step))))
+    (verdict,) = verdicts(results)
+    card = next(card for card in verdict.cards if card.model.id == "vgg16")
+    assert card.number("zero_shot") == 0.75
 
 
 def test_the_document_says_what_it_rests_on_and_what_would_change_it(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Dialogs of the settings: another value for an option, and what that hides."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Input, Static
+
+from medvlm_tui.core.safe_text import clean
+from medvlm_tui.errors import UsageError
+from medvlm_tui.settings.options import in_words
+from medvlm_tui.settings.values import typed
+from medvlm_tui.stages.option import Declared
+from medvlm_tui.tui.shared.dialog import Dialog
+from medvlm_tui.tui.states import look
+
+
+class ValueScreen(Dialog[tuple[Any]]):
+    """Ask for a value; answers a tuple that holds it, so that an empty one is an answer too."""
+
+    AUTO_FOCUS = "Input"
+
+    def __init__(self, each: Declared, value: Any) -> None:
+        choices = f"\n{', '.join(each.option.choices)}" if each.option.choices else ""
+        words = next((word for word, meant in each.option.words.items() if meant == value), in_words(value))
+        super().__init__(each.name, Text(f"{each.option.help}{choices}"), "enter take it   esc close")
+        self._option, self._words = each, words
+
+    def extra(self) -> ComposeResult:
+        """A line to type in, and room for what is wrong with it."""
+        yield Input(self._words, placeholder=self._option.option.metavar, id="value-input")
+        yield Static(id="value-problem")
+
+    @on(Input.Submitted)
+    def _given(self, event: Input.Submitted) -> None:
+        try:
+            value = typed(self._option.name, event.value)
+        except UsageError as error:
+            self.query_one("#value-problem", Static).update(Text(clean(error.message), style=look("failed").style))
+            return
+        self.dismiss((value,))
+
+
+class HidesScreen(Dialog[bool]):
+    """A question before a change that leaves results behind; answers True to take it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take", "take it")]
+
+    def __init__(self, each: Declared, now: str, results: int) -> None:
+        many = f"{results:,} models on datasets have results" if results > 1 else "One model on a dataset has results"
+        text = f"{many} with {each.name} {now}. They stay stored, and are marked as of other settings from now on."
+        super().__init__("This asks for other results", Text(clean(text)), "enter take it   esc leave it as it is")
+
+    def action_take(self) -> None:
+        """Take the change."""
+        self.dismiss(True)
