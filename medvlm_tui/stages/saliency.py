@@ -8,6 +8,7 @@ from typing import Any
 
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
+from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -15,8 +16,8 @@ def _drafts(view: View) -> Iterator[Draft]:
     yield on_linear_probe(view.cell, asdict(view.request.of(SaliencyParams)))
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"images": len(record["items"]), "masks": record["masks"]}
+def _summary(record: SaliencyRecord) -> Mapping[str, Any]:
+    return {"images": len(record.items), "masks": record.masks}
 
 
 # Under the paper's fill, the mean, maps do not show a word that decides (docs/bias.md).
@@ -27,7 +28,7 @@ SALIENCY = Stage(
     version=2,
     title="saliency",
     scope=Scope.CELL,
-    record=dict,
+    record=SaliencyRecord,
     work="medvlm_tui.engine.saliency.step",
     drafts=_drafts,
     summary=_summary,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,10 @@ from medvlm_tui.render.heat import heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.saliency import PreviewRecord, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
@@ -29,7 +31,7 @@ from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.survey_rows import Cell
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 STAGES = ("extract", "probe", "saliency", "report")
 
@@ -54,7 +56,7 @@ class SaliencyScreen(WalkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: StoredResult | None = None
+        self.found: Stored[SaliencyRecord] | Stored[PreviewRecord] | None = None
         self.growing = False
         """True while the map on the screen is not finished."""
         self.index = 0
@@ -95,7 +97,7 @@ class SaliencyScreen(WalkScreen):
 
     async def read(self, cell: Cell) -> bool:
         """Read images and maps."""
-        found = await self.medvlm.results.result(cell.keys["saliency"])
+        found = await self.medvlm.results.read(cell.keys["saliency"], SALIENCY.record)
         if found is None or not len(found.arrays["images"]):
             return False
         self.found, self.index, self.explained = found, 0, 0
@@ -108,7 +110,7 @@ class SaliencyScreen(WalkScreen):
         """Show the map of the image that was chosen elsewhere; say so when it has none."""
         if not image or self.found is None:
             return
-        ids = [item["image"] for item in self.found.record["items"]]
+        ids = [item.image for item in self.found.record.items]
         if image in ids:
             self.index, self.explained, self.medvlm.selection.image = ids.index(image), 0, ""
             self._draw_pictures()
@@ -132,7 +134,7 @@ class SaliencyScreen(WalkScreen):
         board = self.medvlm.board
         task = board.tasks.get(board.current)
         try:
-            found = await self.medvlm.results.changing(key)
+            found = await self.medvlm.results.changing(key, PreviewRecord)
         except MedvlmError:
             return
         if found is None or task is None:
@@ -154,8 +156,9 @@ class SaliencyScreen(WalkScreen):
 
     def action_class(self) -> None:
         """Show the map of the next class that was explained."""
-        if self.found is not None and not self.growing:
-            count = len(self.found.record["items"][self.index]["explained_classes"])
+        record = None if self.found is None else self.found.record
+        if isinstance(record, SaliencyRecord):
+            count = max(1, len(record.items[self.index].explained_classes))
             self.explained = (self.explained + 1) % count
             self._draw_pictures()
             if count == 1:
@@ -179,17 +182,18 @@ class SaliencyScreen(WalkScreen):
 
     async def action_save(self) -> None:
         """Write the PNGs and raw maps of what is shown: a run of which everything is there but the report."""
-        if self.found is None or self.growing:
+        record = None if self.found is None else self.found.record
+        if not isinstance(record, SaliencyRecord):
             return
-        request = self._request().having(asked(self.found.record))
-        if protocol := await self._protocol(self.found.record):
+        request = self._request().having(asked(record))
+        if protocol := await self._protocol(record):
             request = replace(request, protocols=(protocol,))
         await self.medvlm.start_request(request)
 
-    async def _protocol(self, record: Mapping[str, Any]) -> str:
+    async def _protocol(self, record: SaliencyRecord) -> str:
         """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
-        probe = await self.medvlm.results.record(str(record.get("probe", "")))
-        return "" if probe is None else str(probe["protocol"])
+        probe = await self.medvlm.results.read_record(record.probe, PROBE.record)
+        return "" if probe is None else probe.protocol
 
     def _request(self, *images: str) -> RunRequest:
         request, cell = self.medvlm.request, self.cell
@@ -202,7 +206,7 @@ class SaliencyScreen(WalkScreen):
         """All three have another size."""
         self.call_after_refresh(self._draw_pictures)
 
-    def _values(self, found: StoredResult) -> np.ndarray[Any, Any]:
+    def _values(self, found: Stored[Any]) -> np.ndarray[Any, Any]:
         if self.explained and "class_maps" in found.arrays:
             values: np.ndarray[Any, Any] = found.arrays["class_maps"][self.index, self.explained]
             return values
@@ -223,30 +227,31 @@ class SaliencyScreen(WalkScreen):
             ("#overlay", partial(overlay, values, image)),
         ):
             self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
-        item = found.record["items"][self.index]
         self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
-        self.query_one("#heat", Picture).set_title("map", self._progress(found, item))
-        self.query_one("#about", Static).update(self._about(found, item))
+        self.query_one("#heat", Picture).set_title("map", self._progress(found))
+        self.query_one("#about", Static).update(self._about(found))
 
-    def _progress(self, found: StoredResult, item: dict[str, Any]) -> str:
+    def _progress(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> str:
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
-        if not self.growing:
+        record = found.record
+        if not isinstance(record, PreviewRecord):
             return ""
         error = self._error(found)
         said = "" if error is None else f" · standard error {error:.2f}"
-        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{said}"
+        return f"{record.items[self.index].masks:,} / {record.masks_asked:,} masks{said}"
 
-    def _error(self, found: StoredResult) -> float | None:
+    def _error(self, found: Stored[Any]) -> float | None:
         return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
 
-    def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
-        names = item.get("explained_classes") or [item["explained"]]
-        explained = str(names[self.explained % len(names)])
-        lines = decision(self.cell_title, item, explained)
-        if self.growing:
-            return Text("\n").join([*lines, so_far(self._error(found))])
-        said = quality(item)
-        return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
+    def _about(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> Text:
+        record = found.record
+        if isinstance(record, PreviewRecord):
+            growing = record.items[self.index]
+            return Text("\n").join([*decision(self.cell_title, growing, growing.explained), so_far(self._error(found))])
+        item = record.items[self.index]
+        names = item.explained_classes or (item.explained,)
+        lines, said = decision(self.cell_title, item, names[self.explained % len(names)]), quality(item)
+        return Text("\n").join([*lines, *([said] if said.plain else []), made(record, item)])
 
 
 def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
