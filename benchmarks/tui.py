@@ -25,6 +25,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 EMPTY = "from textual.app import App\nApp().run()"
@@ -164,6 +165,9 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
 
     from medvlm_tui.core.specs import EncoderKey, FeatureTable
     from medvlm_tui.core.store.store import Store
+    from medvlm_tui.stages.records.probe import ProbeRecord
+    from medvlm_tui.stages.records.projection import MapRecord
+    from medvlm_tui.stages.records.saliency import SaliencyRecord
 
     rng = np.random.default_rng(0)
     classes = tuple(f"class {i}" for i in range(8))
@@ -179,29 +183,18 @@ def _fill_store(workspace: Path, points: int = POINTS) -> None:
         classes,
     )
     hold_out = np.arange(points // 5)
-    metric = {"mean": 0.9, "std": 0.01, "folds": [0.9] * 5, "validation": [0.9] * 5}
-    probe = {
-        "classes": list(classes),
-        "metrics": {"accuracy": metric, "macro_f1": metric},
-        "t": 1.0,
-        "saturated": False,
-        "n_train": 4000,
-        "n_test": 1000,
-        "d": 1280,
-    }
-    items = [{"image": "x.png", "label": "a", "predicted": "a", "explained": "a", "score": 1.0}] * 8
+    probe = replace(ProbeRecord.example(), classes=classes, n_train=4000, n_test=1000, d=1280)
     with Store(workspace / "store") as store:
         store.seal("table", table)
         store.put_result(
             "probe", {"hold_out": hold_out, "final_predicted": hold_out % 8, "coef": rng.random((5, 8, 1280))}, probe
         )
-        projection = {"n_neighbors": 15, "min_dist": 0.1, "n": points, "scores": {"trustworthiness": 0.9}}
+        projection = replace(MapRecord.example(), n=points)
         store.put_result(
             "project", {"xy": rng.normal(size=(points, 2)).astype(np.float32), "rows": np.arange(points)}, projection
         )
         images = rng.integers(0, 255, (8, SIDE, SIDE, 3), dtype=np.uint8)
-        record = {"items": items, "masks": 512, "masks_asked": 512, "cells": 7, "probability": 0.5, "seed": 0}
-        record |= {"baseline": "mean", "estimator": "plain"}
+        record = replace(SaliencyRecord.example(), items=SaliencyRecord.example().items[:1] * 8)
         store.put_result("saliency", {"images": images, "maps": rng.random((8, SIDE, SIDE)).astype(np.float32)}, record)
 
 

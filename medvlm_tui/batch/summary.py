@@ -10,7 +10,9 @@ from medvlm_tui.core.events import RunFinished
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import SATURATED
+from medvlm_tui.stages.records.probe import MetricRecord
 from medvlm_tui.stages.records.verdict import VerdictRecord
 
 
@@ -61,17 +63,21 @@ def _verdicts(plan: Plan, store: Store) -> Iterator[str]:
 
 
 def _row(step: Step, store: Store) -> tuple[str, ...] | None:
-    result = store.result(step.key) if step.key else None
-    if result is None:
+    record = store.read_record(step.key, PROBE.record) if step.key else None
+    if record is None:
         return None
-    record = result.record
-    scores = [record["metrics"][name] for name in ("accuracy", "macro_f1")]
-    t = f"{record['t']:g}" if record.get("t") is not None else ""
+    scores = [record.metrics[name] for name in ("accuracy", "macro_f1")]
+    t = "" if record.t is None else f"{record.t:g}"
     return (
         clean(step.model),
         clean(step.dataset),
-        record["protocol"],
-        *(f"{100 * score['mean']:.1f} ± {100 * score['std']:.1f} %" for score in scores),
-        f"{record['n_train']}+{record['n_test']}",
-        f"{t} (saturated)" if record["saturated"] else t,
+        record.protocol,
+        *map(_score, scores),
+        f"{record.n_train}+{record.n_test}",
+        f"{t} (saturated)" if record.saturated else t,
     )
+
+
+def _score(found: MetricRecord) -> str:
+    """Return mean and spread in percent, empty where the metric is undefined."""
+    return "" if found.mean is None or found.std is None else f"{100 * found.mean:.1f} ± {100 * found.std:.1f} %"

@@ -48,6 +48,6 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     )  # fmt: skip
     placed = place_files(asked, options.images, Workspace(configuration.workspace))
     write_csv(options.out, Table("place", texts(*COLUMNS), placed.rows))
-    shown = f"n_neighbors {placed.shown.record['n_neighbors']}, min_dist {placed.shown.record['min_dist']:g}"
+    shown = f"n_neighbors {placed.shown.record.n_neighbors}, min_dist {placed.shown.record.min_dist:g}"
     print(f"{counted(len(placed.rows), 'image')} on the map with {shown} in {clean(str(options.out))}", file=sys.stderr)
     return int(ExitCode.OK)

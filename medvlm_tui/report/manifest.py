@@ -71,13 +71,14 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
 
 
 def _results(gathered: Gathered) -> dict[str, Any]:
+    store = gathered.source.store.tables
     tables = {
         step.key: {
             "model": step.model,
             "dataset": step.dataset,
-            **{k: v for k, v in manifest.items() if k != "classes"},
+            **{k: v for k, v in (store.record(step.key) or {}).items() if k != "classes"},
         }
-        for step, manifest in gathered.tables()
+        for step, _ in gathered.tables()
     }
     known = {
         "extract": tables,

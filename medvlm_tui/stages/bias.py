@@ -9,6 +9,7 @@ from typing import Any
 from medvlm_tui.stages.gathered import FEWEST, over_cells
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.probe import on_linear_probe
+from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -16,9 +17,8 @@ def _drafts(view: View) -> Iterator[Draft]:
     yield on_linear_probe(view.cell, asdict(view.request.of(BiasParams)))
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    values = {(m["name"], m["condition"]): m["value"] for m in record["measures"]}
-    return {name: values[name, "text"] for name in ("shift", "flip_rate")}
+def _summary(record: BiasRecord) -> Mapping[str, Any]:
+    return {name: record.by_name[name, "text"].value for name in ("shift", "flip_rate")}
 
 
 # Words larger than annotations usually are, and easy to tell apart.
@@ -32,7 +32,7 @@ BIAS = Stage(
     version=2,
     title="bias lab",
     scope=Scope.CELL,
-    record=dict,
+    record=BiasRecord,
     work="medvlm_tui.engine.bias.step",
     drafts=_drafts,
     summary=_summary,
@@ -53,8 +53,8 @@ def _groups_drafts(view: View) -> Iterator[Draft]:
         yield over_cells({"seed": view.request.seed}, labs)
 
 
-def _groups_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"models": len(record["models"]), "tests": len(record["groups"])}
+def _groups_summary(record: BiasGroupsRecord) -> Mapping[str, Any]:
+    return {"models": len(record.models), "tests": len(record.groups)}
 
 
 BIAS_GROUPS = Stage(
@@ -62,7 +62,7 @@ BIAS_GROUPS = Stage(
     version=2,
     title="groups of models in the bias lab",
     scope=Scope.RUN,
-    record=dict,
+    record=BiasGroupsRecord,
     work="medvlm_tui.engine.bias.groups_step",
     drafts=_groups_drafts,
     summary=_groups_summary,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from medvlm_tui.stages.records.check import CheckRecord
 from medvlm_tui.stages.stage import Scope, Stage
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    report = record["report"]
-    found = {name: len(report[name]) for name in ("unreadable", "exact", "near", "similar", "group_leaks")}
-    return {"images": report["images"], "matches": report["matches"], **found}
+def _summary(record: CheckRecord) -> Mapping[str, Any]:
+    report = record.report
+    found = {name: len(getattr(report, name)) for name in ("unreadable", "exact", "near", "similar", "group_leaks")}
+    return {"images": report.images, "matches": report.matches, **found}
 
 
 CHECK = Stage(
@@ -19,7 +20,7 @@ CHECK = Stage(
     version=2,
     title="data check",
     scope=Scope.FILES,
-    record=dict,
+    record=CheckRecord,
     work="medvlm_tui.engine.datasets.check.step",
     summary=_summary,
     needs_models=False,

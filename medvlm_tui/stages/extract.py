@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medvlm_tui.core.store.keys import table_key
+from medvlm_tui.stages.records.extract import ExtractRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -15,10 +16,10 @@ def _drafts(view: View) -> Iterator[Draft]:
     yield Draft(params, key=table_key(EXTRACT.version, encoder, dataset.digest))
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def _summary(record: ExtractRecord) -> Mapping[str, Any]:
     """Return rows, failures and dimension from the manifest of a sealed table."""
-    rows, dim = record["shape"]
-    return {"rows": rows, "failed": len(record["failed"]), "dim": dim}
+    rows, dim = record.shape
+    return {"rows": rows, "failed": len(record.failed), "dim": dim}
 
 
 EXTRACT = Stage(
@@ -26,7 +27,7 @@ EXTRACT = Stage(
     version=1,
     title="features",
     scope=Scope.CELL,
-    record=dict,
+    record=ExtractRecord,
     work="medvlm_tui.engine.extract.step",
     drafts=_drafts,
     summary=_summary,

@@ -9,6 +9,7 @@ from typing import Any
 from medvlm_tui.core.plan import Step
 from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 NOT_LINEAR = (
@@ -27,10 +28,10 @@ def _drafts(view: View) -> Iterator[Draft]:
         )
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    metrics = record["metrics"]
-    shown = {name: metrics[name]["mean"] for name in ("accuracy", "macro_f1") if name in metrics}
-    return {**shown, "std": metrics["accuracy"]["std"], "t": record["t"], "saturated": record["saturated"]}
+def _summary(record: ProbeRecord) -> Mapping[str, Any]:
+    metrics = record.metrics
+    shown = {name: metrics[name].mean for name in ("accuracy", "macro_f1") if name in metrics}
+    return {**shown, "std": metrics["accuracy"].std, "t": record.t, "saturated": record.saturated}
 
 
 PROBE = Stage(
@@ -38,7 +39,7 @@ PROBE = Stage(
     version=4,
     title="probe",
     scope=Scope.CELL,
-    record=dict,
+    record=ProbeRecord,
     work="medvlm_tui.engine.probe.step",
     drafts=_drafts,
     summary=_summary,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.params.projection import MapOptions, ProjectionParams
+from medvlm_tui.stages.records.projection import GridRecord, MapRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -18,8 +19,8 @@ def _drafts(view: View) -> Iterator[Draft]:
             yield Draft(asdict(params), reads, f"{neighbors}:{min_dist:g}")
 
 
-def _scores(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(record["scores"])
+def _scores(record: MapRecord) -> Mapping[str, Any]:
+    return dict(record.scores)
 
 
 PROJECT = Stage(
@@ -27,7 +28,7 @@ PROJECT = Stage(
     version=3,
     title="maps",
     scope=Scope.CELL,
-    record=dict,
+    record=MapRecord,
     work="medvlm_tui.engine.projection.step",
     drafts=_drafts,
     summary=_scores,
@@ -46,8 +47,8 @@ def _grid_drafts(view: View) -> Iterator[Draft]:
         yield Draft(params, tuple(step.id for step in maps))
 
 
-def _grid_summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"proposed": record["proposed"], "maps": len(record["cells"])}
+def _grid_summary(record: GridRecord) -> Mapping[str, Any]:
+    return {"proposed": record.proposed, "maps": len(record.cells)}
 
 
 GRID = Stage(
@@ -55,7 +56,7 @@ GRID = Stage(
     version=2,
     title="choice of map",
     scope=Scope.CELL,
-    record=dict,
+    record=GridRecord,
     work="medvlm_tui.engine.projection.grid_step",
     drafts=_grid_drafts,
     summary=_grid_summary,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.params.similarity import ReferenceParams
+from medvlm_tui.stages.records.similarity import ReferencesRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -14,8 +15,8 @@ def _drafts(view: View) -> Iterator[Draft]:
     yield Draft(asdict(view.request.of(ReferenceParams)), (view.cell.of("extract")[0].id,))
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {each["reference"]: each["cka"] for each in record["references"]}
+def _summary(record: ReferencesRecord) -> Mapping[str, Any]:
+    return {each.reference: each.cka for each in record.references}
 
 
 REFERENCES = Stage(
@@ -23,7 +24,7 @@ REFERENCES = Stage(
     version=1,
     title="references of similarity",
     scope=Scope.CELL,
-    record=dict,
+    record=ReferencesRecord,
     work="medvlm_tui.engine.similarity.references_step",
     drafts=_drafts,
     summary=_summary,

@@ -9,6 +9,7 @@ from typing import Any
 from medvlm_tui.measures.map_noise import NOISY_ABOVE
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
+from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -16,8 +17,8 @@ def _drafts(view: View) -> Iterator[Draft]:
     yield on_linear_probe(view.cell, asdict(view.request.of(SaliencyParams)))
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"images": len(record["items"]), "masks": record["masks"]}
+def _summary(record: SaliencyRecord) -> Mapping[str, Any]:
+    return {"images": len(record.items), "masks": record.masks}
 
 
 # Few masks say something under the reduced estimator alone, which needs about a fifth of the plain one's for the same
@@ -37,7 +38,7 @@ SALIENCY = Stage(
     version=2,
     title="saliency",
     scope=Scope.CELL,
-    record=dict,
+    record=SaliencyRecord,
     work="medvlm_tui.engine.saliency.step",
     drafts=_drafts,
     summary=_summary,

@@ -8,6 +8,7 @@ from typing import Any
 
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.stages.params.separability import SeparabilityParams
+from medvlm_tui.stages.records.separability import SeparabilityRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
@@ -19,8 +20,8 @@ def _drafts(view: View) -> Iterator[Draft]:
         yield Draft(params, reads, tag, groups=values)
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: record["measures"].get(name) for name in ("silhouette", "knn_purity")}
+def _summary(record: SeparabilityRecord) -> Mapping[str, Any]:
+    return {name: record.measures.get(name) for name in ("silhouette", "knn_purity")}
 
 
 SEPARABILITY = Stage(
@@ -28,7 +29,7 @@ SEPARABILITY = Stage(
     version=2,
     title="separability",
     scope=Scope.CELL,
-    record=dict,
+    record=SeparabilityRecord,
     work="medvlm_tui.engine.separability.step",
     drafts=_drafts,
     summary=_summary,

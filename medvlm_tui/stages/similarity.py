@@ -8,6 +8,7 @@ from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST
 from medvlm_tui.stages.params.similarity import SimilarityParams
+from medvlm_tui.stages.records.similarity import SimilarityRecord
 from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
 
 
@@ -21,8 +22,8 @@ def _drafts(view: View) -> Iterator[Draft | Remark]:
         yield Remark(f"{view.dataset}: similarity compares models, and there is one")
 
 
-def _summary(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"pairs": len(record["pairs"])}
+def _summary(record: SimilarityRecord) -> Mapping[str, Any]:
+    return {"pairs": len(record.pairs)}
 
 
 SIMILARITY = Stage(
@@ -30,7 +31,7 @@ SIMILARITY = Stage(
     version=2,
     title="similarity of models",
     scope=Scope.DATASET,
-    record=dict,
+    record=SimilarityRecord,
     work="medvlm_tui.engine.similarity.step",
     drafts=_drafts,
     summary=_summary,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.service.client import EngineStoppedError
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
@@ -199,10 +202,6 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
     hold_out = np.arange(12, dtype=np.int64)
     truth = np.array([i % 3 for i in range(12)])
     predicted = np.stack([np.where(rng.random(12) < 0.8, truth, (truth + 1) % 3) for _ in range(5)])
-    metrics = {
-        name: {"mean": mean, "std": 0.021, "folds": [mean] * 5, "validation": [mean] * 5}
-        for name, mean in (("accuracy", 0.8125), ("macro_f1", 0.8051), ("auroc", 0.93))
-    }
     with Store(workspace / "store") as store:
         store.seal(KEYS["extract"], FeatureTable(encoder, "d", ids, labels, ids, matrix, classes))
         store.put_result(
@@ -214,24 +213,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "scores_test": rng.normal(size=(5, 12, 3)),
                 "final_scores": rng.normal(size=(12, 3)),
             },
-            {
-                "classes": list(classes),
-                "protocol": "paper",
-                "label_view": "",
-                "positive": "",
-                "t_grid": [1.0, 10.0],
-                "t": 1.0,
-                "c": 1.0,
-                "saturated": True,
-                "metrics": metrics,
-                "final_metrics": {"accuracy": 0.8},
-                "n_train": 48,
-                "n_test": 12,
-                "d": 8,
-                "seed": 0,
-                "seconds": 1.0,
-                "warnings": [],
-            },
+            _probed(classes),
         )
         store.put_result(
             KEYS["project"],
@@ -239,16 +221,7 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "xy": (rng.normal(size=(60, 2)) + 6 * np.array([[i % 3, i % 2] for i in range(60)])).astype(np.float32),
                 "rows": np.arange(60, dtype=np.int64),
             },
-            {
-                "n_neighbors": 15,
-                "min_dist": 0.1,
-                "seed": 0,
-                "n": 60,
-                "subsampled": False,
-                "scores": {"trustworthiness": 0.96, "purity": 0.91},
-                "note": "",
-                "seconds": 2.0,
-            },
+            replace(MapRecord.example(), scores={"trustworthiness": 0.96, "purity": 0.91}),
         )
         store.put_result(
             KEYS["saliency"],
@@ -256,16 +229,21 @@ def fill_store(workspace: Path, label: str = "smooth") -> None:
                 "images": rng.integers(0, 255, (3, 64, 64, 3), dtype=np.uint8),
                 "maps": rng.random((3, 64, 64)).astype(np.float32),
             },
-            {
-                "items": [
-                    {"image": f"{name}/000.png", "label": name, "predicted": "none", "explained": name, "score": 1.25}
-                    for name in classes
-                ],
-                "masks": 512,
-                "cells": 7,
-                "probability": 0.5,
-                "seed": 0,
-                "baseline": "mean",
-                "estimator": "plain",
-            },
+            _explained(classes),
         )
+
+
+def _probed(classes: tuple[str, ...]) -> ProbeRecord:
+    """The example with as few metrics as a narrow screen has room for."""
+    example = ProbeRecord.example()
+    metrics = {name: example.metrics[name] for name in ("accuracy", "macro_f1", "auroc")}
+    return replace(example, classes=classes, metrics=metrics)
+
+
+def _explained(classes: tuple[str, ...]) -> SaliencyRecord:
+    """An image of each class, of whose maps nothing is measured, as release 0.1 stored them."""
+    items = tuple(
+        ExplainedImage(image=f"{name}/000.png", label=name, predicted="none", explained=name, score=1.25)
+        for name in classes
+    )
+    return replace(SaliencyRecord.example(), items=items, quality={}, params=None)

@@ -13,6 +13,9 @@ from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.run_results import ReportInput
 from medvlm_tui.stages.records.comparison import IntervalsRecord, McNemarRecord, PairRecord, PairsRecord
+from medvlm_tui.stages.records.probe import MetricRecord, ProbeRecord, TunedRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.comparisons import difference, pairs_record, rankings_record
 
@@ -159,21 +162,28 @@ def _probe(store: Store, key: str, table: FeatureTable, rng: np.random.Generator
             "predicted_validation": predicted, "final_scores": scores[FOLDS, hold_out],
             "final_predicted": scores[FOLDS, hold_out].argmax(axis=1).astype(np.int16),
         },
-        {
-            "classes": list(classes), "protocol": "paper", "label_view": "", "t": 1.0, "saturated": k == 2,
-            "tuned": {"t": 0.001, "validation_macro_f1": 0.875} if k == 2 else None,
-            "metrics": metrics, "final_metrics": {"accuracy": 0.6875, "ece": None},
-            "n_train": n - len(hold_out), "n_test": len(hold_out), "d": 8,
-            "positive": classes[-1] if k == 2 else "", "seed": 0, "warnings": [], "c": 0.1, "t_grid": [1.0],
-        },
+        replace(
+            ProbeRecord.example(),
+            classes=classes,
+            saturated=k == 2,
+            separated=k == 2,
+            tuned=TunedRecord(t=0.001, validation_macro_f1=0.875) if k == 2 else None,
+            metrics=metrics,
+            final_metrics={"accuracy": 0.6875, "ece": None},
+            n_train=n - len(hold_out),
+            n_test=len(hold_out),
+            positive=classes[-1] if k == 2 else "",
+        ),
     )  # fmt: skip
 
 
-def _metric(values: np.ndarray) -> dict[str, object]:
-    return {
-        "mean": float(values.mean()), "std": float(values.std()), "folds": values.tolist(),
-        "validation": (values - 0.03125).tolist(),
-    }  # fmt: skip
+def _metric(values: np.ndarray) -> MetricRecord:
+    return MetricRecord(
+        mean=float(values.mean()),
+        std=float(values.std()),
+        folds=tuple(values.tolist()),
+        validation=tuple((values - 0.03125).tolist()),
+    )
 
 
 def _project(store: Store, key: str, table: FeatureTable, rng: np.random.Generator) -> None:
@@ -183,10 +193,11 @@ def _project(store: Store, key: str, table: FeatureTable, rng: np.random.Generat
     store.put_result(
         key,
         {"xy": xy.astype(np.float32), "rows": rows},
-        {
-            "n_neighbors": 15, "min_dist": 0.1, "seed": 0, "n": len(rows), "subsampled": False, "note": "",
-            "scores": {"trustworthiness": 0.953125, "knn_purity": 0.90625, "silhouette": None},
-        },
+        replace(
+            MapRecord.example(),
+            n=len(rows),
+            scores={"trustworthiness": 0.953125, "knn_purity": 0.90625, "silhouette": None},
+        ),
     )  # fmt: skip
 
 
@@ -196,15 +207,15 @@ def _saliency(store: Store, key: str, table: FeatureTable, rng: np.random.Genera
     image = np.repeat(
         (60 + 120 * blob + rng.normal(0, 8, size=(32, 32))).clip(0, 255).astype(np.uint8)[..., None], 3, 2
     )
-    item = {
-        "image": table.ids[0], "label": table.labels[0], "predicted": table.classes[1],
-        "explained": table.classes[1], "score": 0.75,
-    }  # fmt: skip
+    item = ExplainedImage(
+        image=table.ids[0],
+        label=table.labels[0],
+        predicted=table.classes[1],
+        explained=table.classes[1],
+        score=0.75,
+    )
     store.put_result(
         key,
         {"images": image[None], "maps": blob[None]},
-        {
-            "items": [item], "masks": 512, "cells": 7, "probability": 0.5, "seed": 0, "baseline": "mean",
-            "estimator": "plain",
-        },
+        replace(SaliencyRecord.example(), items=(item,), quality={}),
     )  # fmt: skip

@@ -24,60 +24,25 @@ from medvlm_tui.report.saliency.figures import saliency_pages
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, draw_saliency
 from medvlm_tui.report.saliency.pages import Shown, draw_images
 from medvlm_tui.report.saliency.rows import images, quality
+from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasGroupsRecord, BiasRecord
+from medvlm_tui.stages.records.saliency import QualityRecord
+from tests.made.examples import Arrays, bias_arrays
 from tests.made.pages import SVG, Page
 from tests.made.report_store import filled
 
-KINDS = ("text", "box")
-LEVELS = (0.0, 1.0)
-WAYS = ("as it is", "blank", "inpaint", "border")
 
-
-def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """A result as engine/bias/step.py stores it."""
-    names = [(name, kind) for name in ("shift", "flip_rate", "accuracy_with") for kind in KINDS]
-    names += [(f"accuracy_{test}", f"{level:g}") for test in ("matching", "random", "reversed") for level in LEVELS]
-    names += [("removal_reversed", way) for way in WAYS] + [("mass_text", f"{level:g}") for level in LEVELS]
-    names += [("robustness", "k=10"), ("shift_over_control", "every control")]
-    measures = [
-        {
-            "name": name,
-            "condition": c,
-            "value": v,
-            "low": v - 0.1,
-            "high": v + 0.1,
-            "n": 6,
-            "chance": None,
-            "words": ["BREAST"],
-        }
-        for (name, c), v in zip(names, rng.uniform(0.2, 0.8, len(names)).tolist(), strict=True)
-    ]
-    measures[-1] |= {"low": None, "high": None, "words": ["BREAST", "AXILLA"]}
-    arrays = {
-        "shifts": rng.uniform(0, 1, (2, 6)).astype(np.float32),
-        "scores": rng.normal(size=(3, 6, len(classes))).astype(np.float32),
-        "labels": np.zeros(6, dtype=np.int16),
-        "pictures": rng.integers(0, 255, (2, 3, 32, 32, 3), dtype=np.uint8),
-        "boxes": np.array([[2, 20, 18, 26]] * 2, dtype=np.int32),
-        "map_images": rng.integers(0, 255, (2, 32, 32, 3), dtype=np.uint8),
-        "map_boxes": np.array([[2, 20, 18, 26]] * 2, dtype=np.int32),
-        "maps": rng.normal(size=(2, 2, 32, 32)).astype(np.float32),
-    }
-    said = [classes[0], classes[1]]
-    record: dict[str, object] = {
-        "words": ["BREAST", "AXILLA"], "position": "bottom_left", "height": 0.08, "contrast": 1.0, "seed": 0,
-        "levels": list(LEVELS), "even_level": 0.5, "kinds": list(KINDS), "classes": list(classes),
-        "images": [f"i{n}" for n in range(6)],
-        "shown": [0, 3], "measures": measures, "map_levels": list(LEVELS), "n_train": 12, "n_test": 6,
-        "rise_masks": 256,
-        "rise_fill": "mean",
-        "map_items": [{"image": f"i{n}", "label": classes[0], "word": "LEFT", "predicted": said,
-                       "relative_error": [0.3, None], "mostly_noise": [False, True]} for n in range(2)],
-        "texts": [
-            {"image": "=i0", "boxes": [[0, 0, 5, 5]], "words": ["AXILLA"], "by": "read"},
-            {"image": "i1", "boxes": [], "words": [], "by": "read"},
-        ],
-    }  # fmt: skip
-    return arrays, record
+def lab(classes: tuple[str, ...], rng: np.random.Generator) -> tuple[Arrays, BiasRecord]:
+    """The example of a lab with names that must be escaped, and numbers of its own."""
+    example = BiasRecord.example()
+    measures = tuple(
+        one if one.low is None else replace(one, value=value, low=value - 0.1, high=value + 0.1)
+        for one, value in zip(example.measures, rng.uniform(0.2, 0.8, len(example.measures)).tolist(), strict=True)
+    )
+    measures = tuple(replace(one, words=example.words) if one.condition == EVERY_CONTROL else one for one in measures)
+    item = replace(example.map_items[0], label=classes[0], predicted=classes[:2])
+    texts = (replace(example.texts[0], image="=i0"), replace(example.texts[1], image="i1"))
+    record = replace(example, classes=classes, measures=measures, texts=texts, map_items=(item, item))
+    return bias_arrays(record, rng), record
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +53,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportInput]:
         key = f"bias-{len(steps)}"
         made.store.put_result(key, *lab(("=glioma", "no_tumor", "pituitary $x_1$"), rng))
         steps.append(Step(f"bias:{model}:brain_mr", "bias", model, "brain_mr", {}, key))
-    group = {
-        "measure": "shift", "condition": "text", "trait": "medical", "primary": False,
-        "difference": 0.1, "p_value": 0.5, "holm": 1.0,
-        "inside": 1, "outside": 1, "datasets": 1, "permutations": 2, "exhaustive": True,
-    }  # fmt: skip
-    made.store.put_result("groups", {}, {"models": [], "datasets": [], "rankings": [], "groups": [group]})
+    example = BiasGroupsRecord.example()
+    group = replace(example.groups[0], measure="shift", condition="text", primary=False, p_value=0.5, holm=1.0)
+    made.store.put_result("groups", {}, replace(example, groups=(group,)))
     steps.append(Step("bias_groups:*:*", "bias_groups", "", "", {}, "groups"))
     yield replace(made, plan=Plan("run-1", tuple(steps), ()))
     made.store.close()
@@ -133,7 +95,7 @@ def test_the_lab_stands_on_the_page_with_its_pictures(source: ReportInput, tmp_p
     [section] = sections(Gathered(source), [chart])
     page = Page(render("x", [section]).decode())
     labs = bias_tables.labs(source)
-    pictures = sum(min(4, len(lab.record["shown"])) + min(4, len(lab.record["map_items"])) for _, lab in labs)
+    pictures = sum(min(4, len(lab.record.shown)) + min(4, len(lab.record.map_items)) for _, lab in labs)
     assert len(page.of("input")) == pictures > 0
     assert sum(image["src"].startswith("data:image/svg") for image in page.of("img")) == 1
     assert "shift_over_control" in page.text
@@ -175,10 +137,10 @@ def test_saliency_tables(source: ReportInput, tmp_path: Path) -> None:
     write_csv(tmp_path / "images.csv", images(explained))
     found = rows(tmp_path / "images.csv")
     assert len(found) == sum(len(one.items) for one in explained)
-    counts = {"n": 4, "misclassified": 1, "mostly_noise": 2}
+    pointing = QualityRecord(mean=0.5, low=0.25, high=0.75, n=4, misclassified=1, mostly_noise=2)
     measures = {
-        "pointing": {"mean": 0.5, "low": 0.25, "high": 0.75, **counts},
-        "mass_over_area_lesion": {"mean": 0.125, "low": None, "high": None, **counts},
+        "pointing": pointing,
+        "mass_over_area_lesion": replace(pointing, mean=0.125, low=None, high=None),
     }
     made = {**explained[0].parameters, "explained": "the predicted class", "curve_points": 17}
     write_csv(tmp_path / "quality.csv", quality([replace(explained[0], quality=measures, parameters=made)]))

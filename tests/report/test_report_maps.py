@@ -23,6 +23,9 @@ from medvlm_tui.report.maps.panels import MapPanels, PairMaps
 from medvlm_tui.report.maps.rows import references, separability, similarity
 from medvlm_tui.report.maps.scatter import draw_map
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.stages.records.projection import ExamplePoints, GridRecord, MapRecord
+from medvlm_tui.stages.records.separability import SeparabilityRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
 from tests.made.report_store import filled
 
 
@@ -163,19 +166,22 @@ def test_the_commonest_values_of_a_tag_have_colours() -> None:
 def with_grid(source: ReportInput) -> ReportInput:
     """Return the run with a grid of two maps, one of them turned, with examples, and the separability of a tag."""
     store, pair = source.store, "biomedclip:brain_mr"
-    first = store.result("project-biomedclip-brain_mr")
+    first = store.read("project-biomedclip-brain_mr", MapRecord)
     assert first is not None
     xy = first.arrays["xy"]
-    record = {**first.record, "min_dist": 0.5, "scores": {"trustworthiness": 0.99, "continuity": 0.99}}
+    record = replace(first.record, min_dist=0.5, scores={"trustworthiness": 0.99, "continuity": 0.99})
     store.put_result("second", {"xy": xy[:, ::-1].copy(), "rows": first.arrays["rows"]}, record)
     pixels = np.full((2, 96, 96, 3), 77, np.uint8)
-    cells = [{"key": "project-biomedclip-brain_mr"}, {"key": "second"}]
+    example = GridRecord.example()
+    cells = tuple(replace(example.cells[0], key=key) for key in ("project-biomedclip-brain_mr", "second"))
+    points = ExamplePoints(density=(9,), cluster=(4, 9))
     store.put_result(
         "grid",
         {"xy": np.stack([xy, xy]), "rows": first.arrays["rows"], "examples": np.array([4, 9]), "thumbnails": pixels},
-        {"proposed": "second", "cells": cells, "examples": {"density": [9], "cluster": [4, 9]}},
+        replace(example, proposed="second", cells=cells, examples=points),
     )
-    measured = {"tag": "plane", "measures": {"silhouette": 0.125, "knn_purity": 0.75}, "p_values": {}}
+    measures = {"silhouette": 0.125, "knn_purity": 0.75}
+    measured = replace(SeparabilityRecord.example(), tag="plane", measures=measures)
     store.put_result("separability", {}, measured)
     ids = ("biomedclip", "brain_mr")
     more = (
@@ -249,10 +255,7 @@ def test_separability_csv_says_which_measures_depend_on_the_number_of_images(
     source: ReportInput, tmp_path: Path
 ) -> None:
     measured = {"silhouette": 0.125, "knn_purity": 0.75, "rank_me": 8.0, "intrinsic_dimension": 3.0, "uniformity": -2.0}
-    record = {
-        "tag": "", "measures": {**measured, "participation_ratio": 4.0}, "p_values": {}, "purity_by_chance": 0.5,
-        "classes": ["a", "b"], "neighbours": 10, "permutations": 9, "seed": 0, "n": 60, "used": 60,
-    }  # fmt: skip
+    record = replace(SeparabilityRecord.example(), measures={**measured, "participation_ratio": 4.0})
     source.store.put_result("full-space", {}, record)
     step = Step("separability:biomedclip:brain_mr", "separability", "biomedclip", "brain_mr", {}, "full-space")
     run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
@@ -265,11 +268,9 @@ def test_separability_csv_says_which_measures_depend_on_the_number_of_images(
 
 
 def test_similarity_csv_has_the_interval_beside_the_value(source: ReportInput, tmp_path: Path) -> None:
-    pair = {
-        "a": "biomedclip", "b": "vgg16", "cka": 0.5, "cka_p": 0.1, "cka_low": 0.25, "cka_high": 0.75,
-        "mutual_knn": None, "procrustes": 1.0, "procrustes_p": 0.1, "neighbours": 10, "n": 60, "used": 60,
-    }  # fmt: skip
-    source.store.put_result("alike", {}, {"pairs": [pair], "permutations": 9, "seed": 0})
+    alike = SimilarityRecord.example()
+    pair = replace(alike.pairs[0], a="biomedclip", b="vgg16", mutual_knn=None)
+    source.store.put_result("alike", {}, replace(alike, pairs=(pair,)))
     step = Step("similarity:*:brain_mr", "similarity", "", "brain_mr", {}, "alike")
     run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
     write_csv(tmp_path / "similarity.csv", similarity(Gathered(run)))
@@ -278,12 +279,7 @@ def test_similarity_csv_has_the_interval_beside_the_value(source: ReportInput, t
 
 
 def test_the_references_of_similarity_are_a_table_of_their_own(source: ReportInput, tmp_path: Path) -> None:
-    ends = {f"{name}_{end}": None for name in ("mutual_knn", "procrustes") for end in ("low", "high")}
-    each = {
-        "reference": "random weights", "cka": 0.125, "cka_low": 0.0625, "cka_high": 0.25, "mutual_knn": 0.5,
-        "procrustes": None, "mutual_knn_by_chance": 0.1, "neighbours": 10, "n": 60, "used": 60, **ends,
-    }  # fmt: skip
-    source.store.put_result("beside-itself", {}, {"references": [each], "missing": {}, "seed": 3})
+    source.store.put_result("beside-itself", {}, ReferencesRecord.example())
     step = Step("references:biomedclip:brain_mr", "references", "biomedclip", "brain_mr", {}, "beside-itself")
     run = replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step)))
     write_csv(tmp_path / "references.csv", references(Gathered(run)))

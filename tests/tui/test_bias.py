@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.tui.bias.ask_words import words_and_position
+from tests.made.examples import bias_arrays
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
 from tests.tui.conftest import SIZES, confirm, seen, until
 from tests.tui.test_map import Pictures
@@ -17,73 +19,33 @@ from tests.tui.test_map import Pictures
 OTHER = "resnet50"
 
 
-def measure(name: str, condition: str, value: float, chance: float | None = None) -> dict:
-    return {
-        "name": name, "condition": condition, "value": value, "low": value - 0.01, "high": value + 0.01, "n": 12,
-        "chance": chance,
-    }  # fmt: skip
-
-
 def fill_lab(workspace: Path, key: str, shift: float) -> None:
-    rng = np.random.default_rng(0)
-    scores = np.zeros((3, 4, 3), np.float32)
-    scores[:, np.arange(4), [0, 1, 2, 0]] = 1.0
-    scores[1, 2] = [0.0, 2.0, 1.0]
-    record = {
-        "classes": ["none", "smooth", "spiculated"],
-        "kinds": ["text", "box"],
-        "images": ["a/0.png", "a/1.png", "b/[/]2.png", "b/3.png"],
-        "flipped": {"text": [2], "box": []},
-        "shown": [0, 2],
-        "measures": [
-            measure("shift", "text", shift), measure("shift", "box", shift / 2),
-            measure("shift_over_control", "box", shift / 2, 0.0),
-            {**measure("shift_over_control", "every control", shift / 2, 0.0), "low": None, "high": None},
-            measure("flip_rate", "text", 0.25),
-            measure("decodability", "BREAST/AXILLA", 0.875, 0.5),
-            *(
-                measure(f"accuracy_{words}", level, value)
-                for level, values in {"0": (0.7, 0.6, 0.5), "1": (0.9, 0.4, 0.1)}.items()
-                for words, value in zip(("random", "matching", "reversed"), values, strict=True)
-            ),
-            measure("mass_text", "0.5", 0.3, 0.02),
-        ],
-    }  # fmt: skip
+    """Store the example of a lab with another shift, and a name that is no markup."""
+    example = BiasRecord.example()
+    measures = tuple(
+        replace(one, value=shift) if (one.name, one.condition) == ("shift", "text") else one
+        for one in example.measures
+        if one.name != "removal_reversed"
+    )
+    record = replace(example, measures=measures, images=("a/0.png", "a/1.png", "b/[/]2.png", "b/3.png"))
     with Store(workspace / "store") as store:
-        store.put_result(
-            key,
-            {
-                "shifts": np.array([[0.1, 0.2, 0.3, 0.4], [0.01, 0.02, 0.03, 0.04]], np.float32),
-                "scores": scores,
-                "labels": np.array([0, 1, 2, 0], np.int16),
-                "pictures": rng.integers(0, 255, (2, 3, 32, 32, 3), dtype=np.uint8),
-                "boxes": np.array([[2, 20, 20, 28], [4, 4, 12, 9]], np.int32),
-            },
-            record,
-        )
+        store.put_result(key, bias_arrays(record, np.random.default_rng(0)), record)
 
 
 def fill_groups(workspace: Path) -> None:
     """Two comparisons: the larger one is to be shown, with its adjusted p-values but for the primary test."""
-    test = {"trait": "medical", "difference": 0.031, "inside": 3, "outside": 5, "datasets": 1, "primary": False}
-    groups = [
-        {**test, "measure": "shift", "condition": "text", "p_value": 0.1, "holm": 0.4},
-        {**test, "measure": "shift", "condition": "box", "p_value": 0.3, "holm": 0.9},
-        {**test, "measure": "shift_over_control", "condition": "box", "p_value": 0.01, "holm": 0.05},
-        {
-            **test,
-            "measure": "shift_over_control",
-            "condition": "every control",
-            "p_value": 0.2,
-            "holm": 0.2,
-            "datasets": 2,
-            "primary": True,
-        },
-        {**test, "trait": "pmc_15m", "measure": "flip_rate", "condition": "text", "p_value": 0.2, "holm": 0.6},
-    ]
+    example = BiasGroupsRecord.example()
+    test = replace(example.groups[0], primary=False, inside=3, outside=5)
+    groups = (
+        replace(test, measure="shift", condition="text", p_value=0.1, holm=0.4),
+        replace(test, measure="shift", condition="box", p_value=0.3, holm=0.9),
+        replace(test, measure="shift_over_control", condition="box", p_value=0.01, holm=0.05),
+        replace(test, primary=True, datasets=2),
+        replace(test, trait="pmc_15m", measure="flip_rate", condition="text", p_value=0.2, holm=0.6),
+    )
     with Store(workspace / "store") as store:
-        store.put_result("groups-1", {}, {"models": ["a", "b"], "groups": []})
-        store.put_result("groups-2", {}, {"models": ["a", "b", "c"], "groups": groups})
+        store.put_result("groups-1", {}, replace(example, models=("a", "b"), groups=()))
+        store.put_result("groups-2", {}, replace(example, models=("a", "b", "c"), groups=groups))
 
 
 def with_labs():
@@ -157,9 +119,11 @@ async def test_accuracy_by_correlation_is_a_table(lab_app) -> None:
         head = next(i for i, line in enumerate(lines) if "accuracy, trained on words" in line)
         assert lines[head].split()[-4:-1] == ["matching", "random", "reversed"]
         assert "0 % bear their own      0.60 [0.59, 0.61]  0.70 [0.69, 0.71]  0.50 [0.49, 0.51]" in lines[head + 1]
-        assert "100 % bear their own      0.40 [0.39, 0.41]  0.90 [0.89, 0.91]  0.10 [0.09, 0.11]" in lines[head + 2]
-        assert "50 %" in lines[head + 3]
-        assert "chance 0.02" in lines[head + 3]
+        assert "50 % bear their own      0.75 [0.74, 0.76]  0.65 [0.64, 0.66]  0.30 [0.29, 0.31]" in lines[head + 2]
+        assert "100 % bear their own      0.90 [0.89, 0.91]  0.60 [0.59, 0.61]  0.10 [0.09, 0.11]" in lines[head + 3]
+        (mass,) = [line for line in lines if "mass text" in line]
+        assert "50 %" in mass
+        assert "chance 0.02" in mass
 
 
 async def test_a_measure_without_an_interval_says_why(lab_app) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.records.check import CheckRecord
 from medvlm_tui.tui.data.report import SET, report_rows
 from tests.made import recorded
 from tests.tui.conftest import SIZES, confirm, seen, until
@@ -19,41 +19,29 @@ from tests.tui.conftest import SIZES, confirm, seen, until
 KEY = "check-1"
 
 
-def duplicate(kind: str, images: tuple[str, ...], labels=("a",), parts=("train",)) -> dict[str, Any]:
-    return {
-        "kind": kind, "images": images, "labels": labels, "parts": parts, "groups": ("",), "correlation": 0.995,
-    }  # fmt: skip
-
-
-def check_record(name: str = "", many: int = 0) -> dict[str, Any]:
+def check_record(name: str = "", many: int = 0) -> CheckRecord:
     """A stored check with one finding of each kind; `name` renames things with a hostile name."""
-    sets = [
-        duplicate("exact", (name or "a/1.png", "b/2.png"), labels=(name or "a", "b")),
-        duplicate("near", ("a/3.png", "test/a/4.png"), parts=("test", "train")),
-        duplicate("features", ("a/5.png", "a/6.png")),
-        *(duplicate("near", (f"a/{n}.png", f"a/{n}b.png")) for n in range(many)),
-    ]
-    split = {"by": "image", "hold_out": 0.2, "folds": 5, "seed": 0, "problem": ""}
-    rows = [{"label": name or "a", "held_out": 20, "folds": [16] * 5}, {"label": "b", "held_out": 4, "folds": [4] * 5}]
-    report = {
-        "dataset": "phantom", "root": f"/data/{name}", "images": 124, "window": "file", "seconds": 1.0,
-        "matches": False,
-        "counts": [
-            {"part": "train", "label": name or "a", "images": 100, "expected": 200},
-            {"part": "train", "label": "b", "images": 24, "expected": 24},
-        ],
-        "differences": [f"phantom: 124 images found, the catalog says 224 {name}"],
-        "unreadable": [{"image": name or "a/broken.png", "reason": "it cannot be decoded"}],
-        "exact": sets[:1], "near": sets[1:2] + sets[3:], "similar": sets[2:3], "features_of": "efficientnet_lite0",
-        "group_leaks": [{"group": name or "p7", "parts": ["test", "train"], "images": 5}],
-        "groups": {"key": "patient", "groups": 31, "alone": 2, "largest": 9},
-        "splits": [{**split, "rows": rows}, {**split, "by": "group", "rows": [], "problem": "too few groups"}],
-    }  # fmt: skip
-    pictures = [[0, sets[0]["images"][0]], [0, "b/2.png"], [1, "a/3.png"]]
-    return {"report": report, "worst": sets, "pictures": pictures}
+    example = CheckRecord.example().report
+    more = tuple(replace(example.near[0], images=(f"a/{n}.png", f"a/{n}b.png")) for n in range(many))
+    report = replace(example, near=(*example.near, *more))
+    if name:
+        exact = replace(example.exact[0], images=(name, "b/2.png"), labels=(name, "b"))
+        split = example.splits[0]
+        report = replace(
+            report,
+            root=f"/data/{name}",
+            counts=(replace(example.counts[0], label=name), example.counts[1]),
+            differences=(f"{example.differences[0]} {name}",),
+            unreadable=(replace(example.unreadable[0], image=name),),
+            exact=(exact,),
+            group_leaks=(replace(example.group_leaks[0], group=name),),
+            splits=(replace(split, rows=(replace(split.rows[0], label=name), split.rows[1])), example.splits[1]),
+        )
+    sets = (*report.exact, *report.near[:1], *report.similar, *report.near[1:])
+    return CheckRecord(report=report, worst=sets, pictures=((0, sets[0].images[0]), (0, "b/2.png"), (1, "a/3.png")))
 
 
-def fill(workspace: Path, record: Mapping[str, Any]) -> None:
+def fill(workspace: Path, record: CheckRecord) -> None:
     pixels = np.full((3, 64, 64, 3), 200, np.uint8)
     sizes = np.array([[64, 48], [64, 64], [30, 64]], np.int32)
     with Store(workspace / "store") as store:
@@ -144,7 +132,7 @@ async def test_a_check_is_asked_for_and_stays(make_app, tmp_path: Path) -> None:
         fill(tmp_path, check_record())
         client.say(events.ResultReady("check:phantom", "check", KEY, dataset="phantom"))
         client.say(events.RunFinished("r", 0, 1, 0, 0, 0, 1.0))
-        await until(pilot, "124 images in /data/")
+        await until(pilot, "124 images in /data")
 
 
 async def test_names_are_shown_as_they_are_and_never_obeyed(make_app, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def test_leaving_with_a_run_can_cancel_it(make_app) -> None:
         await pilot.press("enter")
         await confirm(pilot)
         await until(pilot, "180 / 360")
-        await pilot.press("ctrl+c")
+        await pilot.press("q")
         await until(pilot, "Leave?")
         await pilot.press("c")
         await pilot.pause()
@@ -111,14 +111,14 @@ async def test_leaving_with_a_run_can_cancel_it(make_app) -> None:
     assert not app.left_running
 
 
-async def test_ctrl_c_twice_leaves_and_the_run_goes_on(make_app) -> None:
+async def test_q_twice_leaves_and_the_run_goes_on(make_app) -> None:
     app, client = make_app(hold=8)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "try the phantom")
         await pilot.press("enter")
         await confirm(pilot)
         await until(pilot, "180 / 360")
-        await pilot.press("ctrl+c", "ctrl+c")
+        await pilot.press("q", "q")
         await pilot.pause()
     assert client.left
     assert app.left_running

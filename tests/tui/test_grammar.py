@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,7 @@ async def test_no_binding_is_outside_the_help_and_the_palette(make_app, tmp_path
                 assert one.binding.description.lower() in offered, one
                 assert any(one.binding.description == what for _, what in known), one
         await pilot.press("question_mark")
-        await until(pilot, "Everywhere")
+        await until(pilot, "type to search")
         await pilot.press(*"duplicates leaks")
         screen = await until(pilot, "counts, duplicates")
         assert "7 F8" in screen
@@ -221,6 +223,15 @@ async def test_the_settings_give_actions_other_keys(make_app, tmp_path: Path) ->
         assert app.screen.view != view
         await pilot.press("question_mark", *"scores.sort")
         assert re.search(r"Z +sort", await until(pilot, "scores.sort"))
+
+
+def test_screens_that_nobody_opened_yet_have_keys_of_the_settings_too() -> None:
+    program = (
+        "from medvlm_tui.tui.keys.palette import problems_of\n"
+        "print(list(problems_of({'doctor.look': 'L', 'map_grid.open': 'o', 'neighbours.open': 'o'})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_table_of_keys_is_read_and_checked(tmp_path: Path, monkeypatch) -> None:

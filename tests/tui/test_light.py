@@ -102,9 +102,9 @@ async def test_without_colour_letters_and_words_say_it(
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await until(pilot, "81.2 ✓")
         assert "weights missing" not in screen
-        await pilot.press("up")
+        await pilot.press("down")
         assert "r ready" in seen(app)
-        await pilot.press("down", "f4")
+        await pilot.press("up", "f4")
         assert " paper " in await until(pilot, "true \\ predicted")
         await pilot.press("f5")
         screen = await until(pilot, "c spiculated 20")

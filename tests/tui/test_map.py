@@ -10,8 +10,10 @@ import pytest
 from textual.pilot import Pilot
 
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
-from medvlm_tui.core.store.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.records.projection import GridRecord, MapRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.map.data import cautions, reference_words
 from medvlm_tui.tui.map.plot import MapPlot
@@ -36,9 +38,9 @@ class Pictures:
 def more_maps(workspace: Path) -> None:
     """A second cell of the first model, and one of another model that shows 40 of the images, mirrored."""
     with Store(workspace / "store") as store:
-        first = store.result(KEYS["project"])
+        first = store.read(KEYS["project"], MapRecord)
         table = store.tables.read(KEYS["extract"])
-        record = {**first.record, "min_dist": 0.5, "scores": {"trustworthiness": 0.91}}
+        record = replace(first.record, min_dist=0.5, scores={"trustworthiness": 0.91})
         store.put_result("map-2", {"xy": first.arrays["xy"] * 2, "rows": first.arrays["rows"]}, record)
         encoder = EncoderKey(OTHER, "w", "p", "pooled", "fp32", "1")
         rows = (table.ids[:40], table.labels[:40], table.groups[:40], np.array(table.matrix[:40]))
@@ -46,20 +48,24 @@ def more_maps(workspace: Path) -> None:
         mirrored = first.arrays["xy"][:40] * [-3.0, 3.0] + 7
         store.put_result("map-o", {"xy": mirrored.astype(np.float32), "rows": np.arange(40)}, first.record)
         xy = np.stack([first.arrays["xy"], first.arrays["xy"] + 1.0])
-        cells = [{"key": KEYS["project"]}, {"key": "map-2"}]
-        grid = {"proposed": KEYS["project"], "cells": cells}
+        example = GridRecord.example()
+        cells = tuple(replace(example.cells[0], key=key) for key in (KEYS["project"], "map-2"))
+        grid = replace(example, proposed=KEYS["project"], cells=cells)
         store.put_result("grid-1", {"xy": xy, "rows": first.arrays["rows"]}, grid)
-        pair = {
-            "a": OTHER,
-            "b": MODEL,
-            "cka": 0.8123,
-            "cka_p": 0.01,
-            "cka_low": 0.7512,
-            "cka_high": 0.8734,
-            "mutual_knn": 0.4,
-            "procrustes": None,
-        }
-        store.put_result("alike-1", {}, {"pairs": [pair]})
+        alike = SimilarityRecord.example()
+        pair = replace(
+            alike.pairs[0],
+            a=OTHER,
+            b=MODEL,
+            cka=0.8123,
+            cka_low=0.7512,
+            cka_high=0.8734,
+            mutual_knn=0.4,
+            mutual_knn_low=None,
+            mutual_knn_high=None,
+            procrustes=None,
+        )
+        store.put_result("alike-1", {}, replace(alike, pairs=(pair,)))
 
 
 def two_models():
@@ -183,9 +189,9 @@ async def test_the_grid_shows_every_map_and_opens_one(make_map, size) -> None:
 async def test_the_map_beside_has_the_settings_of_the_first_and_no_other_is_read(make_map, tmp_path: Path) -> None:
     app = make_map()
     with Store(tmp_path / "store") as store:
-        last = store.result("map-o")
+        last = store.read("map-o", MapRecord)
         for name, change in (("map-p", {"n_neighbors": 3}), ("map-q", {"min_dist": 0.7})):
-            store.put_result(name, last.arrays, {**last.record, **change})
+            store.put_result(name, last.arrays, replace(last.record, **change))
         store.put_result("map-r", last.arrays, last.record)
     said = two_models()
     beside = {"project": "map-p", "maps": ["map-r", "map-q", "map-p"]}
@@ -232,7 +238,9 @@ def test_a_map_says_how_its_scores_are_to_be_read() -> None:
 
 
 def test_a_model_is_shown_beside_its_references() -> None:
-    measured = [{"reference": "mirrored images", "cka": 0.974}, {"reference": "random weights", "cka": 0.1}]
-    shown = reference_words(StoredResult("k", {}, {"references": measured}))
+    example = ReferencesRecord.example()
+    made = example.references[0]
+    measured = (replace(made, reference="mirrored images", cka=0.974), replace(made, cka=0.1))
+    shown = reference_words(replace(example, references=measured))
     assert shown == "CKA with mirrored images 0.97, random weights 0.10"
     assert reference_words(None) == ""

@@ -10,6 +10,7 @@ import pytest
 
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import read_tags
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.map.colouring import Predicted, by_values, errors, predicted
 from medvlm_tui.tui.map.neighbours import nearest
 from medvlm_tui.tui.map.plot import MARKED, MapPlot
@@ -128,12 +129,12 @@ async def test_export_writes_what_is_shown_without_a_run(app, tmp_path: Path) ->
 def test_predictions_and_margins_are_those_of_the_probe(tmp_path: Path) -> None:
     fill_store(tmp_path)
     with Store(tmp_path / "store") as store:
-        probe, table = store.result(KEYS["probe"]), store.tables.read(KEYS["extract"])
+        probe, table = store.read(KEYS["probe"], ProbeRecord), store.tables.read(KEYS["extract"])
     found = predicted(probe, table, np.arange(len(table.ids)))
     held = probe.arrays["hold_out"].tolist()
     for position, row in enumerate(held):
         scores = probe.arrays["final_scores"][position]
-        truth = probe.record["classes"].index(table.labels[row])
+        truth = probe.record.classes.index(table.labels[row])
         assert found.codes[row] == probe.arrays["final_predicted"][position]
         assert found.margins[row] == pytest.approx(max(np.delete(scores, truth)) - scores[truth])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from textual.pilot import Pilot
 from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.saliency import MapQuality, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked, half_gone, quality, sparkline
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store
@@ -26,19 +28,24 @@ STEP = f"saliency:{MODEL}:{DATASET}"
 def explain_more(workspace: Path, error: float = 0.25) -> None:
     """Replace the recorded result by one with two classes for its first image, and a quality."""
     with Store(workspace / "store") as store:
-        first = store.result(KEYS["saliency"])
-        items = [{**item, "explained_classes": [item["explained"]]} for item in first.record["items"]]
-        items[0] |= {
-            "explained_classes": ["none", "smooth"],
-            "relative_error": error,
-            "mostly_noise": error > 0.5,
-            "quality": {
-                "pointing": True, "mass_lesion": 0.31, "area_lesion": 0.08, "mass_text": None, "area_text": None,
-                "insertion": 0.7, "deletion": 0.2, "insertion_curve": [0.0, 0.5, 1.0],
-            },
-        }  # fmt: skip
+        first = store.read(KEYS["saliency"], SaliencyRecord)
+        items = [replace(item, explained_classes=(item.explained,)) for item in first.record.items]
+        items[0] = replace(
+            items[0],
+            explained_classes=("none", "smooth"),
+            relative_error=error,
+            mostly_noise=error > 0.5,
+            quality=MapQuality(
+                pointing=True,
+                mass_lesion=0.31,
+                area_lesion=0.08,
+                insertion=0.7,
+                deletion=0.2,
+                insertion_curve=(0.0, 0.5, 1.0),
+            ),
+        )
         store.discard(f"result/{KEYS['saliency']}")
-        record = {**first.record, "items": items, "masks_asked": 512}
+        record = replace(first.record, items=tuple(items))
         maps = np.stack([first.arrays["maps"], first.arrays["maps"][:, ::-1]], axis=1)
         store.put_result(KEYS["saliency"], {**first.arrays, "class_maps": maps}, record)
 
@@ -107,7 +114,7 @@ async def test_saving_writes_what_is_shown_and_runs_nothing(make_app, tmp_path: 
     fill_store(tmp_path)
     explain_more(tmp_path)
     with Store(tmp_path / "store", read_only=True) as store:
-        stored = store.result(KEYS["saliency"])
+        stored = store.read(KEYS["saliency"], SaliencyRecord)
     app, client = make_app(done=True, hold=3)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await opened(pilot)
@@ -138,11 +145,11 @@ async def test_more_masks_are_asked_for_exactly_as_those_there(make_app, tmp_pat
         masks=900, cells=5, seed=3, images_per_class=2, estimator="reduced", fill="blur", stop_error=0.1, explain=("*",)
     )
     with Store(tmp_path / "store") as store:
-        first = store.result(KEYS["saliency"])
-        store.put_result("tuned-probe", {}, {"protocol": "tuned"})
+        first = store.read(KEYS["saliency"], SaliencyRecord)
+        store.put_result("tuned-probe", {}, replace(ProbeRecord.example(), protocol="tuned"))
         store.discard(f"result/{KEYS['saliency']}")
         # It stopped early, at its stated error.
-        record = {**first.record, "masks": 512, "masks_asked": 900, "params": asdict(params), "probe": "tuned-probe"}
+        record = replace(first.record, masks=512, masks_asked=900, params=params, probe="tuned-probe")
         store.put_result(KEYS["saliency"], first.arrays, record)
     app, client = make_app(done=True, hold=3)
     async with app.run_test(size=(160, 48)) as pilot:
@@ -159,11 +166,18 @@ async def test_more_masks_are_asked_for_exactly_as_those_there(make_app, tmp_pat
 
 
 def test_what_release_0_1_0_stored_of_its_parameters_is_asked_for_again() -> None:
-    item = {"image": "a.png", "explained_classes": ["none", "smooth"]}
-    record = {
-        "masks_asked": 64, "cells": 4, "probability": 0.5, "seed": 1, "baseline": "blur", "estimator": "reduced",
-        "items": [item, {**item, "image": "b,c.png"}],
-    }  # fmt: skip
+    example = SaliencyRecord.example()
+    item = replace(example.items[0], image="a.png", explained_classes=("none", "smooth"))
+    record = replace(
+        example,
+        params=None,
+        masks_asked=64,
+        cells=4,
+        seed=1,
+        baseline="blur",
+        estimator="reduced",
+        items=(item, replace(item, image="b,c.png")),
+    )
     expected = SaliencyParams(
         64, 4, seed=1, images=("a.png", "b,c.png"), estimator="reduced", fill="blur", explain=("none", "smooth")
     )
@@ -210,22 +224,24 @@ async def test_maps_grow_while_masks_come_in(make_app, tmp_path: Path) -> None:
 def test_a_curve_is_a_line_of_bars_and_nothing_known_is_nothing_said() -> None:
     assert sparkline([0.0, 1.0, 0.5]) == "▁█▅"
     assert sparkline([2.0, 2.0]) == "▁▁"
-    assert quality({"image": "a"}).plain == ""
-    assert quality({"quality": {"pointing": None}, "constant": True}).plain.startswith("the map is flat")
+    item = replace(SaliencyRecord.example().items[0], quality=MapQuality())
+    assert quality(item).plain == ""
+    assert quality(replace(item, constant=True)).plain.startswith("the map is flat")
 
 
 def test_the_share_of_pixels_that_costs_half_the_probability() -> None:
     assert half_gone([0.8, 0.7, 0.4, 0.1, 0.0]) == 50
     assert half_gone([0.8, 0.7, 0.6]) is None
     assert half_gone([]) is None
-    said = quality({"quality": {"deletion": 0.2, "deletion_curve": [1.0, 0.4, 0.2]}}).plain
+    item = SaliencyRecord.example().items[0]
+    said = quality(replace(item, quality=MapQuality(deletion=0.2, deletion_curve=(1.0, 0.4, 0.2)))).plain
     assert said.startswith("half the probability is gone after 50 % of the pixels   deletion 0.20 of 1, less is better")
 
 
 async def test_lesion_error_and_scale_are_drawn(make_app, tmp_path: Path) -> None:
     fill_store(tmp_path)
     with Store(tmp_path / "store") as store:
-        first = store.result(KEYS["saliency"])
+        first = store.read(KEYS["saliency"], SaliencyRecord)
         store.discard(f"result/{KEYS['saliency']}")
         lesions = np.zeros((3, 64, 64), bool)
         lesions[0, 16:48, 16:48] = True

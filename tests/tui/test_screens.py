@@ -328,8 +328,8 @@ async def test_keys_of_each_place_are_listed(make_app) -> None:
         await until(pilot, "81.2 ✓")
         for key, words in (("f2", "data folder"), ("f4", "sort"), ("f5", "one class against grey")):
             await pilot.press(key, "question_mark")
-            screen = await until(pilot, "Keys")
-            assert words in screen
+            await until(pilot, "─ Keys ")
+            assert words in app.screen.query_one("#dialog-text").content.plain
             await pilot.press("escape")
             await pilot.pause()
 
@@ -339,7 +339,9 @@ async def test_the_command_line_is_copied(make_app) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, "Brain MR")
         await pilot.press("y")
-        await until(pilot, "copied:")
+        await until(pilot, "command line  medvlm-tui")
+        await pilot.press("y")
+        await until(pilot, "sent to the terminal")
     assert "--batch" in app.clipboard
     assert "'brain_mr=/a b'" in app.clipboard
     assert "--seed 3" in app.clipboard

@@ -129,8 +129,8 @@ async def test_a_named_number_of_masks_is_taken_by_a_first_look(make_app: Callab
     app, _ = make_app()
     async with app.run_test(size=(160, 48)) as pilot:
         await stand_on(pilot, "rise_masks")
-        assert "takes 512" in " ".join(seen(app).split())
-        assert run_request(app.request, ("m",), ("d",)).of(SaliencyParams).masks == 512
+        assert "takes 1024" in " ".join(seen(app).split())
+        assert run_request(app.request, ("m",), ("d",)).of(SaliencyParams).masks == 1024
         await type_value(pilot, "4096")
         assert run_request(app.request, ("m",), ("d",)).of(SaliencyParams).masks == 4096
         await pilot.press("delete")

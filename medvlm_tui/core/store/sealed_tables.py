@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -16,12 +16,13 @@ from safetensors.numpy import save_file
 from medvlm_tui.core import checked_json
 from medvlm_tui.core.atomic_files import TEMPORARY, fsync_directory, make_directory, write_atomic
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store import sealed_manifest
+from medvlm_tui.core.store import records, sealed_manifest
 from medvlm_tui.core.store.journal import Damage
 from medvlm_tui.core.store.keys import TABLE_KEY
 from medvlm_tui.core.store.manifest_check import TENSOR, head_fault, key_fault, schema_fault, tensor_offset
 from medvlm_tui.errors import CorruptEntryError, StoreError
 
+R = TypeVar("R")
 DAMAGED = ".damaged"
 """Suffix under which a damaged file is kept until a scrub removes it."""
 # safetensors writes beside its target and renames, so that a kill leaves its own temporary file behind.
@@ -116,6 +117,14 @@ class SealedTables:
         record = self.manifest(key)
         left_out = {"ids", "labels", "groups", "chunks"}
         return None if record is None else {name: value for name, value in record.items() if name not in left_out}
+
+    def read_record(self, key: str, record: type[R]) -> R | None:
+        """Return the manifest without its rows' names as a record of this class; None when it is absent or damaged."""
+        found = self.record(key)
+        try:
+            return None if found is None else records.from_object(found, record)
+        except CorruptEntryError:
+            return None
 
     def manifest(self, key: str) -> dict[str, Any] | None:
         """Return the whole manifest, None when it is absent or damaged; the tensor is not looked at."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,11 @@ from PIL import Image
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.bias.measures import About, Measure
+from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.bias.text_boxes import Box, find_text
 from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.stages.records.bias import Measure, TextRecord
 
 # Of a group's images: below this a mean says nothing.
 _FEWEST = 3
@@ -101,18 +101,18 @@ def common_words(texts: Sequence[BurnedText]) -> list[str]:
     return [word for _, word in known[:_MOST_WORDS]]
 
 
-def records(samples: Sequence[Sample], texts: Sequence[BurnedText]) -> list[dict[str, Any]]:
-    """Return one JSON-able record an image; of the words only common ones, since a rare one may be a patient's name."""
+def records(samples: Sequence[Sample], texts: Sequence[BurnedText]) -> tuple[TextRecord, ...]:
+    """Return one record per image; of the words only common ones, since a rare one may be a patient's name."""
     common = set(common_words(texts))
-    return [
-        {
-            "image": sample.id,
-            "boxes": [list(box) for box in text.boxes],
-            "words": [word for word in text.words if word in common],
-            "by": text.source,
-        }
+    return tuple(
+        TextRecord(
+            image=sample.id,
+            boxes=text.boxes,
+            words=tuple(word for word in text.words if word in common),
+            by=text.source,
+        )
         for sample, text in zip(samples, texts, strict=True)
-    ]
+    )
 
 
 def _word(text: str) -> str:

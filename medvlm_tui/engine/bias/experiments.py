@@ -8,11 +8,10 @@ import numpy as np
 
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.lab import Features, Ints, Lab
-from medvlm_tui.engine.bias.measures import About, Measure
+from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.measures.intervals import mean_interval
-
-EVERY = "every control"
+from medvlm_tui.stages.records.bias import EVERY_CONTROL, Measure
 
 
 def moved(lab: Lab, before: Features, after: Features, kind: str) -> list[Measure]:
@@ -49,7 +48,7 @@ def over_every_control(differences: Sequence[measures.Floats], words: tuple[str,
     lows, highs = [ends[0] for ends in plain if ends], [ends[1] for ends in wide if ends]
     complete = len(lows) == len(highs) == len(differences)
     low, high = (min(lows), min(highs)) if complete else (None, None)
-    return Measure("shift_over_control", EVERY, value, low, high, n, 0.0, words)
+    return Measure("shift_over_control", EVERY_CONTROL, value, low, high, n, 0.0, words)
 
 
 def decoded(lab: Lab, features: Features) -> list[Measure]:

@@ -28,6 +28,7 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.probe import PROBE
 
 Ints = NDArray[np.int64]
 Features = NDArray[np.float32]
@@ -143,7 +144,7 @@ def prepare(job: Job, context: StepContext) -> Lab:
     params = params_of(BiasParams, job.step.params)
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:
         raise UsageError("the bias lab needs two words and two images a class", "give more of both")
-    probe, ids = earlier_result(job, context, "probe"), feature_table(job, context).ids
+    probe, ids = earlier_result(job, context, PROBE), feature_table(job, context).ids
     known = {sample.id: sample for sample in job.dataset.samples}
     codes = probe.arrays["labels"].astype(np.int64)
     machine = devices.choose(job.request.device, job.encoder.precision)
@@ -151,7 +152,7 @@ def prepare(job: Job, context: StepContext) -> Lab:
     train, hold_out = np.flatnonzero(probe.arrays["fold"] >= 0), probe.arrays["hold_out"]
     return Lab(
         job, context, params, encoder, final_classifier(probe), [known[name] for name in ids],
-        tuple(probe.record["classes"]), codes,
+        probe.record.classes, codes,
         drawn(train, codes, params.train_per_class, params.seed),
         drawn(hold_out, codes, params.test_per_class, params.seed),
         job.request.batch_size or devices.default_batch_size(encoder.device, job.model.preprocess.size_px),

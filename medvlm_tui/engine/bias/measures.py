@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,33 +12,13 @@ from medvlm_tui.engine.features.neighbours import cosine_neighbours, distance_bl
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
 from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.measures.intervals import mean_interval, share_interval
+from medvlm_tui.stages.records.bias import Measure
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.floating]
 Ints = NDArray[np.int64]
 # As in the probe's middle: C = t d / N with t = 1.
 _T = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One number with its 95 % interval over images."""
-
-    name: str
-    condition: str
-    value: float
-    low: float | None
-    """None where there are too few images for an interval (measures/intervals.py)."""
-    high: float | None
-    n: int
-    chance: float | None = None
-    """What features that hold nothing of it would give."""
-    words: tuple[str, ...] = ()
-    """The words that were drawn for it."""
-
-    def to_record(self) -> dict[str, Any]:
-        """Return a JSON-able dict."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

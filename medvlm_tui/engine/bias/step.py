@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.bias import burned_text, experiments, measures
 from medvlm_tui.engine.bias.burned_text import BurnedText
 from medvlm_tui.engine.bias.lab import Features, Lab, drawn, prepare
-from medvlm_tui.engine.bias.measures import Measure
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import own_text, removals, reversed_text
 from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_maps
@@ -23,6 +22,7 @@ from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.stages.bias import BIAS
+from medvlm_tui.stages.records.bias import BiasRecord, Measure
 
 Arrays = dict[str, NDArray[Any]]
 _SHOWN_PER_CLASS = 2
@@ -51,14 +51,13 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     found = _of_features(lab, encoded, models, texts)
     found += yield from own_text(lab, encoded.before, texts)
     found += yield from reversed_text(lab, encoded.words, models[max(models)])
-    arrays, record = _arrays(lab, encoded), _description(lab, encoded, texts)
+    arrays, maps = _arrays(lab, encoded), None
     if lab.params.rise_masks >= 2:
         levels = (lab.even_level, max(models))
         maps = yield from word_maps(lab, [models[level] for level in levels], levels)
         found += maps.measures(lab.params.words)
         arrays |= _map_arrays(maps)
-        record |= {"map_levels": list(maps.levels), "map_items": maps.items}
-    record |= {"measures": [measure.to_record() for measure in found], "seconds": time.monotonic() - begun}
+    record = replace(_record(lab, encoded, texts, maps), measures=tuple(found), seconds=time.monotonic() - begun)
     context.store.put_result(job.step.key, arrays, record)
     lab.forget()
     shown = BIAS.summary(record)
@@ -99,26 +98,27 @@ def _of_features(
     return found + burned_text.grouped_accuracy(texts, right)
 
 
-def _description(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText]) -> dict[str, Any]:
+def _record(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText], maps: WordMaps | None) -> BiasRecord:
+    """Return the lab's record without its measures."""
     before, images = encoded.before, [lab.samples[row] for row in lab.test]
     flipped = {kind: measures.flips(lab.classifier, before, after) for kind, after in encoded.after.items()}
-    return {
-        **asdict(lab.params),
-        "levels": list(lab.levels),
-        "even_level": lab.even_level,
-        "classes": list(lab.classes),
-        "kinds": list(encoded.after),
-        "images": [image.id for image in images],
-        "flipped": {kind: np.flatnonzero(flags).tolist() for kind, flags in flipped.items()},
-        "shown": _shown(lab),
-        "texts": burned_text.records(images, texts),
-        "map_levels": [],
-        "map_items": [],
-        "n_train": len(lab.train),
-        "n_test": len(lab.test),
-        "versions": versions("numpy", "torch", "scikit-learn", "pillow"),
-        "device": lab.encoder.device,
-    }
+    return BiasRecord(
+        **asdict(replace(lab.params, levels=lab.levels)),
+        even_level=lab.even_level,
+        classes=lab.classes,
+        kinds=tuple(encoded.after),
+        images=tuple(image.id for image in images),
+        flipped={kind: tuple(np.flatnonzero(flags).tolist()) for kind, flags in flipped.items()},
+        shown=tuple(_shown(lab)),
+        measures=(),
+        texts=burned_text.records(images, texts),
+        map_levels=() if maps is None else maps.levels,
+        map_items=() if maps is None else tuple(maps.items),
+        n_train=len(lab.train),
+        n_test=len(lab.test),
+        versions=versions("numpy", "torch", "scikit-learn", "pillow"),
+        device=lab.encoder.device,
+    )
 
 
 def _images_to_encode(lab: Lab, everything: int, controls: int) -> int:

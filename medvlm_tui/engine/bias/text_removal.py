@@ -13,10 +13,11 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.burned_text import BurnedText
 from medvlm_tui.engine.bias.lab import Box, Features, Lab
-from medvlm_tui.engine.bias.measures import About, Measure
+from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_boxes import blank, inpaint, mask_border
 from medvlm_tui.engine.probe.classifier import Classifier
+from medvlm_tui.stages.records.bias import Measure
 
 UNTOUCHED = "as it is"
 # The border that most annotations of scanners stand in.

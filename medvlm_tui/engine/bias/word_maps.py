@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from PIL import Image
 from medvlm_tui.core.events import Event
 from medvlm_tui.engine.bias.experiments import level_name
 from medvlm_tui.engine.bias.lab import Box, Lab, drawn
-from medvlm_tui.engine.bias.measures import About, Measure
+from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import UNTOUCHED, removals, word_border
 from medvlm_tui.engine.images.geometry import view_of
@@ -25,6 +24,7 @@ from medvlm_tui.engine.saliency.quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency.rise import Estimate, estimate, relative_error
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.measures.map_noise import mostly_noise
+from medvlm_tui.stages.records.bias import Measure, WordMapRecord
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class WordMaps:
 
     levels: tuple[float, ...]
     """Of correlation in training: the one at which words tell nothing, and the highest."""
-    items: list[dict[str, Any]]
+    items: list[WordMapRecord]
     images: list[NDArray[np.uint8]]
     boxes: list[Box]
     """The word, in the pixels that the model sees."""
@@ -125,16 +125,18 @@ def _explain(
         found.note("removal_mass", name, mass_inside(one, region), area)
         if name != UNTOUCHED:
             found.note("removal_map_correlation", name, _correlation(maps[-1], one), area)
-    errors = [float(error) if np.isfinite(error) else None for error in relative_error(made)]
+    errors = tuple(float(error) if np.isfinite(error) else None for error in relative_error(made))
     found.items.append(
-        {
-            "image": lab.samples[row].id,
-            "label": lab.classes[lab.codes[row]],
-            "word": lab.params.words[word],
-            "predicted": [lab.classes[c] for c in predicted],
-            "relative_error": errors,
-            "mostly_noise": [not is_flat(one) and mostly_noise(error) for one, error in zip(maps, errors, strict=True)],
-        }
+        WordMapRecord(
+            image=lab.samples[row].id,
+            label=lab.classes[lab.codes[row]],
+            word=lab.params.words[word],
+            predicted=tuple(lab.classes[c] for c in predicted),
+            relative_error=errors,
+            mostly_noise=tuple(
+                not is_flat(one) and mostly_noise(error) for one, error in zip(maps, errors, strict=True)
+            ),
+        )
     )
 
 

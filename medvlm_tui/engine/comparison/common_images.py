@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.engine.comparison.intervals_step import held_groups
 from medvlm_tui.engine.step.inputs import AGAIN
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,13 +59,13 @@ class CommonImages:
         if not ids:
             raise MedvlmError("the models have no held-out image in common", "probe them with the same split")
         first, rows = read[0][1], _positions(held[0], ids)
-        classes = tuple(dict.fromkeys(name for _, probe in read for name in probe.record["classes"]))
+        classes = tuple(dict.fromkeys(name for _, probe in read for name in probe.record.classes))
         groups = held_groups(first)
         return cls(
             classes,
             _renumbered(first, classes)[first.arrays["labels"][first.arrays["hold_out"]][rows]],
             None if groups is None else groups[rows],
-            classes.index(first.record["positive"]) if first.record["positive"] else None,
+            classes.index(first.record.positive) if first.record.positive else None,
             tuple(
                 _predicted(cell.model, probe, _positions(own, ids), classes)
                 for cell, (_, probe), own in zip(cells, read, held, strict=True)
@@ -72,8 +74,8 @@ class CommonImages:
         )
 
 
-def _read(cell: CellInput, store: Store) -> tuple[FeatureTable, StoredResult]:
-    table, probe = store.tables.read(cell.table), store.result(cell.probe)
+def _read(cell: CellInput, store: Store) -> tuple[FeatureTable, Stored[ProbeRecord]]:
+    table, probe = store.tables.read(cell.table), store.read(cell.probe, PROBE.record)
     if table is None or probe is None:
         raise MedvlmError(f"the probe of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
     return table, probe
@@ -84,17 +86,15 @@ def _positions(held: Sequence[str], ids: Sequence[str]) -> Ints:
     return np.array([place[image] for image in ids], dtype=np.int64)
 
 
-def _renumbered(probe: StoredResult, classes: Sequence[str]) -> Ints:
+def _renumbered(probe: Stored[ProbeRecord], classes: Sequence[str]) -> Ints:
     """Return the index into `classes` of each class of the probe."""
-    return np.array([classes.index(name) for name in probe.record["classes"]], dtype=np.int64)
+    return np.array([classes.index(name) for name in probe.record.classes], dtype=np.int64)
 
 
-def _predicted(model: str, probe: StoredResult, rows: Ints, classes: Sequence[str]) -> Predicted:
+def _predicted(model: str, probe: Stored[ProbeRecord], rows: Ints, classes: Sequence[str]) -> Predicted:
     number = _renumbered(probe, classes)
     known = probe.arrays["scores_test"][:, rows]
     scores = np.full((*known.shape[:2], len(classes)), -np.inf)
     scores[:, :, number] = known
     final = probe.arrays.get("final_predicted")
-    metrics = probe.record["metrics"] if probe.record["protocol"] == "few_shot" else None
-    draws = None if metrics is None else {name: values["folds"] for name, values in metrics.items()}
-    return Predicted(model, scores, draws, None if final is None else number[final[rows]])
+    return Predicted(model, scores, probe.record.scores_of_draws, None if final is None else number[final[rows]])

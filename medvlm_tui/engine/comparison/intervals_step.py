@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.step.inputs import earlier_result, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
@@ -23,7 +23,9 @@ from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.params.comparison import StatisticsParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import IntervalsRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +34,7 @@ Ints = NDArray[np.int64]
 def run(job: Job, context: StepContext) -> Iterator[Event]:
     """Compute the intervals of one probe result."""
     begun = time.monotonic()
-    probe = earlier_result(job, context, "probe")
+    probe = earlier_result(job, context, PROBE)
     params = params_of(StatisticsParams, job.step.params)
     groups = held_groups(probe)
     record = IntervalsRecord(
@@ -49,7 +51,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "statistics", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def held_groups(probe: StoredResult) -> Ints | None:
+def held_groups(probe: Stored[ProbeRecord]) -> Ints | None:
     """Return the group (n_test,) of each held-out image under the protocol `grouped`, None under any other.
 
     An image without a group is a group of its own.
@@ -58,34 +60,28 @@ def held_groups(probe: StoredResult) -> Ints | None:
     return None if groups is None else groups[probe.arrays["hold_out"]].astype(np.int64)
 
 
-def held_codes(probe: StoredResult) -> Ints:
+def held_codes(probe: Stored[ProbeRecord]) -> Ints:
     """Return the class (n_test,) of each held-out image."""
     codes: Ints = probe.arrays["labels"][probe.arrays["hold_out"]].astype(np.int64)
     return codes
 
 
-def positive_class(probe: StoredResult) -> int | None:
-    """Return the index of the positive class of two, None with more."""
-    named = probe.record["positive"]
-    return probe.record["classes"].index(named) if named else None
-
-
-def _intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, Interval]:
-    codes, draws = held_codes(probe), None
-    if probe.record["protocol"] == "few_shot":
-        draws = {name: values["folds"] for name, values in probe.record["metrics"].items()}
-    found = score_intervals(codes, probe.arrays["scores_test"], positive_class(probe), groups, confidence, draws)
+def _intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
+    codes, record = held_codes(probe), probe.record
+    found = score_intervals(
+        codes, probe.arrays["scores_test"], record.positive_index, groups, confidence, record.scores_of_draws
+    )
     probabilities = probe.arrays.get("probabilities_test")
     return _with_brier(found, probabilities, codes, groups, confidence)
 
 
-def _final_intervals(probe: StoredResult, groups: Ints | None, confidence: float) -> dict[str, Interval]:
+def _final_intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
     """Return the intervals of the final classifier's scores; empty where the protocol fits none."""
     scores = probe.arrays.get("final_scores")
     if scores is None:
         return {}
     codes = held_codes(probe)
-    found = score_intervals(codes, scores[None], positive_class(probe), groups, confidence)
+    found = score_intervals(codes, scores[None], probe.record.positive_index, groups, confidence)
     probabilities = probe.arrays.get("final_probabilities")
     return _with_brier(found, None if probabilities is None else probabilities[None], codes, groups, confidence)
 

@@ -20,6 +20,7 @@ from medvlm_tui.measures.ranks import rank_models, rank_pairs
 from medvlm_tui.stages.comparison import RANKING
 from medvlm_tui.stages.gathered import CellInput
 from medvlm_tui.stages.params.comparison import ComparisonParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import (
     GroupRecord,
     RankingRecord,
@@ -98,12 +99,12 @@ def _scores(
     """Return (N, k) means over the folds, NaN where there is no probe or the metric is undefined."""
     scores = np.full((len(datasets), len(models)), np.nan)
     for cell in cells:
-        probe = context.store.result(cell.probe)
+        probe = context.store.read_record(cell.probe, PROBE.record)
         if probe is None:
             raise MedvlmError(f"the probe of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
-        known = probe.record["metrics"]
+        known = probe.metrics
         metric = metric_for(cell.dataset, printed)
-        mean = known.get(metric if metric in known else "macro_f1", {}).get("mean")
-        if mean is not None:
-            scores[datasets.index(cell.dataset), models.index(cell.model)] = mean
+        found = known.get(metric if metric in known else "macro_f1")
+        if found is not None and found.mean is not None:
+            scores[datasets.index(cell.dataset), models.index(cell.model)] = found.mean
     return scores

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from medvlm_tui.engine.extract.shards import extract_sharded
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.records.extract import Provenance
 
 _LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "transformers", "pillow", "numpy")
 
@@ -116,24 +118,26 @@ def _table(work: Extraction, provenance: Mapping[str, Any]) -> FeatureTable:
 
 def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: float) -> dict[str, Any]:
     job, known = work.job, work.context.store.measured
-    return {
-        "versions": versions(*_LIBRARIES),
-        "device": machines[0].device,
-        "device_name": machines[0].name,
-        "devices": len(machines),
-        "precision": job.encoder.precision,
-        "precision_asked": job.request.precision,
-        "batch_size": work.batch_size,
-        "workers": work.workers,
-        "threads": torch.get_num_threads(),
-        "parameters": work.parameters or known.of("parameters", job.encoder.digest),
-        "weights_digest": job.weights.digest,
-        "tensors": work.tensors or known.of("tensors", job.encoder.digest),
-        "source": job.model.source,
-        "revision": job.model.revision,
-        "computed": len(work.todo),
-        # Shards on several devices are other processes, and what was stored before took none.
-        "peak_memory_bytes": peak_memory.peak_bytes(work.machine.device) if work.todo and len(machines) == 1 else None,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(work.rate, 3),
-    }
+    # Shards on several devices are other processes, and what was stored before took none.
+    peak = peak_memory.peak_bytes(work.machine.device) if work.todo and len(machines) == 1 else None
+    made = Provenance(
+        versions=versions(*_LIBRARIES),
+        device=machines[0].device,
+        device_name=machines[0].name,
+        devices=len(machines),
+        precision=job.encoder.precision,
+        precision_asked=job.request.precision,
+        batch_size=work.batch_size,
+        workers=work.workers,
+        threads=torch.get_num_threads(),
+        parameters=work.parameters or known.of("parameters", job.encoder.digest),
+        weights_digest=job.weights.digest,
+        tensors=work.tensors or known.of("tensors", job.encoder.digest),
+        source=job.model.source,
+        revision=job.model.revision,
+        computed=len(work.todo),
+        peak_memory_bytes=peak,
+        seconds=round(seconds, 3),
+        images_per_second=round(work.rate, 3),
+    )
+    return asdict(made)

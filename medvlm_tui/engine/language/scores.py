@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,17 +100,27 @@ def prompt_scores(space: Space, chosen: PromptSet, held: Held, answers: Ints) ->
     """Return the scores of each template of a set alone; none for a set of one template or of whole sentences."""
     if chosen.templates < 2 or any(len(of) % chosen.templates for of in chosen.prompts):
         return ()
-    prompts, found = space.prompts(chosen), []
-    for template in range(chosen.templates):
-        parts = [vectors.reshape(chosen.templates, -1, vectors.shape[1])[template] for vectors in prompts]
-        predicted = (space.images[held.rows] @ class_vectors(parts).T).argmax(axis=1)
-        counts = confusion(held.codes, predicted, len(parts))
+    k, per_class = len(chosen.prompts), len(chosen.prompts[0]) // chosen.templates
+    found = []
+    choices = template_predictions(space.prompts(chosen), chosen.templates, space.images[held.rows])
+    for template, predicted in enumerate(choices):
+        counts = confusion(held.codes, predicted, k)
         scores = {"accuracy": float(accuracy(counts)), "balanced_accuracy": float(balanced_accuracy(counts))}
         scores["macro_f1"] = float(macro_f1(counts))
-        per_class = len(chosen.prompts[0]) // chosen.templates
         shown = chosen.prompts[0][template * per_class]
         found.append(PromptRecord(prompt=shown, scores=scores, flips=flip_rate(predicted, answers)))
     return tuple(found)
+
+
+def template_predictions(prompts: Sequence[Floats], templates: int, images: Floats) -> Ints:
+    """Return (templates, n) the class that each template alone chooses for unit images (n, d).
+
+    `prompts` are each class's vectors, template by template. All templates are one matrix product.
+    """
+    by_template = [vectors.reshape(templates, -1, vectors.shape[1]) for vectors in prompts]
+    classes = np.concatenate([class_vectors([of[template] for of in by_template]) for template in range(templates)])
+    cosines = images @ classes.T
+    return np.asarray(cosines.reshape(len(images), templates, len(prompts)).argmax(axis=2).T, dtype=np.int64)
 
 
 def versus(cosines: Floats, held: Held, probe: StoredResult, confidence: float, seed: int) -> VersusRecord:

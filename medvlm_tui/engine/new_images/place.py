@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.features.neighbours import Floats, unit_rows
@@ -19,6 +19,8 @@ from medvlm_tui.engine.new_images.placing import place
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.request import RunRequest
 
 COLUMNS = ("image", "x", "y", "nearest", "nearest_label", "cosine_distance")
@@ -28,7 +30,7 @@ COLUMNS = ("image", "x", "y", "nearest", "nearest_label", "cosine_distance")
 class Placed:
     """Where new images lie on a map."""
 
-    shown: StoredResult
+    shown: Stored[MapRecord]
     """The map: a project result."""
     rows: tuple[tuple[str, float, float, str, str, float], ...]
     """One an image, in the order of COLUMNS."""
@@ -57,19 +59,19 @@ def place_files(request: RunRequest, paths: Sequence[Path], workspace: Workspace
         return Placed(shown, _rows(unit_rows(new.features), new.names, table, shown))
 
 
-def _map_of(table: str, store: Store, workspace: Workspace) -> StoredResult | None:
+def _map_of(table: str, store: Store, workspace: Workspace) -> Stored[MapRecord] | None:
     """Return the map that the newest grid of a table proposes, None when there is none."""
     latest = LatestResults(workspace.root / "latest.json").of("grid", table)
-    grid = store.result(latest) if latest is not None else None
-    return None if grid is None else store.result(grid.record["proposed"])
+    grid = store.read_record(latest, GRID.record) if latest is not None else None
+    return None if grid is None else store.read(grid.proposed, PROJECT.record)
 
 
 def _rows(
-    new: Floats, names: Sequence[str], table: FeatureTable, shown: StoredResult
+    new: Floats, names: Sequence[str], table: FeatureTable, shown: Stored[MapRecord]
 ) -> tuple[tuple[str, float, float, str, str, float], ...]:
     rows: NDArray[np.int64] = shown.arrays["rows"]
     units = unit_rows(table.matrix[rows])
-    places = place(new, units, shown.arrays["xy"], shown.record["n_neighbors_used"])
+    places = place(new, units, shown.arrays["xy"], shown.record.n_neighbors_used)
     distances = np.clip(1.0 - new @ units.T, 0.0, 2.0)
     nearest = distances.argmin(axis=1)
     return tuple(

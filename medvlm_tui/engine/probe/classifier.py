@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,14 +54,14 @@ class Classifier:
         return values
 
 
-def final_classifier(probe: StoredResult) -> Classifier:
+def final_classifier(probe: Stored[ProbeRecord]) -> Classifier:
     """Return the classifier that was fitted on everything but the hold-out."""
     arrays = probe.arrays
     scaler = Scaler(arrays["final_mean"], arrays["final_scale"])
     return Classifier(scaler, arrays["final_coef"], arrays["final_intercept"])
 
 
-def final_scaling(probe: StoredResult) -> Platt:
+def final_scaling(probe: Stored[ProbeRecord]) -> Platt:
     """Return the Platt scaling of that classifier, which the probe's stored probabilities were made with: fitted to
     the folds' validation values, all together."""
     scores, labels = probe.arrays["scores_validation"], probe.arrays["labels"]

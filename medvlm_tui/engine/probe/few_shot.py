@@ -12,9 +12,10 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.classifier import Classifier, Scaler
-from medvlm_tui.engine.probe.protocol import NO_GRID, Floats, Ints, Measured, Scores, Task, split_arrays, spreads
+from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Scores, Task, split_arrays, spreads
 from medvlm_tui.measures import classification
 from medvlm_tui.stages.protocols import DRAWS, SHOTS
+from medvlm_tui.stages.records.probe import ProtocolRecord, ReadingRecord
 
 # So few images leave nothing to choose a t by; with more dimensions than images every t of the paper's grid gives
 # the same classifier.
@@ -39,15 +40,14 @@ def measure(task: Task) -> Generator[Event, None, Measured]:
     yield StepProgress(task.step_id, len(SHOTS) + 1, len(SHOTS) + 1, unit="sizes")
     readings = [_reading(task, s, len(shot_rows(drawn[0], s)), own) for s, own in zip(SHOTS, scores, strict=True)]
     readings.append(_reading(task, None, len(task.pool), [whole]))
-    record = {
-        **NO_GRID,
-        "t": T,
-        "shots": SHOTS[-1],
-        "draws": DRAWS,
-        "readings": readings,
-        "metrics": readings[-2]["metrics"],
-        "final_metrics": {},
-    }
+    record = ProtocolRecord(
+        t=T,
+        shots=SHOTS[-1],
+        draws=DRAWS,
+        readings=tuple(readings),
+        metrics=readings[-2].metrics,
+        separated=False,
+    )
     return Measured(record, _arrays(task, scores, drawn), _short_classes(task))
 
 
@@ -72,10 +72,10 @@ def _scores(task: Task, rows: Ints) -> Floats:
     return Classifier(scaler, path.coef[0], path.intercept[0]).scores(task.problem.features[task.division.hold_out])
 
 
-def _reading(task: Task, shots: int | None, n_train: int, scores: list[Floats]) -> dict[str, Any]:
+def _reading(task: Task, shots: int | None, n_train: int, scores: list[Floats]) -> ReadingRecord:
     """Return one point of the learning curve; no shots stand for all training images, fitted once."""
     test: list[Scores] = [classification.evaluate(task.truth, values, task.positive) for values in scores]
-    return {"setting": "shots", "value": shots, "n_train": n_train, "metrics": spreads(test, [])}
+    return ReadingRecord(setting="shots", value=shots, n_train=n_train, metrics=spreads(test, []))
 
 
 def _arrays(task: Task, scores: list[list[Floats]], drawn: list[list[Ints]]) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,6 @@ from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.engine.features.exact_neighbours import nearest_rows, wide_unit_rows
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe.protocol import (
-    NO_GRID,
     Floats,
     Ints,
     Measured,
@@ -21,6 +20,7 @@ from medvlm_tui.engine.probe.protocol import (
 )
 from medvlm_tui.measures import classification
 from medvlm_tui.stages.protocols import NEIGHBOR_COUNTS
+from medvlm_tui.stages.records.probe import ProtocolRecord, ReadingRecord
 
 
 def measure(task: Task) -> Generator[Event, None, Measured]:
@@ -81,18 +81,18 @@ def _measured(
     f1 = np.array([[_macro_f1(task, *part) for part in own] for _, own in at])
     chosen = cv.choose_t(f1)
     n_train = len(task.pool)
-    readings = [
-        {"setting": "k", "value": k, "n_train": n_train, "metrics": fold_scores(task, *at[i])}
+    readings = tuple(
+        ReadingRecord(setting="k", value=k, n_train=n_train, metrics=fold_scores(task, *at[i]))
         for i, k in enumerate(counts)
-    ]
+    )
     scaling = pooled_scaling(task, at[chosen][1])
-    record = {
-        **NO_GRID,
-        "k": counts[chosen],
-        "readings": readings,
-        "metrics": readings[chosen]["metrics"],
-        "final_metrics": classification.evaluate(task.truth, final[chosen], task.positive, scaling),
-    }
+    record = ProtocolRecord(
+        k=counts[chosen],
+        readings=readings,
+        metrics=readings[chosen].metrics,
+        final_metrics=classification.evaluate(task.truth, final[chosen], task.positive, scaling),
+        separated=False,
+    )
     predicted = np.stack([fold.argmax(axis=2) for fold in test], axis=1).astype(np.int16)
     arrays = fold_arrays(task, *at[chosen], final[chosen])
     warnings = tuple(f"too few training images for k = {k}" for k in NEIGHBOR_COUNTS if k not in counts)

@@ -16,6 +16,7 @@ from medvlm_tui.engine.probe.protocol import Floats, Ints, Measured, Task, fold_
 from medvlm_tui.engine.probe.solver import svm
 from medvlm_tui.measures import classification
 from medvlm_tui.stages.protocols import SATURATED, SEPARATED
+from medvlm_tui.stages.records.probe import MetricRecord, ProtocolRecord, TunedRecord
 
 # The protocols of the paper's grid, which may lie wholly at too large t: they tell what the tuned one would choose.
 _PAPER_GRID = ("paper", "grouped")
@@ -62,11 +63,9 @@ def measure(task: Task) -> Generator[Event, None, Measured]:
     fitted = yield from _fit(task)
     test, validation = fitted.test(), fitted.validation
     final = fitted.final.scores(task.problem.features[task.division.hold_out])
-    record = {
-        **_grid(fitted),
-        "metrics": fold_scores(task, test, validation),
-        "final_metrics": classification.evaluate(task.truth, final, task.positive, pooled_scaling(task, validation)),
-    }
+    scores = fold_scores(task, test, validation)
+    of_final = classification.evaluate(task.truth, final, task.positive, pooled_scaling(task, validation))
+    record = _record(fitted, scores, of_final)
     arrays = {**fold_arrays(task, test, validation, final), **_solutions(fitted)}
     return Measured(record, arrays, _warnings(fitted))
 
@@ -112,20 +111,23 @@ def _final(task: Task, t: float, like: svm.SvmPath, chosen: int) -> tuple[Classi
     return Classifier(scaler, path.coef[0], path.intercept[0]), bool(path.converged[0])
 
 
-def _grid(fitted: Fitted) -> dict[str, Any]:
-    """Return the part of the record that tells of the grid and the solver."""
+def _record(fitted: Fitted, scores: Mapping[str, MetricRecord], final: Mapping[str, float | None]) -> ProtocolRecord:
+    """Return the scores beside what there is to say of the grid and the solver."""
     problem, t = fitted.task.problem, fitted.grid[fitted.chosen]
-    return {
-        "t_grid": list(fitted.grid),
-        "t": t,
-        "c": cv.costs([t], problem.features.shape[1], len(fitted.task.pool))[0],
-        "separated": cv.is_separated(fitted.over_grid("train_error")),
-        "saturated": fitted.saturated,
-        "tuned": None if fitted.tuned is None else {"t": fitted.tuned[0], "validation_macro_f1": fitted.tuned[1]},
-        "converged": _converged(fitted).tolist(),
-        "gradient_norm": np.stack([fold.path.gradient_norm.max(axis=1) for fold in fitted.folds], axis=1).tolist(),
-        "final_converged": fitted.final_converged,
-    }
+    norms = np.stack([fold.path.gradient_norm.max(axis=1) for fold in fitted.folds], axis=1)
+    return ProtocolRecord(
+        metrics=scores,
+        final_metrics=final,
+        t_grid=tuple(fitted.grid),
+        t=t,
+        c=cv.costs([t], problem.features.shape[1], len(fitted.task.pool))[0],
+        separated=cv.is_separated(fitted.over_grid("train_error")),
+        saturated=fitted.saturated,
+        tuned=None if fitted.tuned is None else TunedRecord(t=fitted.tuned[0], validation_macro_f1=fitted.tuned[1]),
+        converged=tuple(map(tuple, _converged(fitted).tolist())),
+        gradient_norm=tuple(map(tuple, norms.tolist())),
+        final_converged=fitted.final_converged,
+    )
 
 
 def _converged(fitted: Fitted) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.measures import classification
 from medvlm_tui.measures.calibration import Platt
 from medvlm_tui.stages.params.probe import ProbeParams
+from medvlm_tui.stages.records.probe import MetricRecord, ProtocolRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,34 +52,24 @@ class Task:
 class Measured:
     """A protocol's part of the probe's record and arrays (docs/architecture.md)."""
 
-    record: Mapping[str, Any]
+    record: ProtocolRecord
     arrays: Mapping[str, NDArray[Any]]
     warnings: tuple[str, ...] = field(default=())
 
 
 Measure = Callable[[Task], Generator[Event, None, Measured]]
-NO_GRID: Mapping[str, Any] = {
-    "t_grid": [],
-    "t": None,
-    "c": None,
-    "separated": False,
-    "saturated": False,
-    "tuned": None,
-    "converged": [],
-    "gradient_norm": [],
-    "final_converged": True,
-}
-"""What a protocol without a grid of t says of it."""
 
 
-def spreads(test: Sequence[Scores], validation: Sequence[Scores]) -> dict[str, Any]:
-    """Return {metric: mean, std (ddof 0), folds, validation} of one set of scores a fold; `validation` may be empty."""
+def spreads(test: Sequence[Scores], validation: Sequence[Scores]) -> dict[str, MetricRecord]:
+    """Return metric -> mean, std (ddof 0) and folds of one set of scores per fold; `validation` may be empty."""
     return {
         name: _spread([s[name] for s in test], [s[name] for s in validation] or [None] * len(test)) for name in test[0]
     }
 
 
-def fold_scores(task: Task, test: Sequence[Floats], validation: Sequence[tuple[Ints, Floats]]) -> dict[str, Any]:
+def fold_scores(
+    task: Task, test: Sequence[Floats], validation: Sequence[tuple[Ints, Floats]]
+) -> dict[str, MetricRecord]:
     """Return the spreads of every fold's decision values: (n_test, k) on the hold-out, (rows, values) in validation.
 
     A fold's Platt scaling is fitted to its own validation values, so that there is no validation `ece`.
@@ -132,12 +123,12 @@ def split_arrays(task: Task) -> dict[str, NDArray[Any]]:
     }
 
 
-def _spread(folds: list[float | None], validation: list[float | None]) -> dict[str, Any]:
+def _spread(folds: list[float | None], validation: list[float | None]) -> MetricRecord:
     known = [value for value in folds if value is not None]
     complete = len(known) == len(folds)
-    return {
-        "mean": float(np.mean(known)) if complete else None,
-        "std": float(np.std(known)) if complete else None,
-        "folds": folds,
-        "validation": validation,
-    }
+    return MetricRecord(
+        mean=float(np.mean(known)) if complete else None,
+        std=float(np.std(known)) if complete else None,
+        folds=tuple(folds),
+        validation=tuple(validation),
+    )

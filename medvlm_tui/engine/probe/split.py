@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.params.probe import ProbeParams
+from medvlm_tui.stages.records.probe import GroupingRecord
 
 _CLUSTERS_VERSION = 2
 
@@ -35,13 +35,13 @@ class Division:
     kind: str = ""
     """What the groups are: `dataset` (its group ids) or `near_duplicates`."""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> GroupingRecord | None:
         """Return what the probe's record says of the groups."""
         if self.groups is None:
-            return {"grouping": None}
+            return None
         sizes = np.bincount(self.groups)
         shared = int((sizes > 1).sum())
-        return {"grouping": {"kind": self.kind, "groups": len(sizes), "shared": shared, "largest": int(sizes.max())}}
+        return GroupingRecord(kind=self.kind, groups=len(sizes), shared=shared, largest=int(sizes.max()))
 
 
 def divide(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -16,16 +15,16 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.probe import few_shot, knn
 from medvlm_tui.engine.probe import folds as cv
 from medvlm_tui.engine.probe import linear as linear_probe
-from medvlm_tui.engine.probe.protocol import Measure, Task
+from medvlm_tui.engine.probe.protocol import Measure, Measured, Task
 from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.engine.probe.split import divide, short_folds
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
-from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
+from medvlm_tui.stages.records.probe import ProbeRecord, ProtocolRecord
 
 _MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),
@@ -53,27 +52,36 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     measured = yield from _MEASURES[params.protocol](task)
     if solver.note:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {solver.note}")
-    record = {
-        **_description(table, job, params, labelled.classes, positive),
-        **division.record(),
-        **measured.record,
-        "n_train": len(task.pool),
-        "n_test": len(task.truth),
-        "warnings": [
-            *_warnings(table, job, labelled.classes),
-            *noted,
-            *short_folds(division.rows, labelled.codes, labelled.classes),
-            *measured.warnings,
-            *filter(None, [solver.note]),
-        ],
-        "solved_on": sorted(solver.used),
-        "versions": versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
-        "seconds": time.monotonic() - begun,
-    }
+    noted += short_folds(division.rows, labelled.codes, labelled.classes)
+    record = replace(
+        _record(table, job, task, measured, [*noted, *measured.warnings, *filter(None, [solver.note])]),
+        grouping=division.record(),
+        seconds=time.monotonic() - begun,
+    )
     groups = {} if division.groups is None else {"group": division.groups}
     context.store.put_result(job.step.key, {**measured.arrays, **groups}, record)
     shown = PROBE.summary(record)
     yield ResultReady(job.step.id, "probe", job.step.key, job.step.model, job.step.dataset, shown)
+
+
+def _record(table: FeatureTable, job: Job, task: Task, measured: Measured, noted: Sequence[str]) -> ProbeRecord:
+    """Return the record of a probe, but for the groups of its split and the time it took."""
+    split, used = task.params.split, task.solver.used
+    return ProbeRecord(
+        **{each.name: getattr(measured.record, each.name) for each in fields(ProtocolRecord)},
+        classes=task.classes,
+        protocol=task.params.protocol,
+        label_view=job.dataset.view,
+        d=int(table.matrix.shape[1]),
+        positive="" if task.positive is None else task.classes[task.positive],
+        seed=split.seed,
+        split=split,
+        n_train=len(task.pool),
+        n_test=len(task.truth),
+        warnings=(*_warnings(table, job, task.classes), *noted),
+        solved_on=tuple(sorted(used)),
+        versions=versions("numpy", "scipy", "scikit-learn", *(() if used <= {"cpu"} else ("torch",))),
+    )
 
 
 def _solver(job: Job, context: StepContext) -> Solver:
@@ -111,20 +119,6 @@ def _positive(classes: Sequence[str], named: str) -> int | None:
     if len(classes) != 2:
         return None
     return classes.index(named) if named in classes else 1
-
-
-def _description(
-    table: FeatureTable, job: Job, params: ProbeParams, classes: Sequence[str], positive: int | None
-) -> dict[str, Any]:
-    return {
-        "classes": list(classes),
-        "protocol": params.protocol,
-        "label_view": job.dataset.view,
-        "d": int(table.matrix.shape[1]),
-        "positive": "" if positive is None else classes[positive],
-        "seed": params.split.seed,
-        "split": asdict(params.split),
-    }
 
 
 def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from medvlm_tui.stages.records.projection import ClusterRecord
 
 # A cluster holds a fiftieth of the points at least; smaller ones are specks of a map's layout.
 _SMALLEST_SHARE, _SMALLEST = 0.02, 5
 
 
-def find_clusters(xy: NDArray[np.float32], labels: Sequence[str]) -> tuple[NDArray[np.int32], list[dict[str, Any]]]:
+def find_clusters(xy: NDArray[np.float32], labels: Sequence[str]) -> tuple[NDArray[np.int32], list[ClusterRecord]]:
     """Return the cluster of each point (m,), -1 for none, and what each cluster is, the largest first.
 
     HDBSCAN (Campello et al. 2013) as scikit-learn has it, on the map (m, 2). A cluster is described by its size, its
@@ -36,8 +37,8 @@ def _hdbscan(xy: NDArray[np.float32]) -> NDArray[np.int64]:
     return found
 
 
-def _described(xy: NDArray[np.float32], labels: Sequence[str], members: NDArray[np.int64]) -> dict[str, Any]:
+def _described(xy: NDArray[np.float32], labels: Sequence[str], members: NDArray[np.int64]) -> ClusterRecord:
     (label, count), *_ = Counter(labels[row] for row in members.tolist()).most_common()
     middle = np.median(xy[members], axis=0)
     nearest = members[np.linalg.norm(xy[members] - middle, axis=1).argmin()]
-    return {"size": len(members), "label": label, "share": count / len(members), "middle": int(nearest)}
+    return ClusterRecord(size=len(members), label=label, share=count / len(members), middle=int(nearest))

@@ -19,6 +19,7 @@ from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.projection import ProjectionParams
 from medvlm_tui.stages.projection import PROJECT
+from medvlm_tui.stages.records.projection import MapRecord
 
 
 class _Open:
@@ -32,7 +33,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     be used. The neighbours, and for each n_neighbors the start, are made once for all of them."""
     begun = time.monotonic()
     _check(params_of(ProjectionParams, job.step.params))
-    result = context.store.result(job.step.key)
+    result = context.store.read_record(job.step.key, PROJECT.record)
     ahead = [step for step in job.ahead if _same_rows(step, job.step) and not context.store.has_result(step.key)]
     steps = {step.key: step for step in ((job.step, *ahead) if result is None else ahead)}
     if result is None:
@@ -47,11 +48,11 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         except (Cancelled, GeneratorExit):
             _close()  # what the processes still do is for nobody
             raise
-        result = context.store.result(job.step.key)
+        result = context.store.read_record(job.step.key, PROJECT.record)
         assert result is not None
     if not steps:
         _close()
-    shown = PROJECT.summary(dict(result.record))
+    shown = PROJECT.summary(result)
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
 
 
@@ -100,20 +101,20 @@ def _fill(job: Job, context: StepContext, grid: Grid, steps: Mapping[str, Step],
             raise finished.outcome
 
 
-def _record(grid: Grid, params: ProjectionParams, layout: Layout, elapsed_s: float) -> dict[str, object]:
-    return {
-        "n_neighbors": params.n_neighbors,
-        "n_neighbors_used": layout.n_neighbors,
-        "min_dist": params.min_dist,
-        "seed": params.seed,
-        "n": grid.n,
-        "subsampled": len(grid.rows) < grid.n,
-        "scores": map_scores(grid.features, layout.xy, grid.codes),
-        "note": "; ".join(layout.notes),
-        "versions": versions("numpy", "scipy", "umap-learn", "pynndescent", "numba"),
-        "seconds": elapsed_s,
-        "layout_seconds": layout.seconds,
-    }
+def _record(grid: Grid, params: ProjectionParams, layout: Layout, elapsed_s: float) -> MapRecord:
+    return MapRecord(
+        n_neighbors=params.n_neighbors,
+        n_neighbors_used=layout.n_neighbors,
+        min_dist=params.min_dist,
+        seed=params.seed,
+        n=grid.n,
+        subsampled=len(grid.rows) < grid.n,
+        scores=map_scores(grid.features, layout.xy, grid.codes),
+        note="; ".join(layout.notes),
+        versions=versions("numpy", "scipy", "umap-learn", "pynndescent", "numba"),
+        seconds=elapsed_s,
+        layout_seconds=layout.seconds,
+    )
 
 
 def _close() -> None:

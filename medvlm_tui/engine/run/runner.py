@@ -134,7 +134,7 @@ def _step(step: Step, prepared: Prepared, context: RunContext, outcome: Outcome)
 def _stored_summary(store: Store, step: Step) -> Mapping[str, Any]:
     """Return the summary of a stored result; empty when there is none."""
     if step.kind == "extract":
-        manifest = store.tables.record(step.key)
+        manifest = store.tables.read_record(step.key, EXTRACT.record)
         return {} if manifest is None else EXTRACT.summary(manifest)
     stage = stage_of(step.kind)
     record = store.read_record(step.key, stage.record)

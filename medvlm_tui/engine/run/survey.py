@@ -211,8 +211,8 @@ def _cell(
 
 def _rows(store: Store, results: Results) -> int:
     """Return how many images were encoded."""
-    manifest = store.tables.manifest(results.table)
-    return 0 if manifest is None else int(manifest["shape"][0])
+    manifest = store.tables.read_record(results.table, EXTRACT.record)
+    return 0 if manifest is None else manifest.shape[0]
 
 
 def _is_there(store: Store, made: Made) -> bool:
@@ -228,18 +228,17 @@ def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, A
 
 def _probe_scores(store: Store, key: str) -> dict[str, Any]:
     """Return every mean and spread of a stored probe, with its t, for a table of scores."""
-    result = store.result(key)
-    if result is None:
+    record = store.read_record(key, PROBE.record)
+    if record is None:
         return {"key": key}
-    record = result.record
-    shown = PROBE.summary(dict(record))
-    means = {name: (values["mean"], values["std"]) for name, values in record["metrics"].items()}
+    shown = PROBE.summary(record)
+    means = {name: (found.mean, found.std) for name, found in record.metrics.items()}
     return {
         "key": key,
         **{name: shown.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
         "metrics": {name: [mean, std] for name, (mean, std) in means.items() if mean is not None},
-        "tuned_t": (record.get("tuned") or {}).get("t"),
-        "n": record["n_train"] + record["n_test"],
+        "tuned_t": None if record.tuned is None else record.tuned.t,
+        "n": record.n_train + record.n_test,
     }
 
 

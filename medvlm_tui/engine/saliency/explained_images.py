@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.images.decoders import as_image, decoded
@@ -29,6 +29,8 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 _SHOWN_IDS = 3
@@ -76,8 +78,8 @@ def half_maps(images: Explained, params: SaliencyParams, scores: Floats, image: 
 def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained:
     """Read, preprocess and classify the images of a job; raises MedvlmError for what cannot be explained."""
     check_params(params)
-    probe = earlier_result(job, context, "probe")
-    table, classes = feature_table(job, context), list(probe.record["classes"])
+    probe = earlier_result(job, context, PROBE)
+    table, classes = feature_table(job, context), list(probe.record.classes)
     asked = explained_classes(params, classes)
     rows, ids = chosen_rows(params, table.ids, probe), table.ids
     classifier = _classifier(job, probe, table)
@@ -94,7 +96,7 @@ def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained
     return Explained(masking, chosen, tuple(classes), labels, scores, explained, final_scaling(probe))
 
 
-def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult) -> list[int]:
+def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: Stored[ProbeRecord]) -> list[int]:
     """Return the rows to explain, all of them held out; raises UsageError for an id that is not.
 
     Without ids, the first `images_per_class` of a seeded permutation of each class, so that asking for more
@@ -104,7 +106,7 @@ def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: StoredResult)
     if params.images:
         return [_held_out_row(name, ids, hold_out) for name in dict.fromkeys(params.images)]
     rows: list[int] = []
-    for c in range(len(probe.record["classes"])):
+    for c in range(len(probe.record.classes)):
         members = hold_out[labels[hold_out] == c]
         order = np.random.default_rng([params.seed, c]).permutation(len(members))
         rows.extend(int(members[i]) for i in order[: params.images_per_class])
@@ -122,7 +124,7 @@ def _held_out_row(name: str, ids: Sequence[str], hold_out: NDArray[np.int64]) ->
     )
 
 
-def _classifier(job: Job, probe: StoredResult, table: FeatureTable) -> Classifier:
+def _classifier(job: Job, probe: Stored[ProbeRecord], table: FeatureTable) -> Classifier:
     """Return the probe's final classifier; raises MedvlmError when it was fitted to other features than the table's."""
     classifier, held = final_classifier(probe), probe.arrays["hold_out"]
     wanted, hint = job.model.dim(job.encoder.feature), "run the probe on this feature first"

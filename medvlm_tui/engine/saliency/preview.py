@@ -14,6 +14,7 @@ from medvlm_tui.engine.saliency.explained_images import Explained, estimated
 from medvlm_tui.engine.saliency.masking import ChunkScores
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.saliency import PreviewImage, PreviewRecord
 
 _EVERY_S = 1.0
 # A preview costs the sums of all masks so far; it may take this share of the time.
@@ -56,18 +57,18 @@ class Preview:
         """Forget the preview, if there is one."""
         self._context.store.discard(keys.result(self._key))
 
-    def _record(self, counts: list[int]) -> dict[str, Any]:
+    def _record(self, counts: list[int]) -> PreviewRecord:
         images = self._images
-        items = [
-            {
-                "image": sample.id,
-                "label": images.classes[label],
-                "predicted": images.classes[int(predicted)],
-                "explained": images.classes[explained[0]],
-                "masks": masks,
-            }
+        items = tuple(
+            PreviewImage(
+                image=sample.id,
+                label=images.classes[label],
+                predicted=images.classes[int(predicted)],
+                explained=images.classes[explained[0]],
+                masks=masks,
+            )
             for sample, label, predicted, explained, masks in zip(
                 images.samples, images.labels, images.predicted, images.maps_of, counts, strict=True
             )
-        ]
-        return {"items": items, "masks_asked": self._params.masks, "classes": list(images.classes)}
+        )
+        return PreviewRecord(items=items, masks_asked=self._params.masks, classes=tuple(images.classes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from medvlm_tui.engine.saliency.masking import hidden_pixels
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.measures.calibration import Platt
 from medvlm_tui.measures.intervals import mean_interval, share_interval
+from medvlm_tui.stages.records.saliency import ExplainedImage, MapQuality, QualityRecord
 
 if TYPE_CHECKING:
     from medvlm_tui.engine.saliency.masking import Masking
@@ -151,36 +152,36 @@ def stability(maps: Sequence[NDArray[np.floating]]) -> float | None:
     return float(table[np.triu_indices(len(maps), 1)].mean())
 
 
-def quality_table(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Return {measure: {mean, low, high, n, misclassified, mostly_noise}} over images, with 95 % intervals.
+def quality_table(items: Sequence[ExplainedImage]) -> dict[str, QualityRecord]:
+    """Return measure -> its mean over images, with 95 % intervals.
 
     The interval of pointing is that of a share, of a difference and of stability Student's, of the other measures,
     which lie between 0 and 1, a score interval (measures/intervals.py). An area is averaged over the images that its
     mass is averaged over. `misclassified` and `mostly_noise` count, among the n images, those whose predicted class
     is wrong and those whose map carries the mark.
     """
-    table: dict[str, dict[str, float | None]] = {}
+    table = {}
     for name in MEASURES:
-        known = [item for item in items if _counted(item["quality"], name)]
+        known = [item for item in items if _counted(item.quality, name)]
         if known:
-            values = np.array([float(item["quality"][name]) for item in known])
+            values = np.array([float(getattr(item.quality, name)) for item in known])
             low, high = _interval(name, values) or (None, None)
-            table[name] = {
-                "mean": float(values.mean()),
-                "low": low,
-                "high": high,
-                "n": len(known),
-                "misclassified": sum(item["label"] != item["predicted"] for item in known),
-                "mostly_noise": sum(bool(item["mostly_noise"]) for item in known),
-            }
+            table[name] = QualityRecord(
+                mean=float(values.mean()),
+                low=low,
+                high=high,
+                n=len(known),
+                misclassified=sum(item.label != item.predicted for item in known),
+                mostly_noise=sum(item.mostly_noise for item in known),
+            )
     return table
 
 
-def _counted(quality: Mapping[str, Any], name: str) -> bool:
+def _counted(quality: MapQuality, name: str) -> bool:
     """Whether an image takes part in a measure's mean."""
-    if name.startswith("area_") and quality.get(name.replace("area", "mass")) is None:
+    if name.startswith("area_") and getattr(quality, name.replace("area", "mass")) is None:
         return False
-    return quality.get(name) is not None
+    return getattr(quality, name) is not None
 
 
 def _interval(name: str, values: Floats) -> tuple[float, float] | None:

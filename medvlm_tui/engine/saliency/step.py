@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.saliency import ExplainedImage, MapQuality, SaliencyRecord
 from medvlm_tui.stages.saliency import SALIENCY
 
 Floats = NDArray[np.float64]
@@ -47,21 +48,20 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     images = prepare(job, context, params)
     scores = yield from _scores(images, params, job, context)
     found = [estimated(images, params, scores[image], image) for image in range(len(images.samples))]
-    items, regions = _items(images, found), [view_regions(job, sample) for sample in images.samples]
-    for item, one, region, image in zip(items, found, regions, range(len(items)), strict=True):
+    items, regions = [], [view_regions(job, sample) for sample in images.samples]
+    for image, (item, one, region) in enumerate(zip(_items(images, found), found, regions, strict=True)):
         context.check()
         explained = int(images.maps_of[image][0])
         curves = perturbation_curves(images.masking, image, one.maps[0], explained, images.scaling)
         halves = half_maps(images, params, scores[image], image)
-        item["quality"] = {**map_quality(one.maps[0], region), **curves, "stability": stability(halves)}
-    record = {
-        **_description(images, params, scores.shape[1]),
-        "encoder": job.encoder.digest,
-        "probe": job.inputs["probe"],
-        "items": items,
-        "quality": quality_table(items),
-        "seconds": time.monotonic() - begun,
-    }
+        measured = MapQuality(**map_quality(one.maps[0], region), **curves, stability=stability(halves))
+        items.append(replace(item, quality=measured))
+    record = replace(
+        _record(images, params, items, scores.shape[1]),
+        encoder=job.encoder.digest,
+        probe=job.inputs["probe"],
+        seconds=time.monotonic() - begun,
+    )
     encoder = images.masking.encoder
     arrays: dict[str, NDArray[Any]] = {
         "images": np.stack([encoder.display(pixels) for pixels in images.masking.pixels]),
@@ -130,18 +130,19 @@ def _progress(job: Job, done: int, total: int, rate: float) -> StepProgress:
     return StepProgress(job.step.id, done, total, rate, (total - done) / rate if rate > 0 else None, "masked images")
 
 
-def _items(images: Explained, found: Sequence[Estimate]) -> list[dict[str, Any]]:
+def _items(images: Explained, found: Sequence[Estimate]) -> list[ExplainedImage]:
+    """Return what there is to say of each image but the quality of its map."""
     names = images.classes
     return [
-        {
-            "image": sample.id,
-            "label": names[label],
-            "predicted": names[predicted],
-            "explained": names[explained[0]],
-            "explained_classes": [names[c] for c in explained],
-            "score": float(scores[explained[0]]),
+        ExplainedImage(
+            image=sample.id,
+            label=names[label],
+            predicted=names[predicted],
+            explained=names[explained[0]],
+            explained_classes=tuple(names[c] for c in explained),
+            score=float(scores[explained[0]]),
             **_noise(one),
-        }
+        )
         for sample, label, predicted, explained, scores, one in zip(
             images.samples, images.labels, images.predicted, images.maps_of, images.scores, found, strict=True
         )
@@ -155,23 +156,24 @@ def _noise(found: Estimate) -> dict[str, Any]:
     return {"relative_error": known, "constant": flat, "mostly_noise": not flat and mostly_noise(known)}
 
 
-def _description(images: Explained, params: SaliencyParams, masks: int) -> dict[str, Any]:
-    encoder = images.masking.encoder
-    return {
-        "explained": "the classes asked for" if params.explain else "the predicted class",
-        "curve_points": STEPS + 1,
-        "masks": masks,
-        "masks_asked": params.masks,
-        "params": asdict(params),
-        "cells": params.cells,
-        "probability": params.probability,
-        "seed": params.seed,
-        "baseline": params.fill,
-        "estimator": params.estimator,
-        "offset": "none" if params.estimator == "plain" else "the mean score is left out: cov(score, mask) / p",
-        "classes": list(images.classes),
-        "device": encoder.device,
-        "batch_size": images.masking.batch_size,
-        "threads": torch.get_num_threads(),
-        "versions": versions("numpy", "torch"),
-    }
+def _record(images: Explained, params: SaliencyParams, items: Sequence[ExplainedImage], masks: int) -> SaliencyRecord:
+    return SaliencyRecord(
+        items=tuple(items),
+        quality=quality_table(items),
+        explained="the classes asked for" if params.explain else "the predicted class",
+        curve_points=STEPS + 1,
+        masks=masks,
+        masks_asked=params.masks,
+        params=params,
+        cells=params.cells,
+        probability=params.probability,
+        seed=params.seed,
+        baseline=params.fill,
+        estimator=params.estimator,
+        offset="none" if params.estimator == "plain" else "the mean score is left out: cov(score, mask) / p",
+        classes=tuple(images.classes),
+        device=images.masking.encoder.device,
+        batch_size=images.masking.batch_size,
+        threads=torch.get_num_threads(),
+        versions=versions("numpy", "torch"),
+    )

@@ -21,6 +21,7 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.separability import SeparabilityParams
+from medvlm_tui.stages.records.separability import SeparabilityRecord
 from medvlm_tui.stages.separability import SEPARABILITY
 
 Ints = NDArray[np.int64]
@@ -60,21 +61,21 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         count.permute()
         if done % 20 == 19:
             yield StepProgress(job.step.id, done + 1, params.permutations, unit="permutations")
-    record = {
-        "measures": {**count.found, **space_measures(space)},
-        "p_values": count.p_values(),
-        "purity_by_chance": measures.purity_by_chance(codes),
-        "tag": params.tag,
-        "classes": list(labelled.classes),
-        "neighbours": space.near.indices.shape[1] - 1,
-        "permutations": params.permutations,
-        "seed": params.seed,
-        "n": len(table.ids),
-        "used": len(rows),
-        "subsampled": len(rows) < len(table.ids),
-        "versions": versions("numpy", "scipy", "scikit-learn"),
-        "seconds": time.monotonic() - begun,
-    }
+    record = SeparabilityRecord(
+        measures={**count.found, **space_measures(space)},
+        p_values=count.p_values(),
+        purity_by_chance=measures.purity_by_chance(codes),
+        tag=params.tag,
+        classes=tuple(labelled.classes),
+        neighbours=space.near.indices.shape[1] - 1,
+        permutations=params.permutations,
+        seed=params.seed,
+        n=len(table.ids),
+        used=len(rows),
+        subsampled=len(rows) < len(table.ids),
+        versions=versions("numpy", "scipy", "scikit-learn"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     shown = SEPARABILITY.summary(record)
     yield ResultReady(job.step.id, "separability", job.step.key, job.step.model, job.step.dataset, shown)

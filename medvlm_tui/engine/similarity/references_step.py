@@ -23,6 +23,7 @@ from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.params.similarity import ReferenceParams
+from medvlm_tui.stages.records.similarity import ReferenceRecord, ReferencesRecord
 from medvlm_tui.stages.references import REFERENCES
 
 Load = Callable[[str, Precision], Encoder]
@@ -47,12 +48,12 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     params = params_of(ReferenceParams, job.step.params)
     own = feature_table(job, context)
     part = _part(job, own, params)
-    found: list[dict[str, Any]] = []
+    found: list[ReferenceRecord] = []
     missing: dict[str, str] = {}
     for reference in _references(job, params.seed):
         try:
             table = yield from _features(part, reference, context)
-            found.append({"reference": reference.name, **_compared(job, own, table, params, context)})
+            found.append(ReferenceRecord(reference=reference.name, **_compared(job, own, table, params, context)))
         except Cancelled:
             raise
         except MedvlmError as error:
@@ -60,13 +61,13 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
             yield Log("warning", f"{job.model.id}: no reference ({reference.name}): {error.message}", job.step.id)
     if not found:
         raise MedvlmError(f"{job.model.id} has no reference: {next(iter(missing.values()))}", "see the messages above")
-    record = {
-        "references": found,
-        "missing": missing,
-        "seed": params.seed,
-        "versions": versions("numpy", "scipy", "torch", "timm", "transformers", "open_clip_torch"),
-        "seconds": time.monotonic() - begun,
-    }
+    record = ReferencesRecord(
+        references=tuple(found),
+        missing=missing,
+        seed=params.seed,
+        versions=versions("numpy", "scipy", "torch", "timm", "transformers", "open_clip_torch"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     shown = REFERENCES.summary(record)
     yield ResultReady(job.step.id, job.step.kind, job.step.key, job.step.model, job.step.dataset, shown)

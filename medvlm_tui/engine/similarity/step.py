@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.similarity import SimilarityParams
+from medvlm_tui.stages.records.similarity import AlikeRecord, SimilarityRecord
 from medvlm_tui.stages.similarity import SIMILARITY
 
 Ints = NDArray[np.int64]
@@ -45,17 +45,17 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         raise MedvlmError("similarity compares models, and there is one", "choose two models or more")
     pairs = list(combinations(keys, 2))
     spaces = _Spaces(job, context, params)
-    found: list[Mapping[str, Any]] = []
+    found: list[AlikeRecord] = []
     for done, (a, b) in enumerate(pairs):
         yield StepProgress(job.step.id, done, len(pairs), unit="pairs")
         found.append(_pair(a, b, keys, spaces, context, params))
-    record = {
-        "pairs": found,
-        "permutations": params.permutations,
-        "seed": params.seed,
-        "versions": versions("numpy", "scipy"),
-        "seconds": time.monotonic() - begun,
-    }
+    record = SimilarityRecord(
+        pairs=tuple(found),
+        permutations=params.permutations,
+        seed=params.seed,
+        versions=versions("numpy", "scipy"),
+        seconds=time.monotonic() - begun,
+    )
     context.store.put_result(job.step.key, {}, record)
     shown = SIMILARITY.summary(record)
     yield ResultReady(job.step.id, "similarity", job.step.key, job.step.model, job.step.dataset, shown)
@@ -63,25 +63,25 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 
 def _pair(
     a: str, b: str, keys: Mapping[str, str], spaces: _Spaces, context: StepContext, params: SimilarityParams
-) -> Mapping[str, Any]:
+) -> AlikeRecord:
     """Return the record of two models, as stored or measured now."""
     key = of_record(["similarity pair", SIMILARITY.version, keys[a], keys[b], asdict(params)])
-    stored = context.store.result(key)
+    stored = context.store.read_record(key, AlikeRecord)
     if stored is not None:
-        return stored.record
+        return stored
     (first, second), common = spaces.of(a, keys[a], b, keys[b])
     n = len(first.near.indices)
     found = compare(measures_of(first, second), n, params, context.check)
-    record: dict[str, Any] = {
-        "a": a,
-        "b": b,
+    record = AlikeRecord(
+        a=a,
+        b=b,
         **found,
         **intervals_of(found, first, second, params.seed, params.neighbours, context.check),
-        "n": common,
-        "used": n,
-        "neighbours": min(params.neighbours, n - 1),
-        "mutual_knn_by_chance": min(1.0, params.neighbours / max(1, n - 1)),
-    }
+        n=common,
+        used=n,
+        neighbours=min(params.neighbours, n - 1),
+        mutual_knn_by_chance=min(1.0, params.neighbours / max(1, n - 1)),
+    )
     context.store.put_result(key, {}, record)
     return record
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
 from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
+from medvlm_tui.stages.stage import Stage
 
 Params = TypeVar("Params")
+R = TypeVar("R")
 AGAIN = "run the same command again: it is computed anew"
 _SHOWN_IDS = 5
 
@@ -68,11 +70,12 @@ def _refuse_other_rows(job: Job, table: FeatureTable, context: StepContext) -> N
         raise MedvlmError(f"{what}: they are set aside", AGAIN)
 
 
-def earlier_result(job: Job, context: StepContext, kind: str) -> StoredResult:
-    """Return the result of the step of this kind that the job stands on; raises MedvlmError when it is gone."""
-    result = context.store.result(job.inputs[kind])
+def earlier_result(job: Job, context: StepContext, stage: Stage[R]) -> Stored[R]:
+    """Return the result of this stage's step that the job stands on; raises MedvlmError when it is gone."""
+    result = context.store.read(job.inputs[stage.kind], stage.record)
     if result is None:
-        raise MedvlmError(f"the {kind} result of {job.step.model} on {job.step.dataset} is missing or damaged", AGAIN)
+        what = f"the {stage.kind} result of {job.step.model} on {job.step.dataset}"
+        raise MedvlmError(f"{what} is missing or damaged", AGAIN)
     return result
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
-from medvlm_tui.report.maps.rows import results
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import ReportInput
+from medvlm_tui.stages.bias import BIAS as STAGE
+from medvlm_tui.stages.bias import BIAS_GROUPS
+from medvlm_tui.stages.records.bias import BiasGroupRecord, BiasGroupsRecord, BiasRecord
 
 BIAS = (
     *texts("model", "dataset", "label_view", "measure", "condition"),
@@ -32,7 +33,7 @@ def measured(source: ReportInput) -> Iterator[Table]:
         yield Table("bias", BIAS, rows, "Measures of the bias lab")
     groups = group_results(source)
     if groups:
-        rows = tuple(_group(test) for record in groups for test in record["groups"])
+        rows = tuple(_group(test) for record in groups for test in record.groups)
         yield Table("bias_groups", GROUPS, rows, "Groups of models under the bias lab's measures")
 
 
@@ -42,33 +43,31 @@ def burned_texts(source: ReportInput) -> Iterator[Table]:
         yield Table(file_stem("burned_text", dataset), TEXTS, _texts(lab), "Text in the images themselves")
 
 
-def labs(source: ReportInput) -> list[tuple[Step, StoredResult]]:
+def labs(source: ReportInput) -> list[tuple[Step, Stored[BiasRecord]]]:
     """Return the bias steps of the run's models that have a result."""
-    return [(step, found) for step, found in results(source, "bias") if step.model in source.models]
+    return list(source.stored(STAGE))
 
 
-def group_results(source: ReportInput) -> list[dict[str, Any]]:
+def group_results(source: ReportInput) -> list[BiasGroupsRecord]:
     """Return the records of the steps that compare groups of models."""
-    steps = [step for step in source.plan.steps if step.kind == "bias_groups"]
-    found = [source.store.result(step.key) for step in steps]
-    return [dict(result.record) for result in found if result is not None]
+    return [found.record for _, found in source.stored(BIAS_GROUPS)]
 
 
-def _measures(source: ReportInput, step: Step, lab: StoredResult) -> Iterator[Row]:
+def _measures(source: ReportInput, step: Step, lab: Stored[BiasRecord]) -> Iterator[Row]:
     record, view = lab.record, source.datasets[step.dataset].view
-    drawn = (record["position"], record["height"], record["contrast"], record["seed"])
-    for m in record["measures"]:
-        value = (m["name"], m["condition"], m["value"], m["low"], m["high"], m["n"], m["chance"])
-        yield (step.model, step.dataset, view, *value, " ".join(m.get("words", record["words"])), *drawn)
+    drawn = (record.position, record.height, record.contrast, record.seed)
+    for m in record.measures:
+        value = (m.name, m.condition, m.value, m.low, m.high, m.n, m.chance)
+        yield (step.model, step.dataset, view, *value, " ".join(m.words), *drawn)
 
 
-def _group(test: dict[str, Any]) -> Row:
-    return tuple(test.get(column.name) for column in GROUPS)
+def _group(test: BiasGroupRecord) -> Row:
+    return tuple(getattr(test, column.name) for column in GROUPS)
 
 
-def _texts(lab: StoredResult) -> Iterator[Row]:
+def _texts(lab: Stored[BiasRecord]) -> Iterator[Row]:
     """Yield rows as `--tags` reads them: whether an image bears text, and each common word on it."""
-    for text in lab.record["texts"]:
-        yield (text["image"], "burned_text", "yes" if text["boxes"] else "no")
-        for word in text["words"]:
-            yield (text["image"], f"word_{word}", "yes")
+    for text in lab.record.texts:
+        yield (text.image, "burned_text", "yes" if text.boxes else "no")
+        for word in text.words:
+            yield (text.image, f"word_{word}", "yes")

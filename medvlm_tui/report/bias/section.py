@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.bias import rows
 from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph, Section, Slider
 from medvlm_tui.report.results.naming import dataset_title, file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.stages.records.bias import BiasRecord
 
 MOST_PICTURES = 24
 """On the page: images with and without a word; and as many maps of classifiers that were trained on words."""
@@ -28,7 +29,7 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
 
 
 def _blocks(
-    source: ReportInput, found: Sequence[tuple[Step, StoredResult]], figures: dict[str, Path]
+    source: ReportInput, found: Sequence[tuple[Step, Stored[BiasRecord]]], figures: dict[str, Path]
 ) -> Iterator[Block]:
     yield Paragraph(
         "Shift: how far a word moves the features, over the median distance of images. Flip rate: predicted classes "
@@ -48,26 +49,26 @@ def _blocks(
     yield Fold("Every measure", tuple(rows.measured(source)))
 
 
-def _words(lab: StoredResult, most: int) -> Iterator[Block]:
+def _words(lab: Stored[BiasRecord], most: int) -> Iterator[Block]:
     record, arrays = lab.record, lab.arrays
     predicted = arrays["scores"].argmax(axis=2)
-    for row, position in enumerate(record["shown"][:most]):
-        plain, word = (record["classes"][predicted[column, position]] for column in (0, 1))
+    for row, position in enumerate(record.shown[:most]):
+        plain, word = (record.classes[predicted[column, position]] for column in (0, 1))
         shift = float(arrays["shifts"][0, position])
-        caption = f"{record['images'][position]}: shift {shift:.2f}; predicted {plain} without the word, {word} with it"
+        caption = f"{record.images[position]}: shift {shift:.2f}; predicted {plain} without the word, {word} with it"
         yield Slider(arrays["pictures"][row, 0], arrays["pictures"][row, 1], ("without", "with"), caption)
 
 
-def _maps(lab: StoredResult, most: int) -> Iterator[Block]:
+def _maps(lab: Stored[BiasRecord], most: int) -> Iterator[Block]:
     # Imported here: matplotlib costs seconds that a report without maps need not pay.
     from medvlm_tui.report.saliency.overlay import overlay
 
-    items = lab.record["map_items"][:most]
+    items = lab.record.map_items[:most]
     for row, item in enumerate(items):
         image, values = lab.arrays["map_images"][row], lab.arrays["maps"][row, 1]
-        level = lab.record["map_levels"][1]
+        level = lab.record.map_levels[1]
         caption = (
-            f"{item['image']} with the word {item['word']}: map of the classifier trained with {level:.0%} of the "
-            f"images bearing their class's word; it says {item['predicted'][1]}"
+            f"{item.image} with the word {item.word}: map of the classifier trained with {level:.0%} of the "
+            f"images bearing their class's word; it says {item.predicted[1]}"
         )
         yield Slider(image, overlay(image, values), ("image", "map"), caption)

@@ -11,6 +11,7 @@ from medvlm_tui.report.maps import rows
 from medvlm_tui.report.maps.section import sections as sections
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores.predictions import projection_table
+from medvlm_tui.stages.projection import PROJECT
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
@@ -19,7 +20,7 @@ def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
         yield FileWritten(str(path), "table")
     store = results.source.store
     for shown in results.maps:
-        features, result = store.tables.read(shown.table_key), store.result(shown.key)
+        features, result = store.tables.read(shown.table_key), store.read(shown.key, PROJECT.record)
         if features is not None and result is not None:
             for path in write_all(out, [projection_table(shown, features, result)]):
                 yield FileWritten(str(path), "projection")

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.maps.rows import CLASSES
 from medvlm_tui.report.results.run_results import Map
+from medvlm_tui.stages.records.separability import SeparabilityRecord
 
 POINTS = (
     *texts("model", "dataset", "label_view"), *numbers("n_neighbors", "min_dist"), *texts("grouping", "image", "label"),
@@ -54,10 +55,10 @@ def value_order(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(str(names[index]) for index in commonest))
 
 
-def measures_of(found: StoredResult | None) -> dict[str, float]:
+def measures_of(found: Stored[SeparabilityRecord] | None) -> dict[str, float]:
     """Return what a figure prints of a separability result."""
-    measured = {} if found is None else found.record["measures"]
-    return {name: measured[name] for name in ("silhouette", "knn_purity") if measured.get(name) is not None}
+    measured = {} if found is None else found.record.measures
+    return {name: value for name in ("silhouette", "knn_purity") if (value := measured.get(name)) is not None}
 
 
 def points_table(name: str, panels: Sequence[Panel], examples: Sequence[int] = ()) -> Table:

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store.store import Store, StoredResult
+from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.core.tags import read_tags, tags_of
 from medvlm_tui.measures.map_choice import proposed
 from medvlm_tui.measures.procrustes import turn_by_common
 from medvlm_tui.report.maps.panel import UNTAGGED, Panel, measures_of, value_order
-from medvlm_tui.report.maps.rows import CLASSES, grids, results
+from medvlm_tui.report.maps.rows import CLASSES, grids
 from medvlm_tui.report.results.run_results import Gathered, Map
+from medvlm_tui.stages.projection import PROJECT
+from medvlm_tui.stages.records.projection import GridRecord
+from medvlm_tui.stages.records.separability import SeparabilityRecord
+from medvlm_tui.stages.separability import SEPARABILITY
 
 Pair = tuple[str, str]
 
@@ -28,7 +32,7 @@ class PairMaps:
     panels: tuple[Panel, ...]
     """In the plan's order, all in one orientation."""
     proposed: Panel
-    grid: StoredResult | None
+    grid: Stored[GridRecord] | None
     """Of the grid step, which has the example images."""
 
     def thumbnails(self, kind: str) -> dict[int, NDArray[np.uint8]]:
@@ -36,7 +40,7 @@ class PairMaps:
         if self.grid is None or "thumbnails" not in self.grid.arrays:
             return {}
         pixels = dict(zip(self.grid.arrays["examples"].tolist(), self.grid.arrays["thumbnails"], strict=True))
-        return {point: pixels[point] for point in self.grid.record["examples"].get(kind, ())}
+        return {point: pixels[point] for point in self.grid.record.examples.of(kind)}
 
 
 class MapPanels:
@@ -74,29 +78,29 @@ class MapPanels:
         return read_tags(Path(file).expanduser()) if file else {}
 
     @cached_property
-    def _grids(self) -> dict[Pair, StoredResult]:
+    def _grids(self) -> dict[Pair, Stored[GridRecord]]:
         return grids(self._gathered.source)
 
     @cached_property
-    def _separability(self) -> dict[tuple[str, str, str], StoredResult]:
+    def _separability(self) -> dict[tuple[str, str, str], Stored[SeparabilityRecord]]:
         """(model, dataset, grouping) -> result."""
-        measured = results(self._gathered.source, "separability")
-        return {(step.model, step.dataset, found.record["tag"] or CLASSES): found for step, found in measured}
+        measured = self._gathered.source.stored(SEPARABILITY)
+        return {(step.model, step.dataset, found.record.tag or CLASSES): found for step, found in measured}
 
     def _pair(self, pair: Pair, maps: Sequence[Map]) -> PairMaps | None:
         grid = self._grids.get(pair)
-        cells = [] if grid is None else zip(grid.record["cells"], grid.arrays["xy"], strict=True)
-        turned = {cell["key"]: xy for cell, xy in cells}
+        cells = [] if grid is None else zip(grid.record.cells, grid.arrays["xy"], strict=True)
+        turned = {cell.key: xy for cell, xy in cells}
         panels = tuple(panel for panel in (self._panel(shown, turned.get(shown.key)) for shown in maps) if panel)
         if not panels:
             return None
         keys = [panel.shown.key for panel in panels]
-        chosen = "" if grid is None else grid.record["proposed"]
+        chosen = "" if grid is None else grid.record.proposed
         best = keys.index(chosen) if chosen in keys else proposed([panel.shown.scores for panel in panels])
         return PairMaps(panels, panels[best], grid if chosen in keys else None)
 
     def _panel(self, shown: Map, turned: NDArray[np.float32] | None) -> Panel | None:
-        table, result = self._store.tables.read(shown.table_key), self._store.result(shown.key)
+        table, result = self._store.tables.read(shown.table_key), self._store.read(shown.key, PROJECT.record)
         if table is None or result is None:
             return None
         rows = result.arrays["rows"].tolist()

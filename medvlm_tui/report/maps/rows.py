@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
+from medvlm_tui.stages.projection import GRID
+from medvlm_tui.stages.records.projection import GridRecord
+from medvlm_tui.stages.records.separability import SeparabilityRecord
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
+from medvlm_tui.stages.references import REFERENCES as REFERENCES_STAGE
+from medvlm_tui.stages.separability import SEPARABILITY as STAGE
+from medvlm_tui.stages.similarity import SIMILARITY as SIMILARITY_STAGE
 
 SEPARABILITY = (
     *texts("model", "dataset", "label_view", "feature", "grouping", "measure"),
@@ -34,23 +40,14 @@ CLASSES = "class"
 """The grouping of separability.csv that is no tag."""
 
 
-def results(source: ReportInput, kind: str) -> Iterator[tuple[Step, StoredResult]]:
-    """Yield the steps of a kind that have a result."""
-    for step in source.plan.steps:
-        if step.kind == kind and step.key and step.dataset in source.datasets:
-            found = source.store.result(step.key)
-            if found is not None:
-                yield step, found
-
-
-def grids(source: ReportInput) -> dict[tuple[str, str], StoredResult]:
+def grids(source: ReportInput) -> dict[tuple[str, str], Stored[GridRecord]]:
     """Return (model, dataset) -> result of its grid step."""
-    return {(step.model, step.dataset): found for step, found in results(source, "grid")}
+    return {(step.model, step.dataset): found for step, found in source.stored(GRID)}
 
 
 def proposals(gathered: Gathered) -> set[str]:
     """Return the keys of the maps that the grid steps propose."""
-    return {str(found.record["proposed"]) for found in grids(gathered.source).values()}
+    return {found.record.proposed for found in grids(gathered.source).values()}
 
 
 def tables(gathered: Gathered) -> Iterator[Table]:
@@ -69,22 +66,22 @@ def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
 
 def separability(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, grouping, measure)."""
-    found = results(gathered.source, "separability")
-    rows = tuple(row for step, result in found for row in _measures(gathered, step, result))
+    found = gathered.source.stored(STAGE)
+    rows = tuple(row for step, result in found for row in _measures(gathered, step, result.record))
     return Table("separability", SEPARABILITY, rows, "Separability in the full feature space")
 
 
 def similarity(gathered: Gathered) -> Table:
     """Return one row per (dataset, pair of models, measure)."""
-    found = results(gathered.source, "similarity")
-    rows = tuple(row for step, result in found for row in _pairs(gathered, step, result))
+    found = gathered.source.stored(SIMILARITY_STAGE)
+    rows = tuple(row for step, result in found for row in _pairs(gathered, step, result.record))
     return Table("similarity", SIMILARITY, rows, "Similarity of models")
 
 
 def references(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, reference, measure): what the values of `similarity` are read against."""
-    found = results(gathered.source, "references")
-    rows = tuple(row for step, result in found for row in _references(gathered, step, result))
+    found = gathered.source.stored(REFERENCES_STAGE)
+    rows = tuple(row for step, result in found for row in _references(gathered, step, result.record))
     return Table("similarity_references", REFERENCES, rows, "References of similarity")
 
 
@@ -97,43 +94,41 @@ def _map_scores(shown: Map, proposed: bool) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _measures(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]:
-    record: Mapping[str, Any] = found.record
+def _measures(gathered: Gathered, step: Step, record: SeparabilityRecord) -> Iterator[Row]:
     feature = gathered.features.get((step.model, step.dataset), ("", ""))[1]
     view = gathered.source.datasets[step.dataset].view
-    for name, value in record["measures"].items():
+    for name, value in record.measures.items():
         if value is not None:
-            chance = record["purity_by_chance"] if name == "knn_purity" else None
+            chance = record.purity_by_chance if name == "knn_purity" else None
             yield (
-                step.model, step.dataset, view, feature, record["tag"] or CLASSES, name, value,
-                record["p_values"].get(name), chance, len(record["classes"]), record["neighbours"],
-                record["permutations"], record["seed"], record["n"], record["used"], name in DEPENDS_ON_N,
+                step.model, step.dataset, view, feature, record.tag or CLASSES, name, value,
+                record.p_values.get(name), chance, len(record.classes), record.neighbours,
+                record.permutations, record.seed, record.n, record.used, name in DEPENDS_ON_N,
             )  # fmt: skip
 
 
-def _pairs(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]:
-    record: Mapping[str, Any] = found.record
+def _pairs(gathered: Gathered, step: Step, record: SimilarityRecord) -> Iterator[Row]:
     view = gathered.source.datasets[step.dataset].view
-    for pair in record["pairs"]:
+    for pair in record.pairs:
         for name in ("cka", "mutual_knn", "procrustes"):
-            if pair[name] is not None:
-                chance = pair["mutual_knn_by_chance"] if name == "mutual_knn" else None
+            found = pair.measure(name)
+            if found is not None:
+                chance = pair.mutual_knn_by_chance if name == "mutual_knn" else None
                 yield (
-                    step.dataset, view, pair["a"], pair["b"], name, pair[name],
-                    pair.get(f"{name}_low"), pair.get(f"{name}_high"), pair[f"{name}_p"], chance,
-                    pair["neighbours"], record["permutations"], record["seed"], pair["n"], pair["used"],
+                    step.dataset, view, pair.a, pair.b, name, found.value, found.low, found.high, found.p_value,
+                    chance, pair.neighbours, record.permutations, record.seed, pair.n, pair.used,
                 )  # fmt: skip
 
 
-def _references(gathered: Gathered, step: Step, found: StoredResult) -> Iterator[Row]:
+def _references(gathered: Gathered, step: Step, record: ReferencesRecord) -> Iterator[Row]:
     feature = gathered.features.get((step.model, step.dataset), ("", ""))[1]
     view = gathered.source.datasets[step.dataset].view
-    for each in found.record["references"]:
+    for each in record.references:
         for name in ("cka", "mutual_knn", "procrustes"):
-            if each[name] is not None:
-                chance = each["mutual_knn_by_chance"] if name == "mutual_knn" else None
+            found = each.measure(name)
+            if found is not None:
+                chance = each.mutual_knn_by_chance if name == "mutual_knn" else None
                 yield (
-                    step.model, step.dataset, view, feature, each["reference"], name, each[name],
-                    each[f"{name}_low"], each[f"{name}_high"], chance, each["neighbours"], found.record["seed"],
-                    each["n"], each["used"],
+                    step.model, step.dataset, view, feature, each.reference, name, found.value, found.low, found.high,
+                    chance, each.neighbours, record.seed, each.n, each.used,
                 )  # fmt: skip

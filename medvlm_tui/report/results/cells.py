@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.stages.records.comparison import IntervalsRecord
+from medvlm_tui.stages.records.probe import MetricRecord, Metrics, ProbeRecord
+
+Bounds = Mapping[str, tuple[float, float]]
 
 METRICS = (
     "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
@@ -135,21 +138,21 @@ def held_out_counts(arrays: Mapping[str, NDArray[Any]], k: int) -> tuple[int, ..
     return tuple(np.bincount(arrays["labels"][arrays["hold_out"]], minlength=k).tolist())
 
 
-def _metrics(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+def _metrics(values: Metrics, bounds: Bounds) -> tuple[Metric, ...]:
     return tuple(_metric(name, values[name], bounds.get(name)) for name in sorted(values, key=_metric_order))
 
 
-def _setting(record: Mapping[str, Any]) -> str:
-    if "k" in record:
-        return f"k = {int(record['k'])}"
-    return f"{int(record['shots'])} shots" if "shots" in record else ""
+def _setting(record: ProbeRecord) -> str:
+    if record.k is not None:
+        return f"k = {record.k}"
+    return "" if record.shots is None else f"{record.shots} shots"
 
 
 def cell_of(
     model: ModelSpec,
     dataset: Dataset,
     table: tuple[str, str],
-    probe: tuple[str, Mapping[str, Any]],
+    probe: tuple[str, ProbeRecord],
     statistics: tuple[str, IntervalsRecord | None],
 ) -> Cell:
     """Return a cell from its records: `table` (feature, key), `probe` and `statistics` (key, record), None where
@@ -159,55 +162,52 @@ def cell_of(
     return Cell(
         model=model,
         dataset=dataset,
-        protocol=str(record["protocol"]),
+        protocol=record.protocol,
         feature=feature,
-        classes=tuple(record["classes"]),
-        metrics=_metrics(record["metrics"], bounds),
-        n_train=int(record["n_train"]),
-        n_test=int(record["n_test"]),
-        d=int(record["d"]),
-        t=_number(record["t"]),
-        saturated=bool(record["saturated"]),
-        tuned=_tuned(record.get("tuned")),
-        positive=str(record["positive"] or ""),
-        warnings=tuple(record["warnings"]),
+        classes=record.classes,
+        metrics=_metrics(record.metrics, bounds),
+        n_train=record.n_train,
+        n_test=record.n_test,
+        d=record.d,
+        t=record.t,
+        saturated=record.saturated,
+        tuned=None if record.tuned is None else Tuned(record.tuned.t, record.tuned.validation_macro_f1),
+        positive=record.positive,
+        warnings=record.warnings,
         table_key=table_key,
         probe_key=probe_key,
         statistics_key=statistics_key,
         interval=_interval(intervals),
         setting=_setting(record),
         readings=tuple(
-            Reading(str(one["setting"]), one["value"], int(one["n_train"]), _metrics(one["metrics"], {}))
-            for one in record.get("readings", ())
+            Reading(one.setting, one.value, one.n_train, _metrics(one.metrics, {})) for one in record.readings
         ),
-        final=_final(record.get("final_metrics", {}), {} if intervals is None else intervals.final_intervals),
-        separated=bool(record.get("separated", record["saturated"])),
-        seed=int(record.get("seed", 0)),
+        final=_final(record.final_metrics, {} if intervals is None else intervals.final_intervals),
+        separated=record.without_training_error,
+        seed=record.seed,
     )
 
 
-def hold_out_of(record: Mapping[str, Any]) -> HoldOut:
+def hold_out_of(record: ProbeRecord) -> HoldOut:
     """Return the scores of a probe's record under a further seed."""
-    final = _final(record.get("final_metrics", {}), {})
-    return HoldOut(int(record["seed"]), _number(record["t"]), _metrics(record["metrics"], {}), final)
+    return HoldOut(record.seed, record.t, _metrics(record.metrics, {}), _final(record.final_metrics, {}))
 
 
-def _final(values: Mapping[str, Any], bounds: Mapping[str, Any]) -> tuple[Metric, ...]:
+def _final(values: Mapping[str, float | None], bounds: Bounds) -> tuple[Metric, ...]:
     """Return the scores of one classifier: there is no spread over folds."""
-    known = {name: {"mean": value, "std": None, "folds": ()} for name, value in values.items()}
-    return _metrics(known, bounds)
+    return _metrics({name: MetricRecord(mean=value, std=None, folds=()) for name, value in values.items()}, bounds)
 
 
-def _metric(name: str, values: Mapping[str, Any], bounds: Any) -> Metric:
-    low, high = bounds if bounds else (None, None)
+def _metric(name: str, found: MetricRecord, bounds: tuple[float, float] | None) -> Metric:
+    low, high = bounds or (None, None)
     return Metric(
         name=name,
-        mean=_number(values["mean"]),
-        std=_number(values["std"]),
-        folds=tuple(_number(value) for value in values["folds"]),
-        validation=tuple(_number(value) for value in values.get("validation") or ()),
-        low=_number(low),
-        high=_number(high),
+        mean=found.mean,
+        std=found.std,
+        folds=found.folds,
+        validation=found.validation,
+        low=low,
+        high=high,
     )
 
 
@@ -216,13 +216,5 @@ def _metric_order(name: str) -> tuple[int, str]:
     return (METRICS.index(name) if name in METRICS else len(METRICS), name)
 
 
-def _tuned(record: Any) -> Tuned | None:
-    return Tuned(float(record["t"]), float(record["validation_macro_f1"])) if record else None
-
-
 def _interval(record: IntervalsRecord | None) -> Interval | None:
     return None if record is None else Interval(record.confidence, record.groups, record.resamples)
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

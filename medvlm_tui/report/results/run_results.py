@@ -12,14 +12,23 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec, Sample
-from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
+from medvlm_tui.stages.extract import EXTRACT
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
+from medvlm_tui.stages.records.extract import ExtractRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
+from medvlm_tui.stages.records.saliency import ExplainedImage, QualityRecord, SaliencyRecord
 from medvlm_tui.stages.records.verdict import VerdictRecord
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.stage import Stage
 from medvlm_tui.stages.verdict import VERDICT
 
@@ -59,6 +68,16 @@ class ReportInput:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     read_pictures: ReadPictures = no_pictures
+
+    def stored(self, stage: Stage[R]) -> Iterator[tuple[Step, Stored[R]]]:
+        """Yield the steps of a stage that have a result, on models and datasets of the report."""
+        for step in self.plan.steps:
+            of_report = step.model in {"", *self.models} and step.dataset in {"", *self.datasets}
+            found = (
+                self.store.read(step.key, stage.record) if step.kind == stage.kind and step.key and of_report else None
+            )
+            if found is not None:
+                yield step, found
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +120,8 @@ class Explained:
     items: tuple[ExplainedImage, ...]
     parameters: Mapping[str, Any]
     """masks, cells, probability, seed, baseline, estimator, ...: as they go into the PNG's text chunks."""
-    quality: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
-    """Measure -> mean, low, high, n, misclassified, mostly_noise over the images."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedImage:
-    """One image of a saliency result, in the order of its arrays."""
-
-    image: str
-    label: str
-    predicted: str
-    explained: str
-    """The class whose score the map explains."""
-    score: float | None = None
-    """Of the unmasked image; None for a class whose score was not stored."""
-    relative_error: float | None = None
-    """Standard error of the centred map over its standard deviation over pixels."""
-    mostly_noise: bool = False
-    """The map's error is so large that it carries the mark."""
-    quality: Mapping[str, float | bool | None] = field(default_factory=dict)
+    quality: Mapping[str, QualityRecord] = field(default_factory=dict)
+    """Measure -> its mean over the images."""
 
 
 class Gathered:
@@ -137,12 +138,12 @@ class Gathered:
             for step, record in self._read(STATISTICS)
         }
         further: dict[tuple[str, str, str], list[HoldOut]] = {}
-        for step, record in self._records("repeat"):
-            further.setdefault((step.model, step.dataset, str(record["protocol"])), []).append(hold_out_of(record))
+        for step, record in self._read(REPEAT):
+            further.setdefault((step.model, step.dataset, record.protocol), []).append(hold_out_of(record))
         cells = []
-        for step, record in self._records("probe"):
-            name = (step.model, step.dataset, str(record["protocol"]))
-            cell = self._cell(step, record, *statistics.get(name, ("", None)))
+        for step, probe in self.source.stored(PROBE):
+            name = (step.model, step.dataset, probe.record.protocol)
+            cell = self._cell(step, probe, *statistics.get(name, ("", None)))
             cells.append(over_hold_outs(cell, further.get(name, ())))
         return tuple(cells)
 
@@ -175,17 +176,18 @@ class Gathered:
     @cached_property
     def maps(self) -> tuple[Map, ...]:
         """One a UMAP cell that has a result."""
-        return tuple(self._map(step, record) for step, record in self._records("project"))
+        return tuple(self._map(step, record) for step, record in self._read(PROJECT))
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:
         """One a saliency step that has a result."""
-        return tuple(self._explained(step, record) for step, record in self._records("saliency"))
+        return tuple(self._explained(step, record) for step, record in self._read(SALIENCY))
 
-    def tables(self) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+    def tables(self) -> Iterator[tuple[Step, ExtractRecord]]:
         """Yield the extraction steps with the manifests of their sealed tables."""
         for step in self.source.plan.steps:
-            manifest = self.source.store.tables.record(step.key) if step.kind == "extract" and step.key else None
+            wanted = step.kind == EXTRACT.kind and step.key
+            manifest = self.source.store.tables.read_record(step.key, EXTRACT.record) if wanted else None
             if manifest is not None:
                 yield step, manifest
 
@@ -210,33 +212,25 @@ class Gathered:
                 if record is not None:
                     yield step, record
 
-    def _records(self, kind: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-        for step in self.source.plan.steps:
-            known = step.model in self.source.models and step.dataset in self.source.datasets
-            result = self.source.store.result(step.key) if step.kind == kind and step.key and known else None
-            if result is not None:
-                yield step, result.record
-
     @cached_property
     def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(model, dataset) -> (key, feature name) of the sealed table."""
-        return {(s.model, s.dataset): (s.key, str(table["encoder"]["feature"])) for s, table in self.tables()}
+        return {(s.model, s.dataset): (s.key, table.encoder.feature) for s, table in self.tables()}
 
     @cached_property
     def _precisions(self) -> Mapping[tuple[str, str], str]:
-        return {(s.model, s.dataset): str(table["encoder"]["precision"]) for s, table in self.tables()}
+        return {(s.model, s.dataset): table.encoder.precision for s, table in self.tables()}
 
     def _cell(
-        self, step: Step, record: Mapping[str, Any], statistics_key: str, statistics: IntervalsRecord | None
+        self, step: Step, probe: Stored[ProbeRecord], statistics_key: str, statistics: IntervalsRecord | None
     ) -> Cell:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         model, dataset = self.source.models[step.model], self.source.datasets[step.dataset]
-        cell = cell_of(model, dataset, (feature, table_key), (step.key, record), (statistics_key, statistics))
-        probe = self.source.store.result(step.key)
-        counts = () if probe is None else held_out_counts(probe.arrays, len(cell.classes))
+        cell = cell_of(model, dataset, (feature, table_key), (step.key, probe.record), (statistics_key, statistics))
+        counts = held_out_counts(probe.arrays, len(cell.classes))
         return replace(cell, held_out=counts, precision=self._precisions.get((step.model, step.dataset), ""))
 
-    def _map(self, step: Step, record: Mapping[str, Any]) -> Map:
+    def _map(self, step: Step, record: MapRecord) -> Map:
         table_key, feature = self.features.get((step.model, step.dataset), ("", ""))
         return Map(
             model=self.source.models[step.model],
@@ -244,37 +238,26 @@ class Gathered:
             feature=feature,
             key=step.key,
             table_key=table_key,
-            n_neighbors=int(record["n_neighbors"]),
-            min_dist=float(record["min_dist"]),
-            seed=int(record["seed"]),
-            n=int(record["n"]),
-            subsampled=bool(record["subsampled"]),
-            scores={name: _number(value) for name, value in record["scores"].items()},
-            note=str(record.get("note", "")),
+            n_neighbors=record.n_neighbors,
+            min_dist=record.min_dist,
+            seed=record.seed,
+            n=record.n,
+            subsampled=record.subsampled,
+            scores=record.scores,
+            note=record.note,
         )
 
-    def _explained(self, step: Step, record: Mapping[str, Any]) -> Explained:
+    def _explained(self, step: Step, record: SaliencyRecord) -> Explained:
         return explained_of(self.source.models[step.model], self.source.datasets[step.dataset], step.key, record)
 
 
-def explained_of(model: ModelSpec, dataset: Dataset, key: str, record: Mapping[str, Any]) -> Explained:
+def explained_of(model: ModelSpec, dataset: Dataset, key: str, record: SaliencyRecord) -> Explained:
     """Return a stored saliency record as a report takes it."""
-    items = tuple(
-        ExplainedImage(
-            str(i["image"]),
-            str(i["label"]),
-            str(i["predicted"]),
-            str(i["explained"]),
-            _number(i.get("score")),
-            _number(i.get("relative_error")),
-            bool(i.get("mostly_noise", False)),
-            i.get("quality", {}),
-        )
-        for i in record["items"]
+    return Explained(
+        model=model,
+        dataset=dataset,
+        key=key,
+        items=record.items,
+        parameters={name: getattr(record, name) for name in MAP_PARAMETERS},
+        quality=record.quality,
     )
-    parameters = {name: record[name] for name in MAP_PARAMETERS if name in record}
-    return Explained(model, dataset, key, items, parameters, record.get("quality", {}))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

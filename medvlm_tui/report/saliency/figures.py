@@ -10,13 +10,14 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.saliency.pages import Shown, draw_images, draw_models
+from medvlm_tui.stages.saliency import SALIENCY
 
 
 def saliency_pages(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
     """Draw a page for each model and dataset with several images, and one for each image with several models."""
     by_image: dict[tuple[str, str], list[Shown]] = {}
     for explained in gathered.explained:
-        result = store.result(explained.key)
+        result = store.read(explained.key, SALIENCY.record)
         if result is None:
             continue
         pictures = zip(explained.items, result.arrays["images"], result.arrays["maps"], strict=True)

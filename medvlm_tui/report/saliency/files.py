@@ -15,6 +15,7 @@ from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.saliency import rows
 from medvlm_tui.report.saliency.section import sections as sections
+from medvlm_tui.stages.saliency import SALIENCY
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
@@ -39,7 +40,7 @@ def _maps(results: Gathered, out: Path) -> Iterator[FileWritten]:
     from medvlm_tui.report.saliency.one_map import draw_saliency
 
     for explained in results.explained:
-        result = results.source.store.result(explained.key)
+        result = results.source.store.read(explained.key, SALIENCY.record)
         if result is None:
             continue
         for item, image, values in zip(explained.items, result.arrays["images"], result.arrays["maps"], strict=True):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Explained, ExplainedImage
+from medvlm_tui.report.results.run_results import Explained
+from medvlm_tui.stages.records.saliency import ExplainedImage
 
 OPACITY = 0.5
 NOISE_COLOUR = "#d55e00"

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Explained, ExplainedImage
+from medvlm_tui.report.results.run_results import Explained
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR, OPACITY, parameters
+from medvlm_tui.stages.records.saliency import ExplainedImage
 
 _COLUMNS = 6
 # The heading is as wide as three tiles.

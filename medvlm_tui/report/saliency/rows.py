@@ -42,17 +42,12 @@ def _quality(one: Explained) -> Iterator[Row]:
     names = ("explained", "estimator", "masks", "cells", "baseline", "curve_points", "seed")
     made = [one.parameters.get(name) for name in names]
     for measure, found in one.quality.items():
-        counts = (_count(found.get(name)) for name in ("n", "misclassified", "mostly_noise"))
-        values = (found["mean"], found["low"], found["high"], *counts)
+        values = (found.mean, found.low, found.high, int(found.n), found.misclassified, found.mostly_noise)
         yield (one.model.id, one.dataset.spec.id, one.dataset.view, measure, *values, *made)
-
-
-def _count(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _images(one: Explained) -> Iterator[Row]:
     for item in one.items:
         ids = (one.model.id, one.dataset.spec.id, one.dataset.view, item.image, item.label, item.predicted)
-        measured = (item.quality.get(name) for name in MEASURES)
+        measured = (getattr(item.quality, name) for name in MEASURES)
         yield (*ids, item.explained, item.score, item.relative_error, item.mostly_noise, *measured)

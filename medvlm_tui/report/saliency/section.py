@@ -10,8 +10,10 @@ from pathlib import Path
 
 from medvlm_tui.report.page.blocks import SALIENCY, Block, Fold, Paragraph, Section, Slider, Subtitle
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Explained, ExplainedImage, Gathered
+from medvlm_tui.report.results.run_results import Explained, Gathered
 from medvlm_tui.report.saliency import rows
+from medvlm_tui.stages.records.saliency import ExplainedImage
+from medvlm_tui.stages.saliency import SALIENCY as STAGE
 
 MOST_MAPS = 80
 
@@ -47,7 +49,7 @@ def _sliders(results: Gathered, shown: Sequence[tuple[int, int]]) -> Iterator[Bl
 
     for which in dict.fromkeys(which for which, _ in shown):
         explained = results.explained[which]
-        result = results.source.store.result(explained.key)
+        result = results.source.store.read(explained.key, STAGE.record)
         if result is None:
             continue
         yield Subtitle(f"{model_title(explained.model)}, {dataset_title(explained.dataset)}")
@@ -60,4 +62,5 @@ def _sliders(results: Gathered, shown: Sequence[tuple[int, int]]) -> Iterator[Bl
 def _caption(item: ExplainedImage) -> str:
     right = "right" if item.label == item.predicted else f"true {item.label}"
     noise = " Mostly noise: too few masks for this map." if item.mostly_noise else ""
-    return f"{item.image}: score of {item.explained} {item.score:+.2f}; predicted {item.predicted} ({right}).{noise}"
+    score = "not stored" if item.score is None else f"{item.score:+.2f}"
+    return f"{item.image}: score of {item.explained} {score}; predicted {item.predicted} ({right}).{noise}"

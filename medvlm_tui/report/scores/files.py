@@ -16,6 +16,7 @@ from medvlm_tui.report.scores.layout import printed
 from medvlm_tui.report.scores.score_table import score_tables
 from medvlm_tui.report.scores.section import sections as sections
 from medvlm_tui.report.scores.study_tables import datasets_table, models_table
+from medvlm_tui.stages.probe import PROBE
 
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
@@ -68,7 +69,7 @@ def _documents(results: Gathered, out: Path) -> Iterator[FileWritten]:
 def _predictions(results: Gathered, out: Path) -> Iterator[FileWritten]:
     store = results.source.store
     for cell in results.cells:
-        features, probe = store.tables.read(cell.table_key), store.result(cell.probe_key)
+        features, probe = store.tables.read(cell.table_key), store.read(cell.probe_key, PROBE.record)
         if features is not None and probe is not None:
             for path in write_all(out, [predictions.predictions_table(cell, features, probe)]):
                 yield FileWritten(str(path), "predictions")

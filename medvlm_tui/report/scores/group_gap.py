@@ -14,6 +14,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.measures.influence import influences, variance
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.stages.probe import PROBE
 
 GAP = (
     *texts("model", "dataset", "label_view", "metric", "images"),
@@ -89,11 +90,11 @@ def _hold_outs(cell: Cell, other: Cell) -> list[Row]:
 
 def same_images_of(cell: Cell, other: Cell, store: Store) -> list[SameImages]:
     """Return the comparisons of a `paper` and a `grouped` cell; none where they are not of the same features."""
-    paper, strict = store.result(cell.probe_key), store.result(other.probe_key)
+    paper, strict = store.read(cell.probe_key, PROBE.record), store.read(other.probe_key, PROBE.record)
     if paper is None or strict is None or cell.table_key != other.table_key or "group" not in strict.arrays:
         return []
-    positive = strict.record["classes"].index(strict.record["positive"]) if strict.record["positive"] else None
-    return same_images(outputs(paper.arrays), outputs(strict.arrays), np.asarray(strict.arrays["group"]), positive)
+    positive, groups = strict.record.positive_index, np.asarray(strict.arrays["group"])
+    return same_images(outputs(paper.arrays), outputs(strict.arrays), groups, positive)
 
 
 def outputs(arrays: Mapping[str, NDArray[Any]]) -> Outputs:

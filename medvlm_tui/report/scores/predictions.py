@@ -8,11 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.naming import file_stem
 from medvlm_tui.report.results.run_results import Map
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import MapRecord
 
 PREDICTIONS = texts("label_view", "feature", "part", "image", "label", "fold", "predicted")
 PROJECTION = (*texts("image", "label"), *numbers("x", "y"))
@@ -29,7 +31,7 @@ def projection_name(shown: Map) -> str:
     return f"projections/{stem}_{shown.n_neighbors}_{shown.min_dist:g}"
 
 
-def predictions_table(cell: Cell, features: FeatureTable, probe: StoredResult) -> Table:
+def predictions_table(cell: Cell, features: FeatureTable, probe: Stored[ProbeRecord]) -> Table:
     """Return every (image, fold) prediction with its decision values.
 
     part is test (fold 0 to F - 1: that fold's, or that draw's, classifier; final: the one fitted to all the rest,
@@ -39,7 +41,7 @@ def predictions_table(cell: Cell, features: FeatureTable, probe: StoredResult) -
     return Table(predictions_name(cell), columns, _predictions(cell, features, probe.arrays))
 
 
-def projection_table(shown: Map, features: FeatureTable, result: StoredResult) -> Table:
+def projection_table(shown: Map, features: FeatureTable, result: Stored[MapRecord]) -> Table:
     """Return the coordinates of a map's points."""
     points = zip(result.arrays["rows"].tolist(), result.arrays["xy"], strict=True)
     rows = ((features.ids[i], features.labels[i], float(x), float(y)) for i, (x, y) in points)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,8 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.scores.published_difference import Comparison, compare, printed_classes
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.extract import ExtractRecord
 
 COST = (
     *texts("model", "dataset", "feature"), *numbers("d", "parameters"), *texts("device", "precision"),
@@ -35,7 +36,7 @@ PER_CLASS = (
 MEASURES = ("precision", "recall", "f1")
 
 
-def cost_table(tables: Iterable[tuple[Step, Mapping[str, Any]]]) -> Table:
+def cost_table(tables: Iterable[tuple[Step, ExtractRecord]]) -> Table:
     """Return one row per sealed table; `computed` images were encoded, the others were stored before."""
     return Table("cost", COST, tuple(_cost(step, manifest) for step, manifest in tables), "Cost of the features")
 
@@ -80,7 +81,7 @@ def per_class_table(cells: Iterable[Cell], store: Store) -> Table:
     """Return precision, recall and F1 of every class on the hold-out."""
     rows: list[Row] = []
     for cell in cells:
-        probe = store.result(cell.probe_key)
+        probe = store.read(cell.probe_key, PROBE.record)
         if probe is not None:
             truth = probe.arrays["labels"][probe.arrays["hold_out"]]
             rows += per_class_rows(cell, truth, probe.arrays["predicted_test"])
@@ -118,12 +119,10 @@ def _ratio(top: NDArray[np.float64], bottom: NDArray[np.integer]) -> NDArray[np.
     return ratio
 
 
-def _cost(step: Step, manifest: Mapping[str, Any]) -> Row:
-    made = manifest["provenance"]
-    n, d = manifest["shape"]
+def _cost(step: Step, manifest: ExtractRecord) -> Row:
+    made, (n, d) = manifest.provenance, manifest.shape
     return (
-        step.model, step.dataset, manifest["encoder"]["feature"], d, made.get("parameters"),
-        made.get("device_name") or made.get("device"), manifest["encoder"]["precision"], made.get("batch_size"), n,
-        made.get("computed"), len(manifest["failed"]), made.get("images_per_second"), made.get("seconds"),
-        made.get("peak_memory_bytes"),
+        step.model, step.dataset, manifest.encoder.feature, d, made.parameters,
+        made.device_name or made.device or None, manifest.encoder.precision, made.batch_size, n, made.computed,
+        len(manifest.failed), made.images_per_second, made.seconds, made.peak_memory_bytes,
     )  # fmt: skip

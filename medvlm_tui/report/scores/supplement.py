@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, ModelSpec
@@ -17,6 +16,7 @@ from medvlm_tui.report.scores.score_table import difference, percentage, points
 from medvlm_tui.report.scores.table_notes import data_warnings
 from medvlm_tui.stages.protocols import SATURATED
 from medvlm_tui.stages.records.comparison import PairsRecord, RankingsRecord
+from medvlm_tui.stages.records.extract import ExtractRecord, Provenance
 
 _TRAITS = {
     "medical": "medical against general",
@@ -92,24 +92,24 @@ def _cost(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
     return Table("cost", columns, tuple(rows), "Cost of the features", notes)
 
 
-def _cost_row(gathered: Gathered, model: str, dataset: str, table: Mapping[str, Any]) -> Row:
-    made, memory = table["provenance"], memory_gb(table["provenance"])
-    parameters, rate = made.get("parameters"), made.get("images_per_second")
+def _cost_row(gathered: Gathered, model: str, dataset: str, table: ExtractRecord) -> Row:
+    made, memory = table.provenance, memory_gb(table.provenance)
+    parameters, rate = made.parameters, made.images_per_second
     return (
         model_title(gathered.source.models[model]),
         dataset_title(gathered.source.datasets[dataset]),
         Printed(f"{parameters / 1e6:.1f} M", parameters) if parameters else None,
         number(rate or None, ".1f"),
         None if memory is None else Printed(f"{memory:.2f} GB", memory),
-        clean(str(table["encoder"]["precision"])),
-        clean(str(made.get("device", ""))),
+        clean(table.encoder.precision),
+        clean(made.device),
     )
 
 
-def memory_gb(provenance: Mapping[str, Any]) -> float | None:
+def memory_gb(provenance: Provenance) -> float | None:
     """Return the peak memory of an extraction in GB, None where it was not recorded."""
-    peak = provenance.get("peak_memory_bytes")
-    return None if peak is None else float(peak) / 1e9
+    peak = provenance.peak_memory_bytes
+    return None if peak is None else peak / 1e9
 
 
 def _grid(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Table:

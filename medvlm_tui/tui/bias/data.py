@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasGroupsRecord, BiasRecord
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
-
-
-EVERY_CONTROL = "every control"
-"""Condition of the smallest lead of the word over its controls."""
+    from medvlm_tui.core.store.store import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +61,10 @@ class Flip:
     after: str
 
 
-def model_bias(model: str, name: str, group: str, record: Mapping[str, Any]) -> ModelBias:
+def model_bias(model: str, name: str, group: str, record: BiasRecord) -> ModelBias:
     """Read a record of the lab."""
     values = {
-        (str(one["name"]), clean(str(one["condition"]))): Value(one["value"], one["low"], one["high"], one["chance"])
-        for one in record["measures"]
+        (one.name, clean(one.condition)): Value(one.value, one.low, one.high, one.chance) for one in record.measures
     }
     return ModelBias(model, name, group, values)
 
@@ -109,36 +105,40 @@ def _strength(one: ModelBias, sort: str) -> float:
     return known.value if known is not None else float("-inf")
 
 
-def group_gap(record: Mapping[str, Any], sort: str) -> GroupGap | None:
+def group_gap(record: BiasGroupsRecord, sort: str) -> GroupGap | None:
     """Return what a comparison of groups says of the measure that a table is sorted by, None where it says nothing.
 
     Of several conditions it is the least telling one. By catalog, where no measure ranks, it is the primary test.
     """
     measure = _MEASURES.get(sort, "decodability" if sort == "decodability" else "shift_over_control")
-    tests = [test for test in record["groups"] if (test["trait"], test["measure"]) == ("medical", measure)]
+    tests = [test for test in record.groups if (test.trait, test.measure) == ("medical", measure)]
     shown = {"shift": "text", "flip_rate": "text", "shift_over_control": EVERY_CONTROL}.get(measure)
-    tests = [test for test in tests if shown in (None, test["condition"])]
+    tests = [test for test in tests if shown in (None, test.condition)]
     if not tests:
         return None
-    test = max(tests, key=lambda one: float(one["holm"]))
+    test = max(tests, key=lambda one: one.holm)
     return GroupGap(
-        f"{measure.replace('_', ' ')} {clean(str(test['condition']))}", float(test["difference"]),
-        float(test["holm"]), bool(test.get("primary")), int(test["inside"]), int(test["outside"]),
-        int(test["datasets"]),
-    )  # fmt: skip
+        what=f"{measure.replace('_', ' ')} {clean(test.condition)}",
+        difference=test.difference,
+        p_value=test.holm,
+        primary=test.primary,
+        inside=test.inside,
+        outside=test.outside,
+        datasets=test.datasets,
+    )
 
 
-def flips(found: StoredResult, kind: str) -> list[Flip]:
+def flips(found: Stored[BiasRecord], kind: str) -> list[Flip]:
     """Return the images that an overlay flips, in the lab's order."""
-    record, names = found.record, [clean(str(name)) for name in found.record["classes"]]
+    record, names = found.record, [clean(name) for name in found.record.classes]
     scores, labels = found.arrays["scores"], found.arrays["labels"]
-    after = 1 + list(record["kinds"]).index(kind)
+    after = 1 + record.kinds.index(kind)
     return [
         Flip(
-            str(record["images"][position]),
+            record.images[position],
             names[int(labels[position])],
             names[int(scores[0, position].argmax())],
             names[int(scores[after, position].argmax())],
         )
-        for position in record["flipped"][kind]
+        for position in record.flipped[kind]
     ]

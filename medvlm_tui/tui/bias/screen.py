@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -17,7 +16,9 @@ from textual.containers import Container
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
+from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
 from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias import detail as biasdetail
 from medvlm_tui.tui.bias import ranking
@@ -28,7 +29,7 @@ from medvlm_tui.tui.shared.rows import Row, Rows, plain
 from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 STAGES = ("extract", "probe", "bias", "report")
 
@@ -55,12 +56,12 @@ class BiasScreen(PlaceScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[str, StoredResult] = {}
+        self.found: dict[str, Stored[BiasRecord]] = {}
         """Model -> the lab's result on this dataset."""
         self.models: list[ModelBias] = []
         self.dataset = ""
         self.sort = SORTS[0]
-        self.groups: Mapping[str, Any] | None = None
+        self.groups: BiasGroupsRecord | None = None
         """The comparison of groups of models with this dataset in it that has the most models."""
         self.index = 0
         self.kind = 0
@@ -112,19 +113,20 @@ class BiasScreen(PlaceScreen):
     async def load(self) -> None:
         """Read the dataset's results."""
         board, dataset = self.medvlm.board, self.dataset
-        found: dict[str, StoredResult] = {}
+        found: dict[str, Stored[BiasRecord]] = {}
         cells = [cell for cell in board.with_result("bias") if cell.dataset == dataset]
         compared = dict.fromkeys(cell.bias_groups[-1] for cell in cells if cell.bias_groups)
         try:
             for cell in cells:
-                if (one := await self.medvlm.results.result(cell.keys["bias"])) is not None:
+                if (one := await self.medvlm.results.read(cell.keys["bias"], BIAS.record)) is not None:
                     found[cell.model] = one
-            groups = [record for key in compared if (record := await self.medvlm.results.record(key)) is not None]
+            read = [await self.medvlm.results.read_record(key, BIAS_GROUPS.record) for key in compared]
         except MedvlmError as error:
             self._say(clean_lines(f"{error.message}\n{error.hint}"))
             return
         self.found = found
-        self.groups = max(groups, key=lambda record: len(record["models"]), default=None)
+        groups = [record for record in read if record is not None]
+        self.groups = max(groups, key=lambda record: len(record.models), default=None)
         self.models = [
             model_bias(model, board.model_name(model), board.models[model].group if model in board.models else "",
                        one.record)
@@ -162,11 +164,11 @@ class BiasScreen(PlaceScreen):
             return
         record, pictures = found.record, found.arrays["pictures"]
         self.index %= len(pictures)
-        self.kind %= len(record["kinds"])
-        position = record["shown"][self.index]
-        flipped = position in record["flipped"][record["kinds"][self.kind]]
+        self.kind %= len(record.kinds)
+        position = record.shown[self.index]
+        flipped = position in record.flipped[record.kinds[self.kind]]
         shift = float(found.arrays["shifts"][self.kind, position])
-        kind, image = clean(str(record["kinds"][self.kind])), clean(str(record["images"][position]))
+        kind, image = clean(record.kinds[self.kind]), clean(record.images[position])
         box = found.arrays["boxes"][self.index].tolist()
         draw = closer if self.zoomed else framed
         for name, row in (("#without", 0), ("#with", 1 + self.kind)):
@@ -174,7 +176,7 @@ class BiasScreen(PlaceScreen):
         count = f"image {self.index + 1} of {len(pictures)}"
         self.query_one("#without", Picture).set_title(count, image)
         says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"
-        word = clean(str(record["words"][0])) if kind == "text" and record.get("words") else ""
+        word = clean(record.words[0]) if kind == "text" and record.words else ""
         self.query_one("#with", Picture).set_title(f"with {kind}: {word}" if word else f"with {kind}", says)
 
     # -- keys --------------------------------------------------------------------------------------
@@ -220,7 +222,7 @@ class BiasScreen(PlaceScreen):
         found = self.found.get(model)
         if found is None:
             return
-        kind = str(found.record["kinds"][self.kind % len(found.record["kinds"])])
+        kind = found.record.kinds[self.kind % len(found.record.kinds)]
         title = f"{self.medvlm.board.model_name(model)}: flipped by {clean(kind)}"
         self.medvlm.push_screen(FlippedScreen(self.dataset, title, flips(found, kind)))
 

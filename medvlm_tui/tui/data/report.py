@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
 from rich.text import Text
 
 from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages.records.check import (
+    AuditReport,
+    CheckRecord,
+    DuplicateSet,
+    GroupLeak,
+    Groups,
+    SplitPlan,
+    SplitRow,
+    Unreadable,
+)
 from medvlm_tui.tui.shared.rows import Row, plain
 from medvlm_tui.tui.state.survey_rows import DatasetRow
 from medvlm_tui.tui.states import GREEN, GREY, ORANGE, RED, SKY, YELLOW
@@ -23,24 +32,23 @@ _FOLD_STYLES = (SKY, GREEN)
 _MARKS = {"exact": "=", "near": "≈", "features": "~"}
 _BAR_CELLS = 12
 _LABEL_CELLS = 24
-Record = Mapping[str, Any]
 
 
-def report_rows(record: Record, width: int) -> list[Row]:
+def report_rows(record: CheckRecord, width: int) -> list[Row]:
     """Return lines of a stored check (`engine/datasets/check/step.py`); headings and duplicates carry the cursor."""
-    report = record["report"]
-    rows = [_stop(Text(f"{report['images']:,} images in {clean(str(report['root']))}"))]
+    report = record.report
+    rows = [_stop(Text(f"{report.images:,} images in {clean(report.root)}"))]
     rows += map(plain, _counts(report))
-    rows += map(plain, _sentences(report["differences"], width, "! ", YELLOW))
-    rows += map(plain, _sentences(report.get("notes", ()), width, "", GREY))
+    rows += map(plain, _sentences(report.differences, width, "! ", YELLOW))
+    rows += map(plain, _sentences(report.notes, width, "", GREY))
     rows += map(plain, _sentences(_flat(report), width, "! ", YELLOW))
-    rows.append(_stop(_groups(report["groups"])))
-    for split in report["splits"]:
+    rows.append(_stop(_groups(report.groups)))
+    for split in report.splits:
         rows += [_stop(_heading(_split_title(split)))]
-        rows += map(plain, _sentences([split["problem"]] if split["problem"] else [], width, "! ", RED))
-        rows += [Row("", partial(_split_line, row)) for row in split["rows"]]
-    rows += _unreadable(report["unreadable"], width)
-    rows += _leaks(report["group_leaks"])
+        rows += map(plain, _sentences([split.problem] if split.problem else [], width, "! ", RED))
+        rows += [Row("", partial(_split_line, row)) for row in split.rows]
+    rows += _unreadable(report.unreadable, width)
+    rows += _leaks(report.group_leaks)
     rows += _duplicates(record, report)
     return rows
 
@@ -50,7 +58,7 @@ def unchecked_rows(row: DatasetRow, width: int) -> list[Row]:
     if row.state != "data_missing":
         lines = [Text(f"{row.images:,} images of {len(row.classes)} classes; not checked yet.")]
         lines += _sentences([row.root] if row.root else [], width, "", GREY)
-        lines.append(Text("enter reads every image once: counts, unreadable files, duplicates, groups, the split"))
+        lines.append(Text("r reads every image once: counts, unreadable files, duplicates, groups, the split"))
         lines += _sentences(row.warnings, width, "! ", YELLOW)
     else:
         lines = _absent(row, width)
@@ -71,20 +79,20 @@ def _absent(row: DatasetRow, width: int) -> list[Text]:
     return lines + [Text(line) for hint in row.hint.splitlines() for line in textwrap.wrap(hint, max(20, width))]
 
 
-def set_names(found: Record) -> Text:
+def set_names(found: DuplicateSet) -> Text:
     """Return the images of a set with their mark, names made safe."""
-    names = "  ".join(clean(str(name)) for name in found["images"][:_MOST_NAMES])
+    names = "  ".join(clean(str(name)) for name in found.images[:_MOST_NAMES])
     return Text.assemble(set_mark(found), f" {names}")
 
 
-def set_mark(found: Record) -> Text:
+def set_mark(found: DuplicateSet) -> Text:
     """Return how a set was found, and what it crosses."""
     flags = [
         (f" {word}", style)
-        for word, values, style in (("classes", found["labels"], RED), ("parts", found["parts"], YELLOW))
+        for word, values, style in (("classes", found.labels, RED), ("parts", found.parts, YELLOW))
         if len(values) > 1
     ]
-    return Text.assemble((_MARKS[found["kind"]], "bold"), *flags)
+    return Text.assemble((_MARKS[found.kind], "bold"), *flags)
 
 
 def _stop(text: Text) -> Row:
@@ -104,28 +112,27 @@ def _sentences(sentences: Sequence[str], width: int, mark: str, style: str) -> l
     ]
 
 
-def _flat(report: Record) -> list[str]:
+def _flat(report: AuditReport) -> list[str]:
     """Return a sentence on images that show nothing; reports of older releases do not say."""
-    flat = report.get("flat", ())
-    return [one_level_note(flat, report["images"], report["window"])] if flat else []
+    return [one_level_note(report.flat, report.images, report.window)] if report.flat else []
 
 
-def _counts(report: Record) -> Iterator[Text]:
+def _counts(report: AuditReport) -> Iterator[Text]:
     """Yield a line a class and part: how many there are, of how many, and a bar where the catalog knows."""
-    parts = {clean(str(row["part"])) for row in report["counts"]}
+    parts = {clean(row.part) for row in report.counts}
     part_cells = max(map(len, parts), default=0) + 1 if len(parts) > 1 else 0
-    longest = max((len(clean(str(row["label"]))) for row in report["counts"]), default=0)
-    for row in report["counts"]:
-        name = clean(str(row["label"])) or "(no label)"
-        part = f"{clean(str(row['part'])):<{part_cells}}" if part_cells else ""
-        expected = row["expected"]
+    longest = max((len(clean(row.label)) for row in report.counts), default=0)
+    for row in report.counts:
+        name = clean(row.label) or "(no label)"
+        part = f"{clean(row.part):<{part_cells}}" if part_cells else ""
+        expected = row.expected
         line = Text.assemble(
-            (f"  {part}", GREY), f"{_cut(name, min(_LABEL_CELLS, max(12, longest + 1)))}{row['images']:>7,}"
+            (f"  {part}", GREY), f"{_cut(name, min(_LABEL_CELLS, max(12, longest + 1)))}{row.images:>7,}"
         )
         if expected is not None:
-            same = expected == row["images"]
+            same = expected == row.images
             line.append(f" of {expected:,} ", style=GREY)
-            line.append("✓" if same else _bar(row["images"], expected), style=GREEN if same else YELLOW)
+            line.append("✓" if same else _bar(row.images, expected), style=GREEN if same else YELLOW)
         yield line
 
 
@@ -138,21 +145,21 @@ def _cut(name: str, cells: int = _LABEL_CELLS) -> str:
     return f"{name if len(name) < cells else name[: cells - 2] + '…':<{cells}}"
 
 
-def _groups(groups: Record) -> Text:
-    told = f"{groups['groups']:,}, largest {groups['largest']:,} images, {groups['alone']:,} alone"
-    return Text.assemble((f"Groups ({clean(str(groups['key']))})", f"bold {GREY}"), f"  {told}")
+def _groups(groups: Groups) -> Text:
+    told = f"{groups.groups:,}, largest {groups.largest:,} images, {groups.alone:,} alone"
+    return Text.assemble((f"Groups ({clean(groups.key)})", f"bold {GREY}"), f"  {told}")
 
 
-def _split_title(split: Record) -> str:
-    what = f"hold-out {split['hold_out']:g}, {split['folds']} folds, seed {split['seed']}"
-    return f"Split by {split['by']}: {what} (t: held out)"
+def _split_title(split: SplitPlan) -> str:
+    what = f"hold-out {split.hold_out:g}, {split.folds} folds, seed {split.seed}"
+    return f"Split by {split.by}: {what} (t: held out)"
 
 
-def _split_line(row: Record, width: int) -> Text:
+def _split_line(row: SplitRow, width: int) -> Text:
     """Return a class as a bar: `t` for what is held out, then each fold's number, as long as its share."""
-    parts = [row["held_out"], *row["folds"]]
+    parts = [row.held_out, *row.folds]
     numbers = f"{sum(parts):>7,} "
-    name = f"  {_cut(clean(str(row['label'])))}{numbers}"
+    name = f"  {_cut(clean(row.label))}{numbers}"
     room = max(len(parts), width - len(name))
     text = Text(name)
     for number, cells in enumerate(_shares(parts, room)):
@@ -168,30 +175,30 @@ def _shares(parts: Sequence[int], room: int) -> list[int]:
     return [after - before for before, after in pairwise(borders)]
 
 
-def _unreadable(found: Sequence[Record], width: int) -> list[Row]:
+def _unreadable(found: Sequence[Unreadable], width: int) -> list[Row]:
     rows = [_stop(_heading(f"Unreadable files: {len(found):,}"))]
-    sentences = [f"{one['image']}: {one['reason']}" for one in found[:_MOST_NAMES]]
+    sentences = [f"{one.image}: {one.reason}" for one in found[:_MOST_NAMES]]
     return rows + [plain(line) for line in _sentences(sentences, width, "! ", RED)]
 
 
-def _leaks(found: Sequence[Record]) -> list[Row]:
+def _leaks(found: Sequence[GroupLeak]) -> list[Row]:
     if not found:
         return []
     rows = [_stop(_heading(f"Groups in several parts: {len(found):,}"))]
     for one in found[:_MOST_NAMES]:
-        parts = ", ".join(clean(str(part)) for part in one["parts"])
-        rows.append(plain(Text(f"  {clean(str(one['group']))}: {one['images']:,} images in {parts}", style=YELLOW)))
+        parts = ", ".join(clean(str(part)) for part in one.parts)
+        rows.append(plain(Text(f"  {clean(one.group)}: {one.images:,} images in {parts}", style=YELLOW)))
     return rows
 
 
-def _duplicates(record: Record, report: Record) -> list[Row]:
-    model = clean(str(report["features_of"])) or "no model's yet"
+def _duplicates(record: CheckRecord, report: AuditReport) -> list[Row]:
+    model = clean(report.features_of) or "no model's yet"
     told = (
-        f"Duplicates: {len(report['exact']):,} exact (=), {len(report['near']):,} near (≈), "
-        f"{len(report['similar']):,} by features (~, {model})"
+        f"Duplicates: {len(report.exact):,} exact (=), {len(report.near):,} near (≈), "
+        f"{len(report.similar):,} by features (~, {model})"
     )
     rows = [_stop(_heading(told))]
-    for position, found in enumerate(record["worst"]):
+    for position, found in enumerate(record.worst):
         rows.append(Row(f"{SET}{position}", partial(_fixed, set_names(found))))
     return rows
 

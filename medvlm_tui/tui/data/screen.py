@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.check import CHECK
+from medvlm_tui.stages.records.check import CheckRecord, DuplicateSet
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.data.report import SET, report_rows, set_mark, unchecked_rows
 from medvlm_tui.tui.home.rows import dataset_rows
@@ -30,7 +31,7 @@ from medvlm_tui.tui.state.selection import Selection
 from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 
 class DataScreen(PlaceScreen):
@@ -48,7 +49,7 @@ class DataScreen(PlaceScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: StoredResult | None = None
+        self.found: Stored[CheckRecord] | None = None
 
     def body(self) -> ComposeResult:
         """Datasets, the report of one, and a pair of its duplicates."""
@@ -116,7 +117,7 @@ class DataScreen(PlaceScreen):
             return
         key = self.medvlm.board.check_key(row.id)
         try:
-            self.found = await self.medvlm.results.result(key) if key else None
+            self.found = await self.medvlm.results.read(key, CHECK.record) if key else None
         except MedvlmError as error:
             self.found = None
             said = clean_lines(f"{error.message}\n{error.hint}").splitlines()
@@ -130,13 +131,13 @@ class DataScreen(PlaceScreen):
         panel = self.query_one("#pair", Picture)
         row = self.query_one("#report", Rows).row
         panel.display = self.found is not None
-        if self.found is None or not self.found.record["worst"]:
+        if self.found is None or not self.found.record.worst:
             panel.set_title("Duplicates")
             panel.say(Text("none", style=GREY))
             return
         found, position = self.found, int(row.removeprefix(SET)) if row.startswith(SET) else 0
-        panel.set_title(f"set {position + 1} of {len(found.record['worst'])}")
-        about = found.record["worst"][position]
+        panel.set_title(f"set {position + 1} of {len(found.record.worst)}")
+        about = found.record.worst[position]
         pictures = pictures_of(found, position)
         panel.show_drawing(lambda width, height, depth: pair(about, pictures, width, height, depth))
 
@@ -160,18 +161,18 @@ class DataScreen(PlaceScreen):
         await self.medvlm.ask_run(self.request_here(), place="data", started=self.update)
 
 
-def pictures_of(found: StoredResult, position: int) -> list[tuple[str, NDArray[np.uint8]]]:
+def pictures_of(found: Stored[CheckRecord], position: int) -> list[tuple[str, NDArray[np.uint8]]]:
     """Return name and pixels of the stored pictures of one set."""
     drawn = []
-    for number, (place, image) in enumerate(found.record["pictures"]):
+    for number, (place, image) in enumerate(found.record.pictures):
         if place == position:
             height, width = found.arrays["sizes"][number]
-            drawn.append((str(image), found.arrays["pictures"][number][:height, :width]))
+            drawn.append((image, found.arrays["pictures"][number][:height, :width]))
     return drawn
 
 
 def pair(
-    about: Mapping[str, Any],
+    about: DuplicateSet,
     pictures: list[tuple[str, NDArray[np.uint8]]],
     width: int,
     height: int,
@@ -191,11 +192,11 @@ def pair(
     return Text("\n").join([*lines, *words][:height])
 
 
-def _words(about: Mapping[str, Any], width: int, most: int) -> list[Text]:
-    kind = {"exact": "equal pixels", "near": "near by hash", "features": "near by features: look"}[about["kind"]]
-    facts = Text(f"{kind}, r {about['correlation']:.3f}; {len(about['images'])} images", style=GREY)
-    labels = Text("labels " + ", ".join(clean(str(name)) or "none" for name in about["labels"]), style=GREY)
-    names = about["images"] if len(about["images"]) <= most else [*about["images"][: most - 1], "..."]
+def _words(about: DuplicateSet, width: int, most: int) -> list[Text]:
+    kind = {"exact": "equal pixels", "near": "near by hash", "features": "near by features: look"}[about.kind]
+    facts = Text(f"{kind}, r {about.correlation:.3f}; {len(about.images)} images", style=GREY)
+    labels = Text("labels " + ", ".join(clean(str(name)) or "none" for name in about.labels), style=GREY)
+    names = about.images if len(about.images) <= most else [*about.images[: most - 1], "..."]
     lines = [Text.assemble(set_mark(about), "  ", facts), labels, *(Text(clean(str(name))) for name in names)]
     for line in lines:
         line.truncate(width, overflow="ellipsis")

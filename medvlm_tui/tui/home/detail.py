@@ -46,12 +46,8 @@ def _first_steps(board: Board) -> list[Text]:
     """Return what a newcomer can do while nothing is computed."""
     if board.with_results or board.running:
         return []
-    keys = (
-        ("p", "tries the phantom"),
-        ("o", "finds data"),
-        ("m", "tells what is missing"),
-        ("medvlm-tui doctor", "checks the machine"),
-    )
+    # One line at 80 columns: with a second one the dataset's warnings are out of view.
+    keys = (("p", "tries the phantom"), ("o", "finds data"), ("m", "what is missing"), ("F9 d", "doctor"))
     offers = Text("   ").join(Text.assemble((key, "bold"), f" {what}") for key, what in keys)
     return [Text("nothing is computed yet", style=GREY), offers]
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from pkgutil import walk_packages
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from medvlm_tui import tui
 from medvlm_tui.tui.keys.actions import KeyAction, declared_actions, key_actions
 from medvlm_tui.tui.keys.named_bindings import NamedBindings
 from medvlm_tui.tui.places import PLACES, Place
@@ -57,9 +59,9 @@ def problems_of(keymap: Mapping[str, str]) -> Iterator[str]:
 
 
 def _all_kinds() -> Iterator[type]:
-    """Yield every class with bindings of the places and of what they import."""
-    for place in PLACES:
-        import_module(f"medvlm_tui.tui.{place.name}.screen")
+    """Yield every class with bindings, of screens that nobody has opened yet too."""
+    for module in walk_packages(tui.__path__, f"{tui.__name__}."):
+        import_module(module.name)
     yield from kinds(NamedBindings)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.map.data import MapData
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 # Eight colours and letters are told apart; the values that follow share one.
 MOST_VALUES = 25
@@ -47,9 +48,9 @@ class Predicted:
     """(m,) highest wrong score less that of the true class; NaN where there are no scores."""
 
 
-def predicted(probe: StoredResult, table: FeatureTable, rows: NDArray[np.int64]) -> Predicted:
+def predicted(probe: Stored[ProbeRecord], table: FeatureTable, rows: NDArray[np.int64]) -> Predicted:
     """Return what is predicted of a table's `rows` (m,): held-out images by the final classifier, others by a fold."""
-    classes = tuple(str(name) for name in probe.record["classes"])
+    classes = probe.record.classes
     arrays, n = probe.arrays, len(table.ids)
     codes = np.full(n, -1, np.int64)
     scores = np.full((n, len(classes)), np.nan)
@@ -83,7 +84,7 @@ def errors(found: Predicted, labels: Sequence[str]) -> list[int]:
 
 
 def colourings(
-    data: MapData, table: FeatureTable, probe: StoredResult | None, tags: Mapping[str, Mapping[str, str]]
+    data: MapData, table: FeatureTable, probe: Stored[ProbeRecord] | None, tags: Mapping[str, Mapping[str, str]]
 ) -> list[Colouring]:
     """Return every grouping that is known of a map's points, the classes first."""
     found = [Colouring("class", data.names, data.codes)]

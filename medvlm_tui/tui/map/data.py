@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.measures.procrustes import procrustes
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.projection import GridRecord, MapRecord
+from medvlm_tui.stages.records.similarity import Likeness, ReferencesRecord, SimilarityRecord
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 NEIGHBOURS = 5
 _FIRST_SCORES = ("trustworthiness", "knn_purity")
@@ -50,7 +53,7 @@ class Prediction:
     how: str
 
 
-def map_data(key: str, found: StoredResult, table: FeatureTable) -> MapData:
+def map_data(key: str, found: Stored[MapRecord], table: FeatureTable) -> MapData:
     """Join a map with the labels and ids of the table it was made of."""
     rows = found.arrays["rows"].astype(np.int64)
     names = tuple(table.classes) or tuple(sorted(set(table.labels)))
@@ -58,61 +61,59 @@ def map_data(key: str, found: StoredResult, table: FeatureTable) -> MapData:
     codes = np.array([number.get(table.labels[row], 0) for row in rows.tolist()], np.int64)
     ids = tuple(table.ids[row] for row in rows.tolist())
     record = found.record
-    known = {name: score for name, score in record.get("scores", {}).items() if isinstance(score, float)}
+    known = {name: score for name, score in record.scores.items() if score is not None}
     return MapData(
         key, found.arrays["xy"], codes, tuple(map(clean, names)), ids, rows, *settings(record), known, facts(record),
     )  # fmt: skip
 
 
-def settings(record: Mapping[str, Any]) -> tuple[int, float]:
+def settings(record: MapRecord) -> tuple[int, float]:
     """Return n_neighbors and min_dist of a map's record."""
-    return int(record["n_neighbors"]), float(record["min_dist"])
+    return record.n_neighbors, record.min_dist
 
 
-def aligned(data: MapData, grid: StoredResult | None) -> MapData:
+def aligned(data: MapData, grid: Stored[GridRecord] | None) -> MapData:
     """Return the map as its grid has turned it, so that all maps of the grid lie alike; unchanged without one."""
-    keys = [] if grid is None else [cell["key"] for cell in grid.record["cells"]]
+    keys = [] if grid is None else [cell.key for cell in grid.record.cells]
     if grid is None or data.key not in keys or not np.array_equal(grid.arrays["rows"], data.rows):
         return data
     return replace(data, xy=grid.arrays["xy"][keys.index(data.key)])
 
 
-def similarity_words(found: StoredResult | None, first: str, second: str) -> str:
+def similarity_words(found: SimilarityRecord | None, first: str, second: str) -> str:
     """Return how alike two models' full feature spaces are, in words; empty where it was not measured."""
-    pairs = [] if found is None else found.record["pairs"]
-    pair = next((pair for pair in pairs if {pair["a"], pair["b"]} == {first, second}), None)
+    pairs = () if found is None else found.pairs
+    pair = next((pair for pair in pairs if {pair.a, pair.b} == {first, second}), None)
     if pair is None:
         return ""
     names = (("CKA", "cka"), ("mutual kNN", "mutual_knn"), ("Procrustes", "procrustes"))
     # Without the p-value against shuffled images: any two encoders are more alike than these.
-    said = [f"{name} {pair[key]:.2f}{_ends(pair, key)}" for name, key in names if pair.get(key) is not None]
+    measured = [(name, pair.measure(key)) for name, key in names]
+    said = [f"{name} {one.value:.2f}{_ends(one)}" for name, one in measured if one is not None]
     return "features: " + ", ".join(said) if said else ""
 
 
-def reference_words(found: StoredResult | None) -> str:
+def reference_words(found: ReferencesRecord | None) -> str:
     """Return the CKA of a model with its references, in words; empty where they were not measured."""
-    measured = [] if found is None else found.record["references"]
-    said = [f"{clean(str(each['reference']))} {each['cka']:.2f}" for each in measured if each.get("cka") is not None]
+    measured = () if found is None else found.references
+    said = [f"{clean(each.reference)} {each.cka:.2f}" for each in measured if each.cka is not None]
     return "CKA with " + ", ".join(said) if said else ""
 
 
-def _ends(pair: Mapping[str, Any], key: str) -> str:
-    low, high = pair.get(f"{key}_low"), pair.get(f"{key}_high")
-    return "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+def _ends(one: Likeness) -> str:
+    return "" if one.low is None or one.high is None else f" [{one.low:.2f}, {one.high:.2f}]"
 
 
-def facts(record: Mapping[str, Any]) -> str:
+def facts(record: MapRecord) -> str:
     """Return `n 15 · d 0.1 · trust 0.96 · 360 images` of a projection's record"""
-    parts = [f"n {record['n_neighbors']}", f"d {record['min_dist']}"]
-    scores = record.get("scores", {})
+    parts = [f"n {record.n_neighbors}", f"d {record.min_dist}"]
+    scores = record.scores
     # The parts that a narrow screen must not cut come first.
     for name in sorted(scores, key=lambda name: (_FIRST_SCORES.index(name) if name in _FIRST_SCORES else 9, name)):
-        if isinstance(scores[name], float):
-            label = "trust" if name == "trustworthiness" else clean(str(name)).replace("_", " ")
-            parts.append(f"{label} {scores[name]:.2f}")
-    count = record.get("n")
-    parts += [f"{count:,} images"] if isinstance(count, int) else []
-    return " · ".join([*parts, *(["a stratified part"] if record.get("subsampled") else [])])
+        if (score := scores[name]) is not None:
+            label = "trust" if name == "trustworthiness" else clean(name).replace("_", " ")
+            parts.append(f"{label} {score:.2f}")
+    return " · ".join([*parts, f"{record.n:,} images", *(["a stratified part"] if record.subsampled else [])])
 
 
 def cautions(scores: Mapping[str, Any]) -> str:
@@ -137,9 +138,9 @@ def turned_onto(reference: MapData, other: MapData) -> tuple[MapData, float | No
     return replace(other, xy=turn.apply(other.xy)), turn.disparity
 
 
-def prediction(probe: StoredResult, row: int) -> Prediction | None:
+def prediction(probe: Stored[ProbeRecord], row: int) -> Prediction | None:
     """Return what the probe predicts of a table's row, by classifiers that were not fitted on it."""
-    names = probe.record["classes"]
+    names = probe.record.classes
     held_out = np.flatnonzero(probe.arrays["hold_out"] == row)
     if len(held_out):
         votes = probe.arrays["predicted_test"][:, held_out[0]]
@@ -149,7 +150,7 @@ def prediction(probe: StoredResult, row: int) -> Prediction | None:
         code, how = int(probe.arrays["predicted_validation"][row]), "by the fold without it"
     else:
         return None
-    return Prediction(code, clean(str(names[code])), how) if 0 <= code < len(names) else None
+    return Prediction(code, clean(names[code]), how) if 0 <= code < len(names) else None
 
 
 def neighbours(table: FeatureTable, row: int, count: int = NEIGHBOURS) -> list[int]:

@@ -14,6 +14,7 @@ from medvlm_tui.core.safe_text import clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
+from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.tui.map.data import MapData, aligned, cautions, map_data
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
@@ -77,11 +78,11 @@ class MapGridScreen(PlaceScreen):
     async def _maps(self) -> list[MapData]:
         results, keys = self.medvlm.results, self.cell.keys
         table = await results.table(keys.get("table", ""))
-        grid = await results.result(keys["grid"]) if "grid" in keys else None
-        self.proposed = "" if grid is None else str(grid.record["proposed"])
+        grid = await results.read(keys["grid"], GRID.record) if "grid" in keys else None
+        self.proposed = "" if grid is None else grid.record.proposed
         found = []
         for key in dict.fromkeys((*self.cell.maps, self.key)):
-            result = await results.result(key)
+            result = await results.read(key, PROJECT.record)
             if table is not None and result is not None:
                 found.append(aligned(map_data(key, result, table), grid))
         return found

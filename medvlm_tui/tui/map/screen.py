@@ -20,7 +20,11 @@ from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.projection import GRID, PROJECT
+from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.similarity import SIMILARITY
 from medvlm_tui.tui.map.data import (
     MapData,
     aligned,
@@ -144,11 +148,11 @@ class MapScreen(MapWork):
         return True
 
     async def _map(self, cell: Cell, key: str) -> MapData | None:
-        result = await self.medvlm.results.result(key)
+        result = await self.medvlm.results.read(key, PROJECT.record)
         table = await self.medvlm.results.table(cell.keys.get("table", ""))
         if result is None or table is None:
             return None
-        grid = await self.medvlm.results.result(cell.keys["grid"]) if "grid" in cell.keys else None
+        grid = await self.medvlm.results.read(cell.keys["grid"], GRID.record) if "grid" in cell.keys else None
         return aligned(map_data(key, result, table), grid)
 
     def _show_points(self) -> None:
@@ -316,10 +320,11 @@ class MapScreen(MapWork):
         if plot.at >= 0:
             self._link(plot.at)
         key = self.cell.keys.get("similarity", "")
-        measured = similarity_words(await self.medvlm.results.result(key) if key else None, self.cell.model, self.other)
+        alike = await self.medvlm.results.read_record(key, SIMILARITY.record) if key else None
+        measured = similarity_words(alike, self.cell.model, self.other)
         maps = "too few common images to compare" if apart is None else f"Procrustes disparity of the maps {apart:.2f}"
         key = self.cell.keys.get("references", "")
-        beside_itself = reference_words(await self.medvlm.results.result(key) if key else None)
+        beside_itself = reference_words(await self.medvlm.results.read_record(key, REFERENCES.record) if key else None)
         words = "   ".join(part for part in (measured, maps, beside_itself) if part)
         self.query_one("#between", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
 
@@ -327,7 +332,7 @@ class MapScreen(MapWork):
         """Return the key of a cell's map with the settings of `points`, else of the one shown without choosing."""
         shown = cell.keys.get("project", "")
         for key in dict.fromkeys((shown, *reversed(cell.maps))):
-            record = await self.medvlm.results.record(key)
+            record = await self.medvlm.results.read_record(key, PROJECT.record)
             if record is not None and settings(record) == (points.n_neighbors, points.min_dist):
                 return key
         return shown
@@ -351,7 +356,7 @@ class MapScreen(MapWork):
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
         results, row = self.medvlm.results, int(points.rows[at])
-        probe = await results.result(cell.keys["probe"]) if "probe" in cell.keys else None
+        probe = await results.read(cell.keys["probe"], PROBE.record) if "probe" in cell.keys else None
         table = await results.table(cell.keys.get("table", ""))
         near: list[int] = []
         if table is not None:

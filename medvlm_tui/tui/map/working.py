@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.tui.map.colouring import Colouring, Predicted, colourings, errors, predicted
 from medvlm_tui.tui.map.data import MapData
 from medvlm_tui.tui.map.plot import MapPlot
@@ -144,7 +145,7 @@ class MapWork(WalkScreen):
 
             results = self.medvlm.results
             table = await results.table(self.cell.keys.get("table", ""))
-            probe = await results.result(self.cell.keys["probe"]) if "probe" in self.cell.keys else None
+            probe = await results.read(self.cell.keys["probe"], PROBE.record) if "probe" in self.cell.keys else None
             tags = known_tags(self.medvlm.workspace, self.medvlm.request.tags)
             loop = asyncio.get_running_loop()
             if table is not None:
@@ -171,7 +172,7 @@ class MapWork(WalkScreen):
     async def _predicted(self, points: MapData) -> tuple[Predicted, list[str]] | None:
         results = self.medvlm.results
         table = await results.table(self.cell.keys.get("table", ""))
-        probe = await results.result(self.cell.keys["probe"]) if "probe" in self.cell.keys else None
+        probe = await results.read(self.cell.keys["probe"], PROBE.record) if "probe" in self.cell.keys else None
         if table is None or probe is None:
             return None
         return predicted(probe, table, points.rows), [table.labels[row] for row in points.rows.tolist()]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +17,17 @@ from medvlm_tui.tui.state.report_specs import dataset_spec, model_spec
 from medvlm_tui.tui.state.survey_rows import Cell
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
     from medvlm_tui.report.results.run_results import Explained
+    from medvlm_tui.stages.records.saliency import SaliencyRecord
 
 
-def explained(board: Board, cell: Cell, found: StoredResult) -> Explained:
+def explained(board: Board, cell: Cell, found: Stored[SaliencyRecord]) -> Explained:
     """Return a stored result as the report draws it; the images themselves are not needed."""
     from medvlm_tui.report.results.run_results import explained_of
 
-    record: Mapping[str, Any] = found.record
-    classes = tuple(str(name) for name in record.get("classes", ()))
-    dataset = Dataset(dataset_spec(board, cell.dataset), Path(), "", (), classes, ())
-    return explained_of(model_spec(board, cell.model), dataset, found.key, record)
+    dataset = Dataset(dataset_spec(board, cell.dataset), Path(), "", (), found.record.classes, ())
+    return explained_of(model_spec(board, cell.model), dataset, found.key, found.record)
 
 
 def folder_of(workspace: Path) -> Path:
@@ -38,7 +36,12 @@ def folder_of(workspace: Path) -> Path:
 
 
 def write_map(
-    whole: Explained, found: StoredResult, index: int, shown_class: int, values: NDArray[np.floating], folder: Path
+    whole: Explained,
+    found: Stored[SaliencyRecord],
+    index: int,
+    shown_class: int,
+    values: NDArray[np.floating],
+    folder: Path,
 ) -> list[Path]:
     """Write the picture of one image's map and the map itself, as a run's report writes them; returns both files.
 
@@ -48,10 +51,12 @@ def write_map(
     from medvlm_tui.report.results.naming import file_stem
     from medvlm_tui.report.saliency.one_map import draw_saliency
 
-    item, names = whole.items[index], found.record["items"][index].get("explained_classes") or ()
+    item = whole.items[index]
     name = file_stem("rise", whole.model.id, whole.dataset.spec.id, item.image)
     if shown_class:
-        item = replace(item, explained=str(names[shown_class]), score=None, relative_error=None, mostly_noise=False)
+        item = replace(
+            item, explained=item.explained_classes[shown_class], score=None, relative_error=None, mostly_noise=False
+        )
         name = file_stem("rise", whole.model.id, whole.dataset.spec.id, item.image, item.explained)
     picture, raw = folder / f"{name}.png", folder / f"{name}.npy"
     draw_saliency(picture, whole, item, found.arrays["images"][index], values.astype(np.float32))

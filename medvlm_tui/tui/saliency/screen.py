@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,10 @@ from medvlm_tui.render.heat import colour_bar, heat, overlay
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.saliency import PreviewRecord, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
 from medvlm_tui.tui.shared.picture import Drawing, Picture
@@ -32,7 +34,7 @@ from medvlm_tui.tui.state import messages
 from medvlm_tui.tui.state.survey_rows import Cell
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 STAGES = ("extract", "probe", "saliency", "report")
 _SCALE_FROM = 8
@@ -63,7 +65,7 @@ class SaliencyScreen(WalkScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: StoredResult | None = None
+        self.found: Stored[SaliencyRecord] | Stored[PreviewRecord] | None = None
         self.growing = False
         """True while the map on the screen is not finished."""
         self.outlined = True
@@ -108,7 +110,7 @@ class SaliencyScreen(WalkScreen):
 
     async def read(self, cell: Cell) -> bool:
         """Read images and maps."""
-        found = await self.medvlm.results.result(cell.keys["saliency"])
+        found = await self.medvlm.results.read(cell.keys["saliency"], SALIENCY.record)
         if found is None or not len(found.arrays["images"]):
             return False
         self.found, self.index, self.explained = found, 0, 0
@@ -121,7 +123,7 @@ class SaliencyScreen(WalkScreen):
         """Show the map of the image that was chosen elsewhere; say so when it has none."""
         if not image or self.found is None:
             return
-        ids = [item["image"] for item in self.found.record["items"]]
+        ids = [item.image for item in self.found.record.items]
         if image in ids:
             self.index, self.explained, self.medvlm.selection.image = ids.index(image), 0, ""
             self._draw_pictures()
@@ -145,7 +147,7 @@ class SaliencyScreen(WalkScreen):
         board = self.medvlm.board
         task = board.tasks.get(board.current)
         try:
-            found = await self.medvlm.results.changing(key)
+            found = await self.medvlm.results.changing(key, PreviewRecord)
         except MedvlmError:
             return
         if found is None or task is None:
@@ -167,8 +169,9 @@ class SaliencyScreen(WalkScreen):
 
     def action_class(self) -> None:
         """Show the map of the next class that was explained."""
-        if self.found is not None and not self.growing:
-            count = len(self.found.record["items"][self.index]["explained_classes"])
+        record = None if self.found is None else self.found.record
+        if isinstance(record, SaliencyRecord):
+            count = max(1, len(record.items[self.index].explained_classes))
             self.explained = (self.explained + 1) % count
             self._draw_pictures()
             if count == 1:
@@ -201,16 +204,17 @@ class SaliencyScreen(WalkScreen):
 
     async def action_more_masks(self) -> None:
         """Ask for the same maps from more masks: those that were scored count on, only the added ones cost."""
-        found = self.found
-        if found is None or self.growing:
+        found = self._finished()
+        if found is None:
             self.medvlm.tell("masks still come in" if self.growing else "there is no map yet")
             return
-        masks = int(found.record["masks"])
-        params = replace(asked(found.record), masks=masks + ADDED_MASKS, stop_error=0.0)
+        record = found.record
+        masks = record.masks
+        params = replace(asked(record), masks=masks + ADDED_MASKS, stop_error=0.0)
         request = self._request().having(params)
-        if protocol := await self._protocol(found.record):
+        if protocol := await self._protocol(record):
             request = replace(request, protocols=(protocol,))
-        count = len(found.record["items"])
+        count = len(record.items)
         note = (
             f"{ADDED_MASKS} more masks for {count} {'image' if count == 1 else 'images'}, added to the {masks:,} there"
         )
@@ -218,8 +222,8 @@ class SaliencyScreen(WalkScreen):
 
     async def action_save(self) -> None:
         """Write the map on the screen as a PNG, and its values as .npy; nothing is computed."""
-        found = self.found
-        if found is None or self.growing:
+        found = self._finished()
+        if found is None:
             self.medvlm.tell("masks still come in: x saves the finished map" if self.growing else "there is no map yet")
             return
         folder, board = save.folder_of(self.medvlm.workspace), self.medvlm.board
@@ -232,17 +236,23 @@ class SaliencyScreen(WalkScreen):
             return
         self.medvlm.tell(f"saved {picture} and {raw.name}")
 
-    async def _protocol(self, record: Mapping[str, Any]) -> str:
+    async def _protocol(self, record: SaliencyRecord) -> str:
         """Return the protocol of the probe whose maps these are, empty where it is not stored any more."""
-        probe = await self.medvlm.results.record(str(record.get("probe", "")))
-        return "" if probe is None else str(probe["protocol"])
+        probe = await self.medvlm.results.read_record(record.probe, PROBE.record)
+        return "" if probe is None else probe.protocol
 
     def request_here(self) -> RunRequest:
         """Return the run that makes exactly these maps."""
         request = self._request() if self.cell.model else super().request_here()
-        if self.found is None or self.growing:
-            return request
-        return request.having(asked(self.found.record))
+        found = self._finished()
+        return request if found is None else request.having(asked(found.record))
+
+    def _finished(self) -> Stored[SaliencyRecord] | None:
+        """Return the result on the screen, None while its maps still grow or where there is none."""
+        found = self.found
+        if found is None or self.growing or not isinstance(found.record, SaliencyRecord):
+            return None
+        return found
 
     def _request(self, *images: str) -> RunRequest:
         request, cell = self.medvlm.request, self.cell
@@ -255,7 +265,7 @@ class SaliencyScreen(WalkScreen):
         """All three have another size."""
         self.call_after_refresh(self._draw_pictures)
 
-    def _values(self, found: StoredResult) -> np.ndarray[Any, Any]:
+    def _values(self, found: Stored[Any]) -> np.ndarray[Any, Any]:
         if self.explained and "class_maps" in found.arrays:
             values: np.ndarray[Any, Any] = found.arrays["class_maps"][self.index, self.explained]
             return values
@@ -279,43 +289,49 @@ class SaliencyScreen(WalkScreen):
             ("#overlay", partial(overlay, values, image, region=region)),
         ):
             self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
-        item = found.record["items"][self.index]
         self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
-        self._head_map(found, item)
-        self.query_one("#about", Static).update(self._about(found, item))
+        self._head_map(found)
+        self.query_one("#about", Static).update(self._about(found))
 
-    def _head_map(self, found: StoredResult, item: dict[str, Any]) -> None:
+    def _head_map(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> None:
         """Name the map's frame; of a map that is mostly noise the frame says so, in the colour of warnings."""
-        error = self._error(found) if self.growing else item.get("relative_error")
-        known = error is not None or self.growing
-        noisy = not self.explained and (bool(item.get("mostly_noise")) or (known and mostly_noise(error)))
+        record = found.record
+        if isinstance(record, PreviewRecord):
+            error = self._error(found)
+            noisy = mostly_noise(error)
+        else:
+            item = record.items[self.index]
+            error = item.relative_error
+            noisy = not self.explained and (item.mostly_noise or (error is not None and mostly_noise(error)))
         panel = self.query_one("#heat", Picture)
         panel.set_class(noisy, "-noise")
         if self.shows_errors and "errors" in found.arrays:
             panel.set_title("standard error", "e shows the map")
             return
         title = "map" if not noisy else MOSTLY_NOISE if error is None else f"{MOSTLY_NOISE}: {error:.2f}"
-        panel.set_title(title, self._progress(found, item) or ("+ adds masks" if noisy else ""))
+        panel.set_title(title, self._progress(found) or ("+ adds masks" if noisy else ""))
 
-    def _progress(self, found: StoredResult, item: dict[str, Any]) -> str:
+    def _progress(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> str:
         """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
-        if not self.growing:
+        record = found.record
+        if not isinstance(record, PreviewRecord):
             return ""
         error = self._error(found)
         said = "" if error is None else f" · standard error {error:.2f}"
-        return f"{item['masks']:,} / {found.record['masks_asked']:,} masks{said}"
+        return f"{record.items[self.index].masks:,} / {record.masks_asked:,} masks{said}"
 
-    def _error(self, found: StoredResult) -> float | None:
+    def _error(self, found: Stored[Any]) -> float | None:
         return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
 
-    def _about(self, found: StoredResult, item: dict[str, Any]) -> Text:
-        names = item.get("explained_classes") or [item["explained"]]
-        explained = str(names[self.explained % len(names)])
-        lines = decision(self.cell_title, item, explained)
-        if self.growing:
-            return Text("\n").join([*lines, so_far(self._error(found))])
-        said = quality(item)
-        return Text("\n").join([*lines, *([said] if said.plain else []), made(found.record, item)])
+    def _about(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> Text:
+        record = found.record
+        if isinstance(record, PreviewRecord):
+            growing = record.items[self.index]
+            return Text("\n").join([*decision(self.cell_title, growing, growing.explained), so_far(self._error(found))])
+        item = record.items[self.index]
+        names = item.explained_classes or (item.explained,)
+        lines, said = decision(self.cell_title, item, names[self.explained % len(names)]), quality(item)
+        return Text("\n").join([*lines, *([said] if said.plain else []), made(record, item)])
 
 
 def scaled(values: np.ndarray[Any, Any], from_zero: bool, width: int, height: int, depth: Depth) -> Text:

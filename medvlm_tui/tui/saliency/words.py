@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from rich.text import Text
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.saliency import ExplainedImage, PreviewImage, SaliencyRecord
 from medvlm_tui.tui.states import GREEN, GREY, RED
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -25,11 +24,12 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
 
 
-def decision(title: str, item: Mapping[str, Any], explained: str) -> list[Text]:
+def decision(title: str, item: ExplainedImage | PreviewImage, explained: str) -> list[Text]:
     """Return whose map this is, and what the classifier says of the image."""
-    label, predicted, image = (clean(str(item[name])) for name in ("label", "predicted", "image"))
-    verdict = ("right", GREEN) if item["label"] == item["predicted"] else ("wrong", RED)
-    score = f"  decision value {item['score']:+.2f}" if item["explained"] == explained and "score" in item else ""
+    label, predicted, image = clean(item.label), clean(item.predicted), clean(item.image)
+    verdict = ("right", GREEN) if item.label == item.predicted else ("wrong", RED)
+    value = item.score if isinstance(item, ExplainedImage) and item.explained == explained else None
+    score = "" if value is None else f"  decision value {value:+.2f}"
     return [
         Text.assemble((title, "bold"), "   ", image),
         Text.assemble(
@@ -39,24 +39,27 @@ def decision(title: str, item: Mapping[str, Any], explained: str) -> list[Text]:
     ]  # fmt: skip
 
 
-def quality(item: Mapping[str, Any]) -> Text:
+def quality(item: ExplainedImage) -> Text:
     """Return the masses beside their regions' areas, the pointing game, and both probability curves with what is good;
     may be empty."""
-    known: Mapping[str, Any] = item.get("quality") or {}
+    known = item.quality
     parts = []
-    for name in ("lesion", "text"):
-        mass, area = known.get(f"mass_{name}"), known.get(f"area_{name}")
+    regions = {"lesion": (known.mass_lesion, known.area_lesion), "text": (known.mass_text, known.area_text)}
+    for name, (mass, area) in regions.items():
         if mass is not None and area is not None:
             parts.append(f"the {name} holds {100 * mass:.0f} % of the mass (its area is {100 * area:.0f} %)")
-    if known.get("pointing") is not None:
-        parts.append("peak in the lesion" if known["pointing"] else "peak outside the lesion")
-    if gone := half_gone(known.get("deletion_curve") or ()):
+    if known.pointing is not None:
+        parts.append("peak in the lesion" if known.pointing else "peak outside the lesion")
+    if gone := half_gone(known.deletion_curve or ()):
         parts.append(f"half the probability is gone after {gone} % of the pixels")
-    for name, good in (("insertion", "more"), ("deletion", "less")):
-        if known.get(name) is not None:
-            curve = known.get(f"{name}_curve")
-            parts.append(f"{name} {known[name]:.2f} of 1, {good} is better" + (f" {sparkline(curve)}" if curve else ""))
-    if item.get("constant"):
+    curves = (
+        ("insertion", "more", known.insertion, known.insertion_curve),
+        ("deletion", "less", known.deletion, known.deletion_curve),
+    )
+    for name, good, value, curve in curves:
+        if value is not None:
+            parts.append(f"{name} {value:.2f} of 1, {good} is better" + (f" {sparkline(curve)}" if curve else ""))
+    if item.constant:
         parts.append("the map is flat: no mask changes the score")
     return Text("   ".join(parts))
 
@@ -70,40 +73,37 @@ def half_gone(curve: Sequence[float]) -> int | None:
     return round(100 * steps[0] / (len(curve) - 1)) if steps else None
 
 
-def asked(record: Mapping[str, Any]) -> SaliencyParams:
+def asked(record: SaliencyRecord) -> SaliencyParams:
     """Return the parameters that a saliency result was asked for with.
 
     Release 0.1.0 stored them in part: of its results the shown images stand for those that were asked for.
     """
-    if "params" in record:
-        names = {each.name for each in fields(SaliencyParams)}
-        known: dict[str, Any] = {name: value for name, value in record["params"].items() if name in names}
-        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return SaliencyParams(**known)
-    classes = {tuple(item.get("explained_classes") or ()) for item in record["items"]}
+    if record.params is not None:
+        return record.params
+    classes = {item.explained_classes for item in record.items}
     several = next(iter(classes)) if len(classes) == 1 else ()
     return SaliencyParams(
-        masks=int(record["masks_asked" if "masks_asked" in record else "masks"]),
-        cells=int(record["cells"]),
-        probability=float(record["probability"]),
-        seed=int(record["seed"]),
-        images=tuple(str(item["image"]) for item in record["items"]),
-        estimator=record["estimator"],
-        fill=record["baseline"],
+        masks=record.masks_asked,
+        cells=record.cells,
+        probability=record.probability,
+        seed=record.seed,
+        images=tuple(item.image for item in record.items),
+        estimator=record.estimator,
+        fill=record.baseline,
         explain=several if len(several) > 1 else (),
     )
 
 
-def made(record: Mapping[str, Any], item: Mapping[str, Any]) -> Text:
+def made(record: SaliencyRecord, item: ExplainedImage) -> Text:
     """Return how the map was made, and how sure it is."""
-    error = item.get("relative_error")
+    error = item.relative_error
     sure = f", standard error {error:.2f} of the map's spread" if error is not None else ""
-    mark = (f"{MOSTLY_NOISE}: ", RED) if item.get("mostly_noise") else ""
+    mark = (f"{MOSTLY_NOISE}: ", RED) if item.mostly_noise else ""
     return Text.assemble(
         mark,
-        f"RISE ({clean(str(record['estimator']))}), {record['masks']:,} masks of {record['cells']} × {record['cells']} "
-        f"cells, p {record['probability']:g}, masked with the {clean(str(record['baseline']))}, seed "
-        f"{record['seed']}{sure}; bright raises the decision value",
+        f"RISE ({record.estimator}), {record.masks:,} masks of {record.cells} × {record.cells} "
+        f"cells, p {record.probability:g}, masked with the {record.baseline}, seed "
+        f"{record.seed}{sure}; bright raises the decision value",
         style=GREY,
     )
 

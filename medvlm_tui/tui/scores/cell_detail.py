@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.render.palette import class_letters
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.home.detail import percent
 from medvlm_tui.tui.scores.confusion import MOST_CLASSES, confusion, confusion_lines
 from medvlm_tui.tui.scores.table import NO_SHARES
@@ -20,7 +21,7 @@ from medvlm_tui.tui.states import GREY, SKY, YELLOW
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 _BAR, _NAME = 20, 18
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -30,13 +31,13 @@ _GAP = 3
 _BESIDE_NAME = _BAR + 24
 
 
-def behind(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+def behind(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return metrics, folds and confusions of one probe, side by side where they fit into `width`."""
     blocks = (metric_lines(probe.record), confusion_block(probe, table, width, heat))
     return [*flowed(blocks, width), *warning_lines(probe.record, width)]
 
 
-def whole(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+def whole(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
     """Return everything there is to say of a probe in `width` cells."""
     blocks = (
         metric_lines(probe.record),
@@ -76,51 +77,49 @@ def _widest(block: Sequence[Text]) -> int:
     return max(line.cell_len for line in block)
 
 
-def metric_lines(record: Mapping[str, Any]) -> list[Text]:
+def metric_lines(record: ProbeRecord) -> list[Text]:
     """Return every metric, the folds' accuracies, the sizes and t."""
     lines = []
-    for name, values in record["metrics"].items():
-        if values["mean"] is None:
+    for name, values in record.metrics.items():
+        if values.mean is None or values.std is None:
             continue
         # An area under a curve is no percentage.
-        shown = (
-            f"{values['mean']:.3f} ± {values['std']:.3f}"
-            if name in NO_SHARES
-            else percent(values["mean"], values["std"])
-        )
-        lines.append(Text.assemble((f"{clean(str(name)).replace('_', ' '):<18}", GREY), shown))
-    folds = record["metrics"].get("accuracy", {}).get("folds", ())
+        shown = f"{values.mean:.3f} ± {values.std:.3f}" if name in NO_SHARES else percent(values.mean, values.std)
+        lines.append(Text.assemble((f"{clean(name).replace('_', ' '):<18}", GREY), shown))
+    folds = [value for value in record.metrics["accuracy"].folds if value is not None]
     lines.append(Text.assemble((f"{'folds':<8}", GREY), " ".join(f"{100 * value:.1f}" for value in folds)))
-    lines.append(Text(f"train {record['n_train']:,}, held out {record['n_test']:,}, d {record['d']:,}"))
-    if record.get("t") is not None:
-        lines.append(Text(f"t {record['t']:g}" + (", grid saturated" if record["saturated"] else "")))
+    lines.append(Text(f"train {record.n_train:,}, held out {record.n_test:,}, d {record.d:,}"))
+    if record.t is not None:
+        lines.append(Text(f"t {record.t:g}" + (", grid saturated" if record.saturated else "")))
     return lines
 
 
-def warning_lines(record: Mapping[str, Any], width: int) -> list[Text]:
+def warning_lines(record: ProbeRecord, width: int) -> list[Text]:
     """Return the warnings of a probe, wrapped."""
-    words = [f"! {clean(str(warning))}" for warning in record.get("warnings", ())]
+    words = [f"! {clean(warning)}" for warning in record.warnings]
     return [Text(part, style=YELLOW) for line in words for part in textwrap.wrap(line, max(8, width))]
 
 
-def truth_of(probe: StoredResult, table: FeatureTable | None) -> NDArray[np.int64] | None:
+def truth_of(probe: Stored[ProbeRecord], table: FeatureTable | None) -> NDArray[np.int64] | None:
     """Return the class (n_test,) of every held-out image, None where the features are gone."""
     if table is None:
         return None
-    position = {str(name): index for index, name in enumerate(probe.record["classes"])}
+    position = {name: index for index, name in enumerate(probe.record.classes)}
     return np.array([position.get(table.labels[int(row)], 0) for row in probe.arrays["hold_out"]], np.int64)
 
 
-def predicted_of(probe: StoredResult) -> tuple[NDArray[np.int64], str]:
+def predicted_of(probe: Stored[ProbeRecord]) -> tuple[NDArray[np.int64], str]:
     """Return what is predicted (n_test,) and by which classifier: the final one, the first fold's where it is none."""
     if "final_predicted" in probe.arrays:
         return probe.arrays["final_predicted"].astype(np.int64), "final classifier"
     return probe.arrays["predicted_test"][0].astype(np.int64), "first fold's classifier"
 
 
-def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int, heat: Sequence[str]) -> list[Text]:
+def confusion_block(
+    probe: Stored[ProbeRecord], table: FeatureTable | None, width: int, heat: Sequence[str]
+) -> list[Text]:
     """Return the confusions on the hold-out, nothing where there are too many classes for a screen."""
-    classes, truth = [str(name) for name in probe.record["classes"]], truth_of(probe, table)
+    classes, truth = probe.record.classes, truth_of(probe, table)
     if truth is None or len(classes) > MOST_CLASSES:
         return []
     predicted, by = predicted_of(probe)
@@ -130,14 +129,14 @@ def confusion_block(probe: StoredResult, table: FeatureTable | None, width: int,
     return [head, *confusion_lines(counts, names, class_letters(len(classes)), width, heat)]
 
 
-def class_bars(probe: StoredResult, table: FeatureTable | None, width: int) -> list[Text]:
+def class_bars(probe: Stored[ProbeRecord], table: FeatureTable | None, width: int) -> list[Text]:
     """Return a bar of F1 a class, the mean over the folds' classifiers, with precision and recall."""
     truth = truth_of(probe, table)
     if truth is None or "predicted_test" not in probe.arrays:
         return []
     from medvlm_tui.report.scores.side_tables import per_class
 
-    classes = [clean(str(name)) for name in probe.record["classes"]]
+    classes = [clean(name) for name in probe.record.classes]
     values = {
         name: folds.mean(axis=0)
         for name, folds in per_class(truth, probe.arrays["predicted_test"], len(classes)).items()
@@ -157,7 +156,7 @@ def class_bars(probe: StoredResult, table: FeatureTable | None, width: int) -> l
     return lines
 
 
-def calibration_bars(probe: StoredResult, table: FeatureTable | None) -> list[Text]:
+def calibration_bars(probe: Stored[ProbeRecord], table: FeatureTable | None) -> list[Text]:
     """Return, for each range of the calibrated probability, how often the folds' classifiers are right."""
     truth = truth_of(probe, table)
     if truth is None or "probabilities_test" not in probe.arrays:
@@ -187,7 +186,7 @@ def bar(share: float, width: int = _BAR) -> str:
     return filled.ljust(width)
 
 
-def worst_images(probe: StoredResult, table: FeatureTable, count: int) -> list[tuple[str, str, str, float]]:
+def worst_images(probe: Stored[ProbeRecord], table: FeatureTable, count: int) -> list[tuple[str, str, str, float]]:
     """Return (id, true class, predicted class, margin of the wrong score) of the most wrong held-out images."""
     truth = truth_of(probe, table)
     scores = probe.arrays.get("final_scores", probe.arrays.get("scores_test", np.zeros((0, 0, 0)))[0:1].mean(axis=0))
@@ -196,7 +195,7 @@ def worst_images(probe: StoredResult, table: FeatureTable, count: int) -> list[t
     rows = np.arange(len(truth))
     predicted = scores.argmax(axis=1)
     margin = scores[rows, predicted] - scores[rows, truth]
-    classes = [clean(str(name)) for name in probe.record["classes"]]
+    classes = [clean(name) for name in probe.record.classes]
     order = [int(row) for row in np.argsort(-margin, kind="stable")[:count] if margin[row] > 0]
     held = probe.arrays["hold_out"]
     return [

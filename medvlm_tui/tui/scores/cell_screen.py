@@ -15,6 +15,8 @@ from textual.content import Content
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.scores.cell_detail import whole, worst_images
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
@@ -24,7 +26,7 @@ from medvlm_tui.tui.states import GREY, RED
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import StoredResult
+    from medvlm_tui.core.store.store import Stored
 
 WORST = 4
 
@@ -73,7 +75,7 @@ class CellScreen(PlaceScreen):
         """Read the probe, write what is said of it, then show the images one by one."""
         words = self.query_one("#cell-words", Static)
         try:
-            probe = await self.medvlm.results.result(self.probe_key)
+            probe = await self.medvlm.results.read(self.probe_key, PROBE.record)
             table = await self.medvlm.results.table(self.cell.keys.get("table", ""))
         except MedvlmError as error:
             words.update(Text(clean_lines(f"{error.message}\n{error.hint}")))
@@ -85,7 +87,7 @@ class CellScreen(PlaceScreen):
         words.update(Text("\n").join(whole(probe, table, width, self.medvlm.heat)))
         await self._show_worst(probe, table)
 
-    async def _show_worst(self, probe: StoredResult, table: FeatureTable | None) -> None:
+    async def _show_worst(self, probe: Stored[ProbeRecord], table: FeatureTable | None) -> None:
         found = worst_images(probe, table, WORST) if table is not None else []
         pictures = list(self.query(Picture))
         if len(pictures) < WORST:

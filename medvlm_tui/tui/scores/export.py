@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 from medvlm_tui.core.specs import Dataset, EncoderKey
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import STATISTICS
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.comparison import IntervalsRecord, RankingsRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.scores.ranks import newest_ranking
 from medvlm_tui.tui.scores.table import probe_of
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.report_specs import dataset_spec, model_spec
 
 if TYPE_CHECKING:
-    from medvlm_tui.core.store.store import Stored, StoredResult
+    from medvlm_tui.core.store.store import Stored
     from medvlm_tui.report.results.cells import Cell
     from medvlm_tui.report.scores.verdicts import Verdicts
     from medvlm_tui.tui.app import MedvlmApp
@@ -40,7 +42,7 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
     cells = []
     for cell in app.board.cells.values():
         probe = probe_of(cell, protocol)
-        result = await app.results.result(probe.key) if probe is not None and probe.key else None
+        result = await app.results.read(probe.key, PROBE.record) if probe is not None and probe.key else None
         if probe is not None and result is not None:
             statistics, key = await app.results.read(probe.statistics, STATISTICS.record), cell.keys.get("table", "")
             features = await app.results.table(key) if key else None
@@ -96,7 +98,7 @@ def report_cell(
     model: str,
     dataset: str,
     table_key: str,
-    probe: StoredResult,
+    probe: Stored[ProbeRecord],
     statistics: Stored[IntervalsRecord] | None,
 ) -> Cell:
     """Return a score as the report's tables take it; images and files play no part in them."""
@@ -104,9 +106,7 @@ def report_cell(
 
     record = probe.record
     spec = dataset_spec(board, dataset)
-    found = Dataset(
-        spec, Path(), str(record.get("label_view", "")), (), tuple(record["classes"]), board.datasets[dataset].warnings
-    )
+    found = Dataset(spec, Path(), record.label_view, (), record.classes, board.datasets[dataset].warnings)
     cell = cell_of(
         model_spec(board, model), found, ("", table_key), (probe.key, record),
         ("", None) if statistics is None else (statistics.key, statistics.record),

@@ -14,6 +14,7 @@ from textual.containers import Container
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import PAIRS
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.tui.scores import look as scoretable
 from medvlm_tui.tui.scores.about import about_cell
 from medvlm_tui.tui.scores.cell_detail import behind
@@ -200,7 +201,7 @@ class ScoresScreen(FilteredScreen):
     async def _read(self, cell: Cell, key: str) -> None:
         panel = self.query_one("#behind", Picture)
         try:
-            probe = await self.medvlm.results.result(key)
+            probe = await self.medvlm.results.read(key, PROBE.record)
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
             panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))

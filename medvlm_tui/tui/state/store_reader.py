@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from medvlm_tui.errors import MedvlmError, StoreError
 
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
-    from medvlm_tui.core.store.store import Store, Stored, StoredResult
+    from medvlm_tui.core.store.store import Store, Stored
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -29,31 +29,22 @@ class Results:
         self._store: Store | None = None
         # SQLite's connection belongs to the thread that opened it: one thread reads everything.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="results")
-        self._results: dict[str, StoredResult] = {}
-        self._typed: dict[str, Stored[Any]] = {}
+        self._results: dict[str, Stored[Any]] = {}
         self._tables: dict[str, FeatureTable] = {}
-
-    async def result(self, key: str) -> StoredResult | None:
-        """Return a result, None when it is not there; raises StoreError."""
-        return await self._read(self._results, key, lambda store: store.result(key))
-
-    async def record(self, key: str) -> Mapping[str, Any] | None:
-        """Return only the record of a result, None when it is not there; raises StoreError."""
-        return await self._read({}, key, lambda store: store.record(key))
 
     async def read(self, key: str, record: type[R]) -> Stored[R] | None:
         """Return a result whose record is of this class, None when it is not there; raises StoreError."""
-        found = await self._read(self._typed, key, lambda store: store.read(key, record))
+        found = await self._read(self._results, key, lambda store: store.read(key, record))
         return cast("Stored[R] | None", found)
 
     async def read_record(self, key: str, record: type[R]) -> R | None:
         """Return only the record of a result, None when it is not there; raises StoreError."""
         return await self._read({}, key, lambda store: store.read_record(key, record))
 
-    async def changing(self, key: str) -> StoredResult | None:
+    async def changing(self, key: str, record: type[R]) -> Stored[R] | None:
         """Return what lies under a key whose result is replaced as it grows; raises StoreError."""
         self._results.pop(key, None)
-        found = await self.result(key)
+        found = await self.read(key, record)
         self._results.pop(key, None)
         return found
 

@@ -11,6 +11,7 @@ from medvlm_tui.engine.bias import groups_step
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.bias import BIAS_GROUPS
 from medvlm_tui.stages.gathered import CellInput
+from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord, Measure
 from tests.made.jobs import Bench, blobs, table_of
 from tests.made.plans import gathering_jobs
 
@@ -28,10 +29,10 @@ def cells(bench, only_on_one=""):
     found = []
     for dataset in ("one", "two"):
         for model, value in SHIFTS.items():
-            key, measures = f"bias-{model}-{dataset}", [{"name": "shift", "condition": "text", "value": value}]
+            key, measures = f"bias-{model}-{dataset}", [Measure("shift", "text", value, None, None, 4)]
             if model != only_on_one or dataset == "one":
-                measures.append({"name": "flip_rate", "condition": "text", "value": 1 - value})
-            bench.store.put_result(key, {}, {"measures": measures})
+                measures.append(Measure("flip_rate", "text", 1 - value, None, None, 4))
+            bench.store.put_result(key, {}, replace(BiasRecord.example(), measures=tuple(measures)))
             found.append(asdict(CellInput(model, dataset, "table", key, {"medical": model in MEDICAL})))
     return found
 
@@ -57,7 +58,7 @@ def test_medical_models_that_are_all_moved_more(bench):
 def test_one_test_is_primary_and_all_others_are_adjusted_together(bench):
     """Holm over every measure and trait but the primary test, by statsmodels."""
     tests = [
-        {"measure": measure, "condition": condition, "trait": trait, "p_value": p}
+        replace(BiasGroupsRecord.example().groups[0], measure=measure, condition=condition, trait=trait, p_value=p)
         for p, (measure, condition, trait) in zip(
             (0.03, 0.01, 0.02, 0.2, 0.004),
             [
@@ -71,10 +72,10 @@ def test_one_test_is_primary_and_all_others_are_adjusted_together(bench):
         )
     ]
     found = groups_step.adjusted_together(tests)
-    assert [one["primary"] for one in found] == [True, False, False, False, False]
-    assert found[0]["holm"] == 0.03
-    wanted = multipletests([one["p_value"] for one in tests[1:]], method="holm")[1]
-    assert [one["holm"] for one in found[1:]] == pytest.approx(wanted.tolist())
+    assert [one.primary for one in found] == [True, False, False, False, False]
+    assert found[0].holm == 0.03
+    wanted = multipletests([one.p_value for one in tests[1:]], method="holm")[1]
+    assert [one.holm for one in found[1:]] == pytest.approx(wanted.tolist())
     record = run(bench, {"seed": 0, "cells": cells(bench)})
     together = multipletests([one["p_value"] for one in record["groups"]], method="holm")[1]
     assert len(together) == 2  # two measures, one trait, no primary measure in this run

@@ -1,5 +1,7 @@
 """Maps turned onto each other, the proposed cell, and new images on a map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import procrustes as scipy_procrustes
@@ -10,6 +12,7 @@ from medvlm_tui.engine.projection.clusters import find_clusters
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_choice import proposed
 from medvlm_tui.measures.procrustes import procrustes, turn_by_common
+from medvlm_tui.stages.records.projection import MapRecord
 from tests.made.jobs import Bench, blobs, table_of
 
 
@@ -59,10 +62,13 @@ def stored_maps(bench, scores):
     rng = np.random.default_rng(0)
     xy = rng.normal(size=(30, 2)) + np.array([[0.0, 0.0], [12.0, 0.0]])[np.arange(30) % 2]
     for position, (key, score) in enumerate(scores.items()):
-        record = {
-            "n_neighbors": (5, 15)[position // 2], "min_dist": (0.1, 0.5)[position % 2],
-            "scores": {"trustworthiness": score, "continuity": score}, "n": 30, "seed": 0, "subsampled": False,
-        }  # fmt: skip
+        record = replace(
+            MapRecord.example(),
+            n_neighbors=(5, 15)[position // 2],
+            min_dist=(0.1, 0.5)[position % 2],
+            scores={"trustworthiness": score, "continuity": score},
+            n=30,
+        )
         shown = turned(xy, float(position)) + 0.01 * rng.normal(size=xy.shape)
         bench.store.put_result(key, {"xy": shown.astype(np.float32), "rows": np.arange(30)}, record)
     return xy

@@ -29,6 +29,7 @@ from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.section import chosen
 from medvlm_tui.report.write import write_report
+from medvlm_tui.stages.records.check import CheckRecord, CountRow, DuplicateSet, Unreadable
 from medvlm_tui.stages.records.language import AlignmentRecord
 from tests.made.pages import HOSTILE, SVG, Page, every_block, every_section, table
 from tests.made.report_store import filled
@@ -206,16 +207,20 @@ def test_the_page_of_a_run_has_its_sections_and_loads_nothing(source: ReportInpu
 
 
 def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source: ReportInput) -> None:
-    pair = {"images": ["a.png", HOSTILE[0]], "labels": ["x", "y"], "parts": [""], "groups": [], "correlation": 1.0}
-    report = {
-        "images": 60, "matches": False, "differences": ["60 images found"], "counts": [
-            {"part": "Training", "label": HOSTILE[2], "images": 20, "expected": 22},
-        ],
-        "unreadable": [{"image": "broken.png", "reason": "truncated"}],
-        "exact": [{**pair, "kind": "exact"}], "near": [],
-    }  # fmt: skip
+    example = CheckRecord.example()
+    report = replace(
+        example.report,
+        images=60,
+        differences=("60 images found",),
+        counts=(CountRow("Training", HOSTILE[2], 20, 22),),
+        unreadable=(Unreadable("broken.png", "truncated"),),
+        exact=(DuplicateSet("exact", ("a.png", HOSTILE[0]), ("x", "y"), ("",), (), 1.0),),
+        near=(),
+        similar=(),
+        group_leaks=(),
+    )
     arrays = {"pictures": np.zeros((1, 64, 64, 3), np.uint8), "sizes": np.array([[48, 64]])}
-    source.store.put_result("checked", arrays, {"report": report, "worst": [], "pictures": [[0, "a.png"]]})
+    source.store.put_result("checked", arrays, CheckRecord(report=report, worst=(), pictures=((0, "a.png"),)))
     step = Step("check:brain_mr", "check", "", "brain_mr", {}, "checked")
     run = replace(source, plan=replace(source.plan, steps=(step,)))
     [section] = check_sections(Gathered(run), [])

@@ -12,15 +12,6 @@ from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Sample
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.datasets.check.report import (
-    AuditReport,
-    CountRow,
-    DuplicateSet,
-    GroupLeak,
-    Groups,
-    Kind,
-    Unreadable,
-)
 from medvlm_tui.engine.datasets.likeness.duplicates import clusters, exact_sets, near_pairs
 from medvlm_tui.engine.datasets.likeness.feature_pairs import FeaturePairs, fullest_encoder, pairs_by_features
 from medvlm_tui.engine.datasets.likeness.fingerprints import Fingerprint, fingerprints
@@ -30,6 +21,15 @@ from medvlm_tui.engine.datasets.splits.groups import CLUSTER, Progress, cluster_
 from medvlm_tui.engine.datasets.splits.plan import split_plans
 from medvlm_tui.errors import ImageError
 from medvlm_tui.stages.params.probe import SplitParams
+from medvlm_tui.stages.records.check import (
+    AuditReport,
+    CountRow,
+    DuplicateSet,
+    GroupLeak,
+    Groups,
+    Kind,
+    Unreadable,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,13 +15,13 @@ from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.datasets.check.findings import AuditOptions, Subject, audited
-from medvlm_tui.engine.datasets.check.report import AuditReport
 from medvlm_tui.engine.datasets.likeness.image_prints import read_small
 from medvlm_tui.engine.images.decoders import decoded
 from medvlm_tui.engine.images.decoding_task import Reduced
 from medvlm_tui.engine.step.job import CheckJob, StepContext
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.params.probe import SplitParams
+from medvlm_tui.stages.records.check import AuditReport, CheckRecord
 
 PICTURE_PX = 64
 SHOWN_SETS = 40
@@ -53,30 +53,25 @@ def run(job: CheckJob, context: StepContext) -> Iterator[Event]:
         try:
             done = next(work)
         except StopIteration as end:
-            report: AuditReport = end.value
+            record: CheckRecord = end.value
             break
         context.check()
         if (now := time.monotonic()) - said_at >= _EVENT_INTERVAL_S:
             said_at = now
             yield StepProgress(job.step.id, done, len(job.everything.samples))
-    shown = CHECK.summary({"report": report.to_record()})
+    shown = CHECK.summary(record)
     yield ResultReady(job.step.id, "check", job.step.key, dataset=job.step.dataset, summary=shown)
 
 
-def checked(job: CheckJob, store: Store) -> Generator[int, None, AuditReport]:
+def checked(job: CheckJob, store: Store) -> Generator[int, None, CheckRecord]:
     """Yield how many images were read; store and return the report."""
     options = AuditOptions(job.request.window, job.request.of(SplitParams), job.request.workers or 2)
     report = yield from audited(Subject(job.study, job.everything), options, store, job.encoder)
     pictures = pictures_of(report, job.everything.samples, job.request.window, options.workers)
     arrays: Mapping[str, NDArray[Any]] = {"pictures": pictures.pixels, "sizes": pictures.sizes}
-    store.put_result(job.step.key, arrays, to_record(report, pictures))
-    return report
-
-
-def to_record(report: AuditReport, pictures: Pictures) -> Mapping[str, Any]:
-    """Return what is stored beside the arrays: the report, its sets the worst first, and whose the pictures are."""
-    names = [[position, image] for position, image in pictures.names]
-    return {"report": report.to_record(), "worst": [asdict(found) for found in report.worst], "pictures": names}
+    record = CheckRecord(report=report, worst=report.worst, pictures=pictures.names)
+    store.put_result(job.step.key, arrays, record)
+    return record
 
 
 def pictures_of(report: AuditReport, samples: Sequence[Sample], window: str, workers: int = 2) -> Pictures:

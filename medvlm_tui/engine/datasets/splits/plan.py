@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from medvlm_tui.core.specs import Dataset
-from medvlm_tui.engine.datasets.check.report import SplitPlan, SplitRow, Unit
 from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.params.probe import SplitParams
+from medvlm_tui.stages.records.check import SplitPlan, SplitRow, Unit
 
 
 def split_plans(study: Dataset, clusters: Mapping[str, str], params: SplitParams) -> tuple[SplitPlan, ...]:

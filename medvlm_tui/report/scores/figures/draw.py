@@ -21,6 +21,7 @@ from medvlm_tui.report.scores.figures.confusion import confusion_counts, draw_co
 from medvlm_tui.report.scores.figures.learning_curve import curve, draw_learning_curves
 from medvlm_tui.report.scores.figures.per_class import draw_per_class
 from medvlm_tui.report.scores.side_tables import per_class
+from medvlm_tui.stages.probe import PROBE
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,7 +29,7 @@ Arrays = Mapping[str, NDArray[Any]]
 def probe_figures(gathered: Gathered, store: Store, figures: Path) -> Iterator[FileWritten]:
     """Draw each cell's figures, then those of several cells; yields each file when it is complete."""
     for cell in gathered.cells:
-        probe = store.result(cell.probe_key)
+        probe = store.read(cell.probe_key, PROBE.record)
         if probe is not None:
             yield from _cell(cell, probe.arrays, figures)
     yield from _learning_curves(gathered, figures)

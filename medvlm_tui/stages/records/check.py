@@ -1,4 +1,4 @@
-"""What an audit found, as records: for the command line, the store, and the screens."""
+"""What the check of a dataset stores: its findings, and whose the small pictures beside them are."""
 
 from __future__ import annotations
 
@@ -146,3 +146,42 @@ class AuditReport:
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-able dict, with `matches`."""
         return {**asdict(self), "matches": self.matches}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecord:
+    """A stored check. Arrays: `pictures` (k, 64, 64, 3), each in its upper left corner, and `sizes` (k, 2)."""
+
+    report: AuditReport
+    worst: tuple[DuplicateSet, ...]
+    """Its sets of duplicates, the worst first."""
+    pictures: tuple[tuple[int, str], ...]
+    """(position in `worst`, image id) of each picture."""
+
+    @classmethod
+    def example(cls) -> CheckRecord:
+        """Return a small, complete record: one finding of each kind."""
+        exact = DuplicateSet("exact", ("a/1.png", "b/2.png"), ("a", "b"), ("train",), ("",), 1.0)
+        near = DuplicateSet("near", ("a/3.png", "test/a/4.png"), ("a",), ("test", "train"), ("",), 0.995)
+        similar = DuplicateSet("features", ("a/5.png", "a/6.png"), ("a",), ("train",), ("",), 0.995)
+        rows = (SplitRow("a", 20, (16,) * 5), SplitRow("b", 4, (4,) * 5))
+        report = AuditReport(
+            dataset="phantom",
+            root="/data",
+            images=124,
+            counts=(CountRow("train", "a", 100, 200), CountRow("train", "b", 24, 24)),
+            differences=("phantom: 124 images found, the catalog says 224",),
+            unreadable=(Unreadable("a/broken.png", "it cannot be decoded"),),
+            exact=(exact,),
+            near=(near,),
+            group_leaks=(GroupLeak("p7", ("test", "train"), 5),),
+            seconds=1.0,
+            similar=(similar,),
+            features_of="efficientnet_lite0",
+            groups=Groups("patient", 31, 2, 9),
+            splits=(
+                SplitPlan("image", 0.2, 5, 0, rows),
+                SplitPlan("group", 0.2, 5, 0, problem="too few groups"),
+            ),
+        )
+        return cls(report=report, worst=report.worst, pictures=((0, "a/1.png"), (0, "b/2.png"), (1, "a/3.png")))
