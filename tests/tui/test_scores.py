@@ -11,6 +11,7 @@ import pytest
 from rich.text import Text
 
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
 from medvlm_tui.tui.scores.table import mean_ranks, score_table
@@ -286,5 +287,6 @@ def test_a_cells_blocks_and_warnings_use_the_width_there_is() -> None:
     assert below[0] == f"{'a' * 30}   {'b' * 40}"
     assert below[-2:] == ["", "c" * 20]
     said = "the hold-out has few images of one class, and its scores move by several points from split to split"
-    assert len(warning_lines({"warnings": [said]}, 150)) == 1
-    assert max(line.cell_len for line in warning_lines({"warnings": [said]}, 40)) <= 40
+    record = replace(ProbeRecord.example(), warnings=(said,))
+    assert len(warning_lines(record, 150)) == 1
+    assert max(line.cell_len for line in warning_lines(record, 40)) <= 40

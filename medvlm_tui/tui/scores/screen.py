@@ -144,11 +144,12 @@ class ScoresScreen(FilteredScreen):
             key: cell.dataset for cell in board.cells.values() for key in cell.pairs if key not in self._read_pairs
         }
         for key, dataset in wanted.items():
-            self._read_pairs.add(key)
             try:
                 record = await self.medvlm.results.read_record(key, PAIRS.record)
             except MedvlmError:
-                continue
+                record = None
+            # Only now: an update in the meantime cancels this reading, and the next one begins here.
+            self._read_pairs.add(key)
             if record is not None:
                 verdict = Verdicts.of(record)
                 self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
