@@ -64,7 +64,7 @@ def mean_interval(
     n, mean = len(values), float(np.mean(values)) if len(values) else 0.0
     if n < FEWEST_IMAGES:
         return None
-    error = float(np.std(values, ddof=1)) / np.sqrt(n)
+    error = float(np.std(values, ddof=1) / np.sqrt(n))
     if bounds is not None:
         low, span = bounds[0], bounds[1] - bounds[0]
         found = score_interval((mean - low) / span, (error / span) ** 2, n, n, 1.0, confidence)
