@@ -43,5 +43,6 @@ def test_no_interval_below_five_and_none_of_zero_width():
         assert mean_interval(values) is None
     values = np.array([0.1, -0.4, 0.3, 0.9, 0.2, 0.25])
     assert mean_interval(values) == pytest.approx(t.interval(0.95, 5, values.mean(), values.std(ddof=1) / np.sqrt(6)))
+    assert [type(end) for end in mean_interval(values)] == [float, float]  # records hold plain numbers
     low, high = mean_interval(values, (-1.0, 1.0))
     assert -1 < low < values.mean() < high < 1
