@@ -24,6 +24,7 @@ from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
@@ -83,7 +84,8 @@ def test_map_is_the_formula(make_bench, encoder):
     assert labels == ["a", "a", "b", "b"]
     assert (record["masks"], record["cells"], record["probability"]) == (600, 5, 0.5)
     assert (record["estimator"], record["baseline"]) == ("plain", "mean")
-    assert asked(json.loads(json.dumps(record))) == SaliencyParams(600, 5, seed=3, images_per_class=2)
+    stored = bench.store.read(bench.keys["saliency"], SaliencyRecord)
+    assert asked(stored.record) == SaliencyParams(600, 5, seed=3, images_per_class=2)
 
 
 def test_masks_depend_on_seed_and_number_alone():
