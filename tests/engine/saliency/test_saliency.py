@@ -16,6 +16,7 @@ from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.contents import contents
 from medvlm_tui.core.store.prune import Filter, choose, remove
+from medvlm_tui.core.store.records import from_object
 from medvlm_tui.engine.saliency import explained_images, masking
 from medvlm_tui.engine.saliency import preview as saliency_preview
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
@@ -24,6 +25,8 @@ from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.probe import ProbeRecord
+from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked
 from tests.made.saliency import KILLED, SIDE, StubEncoder, bench_of
@@ -83,7 +86,9 @@ def test_map_is_the_formula(make_bench, encoder):
     assert labels == ["a", "a", "b", "b"]
     assert (record["masks"], record["cells"], record["probability"]) == (600, 5, 0.5)
     assert (record["estimator"], record["baseline"]) == ("plain", "mean")
-    assert asked(json.loads(json.dumps(record))) == SaliencyParams(600, 5, seed=3, images_per_class=2)
+    assert asked(from_object(json.loads(json.dumps(record)), SaliencyRecord)) == SaliencyParams(
+        600, 5, seed=3, images_per_class=2
+    )
 
 
 def test_masks_depend_on_seed_and_number_alone():
@@ -199,7 +204,7 @@ def test_named_images_are_explained_and_others_refused(make_bench):
 
 def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
-    probe = bench.store.result("probe-key-0")
+    probe = bench.store.read("probe-key-0", ProbeRecord)
     ids = [f"i{row}" for row in range(40)]
     one = explained_images.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
     three = explained_images.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
