@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from medvlm_tui.core.specs import FeatureTable
 from medvlm_tui.core.store import keys
-from medvlm_tui.core.store.records import to_object
+from medvlm_tui.core.store.records import from_object, to_object
 from medvlm_tui.core.store.store import Store, Stored
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.scores.verdicts import Verdicts
@@ -159,3 +160,17 @@ def test_its_screen_can_show_it(stage: Stage[Any], source: ReportInput) -> None:
     assert found is not None
     assert table is not None
     assert SHOWN[stage.kind](found, source.store, table)
+
+
+def test_numbers_of_numpy_are_stored_as_plain_numbers() -> None:
+    @dataclass(frozen=True)
+    class Numbers:
+        low: float | None
+        count: int
+
+    stored = to_object(Numbers(np.float64(0.5), np.int64(3)))
+    assert stored == {"low": 0.5, "count": 3}
+    assert type(stored["low"]) is float
+    assert from_object(json.loads(json.dumps(stored)), Numbers) == Numbers(0.5, 3)
+    with pytest.raises(TypeError, match="does not hold what it declares"):
+        to_object(Numbers("high", 3))  # type: ignore[arg-type]

@@ -23,12 +23,20 @@ def to_object(record: Any) -> dict[str, Any]:
         return dict(record)
     assert is_dataclass(record)
     assert not isinstance(record, type)
-    made = asdict(record)
     try:
+        made: dict[str, Any] = msgspec.to_builtins(asdict(record), enc_hook=_plain)
         _converted(made, type(record))
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, TypeError) as error:
         raise TypeError(f"{type(record).__name__} does not hold what it declares: {error}") from error
     return made
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as Python's; raises TypeError for anything else that JSON has no form for."""
+    item = getattr(value, "item", None)  # numpy itself is not imported: the screens start without it
+    if callable(item):
+        return item()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def from_object(found: Mapping[str, Any], record: type[R]) -> R:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.workspace.workspace import Workspace
-from medvlm_tui.errors import UsageError
+from medvlm_tui.errors import StoreError, UsageError
 
 FILE = "datasets.toml"
 PHANTOM = "phantom"
@@ -21,7 +21,7 @@ _HEAD = "# Data folders of this workspace, given with `o` in the screens or with
 
 
 def read(workspace: Path) -> dict[str, str]:
-    """Return name -> folder or list; raises UsageError where the file is wrong."""
+    """Return name -> folder or list; raises UsageError where the file is wrong, StoreError where it cannot be read."""
     path = workspace / FILE
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -29,7 +29,9 @@ def read(workspace: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "check the path and the rights of the file") from error
+        if not os.access(workspace, os.X_OK):
+            return {}  # a workspace that cannot be entered is named by what opens it
+        raise StoreError(f"{path}: {error.strerror}", "check the path and the rights of the file") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         hint = 'write [datasets.brain_mr] and below it root = "/data/brain_mri", or remove the file'
         raise UsageError(f"{path} cannot be read: {error}", hint) from error

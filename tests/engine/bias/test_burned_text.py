@@ -52,7 +52,7 @@ def test_a_rare_word_is_not_recorded_since_it_may_be_a_name(tmp_path):
     texts = [BurnedText((), ("AXILLA",), "read")] * 3 + [BurnedText((), ("AXILLA", "JANEDOE"), "read")]
     samples = [sample(tmp_path, name=str(i)) for i in range(4)]
     assert common_words(texts) == ["AXILLA"]
-    assert [record["words"] for record in records(samples, texts)] == [["AXILLA"]] * 4
+    assert [record.words for record in records(samples, texts)] == [("AXILLA",)] * 4
 
 
 @pytest.mark.skipif(ocr_reader() is None, reason="the OCR extra is not installed")

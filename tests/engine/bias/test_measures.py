@@ -108,6 +108,4 @@ def test_the_lead_over_every_control_is_the_smallest_and_its_interval_holds_for_
 
 
 def test_measures_name_the_words_they_are_about():
-    assert measures.About("flip_rate", "text", words=("A",)).share(np.array([True, False])).to_record()["words"] == (
-        "A",
-    )
+    assert measures.About("flip_rate", "text", words=("A",)).share(np.array([True, False])).words == ("A",)

@@ -65,7 +65,7 @@ def write_corpus(folder: Path) -> dict[str, str]:
     jpeg = (folder / "rotated.jpg").read_bytes()
     put("cut.png", whole[: len(whole) // 2], "cannot be decoded")
     put("cut.jpg", jpeg[: len(jpeg) // 2], "cannot be decoded")
-    put("empty.png", b"", "not an image")
+    put("empty.png", b"", "is empty")
     put("text.png", b"PATIENT,LABEL\n1,2\n", "not an image")
     put("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image")
     put("jpeg_called.png", jpeg, "reads")

@@ -28,7 +28,7 @@ def test_examples_lie_apart_and_where_points_are():
 def test_each_cluster_has_as_many_examples():
     crowd = crowds()
     clusters, described = find_clusters(crowd, ["a"] * 200)
-    assert [cluster["size"] for cluster in described] == [50] * 4
+    assert [cluster.size for cluster in described] == [50] * 4
     assert np.bincount(clusters[by_cluster(crowd, clusters, 12)]).tolist() == [3, 3, 3, 3]
     assert len(by_cluster(crowd, clusters, 2)) == 2
     assert by_cluster(crowd, np.full(200, -1, dtype=np.int32)) == []

@@ -24,6 +24,7 @@ from medvlm_tui.errors import Cancelled, MedvlmError, UsageError
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.one_map import draw_saliency
 from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.saliency.words import asked
@@ -230,7 +231,7 @@ def test_named_images_are_explained_and_others_refused(make_bench):
 
 def test_asking_for_more_images_keeps_those_already_drawn(make_bench):
     bench = make_bench()
-    probe = bench.store.result("probe-key-0")
+    probe = bench.store.read("probe-key-0", ProbeRecord)
     ids = [f"i{row}" for row in range(40)]
     one = explained_images.chosen_rows(SaliencyParams(images_per_class=1), ids, probe)
     three = explained_images.chosen_rows(SaliencyParams(images_per_class=3), ids, probe)
