@@ -61,7 +61,7 @@ class PlanReady(Event):
     run_id: str
     plan: Mapping[str, Any]
     asked: str = ""
-    """What the front end's command called itself."""
+    """The name of the front end's command."""
 
 
 @_register

@@ -52,10 +52,8 @@ class MedvlmApp(NamedBindings, App[int]):
     TITLE = "medvlm-tui"
     bindings_owner = "app"
     COMMANDS = App.COMMANDS | {things_provider}
-    CSS_PATH: ClassVar[list[str | PurePath]] = [
-        "app.tcss",
-        "home/home.tcss",
-    ]  # a screen that is the default one loads no CSS_PATH of its own
+    # The screen that is the default one loads no CSS_PATH of its own.
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "home/home.tcss"]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (180, "-wide")]  # noqa: RUF012 (Textual declares it so)
     SCREENS: ClassVar[dict[str, Callable[[], Screen[object]]]] = {
         place.name: screen_factory(place) for place in PLACES if place.name != "home"
@@ -147,8 +145,6 @@ class MedvlmApp(NamedBindings, App[int]):
             self.call_after_refresh(self._check_keymap)
         if self._first_place != "home":
             self.call_after_refresh(self.action_go, self._first_place)
-
-    # -- the engine --------------------------------------------------------------------------------
 
     def restart_engine(self) -> None:
         """Find the engine or start it, and listen to it."""
@@ -262,8 +258,6 @@ class MedvlmApp(NamedBindings, App[int]):
         else:
             self.board.engine_gone()
 
-    # -- places ------------------------------------------------------------------------------------
-
     def action_go(self, name: str) -> None:
         """Show a place; `esc` leads back along the trail."""
         trail.go(self, name)
@@ -300,8 +294,6 @@ class MedvlmApp(NamedBindings, App[int]):
         from medvlm_tui.tui.keys.jump import JumpScreen
 
         self.push_screen(JumpScreen(), lambda name: self.action_go(name) if name else None)
-
-    # -- copying -----------------------------------------------------------------------------------
 
     async def action_copy(self) -> None:
         """Offer what this screen can copy."""
@@ -377,15 +369,13 @@ class MedvlmApp(NamedBindings, App[int]):
         """Quit as the key does: with a question while a run is under way."""
         await self.action_leave()
 
-    # -- keys of the user's own --------------------------------------------------------------------
-
     def take_keymap(self, keymap: Mapping[str, str]) -> None:
-        """Give actions other keys, by the ids that `?` shows."""
+        """Set other keys for actions, by the ids that `?` shows."""
         self._given_keys = dict(keymap)
         self.set_keymap(self._given_keys)
 
     def _check_keymap(self) -> None:
-        """Say which ids of the settings file are none, and which actions lose their key to another."""
+        """Warn of ids in the settings file that do not exist, and of actions that lose their key to another."""
         from medvlm_tui.tui.keys.palette import problems_of
 
         for problem in problems_of(self._given_keys):

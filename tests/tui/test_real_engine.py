@@ -39,6 +39,8 @@ async def test_the_phantom_from_the_first_key_to_the_last(tmp_path: Path) -> Non
         screen = await until(pilot, "finished in", PATIENCE)
         assert "0 failed" in screen or "failed" not in screen
         await pilot.press("f4")
+        await until(pilot, "EfficientNet-Lite0", PATIENCE)
+        await pilot.press("enter")
         assert "held out 8" in await until(pilot, "held out", PATIENCE)
         await pilot.press("f5")
         assert "a none 12" in await until(pilot, "trust", PATIENCE)

@@ -27,7 +27,7 @@ _END_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """What one step took."""
+    """The cost of one step."""
 
     kind: str
     model: str

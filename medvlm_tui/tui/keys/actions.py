@@ -1,4 +1,4 @@
-"""What can be done where one stands: the bindings of the focused widget, its screen and the program, as one list."""
+"""The actions of the moment: bindings of the focused widget, its screen and the program, as one list."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class KeyAction:
     """Description for people."""
     action: str
     node: DOMNode | None = field(repr=False, compare=False)
-    """Where the action is looked up; None for one of a place that is not shown."""
+    """The node that has the action; None for one of a place that is not shown."""
     shown: bool = True
     """Stands in the footer where there is room."""
     everywhere: bool = False
     """The same on every screen."""
     label: str = ""
-    """How the keys are written in the footer, empty for the first of them."""
+    """The keys as the footer writes them, empty for the first of them."""
 
     @property
     def key_list(self) -> str:

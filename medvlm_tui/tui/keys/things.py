@@ -29,7 +29,7 @@ class Found:
 
 
 class Program(Protocol):
-    """What of the program is needed here."""
+    """The part of the program that is needed here."""
 
     board: Board
     selection: Selection

@@ -189,7 +189,7 @@ class RunScreen(PlaceScreen):
         self.app.push_screen(HistoryScreen())
 
     async def action_pause(self) -> None:
-        """Let no run of the queue start by itself, or let them; the one under way goes on."""
+        """Pause the queue, or go on with it; the run under way is not touched."""
         await self.medvlm.tell_engine("queue", do="resume" if self.medvlm.board.paused else "pause")
 
     async def action_move_run(self, step: int) -> None:

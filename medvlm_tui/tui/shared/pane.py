@@ -95,7 +95,7 @@ class Pane(NamedBindings, Widget, can_focus=True):
         return Strip([*text.render(self.app.console)]).crop(0, width).apply_style(self.rich_style)
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let the mouse select the text of the lines that a subclass draws."""
+        """Make the text of a subclass's lines selectable by mouse."""
         super().__init_subclass__(**options)
         if "render_line" in cls.__dict__:
             draw = cls.__dict__["render_line"]

@@ -1,4 +1,4 @@
-"""What a run would do and what it would cost, before it starts: nothing runs unasked."""
+"""The dialog before a run: its steps and its cost; nothing runs unasked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RunPlan(Dialog[Literal["run", "queue"]]):
         return "enter run it   esc close" if to_do else "nothing to do   esc close"
 
     def refuse(self, reason: str) -> bool:
-        """Say why there is no plan; returns False once there is one."""
+        """Show why there is no plan; returns False once there is one."""
         if self._plan is not None:
             return False
         self._say(Text(clean(reason), style=RED), "esc close")

@@ -1,4 +1,4 @@
-"""What a planned run would cost: steps, images, time by earlier runs, disk."""
+"""The cost of a planned run: steps, images, time by earlier runs, disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUICK = ("statistics", "pairs", "ranking", "bias_groups", "report")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run would do."""
+    """The size of a planned run."""
 
     to_do: int
     had: int
