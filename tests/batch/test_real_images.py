@@ -29,7 +29,7 @@ pytestmark = [
 def test_brain_mr_ends_where_the_reference_did(tmp_path: Path) -> None:
     places = ["--workspace", tmp_path / "ws", "--out", tmp_path / "out", "--data", f"brain_mr={DATA}"]
     study = ["--batch", "--models", "efficientnet_lite0", "--datasets", "brain_mr", *places, "--json"]
-    stages = "extract,probe,project,statistics,report,saliency"
+    stages = "extract,probe,project,statistics,verdict,report,saliency"
     more = ["--stages", stages, "--rise-images", join_list(chosen()), "--rise-masks", "64"]
     first = run_command([*study, *more], tmp_path)
     assert first.code == 0, first.stderr

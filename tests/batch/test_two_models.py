@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.report.maps.figures import MICROBES
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages.records.bias import BiasGroupsRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias.data import group_gap
 
@@ -119,9 +120,9 @@ def test_medical_and_general_models_are_compared_by_the_lab_and_the_screens_find
         shown = engine.survey(RunRequest(data=data, label="microbe", device="cpu"))
         keys = {cell["model"]: cell["bias_groups"] for cell in shown.cells if "bias_groups" in cell}
         [key] = keys["efficientnet_lite0"]  # small_net is known to the run's own settings alone
-        record = engine.store.record(key)
+        record = engine.store.read_record(key, BiasGroupsRecord)
     finally:
         engine.close()
     assert record is not None
-    assert record["models"] == ["efficientnet_lite0", "small_net"]
+    assert record.models == ("efficientnet_lite0", "small_net")
     assert group_gap(record, "shift").difference == pytest.approx(float(shift["difference"]))
