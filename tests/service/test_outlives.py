@@ -94,6 +94,8 @@ def test_a_run_goes_on_after_its_terminal_was_killed_and_is_found_again(
     try:
         first.shows("try the phantom")
         first.tmux("send-keys", "Enter")
+        first.shows("enter run it")
+        first.tmux("send-keys", "Enter")
         wait(lambda: said(root, "StepProgress", "extract"))
         os.kill(first.server_pid, signal.SIGKILL)
         wait(lambda: not alive(first.program_pid), 30)
