@@ -40,7 +40,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What the models are compared on."""
+    """The images on which models are compared."""
 
     codes: Ints
     """(n,) true classes."""
@@ -59,7 +59,7 @@ class Images:
 
     @property
     def units(self) -> int:
-        """How many units are exchanged."""
+        """Return the number of units that are exchanged."""
         return int(self.members.max()) + 1
 
 

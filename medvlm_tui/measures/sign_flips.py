@@ -66,7 +66,7 @@ def all_signs(units: int) -> Signs:
 
 
 def extreme(sums: Floats, observed: Floats) -> NDArray[np.bool_]:
-    """Say which sums are as far from 0 as the observed one; sums equal up to rounding count as equal."""
+    """Return which sums are as far from 0 as the observed one; sums equal up to rounding count as equal."""
     far: NDArray[np.bool_] = np.abs(sums) >= np.abs(observed) - 1e-9 * np.maximum(np.abs(observed), 1e-3)
     return far
 
