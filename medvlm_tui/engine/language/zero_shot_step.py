@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.prompts import PromptSet
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language.scores import Held, prompt_scores, scored, versus
@@ -24,7 +24,9 @@ from medvlm_tui.measures.language.zero_shot import best_threshold, centred, chan
 from medvlm_tui.measures.paired_tests import holm
 from medvlm_tui.stages.language import ZERO_SHOT
 from medvlm_tui.stages.params.language import ZeroShotParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.language import PromptSetRecord, VersusRecord, WordsRecord, ZeroShotRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,8 +79,8 @@ def _arrays(cosines: Floats, vectors: Floats, held: Held, space: Space) -> dict[
     }
 
 
-def _probe(key: str, job: Job, context: StepContext) -> StoredResult:
-    found = context.store.result(key)
+def _probe(key: str, job: Job, context: StepContext) -> Stored[ProbeRecord]:
+    found = context.store.read(key, PROBE.record)
     if found is None:
         raise MedvlmError(f"a probe of {job.step.model} on {job.step.dataset} is missing or damaged", AGAIN)
     return found
@@ -91,7 +93,7 @@ def _class_vectors(space: Space, job: Job, chosen: PromptSet) -> Floats:
 
 
 def _record(
-    space: Space, chosen: PromptSet, vectors: Floats, held: Held, probes: Sequence[StoredResult], job: Job,
+    space: Space, chosen: PromptSet, vectors: Floats, held: Held, probes: Sequence[Stored[ProbeRecord]], job: Job,
     params: ZeroShotParams,
 ) -> PromptSetRecord:  # fmt: skip
     cosines, codes = space.images @ vectors.T, space.labelled.codes
@@ -115,7 +117,7 @@ def _record(
 
 
 def _versus(
-    cosines: Floats, held: Held, probes: Sequence[StoredResult], params: ZeroShotParams
+    cosines: Floats, held: Held, probes: Sequence[Stored[ProbeRecord]], params: ZeroShotParams
 ) -> tuple[VersusRecord, ...]:
     same = [probe for probe in probes if np.array_equal(probe.arrays["hold_out"], held.rows)]
     found = [versus(cosines, held, probe, params.confidence, params.seed) for probe in same]
