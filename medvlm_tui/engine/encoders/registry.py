@@ -124,6 +124,12 @@ def family_entry(spec: ModelSpec) -> FamilyEntry:
     return entry
 
 
+def family_load(spec: ModelSpec) -> Load:
+    """Return the `load` of a model's family; imports its module."""
+    entry = family_entry(spec)
+    return cast("Load", getattr(import_module(entry.module), entry.function))
+
+
 @cache
 def _from_packages() -> dict[str, FamilyEntry]:
     """Return the families of installed packages, without importing them; a package's version is its code version."""
@@ -200,10 +206,9 @@ def build(spec: ModelSpec, weights: Weights, feature: str, device: str, precisio
     from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
 
     assert weights.path is not None
-    entry = family_entry(spec)
-    load = cast("Load", getattr(import_module(entry.module), entry.function))
+    load = family_load(spec)
     with kept_open():
-        if entry.drafted:
+        if family_entry(spec).drafted:
             drafts.compare(lambda: load(spec, weights, feature, "meta", precision), weights.path, spec.id)
         with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
             made = load(spec, weights, feature, device, precision)
