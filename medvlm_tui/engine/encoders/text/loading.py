@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
-from medvlm_tui.core.text_specs import TextSpec
+from medvlm_tui.core.text_specs import MATRIX, TextSpec
 from medvlm_tui.engine.encoders.last_loaded import LastLoaded
 from medvlm_tui.engine.encoders.registry import build, family_entry
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.text.tokenizer_files import locate_tokenizer
 from medvlm_tui.engine.encoders.weights.location import locate
+from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from medvlm_tui.engine.encoders.text.tokens import TextTokenizer
 
 FEATURE = "text"
-_MATRIX = "matrix:"
 
 
 def require_text(spec: ModelSpec) -> TextSpec:
@@ -53,7 +53,7 @@ def text_tower_of(spec: ModelSpec) -> ModelSpec:
 def _reads(shell: ModelSpec, text: TextSpec) -> str:
     """Return the regular expression for the tensors of the tower and of the joins."""
     own = family_entry(shell).reads or _bert_reads(text)
-    joins = [rf"(^|\.){re.escape(place.removeprefix(_MATRIX))}" for place in text.joins.values() if place]
+    joins = [rf"(^|\.){re.escape(place.removeprefix(MATRIX))}" for place in text.joins.values() if place]
     return "|".join([own, *joins])
 
 
@@ -70,9 +70,13 @@ def locate_text(
 
     `override` is the file or folder of the weights, `folder` that of the tokenizer, where the user named them.
     """
-    text = require_text(spec)
     weights = locate(text_tower_of(spec), override, digests, offline)
-    return TextParts(spec, weights, locate_tokenizer(spec, text, folder, weights.path, digests))
+    return with_tokenizer(spec, weights, folder, digests)
+
+
+def with_tokenizer(spec: ModelSpec, weights: Weights, folder: str, digests: FileDigests | None) -> TextParts:
+    """Return the weights of a model's text tower with its tokenizer, which may lie beside them."""
+    return TextParts(spec, weights, locate_tokenizer(spec, require_text(spec), folder, weights.path, digests))
 
 
 def text_key(parts: TextParts, precision: Precision) -> EncoderKey:
