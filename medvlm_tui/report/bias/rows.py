@@ -50,7 +50,7 @@ def labs(source: ReportInput) -> list[tuple[Step, Stored[BiasRecord]]]:
 
 def group_results(source: ReportInput) -> list[BiasGroupsRecord]:
     """Return the records of the steps that compare groups of models."""
-    return [found.record for _, found in source.stored(BIAS_GROUPS)]
+    return [record for _, record in source.records(BIAS_GROUPS)]
 
 
 def _measures(source: ReportInput, step: Step, lab: Stored[BiasRecord]) -> Iterator[Row]:

@@ -47,7 +47,7 @@ def grids(source: ReportInput) -> dict[tuple[str, str], Stored[GridRecord]]:
 
 def proposals(gathered: Gathered) -> set[str]:
     """Return the keys of the maps that the grid steps propose."""
-    return {found.record.proposed for found in grids(gathered.source).values()}
+    return {record.proposed for _, record in gathered.source.records(GRID)}
 
 
 def tables(gathered: Gathered) -> Iterator[Table]:
@@ -66,22 +66,22 @@ def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
 
 def separability(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, grouping, measure)."""
-    found = gathered.source.stored(STAGE)
-    rows = tuple(row for step, result in found for row in _measures(gathered, step, result.record))
+    found = gathered.source.records(STAGE)
+    rows = tuple(row for step, record in found for row in _measures(gathered, step, record))
     return Table("separability", SEPARABILITY, rows, "Separability in the full feature space")
 
 
 def similarity(gathered: Gathered) -> Table:
     """Return one row per (dataset, pair of models, measure)."""
-    found = gathered.source.stored(SIMILARITY_STAGE)
-    rows = tuple(row for step, result in found for row in _pairs(gathered, step, result.record))
+    found = gathered.source.records(SIMILARITY_STAGE)
+    rows = tuple(row for step, record in found for row in _pairs(gathered, step, record))
     return Table("similarity", SIMILARITY, rows, "Similarity of models")
 
 
 def references(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, reference, measure): what the values of `similarity` are read against."""
-    found = gathered.source.stored(REFERENCES_STAGE)
-    rows = tuple(row for step, result in found for row in _references(gathered, step, result.record))
+    found = gathered.source.records(REFERENCES_STAGE)
+    rows = tuple(row for step, record in found for row in _references(gathered, step, record))
     return Table("similarity_references", REFERENCES, rows, "References of similarity")
 
 

@@ -30,9 +30,8 @@ def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
 
 def csv_tables(results: Gathered) -> Iterator[Table]:
     """Yield the tables that the run has something for, except those with a row per image."""
-    costs = tuple(results.tables())
-    if costs:
-        yield side_tables.cost_table(costs)
+    if results.tables:
+        yield side_tables.cost_table(results.tables)
     if results.cells:
         yield results_csv.results_table(results.cells)
         yield results_csv.folds_table(results.cells)

@@ -85,7 +85,7 @@ def _cost(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
         *right("Type", "Device"),
     )  # fmt: skip
     rows = []
-    for step, table in gathered.tables():
+    for step, table in gathered.tables:
         if step.model in gathered.source.models and step.dataset in gathered.source.datasets:
             rows.append(_cost_row(gathered, step.model, step.dataset, table))
     notes = ("Memory: the most that was in use while features were computed, where it was recorded.", *warnings)

@@ -80,7 +80,7 @@ def _all(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
             yield from _quoted(table, BIAS, value="value")
     yield from _quoted(quality(results.explained), SALIENCY, value="mean")
     yield from _twins(results)
-    yield from _cost(cost_table(results.tables()))
+    yield from _cost(cost_table(results.tables))
 
 
 def _rows(table: Table) -> Iterator[Mapping[str, object]]:
