@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from medvlm_tui.report.formats.table import Table, Value, numbers, texts
-from medvlm_tui.report.results.run_results import ReportInput
+from medvlm_tui.report.results.run_results import Gathered, ReportInput, made_once
 from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
 from medvlm_tui.stages.records.language import PromptSetRecord, ScoreRecord, ZeroShotRecord
 
@@ -29,14 +29,16 @@ ALIGNMENT_COLUMNS = (
 )
 
 
-def tables_of(source: ReportInput) -> Iterator[Table]:
-    """Yield the tables that the run has rows for."""
+@made_once
+def tables_of(results: Gathered) -> tuple[Table, ...]:
+    """Return the tables that the run has rows for."""
+    source = results.source
     made = (
         Table("zero_shot", ZERO_SHOT_COLUMNS, tuple(_zero_shot(source))),
         Table("prompts", PROMPTS_COLUMNS, tuple(_prompts(source))),
         Table("alignment", ALIGNMENT_COLUMNS, tuple(_alignment(source))),
     )
-    yield from (table for table in made if table.rows)
+    return tuple(table for table in made if table.rows)
 
 
 def _zero_shot(source: ReportInput) -> Iterator[tuple[Value, ...]]:

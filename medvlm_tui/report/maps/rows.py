@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
-from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
+from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput, made_once
 from medvlm_tui.stages.projection import GRID
 from medvlm_tui.stages.records.projection import GridRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
@@ -50,12 +50,12 @@ def proposals(gathered: Gathered) -> set[str]:
     return {record.proposed for _, record in gathered.source.records(GRID)}
 
 
-def tables(gathered: Gathered) -> Iterator[Table]:
-    """Yield the tables that the run has something for."""
-    if gathered.maps:
-        yield projection_scores(gathered.maps, proposals(gathered))
+@made_once
+def tables(gathered: Gathered) -> tuple[Table, ...]:
+    """Return the tables that the run has something for."""
+    scores = (projection_scores(gathered.maps, proposals(gathered)),) if gathered.maps else ()
     found = (separability(gathered), similarity(gathered), references(gathered))
-    yield from (table for table in found if table.rows)
+    return (*scores, *(table for table in found if table.rows))
 
 
 def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
@@ -71,6 +71,7 @@ def separability(gathered: Gathered) -> Table:
     return Table("separability", SEPARABILITY, rows, "Separability in the full feature space")
 
 
+@made_once
 def similarity(gathered: Gathered) -> Table:
     """Return one row per (dataset, pair of models, measure)."""
     found = gathered.source.records(SIMILARITY_STAGE)

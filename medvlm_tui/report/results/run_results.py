@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -34,6 +34,7 @@ from medvlm_tui.stages.verdict import VERDICT
 
 C = TypeVar("C", PairsRecord, RankingsRecord, VerdictRecord)
 R = TypeVar("R")
+T = TypeVar("T")
 
 # What a map's bits depend on beside the image and the class.
 MAP_PARAMETERS = (
@@ -139,6 +140,8 @@ class Gathered:
 
     def __init__(self, source: ReportInput) -> None:
         self.source = source
+        self.made: dict[Callable[..., Any], Any] = {}
+        """What `made_once` keeps."""
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -248,6 +251,19 @@ class Gathered:
 
     def _explained(self, step: Step, record: SaliencyRecord) -> Explained:
         return explained_of(self.source.models[step.model], self.source.datasets[step.dataset], step.key, record)
+
+
+def made_once(make: Callable[[Gathered], T]) -> Callable[[Gathered], T]:
+    """Return `make`, whose value is kept with the results: several parts of a report show one table."""
+
+    @wraps(make)
+    def kept(results: Gathered) -> T:
+        if make not in results.made:
+            results.made[make] = make(results)
+        found: T = results.made[make]
+        return found
+
+    return kept
 
 
 def explained_of(model: ModelSpec, dataset: Dataset, key: str, record: SaliencyRecord) -> Explained:
