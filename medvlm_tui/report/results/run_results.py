@@ -141,7 +141,7 @@ class Gathered:
     def __init__(self, source: ReportInput) -> None:
         self.source = source
         self.made: dict[Callable[..., Any], Any] = {}
-        """What `made_once` keeps."""
+        """The values that `made_once` keeps, by the function that made them."""
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
