@@ -71,6 +71,16 @@ def extreme(sums: Floats, observed: Floats) -> NDArray[np.bool_]:
     return far
 
 
+def unit_sums(values: Floats, groups: Ints | None) -> Floats:
+    """Return the sums (units, ...) of values (n, ...) over the images of each group; as they are without groups."""
+    if groups is None:
+        return values
+    members = np.unique(groups, return_inverse=True)[1]
+    sums = np.zeros((int(members.max()) + 1, *values.shape[1:]))
+    np.add.at(sums, members, values)
+    return sums
+
+
 def _with_units(weight: Floats, size: int, count: int) -> Floats:
     """Return the distribution of the flipped weight after `count` more units of one size, cut to the same length."""
     made = np.zeros_like(weight)
