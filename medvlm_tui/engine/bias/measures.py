@@ -23,7 +23,7 @@ _T = 1.0
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a number is about: everything of a Measure but the number."""
+    """Description of a number: every field of a Measure but the number and its interval."""
 
     name: str
     condition: str
