@@ -1,4 +1,4 @@
-"""How sure a score is: the intervals of one probe's scores over its held-out images.
+"""Certainty of a score: the intervals of one probe's scores over its held-out images.
 
 Under `grouped` whole groups are the independent units. Under `few_shot` the spread of the draws of training images
 counts too: they differ by more than the folds of one training set do.

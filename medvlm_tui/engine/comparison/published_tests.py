@@ -1,4 +1,4 @@
-"""What the published tables alone support: the study's claims as tests on its own printed numbers."""
+"""Tests of the study's claims on its own printed numbers: what the published tables alone support."""
 
 from __future__ import annotations
 
