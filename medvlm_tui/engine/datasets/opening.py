@@ -31,14 +31,14 @@ _UNREADABLE = "unreadable-"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader found."""
+    """Samples that a reader found."""
 
     samples: tuple[Sample, ...]
     """Labels are the classes as read; digests are empty."""
     warnings: tuple[str, ...] = ()
-    """What is wrong with the dataset, for every table made from it: listed files that are missing, for instance."""
+    """Faults of the dataset, for every table made from it: listed files that are missing, for instance."""
     notes: tuple[str, ...] = ()
-    """What a table should say and nothing is wrong with: how parts are used, or what had to be guessed."""
+    """Notes for a table that name no fault: how parts are used, or what had to be guessed."""
 
 
 class Reader(Protocol):
@@ -60,7 +60,7 @@ def open_dataset(
 ) -> Dataset:
     """Return the dataset below `root` (default: `spec.root`) in one label view and part, samples sorted by id.
 
-    `limit` takes that many images a class, the same ones each time, 0 all; `workers` threads hash files that
+    `limit` takes that many images per class, the same ones each time, 0 all; `workers` threads hash files that
     `digests` does not know yet. Raises MissingInputError (no root), UsageError (unknown view or part) and
     DatasetError (nothing to read, a class with fewer than two images; with `strict`, any difference from the catalog).
     """

@@ -1,4 +1,4 @@
-"""What a careful reviewer asks of a dataset: counts, unreadable files, duplicates, leakage between parts, the split."""
+"""Questions of a careful reviewer about a dataset: counts, unreadable files, duplicates, leakage between parts, the split."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from medvlm_tui.stages.records.check import (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an audit reads: the study's part in the tables' labels, and every part by the classes as read."""
+    """Input of an audit: the study's part in the tables' labels, and every part by the classes as read."""
 
     study: Dataset
     everything: Dataset
@@ -42,7 +42,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What an audit depends on besides the files."""
+    """Settings that the result of an audit depends on besides the files."""
 
     window: str = FILE
     split: SplitParams = field(default_factory=SplitParams)
@@ -115,7 +115,7 @@ def audited(
 
 
 def _counts(spec: DatasetSpec, samples: Sequence[Sample]) -> tuple[CountRow, ...]:
-    """Return one row a class and part, those that the catalog expects and the folder lacks too."""
+    """Return one row per class and part, also for those that the catalog expects and the folder lacks."""
     found = Counter((sample.part, sample.label) for sample in samples)
     present = {part for part, _ in found}
     expected = {

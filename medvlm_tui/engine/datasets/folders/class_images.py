@@ -18,7 +18,7 @@ from medvlm_tui.engine.datasets.label_files import label_text
 
 @dataclass(frozen=True, slots=True)
 class ClassImages:
-    """What one class folder holds."""
+    """Content of one class folder."""
 
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...]

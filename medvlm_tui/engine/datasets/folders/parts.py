@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a tree is read."""
+    """Reading of a tree of folders: its classes, and what is left out."""
 
     base: Folder
     """Ids of samples are paths below it."""

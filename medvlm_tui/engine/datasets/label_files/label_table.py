@@ -26,7 +26,7 @@ class LabelTable:
     rows: Rows
     """Columns that are needed -> the rows; those that are empty are left out."""
     notes: tuple[str, ...] = ()
-    """What had to be guessed to read it."""
+    """Guesses that were needed to read it."""
     images: tuple[str, ...] = ()
     """Columns that hold images instead of their paths."""
     nested: tuple[str, ...] = ()

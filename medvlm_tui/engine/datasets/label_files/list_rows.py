@@ -42,7 +42,7 @@ class ListRow:
     split: str = ""
     mask: str = ""
     times: int = 1
-    """How many lines have these cells."""
+    """Number of lines that have these cells."""
 
     def where(self, root: Path) -> str:
         """Return the line's place for messages."""
@@ -61,7 +61,7 @@ class ListRows:
     warnings: tuple[str, ...] = ()
     """Lines that are not read."""
     notes: tuple[str, ...] = ()
-    """What had to be guessed."""
+    """Guesses that were needed to read the list."""
 
 
 def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:

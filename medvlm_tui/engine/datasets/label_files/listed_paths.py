@@ -27,12 +27,12 @@ _MAX_INDEXED = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What was found of the paths of a list."""
+    """Files that were found for the paths of a list."""
 
     ids: Mapping[str, str]
     """Path as listed -> POSIX path below the folder, of those whose file is there."""
     notes: tuple[str, ...] = ()
-    """How paths had to be read to be found, in sentences."""
+    """Sentences on how paths had to be read so that their files were found."""
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
@@ -65,7 +65,7 @@ class _Outside(Exception):  # noqa: N818 - tells the caller, who knows the line
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What lies in one folder."""
+    """Names of what lies in one folder."""
 
     exact: frozenset[str]
     alike: Mapping[str, list[str]]

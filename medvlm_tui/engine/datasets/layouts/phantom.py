@@ -34,7 +34,7 @@ _TAGS = {"site": ("BREAST", "AXILLA"), "side": ("LEFT", "RIGHT")}
 
 @dataclass(frozen=True, slots=True)
 class PhantomParams:
-    """What the pixels depend on, with CODE_VERSION."""
+    """Parameters that the pixels depend on, together with CODE_VERSION."""
 
     per_class: int
     seed: int
@@ -102,7 +102,7 @@ def _check(params: PhantomParams) -> None:
 
 
 def _holds(root: Path, params: PhantomParams) -> bool:
-    """Whether `root` has these phantoms already; an absent or empty folder has not, any other raises DatasetError."""
+    """Return whether `root` has these phantoms already; an absent or empty folder has not, any other raises DatasetError."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     manifest = root / MANIFEST_NAME

@@ -1,4 +1,4 @@
-"""What an audit remembers of each image: a digest of its pixels, a perceptual hash and a thumbnail."""
+"""Fingerprint that an audit keeps of each image: a digest of its pixels, a perceptual hash and a thumbnail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of an image to know it again: made in a decoding process, so that it loads little."""
+"""Data kept of an image to recognise it: made in a decoding process, so that it loads little."""
 
 from __future__ import annotations
 

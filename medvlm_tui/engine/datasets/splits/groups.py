@@ -22,9 +22,9 @@ class SplitGroups:
     """A group for each image of a dataset."""
 
     names: tuple[str, ...]
-    """One a sample, in the dataset's order; empty for an image that stands alone."""
+    """One per sample, in the dataset's order; empty for an image that stands alone."""
     key: str
-    """What a group is: `patient`, `slide`, `lesion`, `group`, or CLUSTER."""
+    """Kind of group: `patient`, `slide`, `lesion`, `group`, or CLUSTER."""
     ids: tuple[str, ...]
     """Of the samples, in the same order."""
 

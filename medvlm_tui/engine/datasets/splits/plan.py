@@ -1,4 +1,4 @@
-"""How a dataset would be divided: the counts that a reader checks before any model is run."""
+"""Division that a dataset would have: the counts that a reader checks before any model is run."""
 
 from __future__ import annotations
 
