@@ -1,4 +1,4 @@
-"""Questions of a careful reviewer about a dataset: counts, unreadable files, duplicates, leakage between parts, the split."""
+"""Questions of a reviewer about a dataset: counts, unreadable files, duplicates, leakage between parts, the split."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _MASK_STEM = re.compile(r"(?P<image>.+)_mask(_\d+)?", re.DOTALL)
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image of a supported format: by its suffix, or by the DICOM mark where that is none of them.
+    """Return whether a file is an image of a supported format: by its suffix, or by the DICOM mark where that is none.
 
     Hidden files (`._x.jpg` too) are none, and neither is the directory of a DICOM medium.
     """

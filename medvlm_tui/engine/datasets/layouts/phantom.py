@@ -102,7 +102,7 @@ def _check(params: PhantomParams) -> None:
 
 
 def _holds(root: Path, params: PhantomParams) -> bool:
-    """Return whether `root` has these phantoms already; an absent or empty folder has not, any other raises DatasetError."""
+    """Return whether `root` has these phantoms; an absent or empty folder has not, any other raises DatasetError."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     manifest = root / MANIFEST_NAME

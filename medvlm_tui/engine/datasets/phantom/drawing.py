@@ -57,7 +57,7 @@ def draw(kind: str, words: tuple[str, str], size: tuple[int, int], rng: np.rando
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Place of the lesion, or the one that it would have: calipers are set without one as well, so that they do not give it away."""
+    """Place of the lesion, or the one it would have: calipers are set without one too, and so do not give it away."""
 
     x: float
     y: float
