@@ -23,7 +23,7 @@ class Fields:
         self.file, self.values, self._place = file, table, place
 
     def has(self, name: str) -> bool:
-        """Say whether a field is there and not null."""
+        """Return whether a field is there and not null."""
         return self.values.get(name) is not None
 
     def wrong(self, name: str, wanted: str) -> WeightsError:
@@ -85,7 +85,7 @@ class Fields:
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a finite number of a size that a 32-bit float holds."""
+    """Return whether a value is a finite number of a size that a 32-bit float holds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30 and math.isfinite(value)
 
 

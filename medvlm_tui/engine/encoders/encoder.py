@@ -1,4 +1,4 @@
-"""What an encoder is, whichever library its network comes from."""
+"""Protocol of an encoder, whichever library its network comes from."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Encoder(Protocol):
     parameters: int
     """Of the tower, for the record."""
     report: LoadReport
-    """What of the checkpoint it is made of."""
+    """Tensors of the checkpoint that it is made of."""
 
     @property
     def framing(self) -> PreprocessSpec | None:
-        """What a process without torch can do of `preprocess`: resize and crop by this spec, so that only the bytes
-        remain to be scaled (`Preprocess.batch`); None where the encoder prepares images in a way of its own."""
+        """Return the part of `preprocess` that a process without torch can do: resize and crop by this spec, so that only
+        the bytes remain to be scaled (`Preprocess.batch`); None where the encoder prepares images in a way of its own."""
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Return the model's input (3, H, W) float32 of an RGB image, normalised as its authors do."""
@@ -59,7 +59,7 @@ class Encoder(Protocol):
 
 
 class Load(Protocol):
-    """What a family is: the `load` of a module of this folder, or of a package's."""
+    """Protocol of a family: the `load` of a module of this folder, or of a package's."""
 
     def __call__(self, spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
         """Build the network, load the weights strictly, return an Encoder in eval mode; raises WeightsError."""

@@ -29,7 +29,7 @@ class LastLoaded(Generic[E]):
         return encoder
 
     def forget(self) -> None:
-        """Let go of the encoder, and give its GPU memory back."""
+        """Release the encoder, and its GPU memory."""
         if self._kept is not None:
             self._kept = None
             release_memory()

@@ -40,8 +40,8 @@ class FamilyEntry:
     function: str = "load"
     """The module's `Load`."""
     drafted: bool = False
-    """Whether the network's shape may come from files beside the checkpoint: it is then compared with the checkpoint's
-    names and shapes before it is built."""
+    """True where the network's shape may come from files beside the checkpoint: it is then compared with the
+    checkpoint's names and shapes before it is built."""
     fetched: tuple[str, ...] = ()
     """Further files that are downloaded with a checkpoint: what they say is in the key by itself."""
 
@@ -233,5 +233,5 @@ def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:
 
 
 def forget_encoder() -> None:
-    """Let go of the encoder loaded last, and give its GPU memory back."""
+    """Release the encoder loaded last, and its GPU memory."""
     _last.forget()

@@ -63,7 +63,7 @@ def _empty_notes(spec: DatasetSpec, places: tuple[Place, ...]) -> Iterator[str]:
 
 
 def _passed_over(spec: DatasetSpec, layout: Layout) -> Iterator[str]:
-    """Yield a sentence on the number of files in formats that are not read; lists, notes and system files do not count."""
+    """Yield a sentence on the files in formats that are not read; lists, notes and system files do not count."""
     files = [path for folder in layout.base.walk() for path in folder.passed_over]
     if files:
         first = clean(relative_id(files[0], layout.base.path))

@@ -48,7 +48,7 @@ class _Counted(TorchFunctionMode):
 
 
 def compare(load: Callable[[], object], path: Path, name: str) -> None:
-    """Let `load` build and fill its network as a draft; raises WeightsError where the checkpoint does not fit it."""
+    """Call `load` to build and fill its network as a draft; raises WeightsError where the checkpoint does not fit."""
     file = open_tensor_file(path)
     count = len(list(file.names()))
     endless = TooManyCallsError(

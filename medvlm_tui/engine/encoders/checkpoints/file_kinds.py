@@ -1,4 +1,4 @@
-"""What a checkpoint file is, by its first bytes: names and suffixes are not believed. Imports no torch."""
+"""Kind of a checkpoint file, by its first bytes: names and suffixes are not trusted. Imports no torch."""
 
 from __future__ import annotations
 

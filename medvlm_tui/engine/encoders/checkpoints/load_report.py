@@ -1,4 +1,4 @@
-"""What became of a checkpoint's tensors: used, passed over, absent. Filled while a family loads one."""
+"""The fate of a checkpoint's tensors: used, passed over, absent. Filled while a family loads one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class LoadReport:
     absent: list[str] = field(default_factory=list)
     """Names inside the network that the checkpoint lacks, and that no feature depends on."""
     notes: list[str] = field(default_factory=list)
-    """What the user has to know of choices that were made, each once."""
+    """Sentences for the user on choices that were made, each once."""
     draft: bool = False
-    """Whether names and shapes alone are compared: no tensor is read then."""
+    """True where names and shapes alone are compared: no tensor is read then."""
     untrained: bool = False
-    """Whether the network keeps the values it was built with: names and shapes are compared, no tensor is read."""
+    """True where the network keeps the values it was built with: names and shapes are compared, no tensor is read."""
     kept: int = 0
-    """How many of these values were compared so."""
+    """Number of these values that were compared so."""
 
     def say(self, note: str) -> None:
         """Add a note, unless it is empty or there."""
@@ -35,7 +35,7 @@ class LoadReport:
 
     @property
     def skipped(self) -> set[str]:
-        """What the checkpoint holds and the network does not: text towers, language models, optimisers."""
+        """Return tensors of the checkpoint that the network lacks: text towers, language models, optimisers."""
         return self.held - self.used
 
     def record(self) -> dict[str, int]:

@@ -31,7 +31,7 @@ class RestrictedUnpickler(pickle._Unpickler):
         self._pairs = 0
 
     def fill(self, target: Any, state: Any) -> None:
-        """Give an object its state; raises UnpicklingError where that would change something of the program."""
+        """Pass over an object's state; raises UnpicklingError where it would change something of the program."""
         if isinstance(target, type) or not isinstance(target, Inert | OrderedDict):
             kind = getattr(target, "__name__", type(target).__name__)
             raise UnpicklingError(f"it changes {kind}, which is no part of its own data")

@@ -1,4 +1,4 @@
-"""Where a state dict lies inside what a trainer has saved, and what wrappers have put before its names. No torch."""
+"""Place of a state dict inside what a trainer has saved, and prefixes that wrappers put before its names. No torch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN = 8
 
 
 class NoStateDictError(ValueError):
-    """What was loaded holds no table of tensors, or several with nothing to choose between them."""
+    """The loaded object holds no table of tensors, or several with nothing to choose between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class StateDict:
 
     @property
     def note(self) -> str:
-        """What the user has to know of the choice; empty where there was none."""
+        """Return a sentence for the user on the choice; empty where there was none."""
         if not self.beside:
             return ""
         averaged = next(key for key in self.taken if key in (*AVERAGED, _TEACHER))
@@ -66,7 +66,7 @@ def plain_name(name: str) -> str:
 
 
 def is_compiled(name: str) -> bool:
-    """Say whether a name holds one of the prefixes that only a wrapper writes."""
+    """Return whether a name holds one of the prefixes that only a wrapper writes."""
     return _WRAPPERS.search(name) is not None
 
 
@@ -124,7 +124,7 @@ def _tensors(table: Any, is_tensor: Callable[[Any], bool]) -> dict[str, Any]:
 
 
 def _holds(table: Any, is_tensor: Callable[[Any], bool]) -> bool:
-    """Say whether a table holds tensors, itself or in tables below."""
+    """Return whether a table holds tensors, itself or in tables below."""
     return _most(table, is_tensor) > 0
 
 

@@ -45,7 +45,7 @@ class TensorFile(Protocol):
 
     path: Path
     note: str
-    """What the user has to know of a choice between tables of tensors in it."""
+    """Sentence for the user on a choice between tables of tensors in it."""
 
     def names(self) -> Iterable[str]:
         """Return the names of all tensors."""

@@ -41,7 +41,7 @@ class Tower:
     path: Path
     readers: Mapping[str, Reader]
     prefix: str = ""
-    """What stands before these names in the file, less what compiled and distributed training put there."""
+    """Prefix of these names in the file, without what compiled and distributed training put there."""
 
     def renamed(self, rename: Callable[[str], str]) -> Tower:
         """Return the tower with other names."""

@@ -33,7 +33,7 @@ _SIDES = {"image_size", "patch_size"}
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How one class keeps its tensors."""
+    """Layout of the tensors of one class."""
 
     tail: str
     """A tensor that only the image tower has, below the tower's prefix."""

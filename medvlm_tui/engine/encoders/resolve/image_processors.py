@@ -26,7 +26,7 @@ _MAX_SIDE_PX = 8192
 
 @dataclass(frozen=True, slots=True)
 class ProcessorClass:
-    """What a class of transformers does where its file leaves a field out."""
+    """Defaults of a class of transformers where its file leaves a field out."""
 
     statistics: tuple[Triple, Triple]
     size: Mapping[str, int]
@@ -34,7 +34,7 @@ class ProcessorClass:
     """Side of the central square; 0 where the class does not crop."""
     resample: int = 3
     square: bool = False
-    """What a size of one number means: a square, or the short side."""
+    """True where a size of one number is a square, False where it is the short side."""
 
 
 _SHORT = {"shortest_edge": 224}
@@ -61,7 +61,7 @@ _REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class Processing:
-    """How a model prepares its images, and what of it the folder leaves open."""
+    """Preparation of a model's images, and the assumption for what the folder leaves open."""
 
     preprocess: PreprocessSpec
     assumption: str = ""

@@ -34,7 +34,7 @@ def resolve_model(name: str, catalog: Mapping[str, ModelSpec]) -> ModelSpec:
 
 
 def has_prefix(name: str) -> bool:
-    """Say whether a name begins with one of the prefixes: what is wrong with such a model costs that model alone."""
+    """Return whether a name begins with one of the prefixes: a fault of such a model costs that model alone."""
     prefix, colon, rest = name.partition(":")
     return bool(colon and rest) and prefix in _RESOLVERS
 

@@ -1,4 +1,4 @@
-"""What a text tower is, whichever network it has."""
+"""Protocol of a text tower, whichever network it has."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the model's training multiplies cosines by, and adds to them."""
+    """Factor that the model's training multiplies cosines by, and the bias that it adds to them."""
 
     factor: float = 1.0
     """The exponential of what is stored; 1 where the checkpoint holds none, or its use is not known."""
     bias: float | None = None
     """Added to the scaled cosine before the sigmoid; None for a softmax over the classes."""
     stored: bool = False
-    """Whether the factor comes from the checkpoint."""
+    """True where the factor comes from the checkpoint."""
 
 
 class TextEncoder(Protocol):
@@ -37,7 +37,7 @@ class TextEncoder(Protocol):
     """Of the tower, for the record."""
     scale: Scale
     report: LoadReport
-    """What of the checkpoint it is made of."""
+    """Tensors of the checkpoint that it is made of."""
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """Return the token ids of texts; raises UsageError where the model takes no free text."""

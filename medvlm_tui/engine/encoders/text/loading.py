@@ -133,7 +133,7 @@ def _complete(text: TextSpec, tower: TextTower, parts: TextParts) -> None:
 
 
 def forget_text_encoder() -> None:
-    """Let go of the text encoder loaded last, and give its GPU memory back."""
+    """Release the text encoder loaded last, and its GPU memory."""
     _last.forget()
 
 

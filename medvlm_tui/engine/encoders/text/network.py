@@ -25,14 +25,14 @@ _BATCH_TOKENS = 8192
 
 @dataclass(slots=True)
 class TextTower:
-    """What a family's module makes: the network on the CPU, and how vectors come out of it."""
+    """Result of a family's module: the network on the CPU, and the function that gives its vectors."""
 
     network: torch.nn.Module
     forward: Forward
     """(ids (n, m), lengths (n,)) -> vectors before and after the projection."""
     scale: Scale = field(default_factory=Scale)
     full: bool = False
-    """Whether the padding is attended to, and texts are therefore always padded to the whole context."""
+    """True where the padding is attended to, and texts are therefore always padded to the whole context."""
     entries: int = 0
     """Rows of its table of token embeddings; 0 where it has none."""
     vector_dim: int = 0

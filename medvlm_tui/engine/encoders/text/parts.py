@@ -1,4 +1,4 @@
-"""What a text encoder is loaded from; travels to a worker process."""
+"""Parts that a text encoder is loaded from; they are sent to a worker process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medvlm_tui.engine.encoders.weights.record import Weights
 
 @dataclass(frozen=True, slots=True)
 class TextParts:
-    """What a text encoder is loaded from."""
+    """Parts that a text encoder is loaded from."""
 
     spec: ModelSpec
     """The model's own record."""
@@ -21,7 +21,7 @@ class TextParts:
 
     @property
     def missing(self) -> str:
-        """What is not here, and after a line break what to do about it; empty where all is."""
+        """Return what is not here, and after a line break what to do about it; empty where all is here."""
         if self.weights.state != "present":
             return f"the weights of {self.spec.id} are {self.weights.state}\n{self.weights.hint}"
         return "" if self.tokenizer.present else f"{self.spec.id}\n{self.tokenizer.hint}"

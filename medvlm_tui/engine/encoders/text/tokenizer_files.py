@@ -1,4 +1,4 @@
-"""Where a model's tokenizer files are on this machine, or what to do to get them. Imports no torch."""
+"""Place of a model's tokenizer files on this machine, or advice on getting them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class TokenizerFiles:
     digest: str = ""
     """Of the files and of how they are applied; empty without digests."""
     hint: str = ""
-    """What to do where they are not here; empty where they are."""
+    """Advice on getting them where they are not here; empty where they are."""
 
     @property
     def present(self) -> bool:
-        """Whether all files are here."""
+        """Return whether all files are here."""
         return not self.hint
 
 

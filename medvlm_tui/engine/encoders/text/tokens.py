@@ -31,7 +31,7 @@ class TextTokenizer:
     size: int
     """Entries of its vocabulary."""
     exact_size: bool = False
-    """Whether the network has exactly as many; else at least as many."""
+    """True where the network has exactly as many; otherwise it has at least as many."""
 
     def tokens(self, texts: Sequence[str], context: int, full: bool = False) -> Tokens:
         """Return the ids of `texts`; longer ones are cut, and keep the id that ends them.

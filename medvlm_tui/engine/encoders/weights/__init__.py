@@ -1,1 +1,1 @@
-"""Where weights lie on this machine, and how missing ones are fetched."""
+"""Places of weights on this machine, and the download of missing ones."""

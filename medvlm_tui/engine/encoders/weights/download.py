@@ -28,7 +28,7 @@ _PROBE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What one model lacks, as its source lists it."""
+    """Files that one model lacks, as its source lists them."""
 
     spec: ModelSpec
     files: tuple[str, ...]
@@ -37,7 +37,7 @@ class Download:
 
 
 def can_fetch(spec: ModelSpec) -> bool:
-    """Say whether the model's weights come from somewhere that can be downloaded."""
+    """Return whether the model's weights come from somewhere that can be downloaded."""
     return spec.source.startswith(("hub:", "torchvision:"))
 
 

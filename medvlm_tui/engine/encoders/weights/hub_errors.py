@@ -1,4 +1,4 @@
-"""What the hub's answers mean, in one sentence and one thing to do. No message holds a token or a raw answer."""
+"""Meaning of the hub's answers: one sentence and one hint each. No message holds a token or a raw answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model's weights are on this machine, or why they are not. Imports no torch."""
+"""Place of a model's weights on this machine, or the reason why they are not there. Imports no torch."""
 
 from __future__ import annotations
 

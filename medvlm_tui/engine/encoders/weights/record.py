@@ -23,7 +23,7 @@ class Weights:
     digest: str = ""
     """Of the tensors that the model may read and of the configuration; empty while they are missing."""
     hint: str = ""
-    """What to do when they are not there."""
+    """Advice for when they are not there."""
 
     def config(self, name: str) -> dict[str, Any] | None:
         """Return the JSON object of a configuration file beside the checkpoint, None when there is none.

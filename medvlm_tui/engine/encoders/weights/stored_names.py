@@ -13,7 +13,7 @@ from medvlm_tui.engine.encoders.weights.location import checkpoint_in
 
 
 def holds(folder: Path, endings: tuple[str, ...], otherwise: bool) -> bool:
-    """Say whether a folder's checkpoint has a tensor whose name ends so.
+    """Return whether a folder's checkpoint has a tensor whose name ends so.
 
     Its tensors decide; `otherwise`, what its configuration says, where there is none or its head cannot be read.
     """

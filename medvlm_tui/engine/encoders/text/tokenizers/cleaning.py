@@ -1,4 +1,4 @@
-"""What some models' authors do to a text before its tokenizer sees it."""
+"""Changes that some models' authors make to a text before it is tokenized."""
 
 from __future__ import annotations
 

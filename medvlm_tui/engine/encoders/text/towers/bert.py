@@ -56,7 +56,7 @@ _POOLS: Mapping[str, Pool] = {"cls": _cls, "mean": _mean, "sep": _sep, "layers":
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """Where the parts lie in the file, and how a vector is made."""
+    """Places of the parts in the file, and the way in which a vector is made."""
 
     prefix: str
     projection: str
@@ -64,7 +64,7 @@ class _Options:
     bias: bool
     pooling: str
     mask: Literal["ids", "lengths"]
-    """Whether a padding entry that is written in a text is masked, as open_clip does, or attended to."""
+    """`ids` masks a padding entry that is written in a text, as open_clip does; `lengths` attends to it."""
     scale: str
 
 

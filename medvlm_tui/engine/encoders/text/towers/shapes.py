@@ -1,4 +1,4 @@
-"""What the names and shapes of stored tensors say, of which nothing is read."""
+"""Facts from the names and shapes of stored tensors, of which no values are read."""
 
 from __future__ import annotations
 
