@@ -52,7 +52,7 @@ class Quoted:
 
 BIAS = (
     Quoted("bias_flip_rate", "predictions that a burned-in word changes", "flip_rate", "text", "%"),
-    Quoted("bias_shift", "shift of the features by a word, in distances between classes", "shift", "text"),
+    Quoted("bias_shift", "shift of the features by a word, over the median distance between images", "shift", "text"),
 )
 SALIENCY = (
     Quoted("mass_over_area", "saliency inside the lesion beyond the lesion's share of the area",
