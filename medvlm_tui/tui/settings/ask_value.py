@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
-from medvlm_tui.settings.options import in_words
+from medvlm_tui.settings.options import typed_words
 from medvlm_tui.settings.values import typed
 from medvlm_tui.stages.option import Declared
 from medvlm_tui.tui.shared.dialog import Dialog
@@ -26,9 +26,8 @@ class ValueScreen(Dialog[tuple[Any]]):
 
     def __init__(self, each: Declared, value: Any) -> None:
         choices = f"\n{', '.join(each.option.choices)}" if each.option.choices else ""
-        words = next((word for word, meant in each.option.words.items() if meant == value), in_words(value))
         super().__init__(each.name, Text(f"{each.option.help}{choices}"), "enter take it   esc close")
-        self._option, self._words = each, words
+        self._option, self._words = each, typed_words(each, value)
 
     def extra(self) -> ComposeResult:
         """A line to type in, and room for what is wrong with it."""
