@@ -107,7 +107,6 @@ class Board:
         """The next of them does not start by itself."""
         self.catching_up = False
         """True while events from before the screens were opened are replayed."""
-        self.dry_plan: Plan | None = None
 
     def begin(self, request: RunRequest | None) -> None:
         """A run was asked for: everything of the last one is cleared."""
@@ -240,10 +239,9 @@ class Board:
         self.cancelling = self.running
 
     def _on_plan_ready(self, event: events.PlanReady) -> None:
-        plan = Plan.from_record(event.plan)
         if not event.run_id:
-            self.dry_plan = plan
-            return
+            return  # of a dry run: the dialog that asked for it shows it
+        plan = Plan.from_record(event.plan)
         self.running = True
         self.tasks = {step.id: _task(step) for step in plan.steps}
         said = {line.message for line in self.log}
