@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -155,7 +154,7 @@ class PickerScreen(Dialog[Taken]):
         others = ", ".join(clean(other) for other in event.others[:12])
         self.query_one("#data-others", Static).update(Text(f"nothing in: {others}" if others else "", style=GREY))
         if self._take_at_once and sum(choice.chosen for choice in choices) == 1:
-            self._take()
+            self.action_take()
         elif self._take_at_once and choices:
             self.query_one("#found", Rows).focus()
 
@@ -163,7 +162,7 @@ class PickerScreen(Dialog[Taken]):
         self.choices = choices
         self._looked_at = self._looked_at if choices else ""
         self.set_class(bool(choices), "-found")
-        self.query_one("#found", Rows).set_rows([Row(choice.root, partial(_line, choice)) for choice in choices])
+        self.query_one("#found", Rows).set_rows([Row(choice.root, choice.line) for choice in choices])
         self._say(problem, look("failed").style)
         self.query_one("#data-others", Static).update(Text())
 
@@ -239,15 +238,12 @@ class PickerScreen(Dialog[Taken]):
         elif name:
             self.dismiss(((name, folder),))
         elif folder == self._looked_at:
-            self._take()
+            self.action_take()
         else:
             self._take_at_once = True
 
     def action_take(self) -> None:
         """Take what is chosen."""
-        self._take()
-
-    def _take(self) -> None:
         chosen = tuple((choice.name, choice.root) for choice in self.choices if choice.chosen)
         if chosen:
             self.dismiss(chosen)
@@ -275,7 +271,3 @@ class NameScreen(Dialog[str]):
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
         self.dismiss(event.value.strip() or None)
-
-
-def _line(choice: Choice, width: int) -> Text:
-    return choice.line(width)
