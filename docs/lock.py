@@ -5,13 +5,13 @@
 The default tests pass with these versions. `pip install --constraint constraints.txt .` installs them and no others.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 FILE = Path(__file__).parent.parent / "constraints.txt"
 HEAD = """\
@@ -35,7 +35,7 @@ def versions(name: str, extras: tuple[str, ...]) -> dict[str, str]:
                 version = metadata.version(requirement.name).partition("+")[0]
             except metadata.PackageNotFoundError:
                 continue  # a requirement of another platform, or an extra that is not installed here
-            found[re.sub(r"[-_.]+", "-", requirement.name).lower()] = version
+            found[canonicalize_name(requirement.name)] = version
             queue.append((requirement.name, tuple(sorted(requirement.extras))))
     return found
 

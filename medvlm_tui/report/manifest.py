@@ -78,7 +78,7 @@ def _results(gathered: Gathered) -> dict[str, Any]:
             "dataset": step.dataset,
             **{k: v for k, v in (store.record(step.key) or {}).items() if k != "classes"},
         }
-        for step, _ in gathered.tables()
+        for step, _ in gathered.tables
     }
     known = {
         "extract": tables,

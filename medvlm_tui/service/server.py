@@ -120,7 +120,7 @@ class Server:
     def leave(self, reason: str) -> None:
         """Come to an end; a run under way is cancelled, what it computed is stored."""
         _log.info("the engine leaves: %s", reason)
-        self.door.tell(to_json(Log("warning", f"the engine leaves: {reason}")))
+        self._tell_all(Log("warning", f"the engine leaves: {reason}"))
         if self._run is not None:
             self._run.set()
         self._leaving.set()
@@ -178,7 +178,7 @@ class Server:
             case "cancel":
                 if self._run is not None:
                     self._run.set()
-                    self.door.tell(to_json(CancelAsked(self._run_id)))
+                    self._tell_all(CancelAsked(self._run_id))
             case "quit":
                 if self._run is None:
                     self.leave("a front end asked it to")
@@ -238,7 +238,7 @@ class Server:
                 break
             await asyncio.sleep(FOLLOW_S)
         if not isinstance(event, RunFinished | RunRefused):
-            self.door.tell(to_json(CaughtUp(path.parent.name, running=False)))
+            self._tell_all(CaughtUp(path.parent.name, running=False))
         self._follows = False
 
     def _change_queue(self, guest: Guest, command: Command) -> None:
@@ -258,7 +258,7 @@ class Server:
                     raise ValueError(f"the queue's {other!r}")
         except MedvlmError as error:
             _say(guest, Log("error", f"{error.message}\n{error.hint}"))
-        self.door.tell(redact(to_json(self._queue.told())))
+        self._tell_all(self._queue.told())
         self._start_next()
 
     def _start_next(self) -> None:
@@ -273,8 +273,8 @@ class Server:
         except (MedvlmError, TypeError, ValueError, KeyError) as error:
             # The disk refuses, or another release asked: nothing more starts by itself.
             self._queue.paused, request = True, None
-            self.door.tell(redact(to_json(Log("error", f"the next run of the queue cannot start: {error}"))))
-        self.door.tell(redact(to_json(self._queue.told())))
+            self._tell_all(Log("error", f"the next run of the queue cannot start: {error}"))
+        self._tell_all(self._queue.told())
         if request is not None:
             self._begin(None, request)
 
@@ -315,10 +315,13 @@ class Server:
         if not self._run_id and guest is not None:
             _say(guest, event)
         elif not self._run_id:
-            self.door.tell(redact(to_json(event)))
+            self._tell_all(event)
         elif not self._ended:
             self._ended = True
-            self.door.tell(redact(to_json(event)))
+            self._tell_all(event)
+
+    def _tell_all(self, event: Event) -> None:
+        self.door.tell(redact(to_json(event)))
 
 
 def _say(guest: Guest, event: Event) -> None:

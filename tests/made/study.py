@@ -8,7 +8,7 @@ from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.records.comparison import IntervalsRecord
 from tests.made.comparisons import pair, pairs_record, rankings_record
-from tests.made.recorded import KEYS, RecordedClient, fill_store
+from tests.made.recorded import KEYS, fill_store
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical"),
@@ -78,13 +78,3 @@ def fill(workspace: Path) -> None:
             store.put_result(f"pairs-{dataset}", {}, pairs_record(*pairs))
         names, datasets = tuple(model for model, *_ in MODELS), tuple(dataset for dataset, *_ in DATASETS)
         store.put_result("ranking", {}, rankings_record(names, datasets, (1.5, 1.5, 3.0)))
-
-
-class StudyClient(RecordedClient):
-    """Answers every survey with the study."""
-
-    async def send(self, command):  # type: ignore[no-untyped-def]
-        if command["cmd"] == "survey":
-            self.say(survey())
-        else:
-            await super().send(command)

@@ -47,20 +47,10 @@ def survey() -> events.Survey:
     return events.Survey(models, datasets, tuple(cells), "cpu", 3_100_000)
 
 
-class WholeStudyClient(RecordedClient):
-    """Answers every survey with the whole study."""
-
-    async def send(self, command):  # type: ignore[no-untyped-def]
-        if command["cmd"] == "survey":
-            self.say(survey())
-        else:
-            await super().send(command)
-
-
 if __name__ == "__main__":
     from medvlm_tui.tui.app import MedvlmApp
 
     folder = Path(sys.argv[1])
     if not (folder / "store").exists():
         fill_store(folder)
-    MedvlmApp(folder, client=WholeStudyClient()).run()
+    MedvlmApp(folder, client=RecordedClient(shown=survey())).run()

@@ -67,7 +67,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_bias_tables(source: ReportInput, tmp_path: Path) -> None:
-    made = (*bias_tables.measured(source), *bias_tables.burned_texts(source))
+    made = (*bias_tables.measured(Gathered(source)), *bias_tables.burned_texts(source))
     written = [path.name for path in write_all(tmp_path, made)]
     assert written == ["bias.csv", "bias_groups.csv", "burned_text_brain_mr.csv"]
     found = rows(tmp_path / "bias.csv")

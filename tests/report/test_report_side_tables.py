@@ -40,7 +40,7 @@ def test_a_class_absent_from_the_hold_out_has_no_row(gathered: Gathered) -> None
 
 
 def test_cost_is_what_the_tables_recorded(gathered: Gathered, tmp_path: Path) -> None:
-    write_csv(tmp_path / "cost.csv", cost_table(gathered.tables()))
+    write_csv(tmp_path / "cost.csv", cost_table(gathered.tables))
     with open(tmp_path / "cost.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6

@@ -12,7 +12,8 @@ from medvlm_tui.tui.home.rows import MARK
 from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.pane import CURSOR, CURSOR_BLURRED, Pane
 from medvlm_tui.tui.shared.rows import Rows
-from tests.made.whole_study import WholeStudyClient
+from tests.made.recorded import RecordedClient
+from tests.made.whole_study import survey as whole_survey
 from tests.tui.conftest import seen, until
 
 
@@ -93,7 +94,7 @@ async def test_one_cursor_is_bright_and_marked(make_app) -> None:
 
 async def test_the_cursor_of_the_scores_is_seen_without_colour(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=whole_survey()))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")

@@ -16,16 +16,16 @@ from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
 from medvlm_tui.tui.scores.table import mean_ranks, score_table
 from medvlm_tui.tui.state.board import Board
-from tests.made.recorded import KEYS
-from tests.made.study import StudyClient, fill, survey
-from tests.made.whole_study import WholeStudyClient
+from tests.made.recorded import KEYS, RecordedClient
+from tests.made.study import fill, survey
+from tests.made.whole_study import survey as whole_survey
 from tests.tui.conftest import SIZES, seen, until
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> MedvlmApp:
     fill(tmp_path)
-    return MedvlmApp(tmp_path, client=StudyClient())
+    return MedvlmApp(tmp_path, client=RecordedClient(shown=survey()))
 
 
 def line(screen: str, name: str) -> str:
@@ -56,7 +56,7 @@ async def test_the_table_has_ties_marks_ranks_and_groups(app: MedvlmApp, size) -
 
 
 async def test_the_whole_study_stands_in_120_columns_under_one_heading_for_each_group(tmp_path: Path) -> None:
-    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=whole_survey()))
     async with app.run_test(size=(120, 60)) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")
@@ -79,7 +79,7 @@ async def test_the_whole_study_stands_in_120_columns_under_one_heading_for_each_
 
 
 async def test_names_keep_twenty_cells_where_the_datasets_do_not_fit(tmp_path: Path) -> None:
-    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=whole_survey()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")
@@ -212,25 +212,16 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
     assert {row["mean"] for row in rows if row["protocol"] == "paper/final"} == {"0.8"}
 
 
-class TwoPrecisionsClient(StudyClient):
-    """Answers with the study, of which one cell's features were computed in bf16."""
-
-    async def send(self, command):  # type: ignore[no-untyped-def]
-        if command["cmd"] != "survey":
-            await super().send(command)
-            return
-        whole = survey()
-        first, *others = whole.cells
-        self.say(replace(whole, cells=({**first, "table": "reduced"}, *others)))
-
-
 async def test_an_exported_table_of_two_precisions_marks_the_reduced_one(tmp_path: Path) -> None:
     fill(tmp_path)
     with Store(tmp_path / "store") as store:
         table = store.tables.read(KEYS["extract"])
         assert table is not None
         store.seal("reduced", replace(table, encoder=replace(table.encoder, precision="bf16", feature="other")))
-    app = MedvlmApp(tmp_path, client=TwoPrecisionsClient())
+    whole = survey()
+    first, *others = whole.cells
+    shown = replace(whole, cells=({**first, "table": "reduced"}, *others))
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=shown))
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")

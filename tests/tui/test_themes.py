@@ -14,8 +14,8 @@ from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.contrast import LETTER, TEXT, contrast, readable
 from medvlm_tui.tui.states import GREEN, GREY, ORANGE, PINK, RED, SKY, YELLOW
 from medvlm_tui.tui.theme import LOOKS, SIXTEEN_DARK, SIXTEEN_LIGHT, Look
-from tests.made.recorded import fill_store
-from tests.made.whole_study import WholeStudyClient
+from tests.made.recorded import RecordedClient, fill_store
+from tests.made.whole_study import survey as whole_survey
 from tests.tui.conftest import until
 
 INKS = (GREY, SKY, ORANGE, GREEN, RED, PINK, YELLOW)
@@ -90,7 +90,7 @@ def faint(app: MedvlmApp) -> list[tuple[float, str]]:
 @pytest.mark.parametrize("name", LOOKS)
 async def test_every_place_is_read(tmp_path, name: str) -> None:
     fill_store(tmp_path)
-    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=whole_survey()))
     async with app.run_test(size=(160, 48)) as pilot:
         app.theme = name
         await until(pilot, "MedSigLIP")
@@ -118,7 +118,7 @@ async def test_only_themes_that_were_looked_at_are_offered(make_app) -> None:
 @pytest.mark.parametrize("theme", ["medvlm-dark", "medvlm-light"])
 async def test_sixteen_colours_get_the_nearest_that_are_read_and_pictures_in_shades(tmp_path, theme: str) -> None:
     fill_store(tmp_path)
-    app = MedvlmApp(tmp_path, client=WholeStudyClient())
+    app = MedvlmApp(tmp_path, client=RecordedClient(shown=whole_survey()))
     app.console = Console(color_system="standard", force_terminal=True, legacy_windows=False)
     app.theme = theme
     names = SIXTEEN_DARK if theme.endswith("dark") else SIXTEEN_LIGHT

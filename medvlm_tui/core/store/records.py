@@ -7,7 +7,7 @@ stored by another release: it is refused here, once, so that no reader has to do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +24,7 @@ def to_object(record: Any) -> dict[str, Any]:
     assert is_dataclass(record)
     assert not isinstance(record, type)
     try:
-        made: dict[str, Any] = msgspec.to_builtins(asdict(record), enc_hook=_plain)
+        made: dict[str, Any] = msgspec.to_builtins(record, enc_hook=_plain)
         _converted(made, type(record))
     except (msgspec.ValidationError, TypeError) as error:
         raise TypeError(f"{type(record).__name__} does not hold what it declares: {error}") from error

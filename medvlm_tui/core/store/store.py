@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +46,8 @@ class Stored(Generic[R]):
     record: R
 
 
-@dataclass(frozen=True, slots=True)
-class StoredResult:
-    """A result whose record is not decoded: the JSON object as it was written."""
-
-    key: str
-    arrays: Mapping[str, NDArray[Any]]
-    record: Mapping[str, Any]
+StoredResult: TypeAlias = Stored[Mapping[str, Any]]
+"""A result whose record is not decoded: the JSON object as it was written."""
 
 
 class Store:
@@ -148,7 +143,7 @@ class Store:
         if data is None:
             return None
         arrays, record = packing.unpack(data)
-        return StoredResult(key, arrays, record)
+        return Stored(key, arrays, record)
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the record of a result as JSON without its arrays, None when it is absent or was damaged."""

@@ -12,7 +12,6 @@ from typing import Any
 
 from medvlm_tui.core import events
 from medvlm_tui.core.atomic_files import write_cache
-from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.workspace import run_journal
 
@@ -70,15 +69,12 @@ class Summing:
     files: list[str] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     steps: list[StepTime] = field(default_factory=list)
-    _planned: dict[str, Step] = field(default_factory=dict)
     _units: dict[str, int] = field(default_factory=dict)
     _started: dict[str, float] = field(default_factory=dict)
 
     def take(self, event: events.Event) -> None:
         """Take in one event."""
         match event:
-            case events.PlanReady():
-                self._planned = {step.id: step for step in Plan.from_record(event.plan).steps}
             case events.StepStarted():
                 self._started[event.step] = time.monotonic()
             case events.StepProgress():
@@ -91,11 +87,11 @@ class Summing:
                 self.files.append(event.path)
 
     def _time(self, event: events.ResultReady) -> None:
-        step, started = self._planned.get(event.step), self._started.get(event.step)
-        if step is None or started is None:
+        started = self._started.get(event.step)
+        if started is None:
             return
         seconds, units = round(time.monotonic() - started, 3), self._units.get(event.step, 0)
-        self.steps.append(StepTime(step.kind, step.model, step.dataset, seconds, units))
+        self.steps.append(StepTime(event.kind, event.model, event.dataset, seconds, units))
 
     def write(self, directory: Path, end: events.RunFinished) -> None:
         """Put the summary beside the run's events; a disk that refuses costs the summary alone."""

@@ -15,14 +15,13 @@ from medvlm_tui.report.results.run_results import Gathered
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write every table of the bias lab below `out`; yields each file when it is complete."""
-    source = results.source
-    for path in write_all(out, chain(rows.measured(source), rows.burned_texts(source))):
+    for path in write_all(out, chain(rows.measured(results), rows.burned_texts(results.source))):
         yield FileWritten(str(path), "table")
 
 
 def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Draw every figure of the bias lab below `out`."""
-    if rows.labs(results.source):
+    if rows.measured(results):
         # Imported here: matplotlib costs seconds that a report without labs need not pay.
         from medvlm_tui.report.bias.figures import bias_figures
 

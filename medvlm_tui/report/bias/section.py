@@ -10,7 +10,7 @@ from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.bias import rows
 from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph, Section, Slider
 from medvlm_tui.report.results.naming import dataset_title, file_stem, model_title
-from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.stages.records.bias import BiasRecord
 
 MOST_PICTURES = 24
@@ -23,14 +23,13 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     found = rows.labs(results.source)
     if found:
         figures = {path.stem: path for path in written if path.suffix == ".svg"}
-        yield Section(
-            "bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results.source, found, figures))
-        )
+        yield Section("bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results, found, figures)))
 
 
 def _blocks(
-    source: ReportInput, found: Sequence[tuple[Step, Stored[BiasRecord]]], figures: dict[str, Path]
+    results: Gathered, found: Sequence[tuple[Step, Stored[BiasRecord]]], figures: dict[str, Path]
 ) -> Iterator[Block]:
+    source = results.source
     yield Paragraph(
         "Shift: how far a word moves the features, over the median distance of images. Flip rate: predicted classes "
         "that a word changes. Reversed: accuracy where the words stand on the wrong class."
@@ -46,7 +45,7 @@ def _blocks(
             yield Drawing(chart, f"Measures of the lab: {names}")
         if number < MOST_PICTURES:
             yield Fold(f"Pictures: {names}", (*_words(lab, each), *_maps(lab, each)))
-    yield Fold("Every measure", tuple(rows.measured(source)))
+    yield Fold("Every measure", rows.measured(results))
 
 
 def _words(lab: Stored[BiasRecord], most: int) -> Iterator[Block]:

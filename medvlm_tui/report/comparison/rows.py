@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import CONFIDENCE, rank_rows
-from medvlm_tui.report.results.run_results import Compared, Gathered
+from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
 from medvlm_tui.stages.records.comparison import PairRecord, PairsRecord, RankingsRecord, RanksRecord
 
 STATISTICS = (
@@ -17,6 +17,7 @@ STATISTICS = (
 )  # fmt: skip
 
 
+@made_once
 def statistics(gathered: Gathered) -> Table:
     """Return statistics.csv.
 

@@ -14,7 +14,7 @@ from medvlm_tui.report.results.run_results import Gathered
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write the tables that the run has something for; yields each file when it is complete."""
-    for path in write_all(out, tables_of(results.source)):
+    for path in write_all(out, tables_of(results)):
         yield FileWritten(str(path), "table")
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
 
-from medvlm_tui.core.plan import Step
 from medvlm_tui.report.formats.table import Table, Value, numbers, texts
-from medvlm_tui.report.results.run_results import ReportInput
+from medvlm_tui.report.results.run_results import Gathered, ReportInput, made_once
 from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
 from medvlm_tui.stages.records.language import PromptSetRecord, ScoreRecord, ZeroShotRecord
-from medvlm_tui.stages.stage import Stage
 
-R = TypeVar("R")
 HOLD_OUT, ALL = "hold_out", "all"
 NO_PUBLISHED = "no value was published for this model on this dataset"
 ZERO_SHOT_COLUMNS = (
@@ -33,26 +29,20 @@ ALIGNMENT_COLUMNS = (
 )
 
 
-def tables_of(source: ReportInput) -> Iterator[Table]:
-    """Yield the tables that the run has rows for."""
+@made_once
+def tables_of(results: Gathered) -> tuple[Table, ...]:
+    """Return the tables that the run has rows for."""
+    source = results.source
     made = (
         Table("zero_shot", ZERO_SHOT_COLUMNS, tuple(_zero_shot(source))),
         Table("prompts", PROMPTS_COLUMNS, tuple(_prompts(source))),
         Table("alignment", ALIGNMENT_COLUMNS, tuple(_alignment(source))),
     )
-    yield from (table for table in made if table.rows)
-
-
-def _read(source: ReportInput, stage: Stage[R]) -> Iterator[tuple[Step, R]]:
-    for step in source.plan.steps:
-        if step.kind == stage.kind and step.key and step.dataset in source.datasets:
-            record = source.store.read_record(step.key, stage.record)
-            if record is not None:
-                yield step, record
+    return tuple(table for table in made if table.rows)
 
 
 def _zero_shot(source: ReportInput) -> Iterator[tuple[Value, ...]]:
-    for step, record in _read(source, ZERO_SHOT):
+    for step, record in source.records(ZERO_SHOT):
         view = source.datasets[step.dataset].view
         for each in record.sets:
             start = (step.model, step.dataset, view, each.name)
@@ -97,7 +87,7 @@ def _further(start: tuple[Value, ...], each: PromptSetRecord, record: ZeroShotRe
 
 
 def _prompts(source: ReportInput) -> Iterator[tuple[Value, ...]]:
-    for step, record in _read(source, ZERO_SHOT):
+    for step, record in source.records(ZERO_SHOT):
         for each in record.sets:
             for words in each.words:
                 fallback = "class name" if words.class_name in each.fallback else ""
@@ -107,7 +97,7 @@ def _prompts(source: ReportInput) -> Iterator[tuple[Value, ...]]:
 
 
 def _alignment(source: ReportInput) -> Iterator[tuple[Value, ...]]:
-    for step, record in _read(source, ALIGNMENT):
+    for step, record in source.records(ALIGNMENT):
         for each in record.measures:
             start = (step.model, step.dataset, each.name, each.condition, each.value, each.low, each.high)
             yield (*start, each.n, each.chance, each.p_value, record.set_name)

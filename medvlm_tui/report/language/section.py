@@ -12,7 +12,7 @@ from medvlm_tui.report.results.run_results import Gathered
 
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     """Yield the section of language, between the comparisons and the maps, where the run has results of it."""
-    tables = tuple(tables_of(results.source))
+    tables = tables_of(results)
     if tables:
         blocks = tuple(Fold(table.title or table.name.replace("_", " "), (table,)) for table in tables)
         yield Section("language", "Language: classes by their names", STATISTICS + 5, blocks)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
-from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput
+from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput, made_once
 from medvlm_tui.stages.projection import GRID
 from medvlm_tui.stages.records.projection import GridRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
@@ -47,15 +47,15 @@ def grids(source: ReportInput) -> dict[tuple[str, str], Stored[GridRecord]]:
 
 def proposals(gathered: Gathered) -> set[str]:
     """Return the keys of the maps that the grid steps propose."""
-    return {found.record.proposed for found in grids(gathered.source).values()}
+    return {record.proposed for _, record in gathered.source.records(GRID)}
 
 
-def tables(gathered: Gathered) -> Iterator[Table]:
-    """Yield the tables that the run has something for."""
-    if gathered.maps:
-        yield projection_scores(gathered.maps, proposals(gathered))
+@made_once
+def tables(gathered: Gathered) -> tuple[Table, ...]:
+    """Return the tables that the run has something for."""
+    scores = (projection_scores(gathered.maps, proposals(gathered)),) if gathered.maps else ()
     found = (separability(gathered), similarity(gathered), references(gathered))
-    yield from (table for table in found if table.rows)
+    return (*scores, *(table for table in found if table.rows))
 
 
 def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
@@ -66,22 +66,23 @@ def projection_scores(maps: Sequence[Map], proposed: set[str]) -> Table:
 
 def separability(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, grouping, measure)."""
-    found = gathered.source.stored(STAGE)
-    rows = tuple(row for step, result in found for row in _measures(gathered, step, result.record))
+    found = gathered.source.records(STAGE)
+    rows = tuple(row for step, record in found for row in _measures(gathered, step, record))
     return Table("separability", SEPARABILITY, rows, "Separability in the full feature space")
 
 
+@made_once
 def similarity(gathered: Gathered) -> Table:
     """Return one row per (dataset, pair of models, measure)."""
-    found = gathered.source.stored(SIMILARITY_STAGE)
-    rows = tuple(row for step, result in found for row in _pairs(gathered, step, result.record))
+    found = gathered.source.records(SIMILARITY_STAGE)
+    rows = tuple(row for step, record in found for row in _pairs(gathered, step, record))
     return Table("similarity", SIMILARITY, rows, "Similarity of models")
 
 
 def references(gathered: Gathered) -> Table:
     """Return one row per (model, dataset, reference, measure): what the values of `similarity` are read against."""
-    found = gathered.source.stored(REFERENCES_STAGE)
-    rows = tuple(row for step, result in found for row in _references(gathered, step, result.record))
+    found = gathered.source.records(REFERENCES_STAGE)
+    rows = tuple(row for step, record in found for row in _references(gathered, step, record))
     return Table("similarity_references", REFERENCES, rows, "References of similarity")
 
 

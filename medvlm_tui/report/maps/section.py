@@ -44,7 +44,7 @@ _FIGURES = {
 
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     """Yield the section of maps where the run has any; `written` are the files that lie beside the page."""
-    tables = tuple(rows.tables(results))
+    tables = rows.tables(results)
     viewer = map_viewer(results)
     if viewer.maps or tables:
         figures = {path.stem: path for path in written if path.suffix == ".svg"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -34,6 +34,7 @@ from medvlm_tui.stages.verdict import VERDICT
 
 C = TypeVar("C", PairsRecord, RankingsRecord, VerdictRecord)
 R = TypeVar("R")
+T = TypeVar("T")
 
 # What a map's bits depend on beside the image and the class.
 MAP_PARAMETERS = (
@@ -71,13 +72,23 @@ class ReportInput:
 
     def stored(self, stage: Stage[R]) -> Iterator[tuple[Step, Stored[R]]]:
         """Yield the steps of a stage that have a result, on models and datasets of the report."""
-        for step in self.plan.steps:
-            of_report = step.model in {"", *self.models} and step.dataset in {"", *self.datasets}
-            found = (
-                self.store.read(step.key, stage.record) if step.kind == stage.kind and step.key and of_report else None
-            )
+        for step in self._steps(stage):
+            found = self.store.read(step.key, stage.record)
             if found is not None:
                 yield step, found
+
+    def records(self, stage: Stage[R]) -> Iterator[tuple[Step, R]]:
+        """Yield the same steps with the records of their results alone."""
+        for step in self._steps(stage):
+            record = self.store.read_record(step.key, stage.record)
+            if record is not None:
+                yield step, record
+
+    def _steps(self, stage: Stage[R]) -> Iterator[Step]:
+        models, datasets = {"", *self.models}, {"", *self.datasets}
+        for step in self.plan.steps:
+            if step.kind == stage.kind and step.key and step.model in models and step.dataset in datasets:
+                yield step
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +140,18 @@ class Gathered:
 
     def __init__(self, source: ReportInput) -> None:
         self.source = source
+        self.made: dict[Callable[..., Any], Any] = {}
+        """The values that `made_once` keeps, by the function that made them."""
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """One for each probe that has a result; over all hold-outs where the run had several."""
         statistics = {
             (step.model, step.dataset, str(step.params.get("protocol", "paper"))): (step.key, record)
-            for step, record in self._read(STATISTICS)
+            for step, record in self.source.records(STATISTICS)
         }
         further: dict[tuple[str, str, str], list[HoldOut]] = {}
-        for step, record in self._read(REPEAT):
+        for step, record in self.source.records(REPEAT):
             further.setdefault((step.model, step.dataset, record.protocol), []).append(hold_out_of(record))
         cells = []
         for step, probe in self.source.stored(PROBE):
@@ -160,7 +173,7 @@ class Gathered:
     @cached_property
     def confidence_sets(self) -> tuple[Compared[VerdictRecord], ...]:
         """One for each dataset and protocol whose models were judged, on datasets of the report."""
-        return tuple(each for each in self._compared(VERDICT) if each.dataset in self.source.datasets)
+        return self._compared(VERDICT)
 
     @cached_property
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
@@ -176,50 +189,39 @@ class Gathered:
     @cached_property
     def maps(self) -> tuple[Map, ...]:
         """One a UMAP cell that has a result."""
-        return tuple(self._map(step, record) for step, record in self._read(PROJECT))
+        return tuple(self._map(step, record) for step, record in self.source.records(PROJECT))
 
     @cached_property
     def explained(self) -> tuple[Explained, ...]:
         """One a saliency step that has a result."""
-        return tuple(self._explained(step, record) for step, record in self._read(SALIENCY))
+        return tuple(self._explained(step, record) for step, record in self.source.records(SALIENCY))
 
-    def tables(self) -> Iterator[tuple[Step, ExtractRecord]]:
-        """Yield the extraction steps with the manifests of their sealed tables."""
+    @cached_property
+    def tables(self) -> tuple[tuple[Step, ExtractRecord], ...]:
+        """The extraction steps with the manifests of their sealed tables."""
+        found = []
         for step in self.source.plan.steps:
             wanted = step.kind == EXTRACT.kind and step.key
             manifest = self.source.store.tables.read_record(step.key, EXTRACT.record) if wanted else None
             if manifest is not None:
-                yield step, manifest
+                found.append((step, manifest))
+        return tuple(found)
 
     def _compared(self, stage: Stage[C]) -> tuple[Compared[C], ...]:
         found = []
-        for step in self.source.plan.steps:
-            record = (
-                self.source.store.read_record(step.key, stage.record) if step.kind == stage.kind and step.key else None
-            )
-            if record is not None:
-                dataset = self.source.datasets.get(step.dataset)
-                view = "" if dataset is None else dataset.view
-                found.append(Compared(record.protocol, step.dataset, view, step.key, record))
+        for step, record in self.source.records(stage):
+            view = self.source.datasets[step.dataset].view if step.dataset else ""
+            found.append(Compared(record.protocol, step.dataset, view, step.key, record))
         return tuple(found)
-
-    def _read(self, stage: Stage[R]) -> Iterator[tuple[Step, R]]:
-        """Yield the steps of a stage, on models and datasets of the report, with their records."""
-        for step in self.source.plan.steps:
-            known = step.model in self.source.models and step.dataset in self.source.datasets
-            if step.kind == stage.kind and step.key and known:
-                record = self.source.store.read_record(step.key, stage.record)
-                if record is not None:
-                    yield step, record
 
     @cached_property
     def features(self) -> Mapping[tuple[str, str], tuple[str, str]]:
         """(model, dataset) -> (key, feature name) of the sealed table."""
-        return {(s.model, s.dataset): (s.key, table.encoder.feature) for s, table in self.tables()}
+        return {(s.model, s.dataset): (s.key, table.encoder.feature) for s, table in self.tables}
 
     @cached_property
     def _precisions(self) -> Mapping[tuple[str, str], str]:
-        return {(s.model, s.dataset): table.encoder.precision for s, table in self.tables()}
+        return {(s.model, s.dataset): table.encoder.precision for s, table in self.tables}
 
     def _cell(
         self, step: Step, probe: Stored[ProbeRecord], statistics_key: str, statistics: IntervalsRecord | None
@@ -249,6 +251,19 @@ class Gathered:
 
     def _explained(self, step: Step, record: SaliencyRecord) -> Explained:
         return explained_of(self.source.models[step.model], self.source.datasets[step.dataset], step.key, record)
+
+
+def made_once(make: Callable[[Gathered], T]) -> Callable[[Gathered], T]:
+    """Return `make`, whose value is kept with the results: several parts of a report show one table."""
+
+    @wraps(make)
+    def kept(results: Gathered) -> T:
+        if make not in results.made:
+            results.made[make] = make(results)
+        found: T = results.made[make]
+        return found
+
+    return kept
 
 
 def explained_of(model: ModelSpec, dataset: Dataset, key: str, record: SaliencyRecord) -> Explained:

@@ -12,8 +12,7 @@ from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.formats.table import Table
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import group_gap, predictions, results_csv, side_tables, supplement
-from medvlm_tui.report.scores.layout import printed
-from medvlm_tui.report.scores.score_table import score_tables
+from medvlm_tui.report.scores.layout import printed_scores
 from medvlm_tui.report.scores.section import sections as sections
 from medvlm_tui.report.scores.study_tables import datasets_table, models_table
 from medvlm_tui.stages.probe import PROBE
@@ -30,9 +29,8 @@ def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
 
 def csv_tables(results: Gathered) -> Iterator[Table]:
     """Yield the tables that the run has something for, except those with a row per image."""
-    costs = tuple(results.tables())
-    if costs:
-        yield side_tables.cost_table(costs)
+    if results.tables:
+        yield side_tables.cost_table(results.tables)
     if results.cells:
         yield results_csv.results_table(results.cells)
         yield results_csv.folds_table(results.cells)
@@ -41,7 +39,7 @@ def csv_tables(results: Gathered) -> Iterator[Table]:
         yield side_tables.grid_table(results.cells)
         yield side_tables.per_class_table(results.cells, results.source.store)
         optional = (
-            group_gap.gap_table(results.cells, results.source.store), side_tables.published_table(results.cells),
+            group_gap.gap_table(results), side_tables.published_table(results.cells),
             models_table(results), datasets_table(results),
         )  # fmt: skip
         yield from (table for table in optional if table.rows)
@@ -58,8 +56,7 @@ def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
 
 def _documents(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write the score tables and the supplement, each as LaTeX and as Markdown."""
-    scores = printed(score_tables(results.cells, results.verdicts))
-    for name, made in (("table", scores), ("supplement", supplement.tables(results))):
+    for name, made in (("table", printed_scores(results)), ("supplement", supplement.tables(results))):
         for suffix, text in ((".tex", latex.render(made)), (".md", markdown.render(made))):
             path = out / f"{name}{suffix}"
             write_export(path, text.encode("utf-8"))

@@ -14,6 +14,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.measures.influence import influences, variance
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.run_results import Gathered, made_once
 from medvlm_tui.stages.probe import PROBE
 
 GAP = (
@@ -52,9 +53,10 @@ class Outputs:
     """(n,) the images' classes."""
 
 
-def gap_table(cells: Sequence[Cell], store: Store) -> Table:
+@made_once
+def gap_table(results: Gathered) -> Table:
     """Return leakage.csv; no rows where no cell has both protocols."""
-    return Table("leakage", GAP, gap_rows(cells, store), "Paper minus grouped")
+    return Table("leakage", GAP, gap_rows(results.cells, results.source.store), "Paper minus grouped")
 
 
 def gap_rows(cells: Sequence[Cell], store: Store) -> list[Row]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from medvlm_tui.report.formats.latex import LETTER_PT
 from medvlm_tui.report.formats.table import Aside, Column, Heading, Printed, Row, Table
+from medvlm_tui.report.results.run_results import Gathered, made_once
+from medvlm_tui.report.scores.score_table import score_tables
 from medvlm_tui.report.scores.table_notes import DIFFERENCE_SIGNS
 from medvlm_tui.report.scores.table_records import DatasetColumns, ScoreTable
 
@@ -17,6 +19,12 @@ _DIFFERENCE_PT = 30.0
 _TOO_FEW_PT = 16.0
 _PRECISION_PT = 16.0
 _BALANCED = "Bal. acc."
+
+
+@made_once
+def printed_scores(results: Gathered) -> tuple[Table, ...]:
+    """Return the scores of a run as tables to print, one for each protocol."""
+    return printed(score_tables(results.cells, results.verdicts))
 
 
 def printed(scores: Sequence[ScoreTable]) -> tuple[Table, ...]:

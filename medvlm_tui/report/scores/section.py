@@ -9,8 +9,7 @@ from medvlm_tui.report.page.blocks import SCORES, Block, Caution, Drawing, Fold,
 from medvlm_tui.report.results.naming import SYNTHETIC, dataset_title, file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import supplement
-from medvlm_tui.report.scores.layout import printed
-from medvlm_tui.report.scores.score_table import score_tables
+from medvlm_tui.report.scores.layout import printed_scores
 
 _CELL_FIGURES = {"confusion": "Confusion matrix", "per_class": "Scores of each class", "calibration": "Reliability"}
 
@@ -19,7 +18,7 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     """Yield the section of scores where the run has any; `written` are the files that lie beside the page."""
     if results.cells:
         figures = {path.stem: path for path in written if path.suffix == ".svg"}
-        blocks = (*_warnings(results), *_tables(results), *_several(results, figures), *_folds(results, figures))
+        blocks = (*_warnings(results), *printed_scores(results), *_several(results, figures), *_folds(results, figures))
         yield Section("scores", "Scores", SCORES, blocks)
 
 
@@ -29,10 +28,6 @@ def _warnings(results: Gathered) -> Iterator[Block]:
         if dataset.spec.synthetic:
             yield Caution(f"{dataset_title(dataset)} is {SYNTHETIC}: its scores say nothing about medicine.")
         yield from map(Caution, dataset.warnings)
-
-
-def _tables(results: Gathered) -> Iterator[Block]:
-    yield from printed(score_tables(results.cells, results.verdicts))
 
 
 def _several(results: Gathered, figures: dict[str, Path]) -> Iterator[Block]:

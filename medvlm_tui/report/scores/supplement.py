@@ -10,8 +10,8 @@ from medvlm_tui.report.formats.table import Column, Printed, Row, Table, Value, 
 from medvlm_tui.report.results.cells import Cell
 from medvlm_tui.report.results.hold_outs import rank_rows
 from medvlm_tui.report.results.naming import dataset_title, model_title
-from medvlm_tui.report.results.run_results import Compared, Gathered
-from medvlm_tui.report.scores.group_gap import gap_rows
+from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
+from medvlm_tui.report.scores.group_gap import gap_table
 from medvlm_tui.report.scores.score_table import difference, percentage, points
 from medvlm_tui.report.scores.table_notes import data_warnings
 from medvlm_tui.stages.protocols import SATURATED
@@ -27,6 +27,7 @@ _TRAITS = {
 _METRICS = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1"}
 
 
+@made_once
 def tables(gathered: Gathered) -> tuple[Table, ...]:
     """Return every table that the run has something for; each repeats the warnings on the data."""
     warnings = tuple(data_warnings(gathered.cells))
@@ -85,7 +86,7 @@ def _cost(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
         *right("Type", "Device"),
     )  # fmt: skip
     rows = []
-    for step, table in gathered.tables():
+    for step, table in gathered.tables:
         if step.model in gathered.source.models and step.dataset in gathered.source.datasets:
             rows.append(_cost_row(gathered, step.model, step.dataset, table))
     notes = ("Memory: the most that was in use while features were computed, where it was recorded.", *warnings)
@@ -164,9 +165,7 @@ def _leakage(gathered: Gathered, warnings: tuple[str, ...]) -> Table:
     names = {cell.model.id: model_title(cell.model) for cell in gathered.cells}
     titles = {cell.dataset.spec.id: dataset_title(cell.dataset) for cell in gathered.cells}
     rows: list[Row] = []
-    for model, dataset, _view, metric, images, paper, grouped, gap, low, high, *_ in gap_rows(
-        gathered.cells, gathered.source.store
-    ):
+    for model, dataset, _view, metric, images, paper, grouped, gap, low, high, *_ in gap_table(gathered).values:
         if metric in ("accuracy", "macro_f1"):
             ids = (names[str(model)], titles[str(dataset)], _METRICS[str(metric)], str(images))
             values = (percentage(_float(paper)), percentage(_float(grouped)), difference(_float(gap)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medvlm_tui.core.counts import counted
 from medvlm_tui.core.specs import Dataset, ModelSpec
-from medvlm_tui.report.results.run_results import Compared, Gathered
+from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
 from medvlm_tui.report.verdict.evidence import Evidence, Names, evidence
 from medvlm_tui.report.verdict.preference import Candidate, Preferred, preferred
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
@@ -52,6 +52,7 @@ class DatasetVerdict:
         return len(self.record.inside) < len(self.record.candidates)
 
 
+@made_once
 def verdicts(results: Gathered) -> tuple[DatasetVerdict, ...]:
     """Return a verdict for each dataset and protocol that has a confidence set."""
     known = evidence(results)

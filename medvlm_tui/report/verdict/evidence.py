@@ -72,15 +72,15 @@ def evidence(results: Gathered) -> Mapping[Names, tuple[Evidence, ...]]:
 
 def _all(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     yield from _other_protocols(results.cells)
-    yield from _leakage(gap_table(results.cells, results.source.store))
+    yield from _leakage(gap_table(results))
     yield from _zero_shot(results)
     yield from _calibration(results.cells)
-    for table in measured(results.source):
+    for table in measured(results):
         if table.name == "bias":
             yield from _quoted(table, BIAS, value="value")
     yield from _quoted(quality(results.explained), SALIENCY, value="mean")
     yield from _twins(results)
-    yield from _cost(cost_table(results.tables()))
+    yield from _cost(cost_table(results.tables))
 
 
 def _rows(table: Table) -> Iterator[Mapping[str, object]]:
@@ -121,7 +121,7 @@ def _leakage(table: Table) -> Iterator[tuple[Names, Evidence]]:
 def _zero_shot(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     """Yield the accuracy of each model's first set of prompts on the probe's hold-out."""
     seen: set[Names] = set()
-    for table in tables_of(results.source):
+    for table in tables_of(results):
         for row in _rows(table) if table.name == "zero_shot" else ():
             names, value, n = (str(row["model"]), str(row["dataset"])), _number(row["mean"]), _number(row["n"])
             if row["metric"] != "accuracy" or row["rows"] != HOLD_OUT or value is None or names in seen:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.plan import Step
+from medvlm_tui.report.comparison import rows as comparison
 from medvlm_tui.report.formats.table import Table
 from medvlm_tui.report.page.blocks import VERDICT, Caution, Fold, Paragraph
 from medvlm_tui.report.results.run_results import Gathered
+from medvlm_tui.report.scores import group_gap, layout
+from medvlm_tui.report.verdict import cards
 from medvlm_tui.report.verdict.cards import DatasetVerdict, sentences, verdicts
 from medvlm_tui.report.verdict.files import tables
 from medvlm_tui.report.verdict.preference import Candidate, is_open, preferred
 from medvlm_tui.report.verdict.section import sections
+from medvlm_tui.report.write import page_sections, write_tables
 from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
 from tests.made.report_store import MODELS, filled
@@ -37,6 +44,21 @@ def judged(folder: Path, stored: VerdictRecord) -> Gathered:
     source.store.put_result("verdict", {}, stored)
     step = Step("verdict:*:brain_mr:paper", "verdict", "", "brain_mr", {"protocol": "paper"}, "verdict")
     return Gathered(replace(source, plan=replace(source.plan, steps=(*source.plan.steps, step))))
+
+
+def test_what_several_parts_of_a_report_show_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: Counter[str] = Counter()
+
+    def count(name: str, make: Any, *arguments: Any) -> Any:
+        counted[name] += 1
+        return make(*arguments)
+
+    for module, name in ((group_gap, "gap_rows"), (cards, "evidence"), (layout, "score_tables"), (comparison, "rows")):
+        monkeypatch.setattr(module, name, partial(count, name, getattr(module, name)))
+    results = judged(tmp_path / "run", record())
+    written = [Path(event.path) for event in write_tables(results, tmp_path)]
+    assert {"verdict", "scores", "comparisons"} < {section.name for section in page_sections(results, written)}
+    assert counted == dict.fromkeys(("gap_rows", "evidence", "score_tables", "rows"), 1)
 
 
 def said(folder: Path, stored: VerdictRecord) -> str:
