@@ -1,4 +1,4 @@
-"""What the bias lab stores: measures of one model on one dataset, and the comparison of all models."""
+"""Stored results of the bias lab: measures of one model on one dataset, and the comparison of all models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Measure:
     high: float | None
     n: int
     chance: float | None = None
-    """What features that hold nothing of it would give."""
+    """Value that features would give which hold nothing of it."""
     words: tuple[str, ...] = ()
     """The words that were drawn for it."""
 

@@ -1,4 +1,4 @@
-"""What comparisons store: intervals of one model's scores, pairs of models on one dataset, ranks over all datasets."""
+"""Stored results of comparisons: intervals of one model's scores, pairs of models on a dataset, ranks over datasets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class McNemarRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferenceRecord:
-    """How much higher the first model's score is, and whether that is more than chance."""
+    """The first model's score less the second's, and whether that is more than chance."""
 
     value: float
     low: float
@@ -63,7 +63,7 @@ class DifferenceRecord:
     smallest_seen: float | None = None
     """The smallest difference that would have been seen in four of five cases; None: none could be."""
     method: str = "bootstrap"
-    """How the p-value was computed: `exact`, `drawn`, `corrected` (over several hold-outs); `bootstrap` in release
+    """Method of the p-value: `exact`, `drawn`, `corrected` (over several hold-outs); `bootstrap` in release
     0.1, which did not record it."""
 
 
@@ -130,7 +130,7 @@ class PairsRecord(ComparisonParams):
 
     @property
     def by_exchange(self) -> bool:
-        """Whether today's tests were used, not the bootstrap of release 0.1."""
+        """Return whether today's tests were used, not the bootstrap of release 0.1."""
         return self.draws > 0
 
     @classmethod
