@@ -37,7 +37,7 @@ _AXES = ("LR", "PA", "IS")
 
 @dataclass(frozen=True, slots=True)
 class ModelCatalog:
-    """What models.toml says: the groups in the order of the tables, and the models."""
+    """Contents of models.toml: the groups in the order of the tables, and the models."""
 
     groups: Mapping[str, str]
     """Group id -> the heading that tables print."""

@@ -18,10 +18,10 @@ class Trait:
     """A division of models into two sides."""
 
     inside: str
-    """What the models on the one side are, in words."""
+    """Description of the models on the one side, in words."""
     outside: str
     of: Callable[[ModelSpec, DatasetSpec], bool | None]
-    """Whether the model is inside; None leaves it out. Only models of the catalog are asked."""
+    """Return whether the model is inside; None leaves it out. Only models of the catalog are asked."""
 
 
 def traits_of(model: ModelSpec, dataset: DatasetSpec) -> dict[str, bool | None]:

@@ -12,6 +12,8 @@ Probability = Literal["softmax", "sigmoid"]
 TOKENIZER_KINDS: tuple[str, ...] = get_args(TokenizerKind)
 CLEANINGS: tuple[str, ...] = get_args(Cleaning)
 PROBABILITIES: tuple[str, ...] = get_args(Probability)
+MATRIX = "matrix:"
+"""Before the name of a tensor (d, dim) that image features are multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class TextSpec:
     """Most token ids of a text, special ones included; longer texts are cut."""
     tokenizer: TokenizerSpec
     joins: Mapping[str, str]
-    """Image feature -> the tensors that lead it into the shared space; empty where it lies there already."""
+    """Image feature -> the tensors that lead it into the shared space: the prefix of a linear layer, or MATRIX and a
+    tensor's name; empty where it lies there already."""
     probability: Probability = "softmax"
     """The authors' way from scaled cosines to probabilities: softmax over the classes, or a sigmoid for each."""
     options: Mapping[str, Any] = field(default_factory=dict)

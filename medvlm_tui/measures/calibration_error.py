@@ -1,4 +1,4 @@
-"""How far confidence is from accuracy when images are few, and what a calibrated classifier would show.
+"""The distance of confidence from accuracy when images are few, and the one that a calibrated classifier would show.
 
 Fifteen bins of a few images each are rarely right on average even when every probability is: the expected calibration
 error (Guo et al. 2017) of a perfectly calibrated classifier is 0.23 on 15 images and 0.15 on 40.

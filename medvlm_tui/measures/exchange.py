@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from medvlm_tui.measures.sign_flips import EXACT_UNITS, Signs, all_signs, drawn_signs, exact_p_value, extreme
+from medvlm_tui.measures.influence import unit_count
+from medvlm_tui.measures.sign_flips import EXACT_UNITS, Signs, all_signs, drawn_signs, exact_p_value, extreme, unit_sums
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,7 +41,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What the models are compared on."""
+    """The images on which models are compared."""
 
     codes: Ints
     """(n,) true classes."""
@@ -51,16 +52,9 @@ class Images:
     """(n,) images of one group are exchanged together; None exchanges each alone."""
 
     @property
-    def members(self) -> Ints:
-        """(n,) the unit of each image, 0 .. units - 1."""
-        if self.groups is None:
-            return np.arange(len(self.codes))
-        return np.asarray(np.unique(self.groups, return_inverse=True)[1], dtype=np.int64)
-
-    @property
     def units(self) -> int:
-        """How many units are exchanged."""
-        return int(self.members.max()) + 1
+        """Return the number of units that are exchanged."""
+        return unit_count(len(self.codes), self.groups)
 
 
 def exchange_p_values(images: Images, first: Outputs, second: Outputs, draws: int, seed: int) -> dict[str, float]:
@@ -71,7 +65,7 @@ def exchange_p_values(images: Images, first: Outputs, second: Outputs, draws: in
     observed one. AUROC is missing where no class has members and others.
     """
     steps = right_steps(images.codes, first.predicted, second.predicted)
-    found = {"accuracy": exact_p_value(_by_unit(images, steps.astype(np.float64)).round().astype(np.int64))}
+    found = {"accuracy": exact_p_value(unit_sums(steps.astype(np.float64), images.groups).round().astype(np.int64))}
     exhaustive = images.units <= EXACT_UNITS
     tests = _Tests(images, first, second)
     for signs in [all_signs(images.units)] if exhaustive else drawn_signs(images.units, draws, seed):
@@ -90,7 +84,7 @@ class _Tests:
         area = _area_contributions(images, first.ranks, second.ranks)
         if area is not None:
             sums["auroc"] = area
-        self._linear = {name: _by_unit(images, values) for name, values in sums.items()}
+        self._linear = {name: unit_sums(values, images.groups) for name, values in sums.items()}
         self._f1 = _F1(images, first.predicted, second.predicted)
         self._observed = self._differences(np.ones((1, images.units), dtype=np.float32), ())
         self._extreme = dict.fromkeys(self._observed, 0)
@@ -119,15 +113,6 @@ class _Tests:
         if not set(self._f1.metrics) <= set(done):
             found |= {name: values for name, values in self._f1.differences(signs).items() if name not in done}
         return found
-
-
-def _by_unit(images: Images, values: Floats) -> Floats:
-    """Return the sums (units, ...) of values (n, ...)."""
-    if images.groups is None:
-        return values
-    sums = np.zeros((images.units, *values.shape[1:]))
-    np.add.at(sums, images.members, values)
-    return sums
 
 
 def right_steps(codes: Ints, first: Ints, second: Ints) -> Ints:
@@ -203,7 +188,10 @@ class _F1:
         one, two = (_Counts.of(images.codes, predicted, self._k) for predicted in (first, second))
         # The models' counts are the mean of both, plus and minus half of the signed differences.
         self._middle = tuple((a + b).sum(axis=0) / 2 for a, b in ((one.hits, two.hits), (one.calls, two.calls)))
-        moves = [_by_unit(images, a - b).astype(np.float32) for a, b in ((one.hits, two.hits), (one.calls, two.calls))]
+        moves = [
+            unit_sums(a - b, images.groups).astype(np.float32)
+            for a, b in ((one.hits, two.hits), (one.calls, two.calls))
+        ]
         self._moving = np.flatnonzero(np.any([move.any(axis=1) for move in moves], axis=0))
         self._moves = tuple(move[self._moving] / 2 for move in moves)
 

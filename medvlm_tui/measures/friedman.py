@@ -25,7 +25,7 @@ EXACT_MODELS = 5
 
 @dataclass(frozen=True, slots=True)
 class Friedman:
-    """Whether models have equal ranks."""
+    """Friedman's test of whether models have equal ranks."""
 
     chi2: float
     """Friedman's statistic, corrected for ties."""
@@ -34,7 +34,7 @@ class Friedman:
     has the same order, and F is infinite."""
     p_value: float
     method: Method
-    """How `p_value` was computed."""
+    """Method by which `p_value` was computed."""
 
 
 def friedman(scores: Floats) -> Friedman:

@@ -1,4 +1,4 @@
-"""How much each held-out image moves a score: the derivative of the mean over the folds' classifiers by its weight.
+"""Influence of each held-out image on a score: the derivative of the mean over the folds' classifiers by its weight.
 
 The sum of squares of these values is the infinitesimal jackknife's variance of the score (Efron 1982): what the
 bootstrap estimates by drawing, without drawing. For AUROC it is the variance of DeLong, DeLong and Clarke-Pearson 1988.

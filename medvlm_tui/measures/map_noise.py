@@ -10,5 +10,5 @@ MOSTLY_NOISE = "mostly noise"
 
 
 def mostly_noise(relative_error: float | None) -> bool:
-    """Whether a map carries the mark; it does too where its error is unknown (None: too few masks)."""
+    """Return whether a map carries the mark; it does too where its error is unknown (None: too few masks)."""
     return relative_error is None or relative_error > NOISY_ABOVE

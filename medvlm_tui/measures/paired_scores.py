@@ -21,7 +21,7 @@ POWER = 0.8
 
 @dataclass(frozen=True, slots=True)
 class ScoreDifference:
-    """How much higher the first model's score is."""
+    """The first model's score less the second's."""
 
     value: float
     low: float
@@ -74,7 +74,7 @@ def smallest_seen(difference: ScoreDifference, alpha: float, tests: int) -> floa
 
 
 def too_few(units: int, alpha: float, tests: int) -> bool:
-    """Say whether no p-value of a sign-flip test over these units could be below alpha after Holm's adjustment."""
+    """Return whether no p-value of a sign-flip test over these units could be below alpha after Holm's adjustment."""
     return smallest_p_value(units) * tests >= alpha
 
 

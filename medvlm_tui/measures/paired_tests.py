@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Whether two classifiers are right equally often, by the images on which one of them alone is."""
+    """McNemar's test of whether two classifiers are right equally often, by the images on which only one of them is."""
 
     only_first: int
     """Images that only the first has right."""

@@ -20,7 +20,7 @@ class Turn:
     shift: Wide
     """(2,)"""
     disparity: float
-    """What remains: squared distance over the reference's squared size; 0 the same shape, 1 nothing in common."""
+    """Remaining squared distance over the reference's squared size: 0 the same shape, 1 nothing in common."""
 
     def apply(self, xy: NDArray[np.floating]) -> Wide:
         """Return the turned map."""

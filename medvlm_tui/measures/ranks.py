@@ -30,14 +30,14 @@ class Ranking:
     """Iman and Davenport's F; None where all data sets have one order, and F is infinite."""
     p_value: float
     method: Method
-    """How `p_value` was computed: exact or by Iman and Davenport below ten data sets, where chi2 is rough."""
+    """Method of `p_value`: exact, or by Iman and Davenport below ten data sets, where chi2 is rough."""
     critical_difference: float
     """Mean ranks further apart than this differ, by Nemenyi's test at level `alpha`."""
     alpha: float
 
     @property
     def pairs(self) -> int:
-        """How many pairs of models there are."""
+        """Return the number of pairs of models."""
         return math.comb(len(self.models), 2)
 
     @property

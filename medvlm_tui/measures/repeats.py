@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RepeatedDifference:
-    """How much higher the first model's score is, over the same J hold-outs of both."""
+    """The first model's score less the second's, over the same J hold-outs of both."""
 
     value: float
     low: float

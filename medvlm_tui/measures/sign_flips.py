@@ -66,9 +66,19 @@ def all_signs(units: int) -> Signs:
 
 
 def extreme(sums: Floats, observed: Floats) -> NDArray[np.bool_]:
-    """Say which sums are as far from 0 as the observed one; sums equal up to rounding count as equal."""
+    """Return which sums are as far from 0 as the observed one; sums equal up to rounding count as equal."""
     far: NDArray[np.bool_] = np.abs(sums) >= np.abs(observed) - 1e-9 * np.maximum(np.abs(observed), 1e-3)
     return far
+
+
+def unit_sums(values: Floats, groups: Ints | None) -> Floats:
+    """Return the sums (units, ...) of values (n, ...) over the images of each group; as they are without groups."""
+    if groups is None:
+        return values
+    members = np.unique(groups, return_inverse=True)[1]
+    sums = np.zeros((int(members.max()) + 1, *values.shape[1:]))
+    np.add.at(sums, members, values)
+    return sums
 
 
 def _with_units(weight: Floats, size: int, count: int) -> Floats:

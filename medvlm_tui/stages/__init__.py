@@ -1,4 +1,4 @@
-"""What an analysis is: one record for each, in one tuple that every other part of the program iterates over.
+"""The analyses: one record for each, in one tuple that every other part of the program iterates over.
 
 To add an analysis: write its record in a module of this room, add it to `STAGES`, and give it a room on each floor
 that it needs (`engine/NAME` computes, `report/NAME` writes, `tui/NAME` shows).

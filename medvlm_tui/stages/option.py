@@ -20,29 +20,29 @@ _OPTION, _FOLLOWS = "option", "follows"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a value must fulfil."""
+    """A condition that a value must fulfil."""
 
     words: str
-    """What is said of a value that does not, after the option's name: `must be at least 2`."""
+    """Text of the error for a value that does not, after the option's name: `must be at least 2`."""
     accepts: Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What is known of an option beside the type and the default value of its field."""
+    """Description of an option, beside the type and the default value of its field."""
 
     name: str
     """In RUN.toml, in the settings file, and with hyphens on the command line."""
     help: str
     metavar: str = ""
-    """What stands for the value in the help; empty: the choices, or the name in capitals."""
+    """Placeholder for the value in the help; empty: the choices, or the name in capitals."""
     choices: tuple[str, ...] = ()
     """The values that exist, of a list those of its items; empty: any."""
     check: Check | None = None
     words: Mapping[str, Any] = field(default_factory=dict)
     """Words that stand for a value, such as `grid`."""
     default_words: str | None = None
-    """What the help says of the default, where the value itself says nothing to a reader; empty: nothing."""
+    """Text of the help for the default, where the value itself says nothing to a reader; empty: no text."""
     flag: str = ""
     """The flag without its hyphens, where it is another word than the name. The file takes both."""
     repeated: bool = False

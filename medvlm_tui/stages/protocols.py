@@ -8,8 +8,8 @@ PROTOCOLS = (*LINEAR_PROTOCOLS, "knn", "few_shot")
 PAPER_T_GRID = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 NEIGHBOR_COUNTS = (1, 5, 20)
 SHOTS = (1, 2, 4, 8, 16)
-"""Training images a class under `few_shot`."""
+"""Training images per class under `few_shot`."""
 DRAWS = 10
 SEPARATED = "no training error at any t of the grid"
 SATURATED = f"saturated: {SEPARATED}, and no predicted label on validation or held-out images depends on t"
-"""What the mark beside a t means, wherever it is shown."""
+"""Meaning of the mark beside a t, wherever it is shown."""

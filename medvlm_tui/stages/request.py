@@ -1,4 +1,4 @@
-"""What a run is asked for: the options of the run as a whole, and the values of those that belong to an analysis."""
+"""The request of a run: the options of the run as a whole, and the values of those that belong to an analysis."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from medvlm_tui.stages.request import RunRequest
 
 
 class Scope(Enum):
-    """What one step of a stage works on."""
+    """Scope of one step of a stage: what the step works on."""
 
     FILES = "the files of one dataset"
     CELL = "one model on one dataset"
@@ -65,7 +65,7 @@ class PlannedCell:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What `Stage.drafts` may look at: one cell, the cells of one dataset, or all cells of the run."""
+    """The cells that `Stage.drafts` may look at: one cell, the cells of one dataset, or all cells of the run."""
 
     request: RunRequest
     cells: Sequence[PlannedCell]
@@ -132,7 +132,7 @@ class Stage(Generic[R]):
     title: str
     scope: Scope
     record: type[R]
-    """What is stored beside the arrays of a result (stages/records); a plain dict where there is no such class."""
+    """Class of the record beside the arrays of a result (stages/records); a plain dict where there is no such class."""
     work: str = ""
     """Module whose `run(job, context)` computes it; imported by a worker when a step of this kind runs."""
     drafts: Drafts = no_drafts
@@ -146,7 +146,7 @@ class Stage(Generic[R]):
     """Name of the parameter that lists the results it reads, one entry for each of its reads. Such a step can do
     without some of them, and its key follows from its parameters alone."""
     fewest: int = 0
-    """How many of the gathered results it needs at least."""
+    """Smallest number of the gathered results that it can work with."""
     needs_classes: bool = False
     """It stands on a classifier: where a dataset has nothing to tell apart, its step is shown as blocked."""
     shares_work: bool = False

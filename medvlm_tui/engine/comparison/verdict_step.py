@@ -21,6 +21,7 @@ from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.measures.influence import Influence, mean_influence
 from medvlm_tui.measures.many_models.confidence_set import ConfidenceSet, confidence_set
 from medvlm_tui.measures.paired_scores import score_difference, smallest_seen, too_few
+from medvlm_tui.measures.sign_flips import unit_sums
 from medvlm_tui.stages.gathered import CellInput
 from medvlm_tui.stages.params.verdict import VerdictParams
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
@@ -35,9 +36,8 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     params = params_of(VerdictParams, job.step.params)
     common = CommonImages.of(CellInput.all_of(job.step.params), context.store)
     right = right_shares(common)
-    totals = right if common.groups is None else _by_group(right, common.groups)
     context.check()
-    found = confidence_set(totals, params.level, params.draws, params.seed)
+    found = confidence_set(unit_sums(right, common.groups), params.level, params.draws, params.seed)
     record = VerdictRecord(
         protocol=job.step.params["protocol"],
         n=len(common.codes),
@@ -57,14 +57,6 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 def right_shares(common: CommonImages) -> Floats:
     """Return (n, m) the share of each model's classifiers that have each image right."""
     return np.stack([(model.scores.argmax(axis=2) == common.codes).mean(axis=0) for model in common.models], axis=1)
-
-
-def _by_group(values: Floats, groups: NDArray[np.int64]) -> Floats:
-    """Return (u, m) sums over the images of each group."""
-    members = np.unique(groups, return_inverse=True)[1]
-    sums = np.zeros((int(members.max()) + 1, values.shape[1]))
-    np.add.at(sums, members, values)
-    return sums
 
 
 def _candidates(

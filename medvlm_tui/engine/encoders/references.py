@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.checkpoints.load_report import reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.encoders.registry import family_entry, forget_encoder
+from medvlm_tui.engine.encoders.registry import family_load, forget_encoder
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.errors import WeightsError
@@ -25,9 +23,6 @@ from medvlm_tui.errors import WeightsError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from medvlm_tui.engine.encoders.encoder import Load
-
-Loaded = Callable[[], Encoder]
 _DRAWING = ("torch", "timm", "transformers", "open_clip_torch", "torchvision")
 
 
@@ -82,12 +77,11 @@ def load_untrained(
     Raises WeightsError for a family that loads weights in a way of its own.
     """
     forget_encoder()  # two never share the memory
-    entry = family_entry(spec)
-    load = cast("Load", getattr(import_module(entry.module), entry.function))
+    load = family_load(spec)
     with torch.random.fork_rng(devices=[]), kept_open(), reporting(untrained=True) as report:
         torch.manual_seed(seed)
         with naming_shortage(f"{spec.id} with random weights ({precision})", device):
-            encoder = cast(Encoder, load(spec, weights, feature, device, precision))
+            encoder: Encoder = load(spec, weights, feature, device, precision)
     if report.kept < encoder.parameters:
         raise WeightsError(
             f"{spec.id}: its family loads weights in a way of its own, so that no network with random ones can be made",

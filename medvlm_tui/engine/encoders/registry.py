@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from medvlm_tui.core.digests import of_record
@@ -16,7 +15,8 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen
-from medvlm_tui.engine.step.device_memory import naming_shortage, release_memory
+from medvlm_tui.engine.encoders.last_loaded import LastLoaded
+from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
 
@@ -124,6 +124,12 @@ def family_entry(spec: ModelSpec) -> FamilyEntry:
     return entry
 
 
+def family_load(spec: ModelSpec) -> Load:
+    """Return the `load` of a model's family; imports its module."""
+    entry = family_entry(spec)
+    return cast("Load", getattr(import_module(entry.module), entry.function))
+
+
 @cache
 def _from_packages() -> dict[str, FamilyEntry]:
     """Return the families of installed packages, without importing them; a package's version is its code version."""
@@ -174,15 +180,7 @@ def reading_digest(preprocess: PreprocessSpec, window: str) -> str:
     return preprocess.digest if window == FILE else of_record([preprocess.digest, {"window": window}])
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    key: EncoderKey
-    path: Path
-    device: str
-    encoder: Encoder
-
-
-_last: list[_Loaded] = []
+_last: LastLoaded[Encoder] = LastLoaded()
 
 
 def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
@@ -195,12 +193,8 @@ def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, p
     key = encoder_key(spec, weights, feature, precision)
     with naming_shortage(f"{spec.id} ({precision})", device):
         open_device(device)
-    if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, weights.path, device):
-        return _last[0].encoder
-    forget_encoder()  # before the next one is built, so that two never share the memory
-    encoder = cast("Encoder", build(spec, weights, key.feature, device, precision))
-    _last.append(_Loaded(key, weights.path, device, encoder))
-    return encoder
+    load = partial(build, spec, weights, key.feature, device, precision)
+    return _last.get(key, weights.path, device, load)
 
 
 def build(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
@@ -212,10 +206,9 @@ def build(spec: ModelSpec, weights: Weights, feature: str, device: str, precisio
     from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
 
     assert weights.path is not None
-    entry = family_entry(spec)
-    load = cast("Load", getattr(import_module(entry.module), entry.function))
+    load = family_load(spec)
     with kept_open():
-        if entry.drafted:
+        if family_entry(spec).drafted:
             drafts.compare(lambda: load(spec, weights, feature, "meta", precision), weights.path, spec.id)
         with reporting() as report, naming_shortage(f"{spec.id} ({precision})", device):
             made = load(spec, weights, feature, device, precision)
@@ -241,6 +234,4 @@ def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:
 
 def forget_encoder() -> None:
     """Let go of the encoder loaded last, and give its GPU memory back."""
-    if _last:
-        _last.clear()
-        release_memory()
+    _last.forget()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language import alignment
@@ -21,7 +21,9 @@ from medvlm_tui.measures.language.geometry import class_means, direction_cosines
 from medvlm_tui.measures.language.zero_shot import unit
 from medvlm_tui.stages.language import ALIGNMENT
 from medvlm_tui.stages.params.language import AlignmentParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.language import AlignmentRecord, MeasureRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 _LOW, _HIGH = 2.5, 97.5
@@ -102,7 +104,7 @@ def _against_probe(
 
     The interval is the range over the folds' classifiers. With two classes both have one direction.
     """
-    probe = context.store.result(job.inputs["probe"]) if "probe" in job.inputs else None
+    probe = context.store.read(job.inputs["probe"], PROBE.record) if "probe" in job.inputs else None
     if probe is None or require_text(job.model).joins[job.encoder.feature]:
         return []
     final = _weights(probe, "final_coef", "final_scale")
@@ -130,7 +132,7 @@ def _against_probe(
     ]
 
 
-def _weights(probe: StoredResult, coef: str, scale: str, fold: int | None = None) -> Floats:
+def _weights(probe: Stored[ProbeRecord], coef: str, scale: str, fold: int | None = None) -> Floats:
     """Return a linear classifier's weights (k, d) for features that are not standardised."""
     weights, scales = probe.arrays[coef], probe.arrays[scale]
     one, by = (weights, scales) if fold is None else (weights[fold], scales[fold])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.prompts import PromptSet
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.engine.encoders.text.encoder import Scale
 from medvlm_tui.engine.language.space import Space
 from medvlm_tui.measures.calibration import expected_calibration_error
@@ -28,6 +28,7 @@ from medvlm_tui.measures.language.zero_shot import class_vectors, flip_rate, pro
 from medvlm_tui.measures.paired_scores import score_difference
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.records.language import PromptRecord, ScoreRecord, VersusRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,11 +46,11 @@ class Held:
     """The positive class of two."""
 
     @classmethod
-    def of(cls, codes: Ints, probe: StoredResult) -> Held:
+    def of(cls, codes: Ints, probe: Stored[ProbeRecord]) -> Held:
         """Return the hold-out of a probe."""
         rows: Ints = probe.arrays["hold_out"].astype(np.int64)
-        named = probe.record["positive"]
-        return cls(rows, codes[rows], probe.record["classes"].index(named) if named else None)
+        named = probe.record.positive
+        return cls(rows, codes[rows], probe.record.classes.index(named) if named else None)
 
     def others(self, count: int) -> Ints:
         """Return the rows of `count` that are not held out."""
@@ -123,7 +124,7 @@ def template_predictions(prompts: Sequence[Floats], templates: int, images: Floa
     return np.asarray(cosines.reshape(len(images), templates, len(prompts)).argmax(axis=2).T, dtype=np.int64)
 
 
-def versus(cosines: Floats, held: Held, probe: StoredResult, confidence: float, seed: int) -> VersusRecord:
+def versus(cosines: Floats, held: Held, probe: Stored[ProbeRecord], confidence: float, seed: int) -> VersusRecord:
     """Return zero-shot's accuracy less a probe's on the same held-out images, tested as two models are."""
     theirs = probe.arrays["scores_test"].astype(np.float64)
     ours = np.repeat(cosines[None], len(theirs), axis=0)
@@ -132,7 +133,6 @@ def versus(cosines: Floats, held: Held, probe: StoredResult, confidence: float, 
     first, second = (influences(held.codes, each, held.positive)["accuracy"] for each in (ours, theirs))
     found = score_difference(first, second, held.codes, None, confidence)
     p_value = p_values["accuracy"]
-    protocol = str(probe.record["protocol"])
     return VersusRecord(
-        protocol=protocol, value=found.value, low=found.low, high=found.high, p_value=p_value, holm=p_value
+        protocol=probe.record.protocol, value=found.value, low=found.low, high=found.high, p_value=p_value, holm=p_value
     )

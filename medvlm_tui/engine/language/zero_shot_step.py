@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.prompts import PromptSet
-from medvlm_tui.core.store.store import StoredResult
+from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language.scores import Held, prompt_scores, scored, versus
@@ -24,7 +25,9 @@ from medvlm_tui.measures.language.zero_shot import best_threshold, centred, chan
 from medvlm_tui.measures.paired_tests import holm
 from medvlm_tui.stages.language import ZERO_SHOT
 from medvlm_tui.stages.params.language import ZeroShotParams
+from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.language import PromptSetRecord, VersusRecord, WordsRecord, ZeroShotRecord
+from medvlm_tui.stages.records.probe import ProbeRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,9 +45,9 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     for number, chosen in enumerate(space.sets):
         context.check()
         yield StepProgress(job.step.id, number, len(space.sets), unit="sets of prompts")
-        made.append(_class_vectors(space, job, chosen))
-        records.append(_record(space, chosen, made[-1], held, probes, job, params))
-    cosines = np.stack([space.images @ vectors.T for vectors in made])
+        made.append(_Classes.of(space, job, chosen))
+        records.append(_record(space, made[-1], held, probes, job, params))
+    cosines = np.stack([classes.cosines for classes in made])
     answers = cosines[:, held.rows].argmax(axis=2)
     record = ZeroShotRecord(
         classes=space.labelled.classes,
@@ -63,7 +66,9 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         versions=versions("numpy", "scipy", "torch", "transformers", "open_clip_torch"),
         seconds=time.monotonic() - begun,
     )
-    context.store.put_result(job.step.key, _arrays(cosines, np.stack(made), held, space), record)
+    context.store.put_result(
+        job.step.key, _arrays(cosines, np.stack([classes.vectors for classes in made]), held, space), record
+    )
     shown = ZERO_SHOT.summary(record)
     yield ResultReady(job.step.id, "zero_shot", job.step.key, job.step.model, job.step.dataset, shown)
 
@@ -77,35 +82,51 @@ def _arrays(cosines: Floats, vectors: Floats, held: Held, space: Space) -> dict[
     }
 
 
-def _probe(key: str, job: Job, context: StepContext) -> StoredResult:
-    found = context.store.result(key)
+def _probe(key: str, job: Job, context: StepContext) -> Stored[ProbeRecord]:
+    found = context.store.read(key, PROBE.record)
     if found is None:
         raise MedvlmError(f"a probe of {job.step.model} on {job.step.dataset} is missing or damaged", AGAIN)
     return found
 
 
-def _class_vectors(space: Space, job: Job, chosen: PromptSet) -> Floats:
-    """Return the class vectors of a set; of `descriptors` by the rule of the model's authors."""
-    official = official_classes(space, job.model.id, chosen) if chosen.name == "descriptors" else None
-    return space.classes(chosen) if official is None else official
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """The classes as one set of prompts describes them, beside every image."""
+
+    prompts: PromptSet
+    vectors: Floats
+    """(k, d)"""
+    cosines: Floats
+    """(n, k)"""
+
+    @classmethod
+    def of(cls, space: Space, job: Job, chosen: PromptSet) -> _Classes:
+        """Return the class vectors of a set; of `descriptors` by the rule of the model's authors."""
+        official = official_classes(space, job.model.id, chosen) if chosen.name == "descriptors" else None
+        vectors = space.classes(chosen) if official is None else official
+        return cls(chosen, vectors, space.images @ vectors.T)
 
 
 def _record(
-    space: Space, chosen: PromptSet, vectors: Floats, held: Held, probes: Sequence[StoredResult], job: Job,
+    space: Space,
+    classes: _Classes,
+    held: Held,
+    probes: Sequence[Stored[ProbeRecord]],
+    job: Job,
     params: ZeroShotParams,
-) -> PromptSetRecord:  # fmt: skip
-    cosines, codes = space.images @ vectors.T, space.labelled.codes
+) -> PromptSetRecord:
+    chosen, cosines, codes = classes.prompts, classes.cosines, space.labelled.codes
     graded = job.dataset.spec.id == "deepdrid" and not job.dataset.view
     everything = Held(np.arange(len(codes)), codes, held.positive)
     answers = cosines[held.rows].argmax(axis=1)
-    chance, p_value = chance_by_names(held.codes, answers, len(vectors), params.permutations, params.seed)
+    chance, p_value = chance_by_names(held.codes, answers, len(classes.vectors), params.permutations, params.seed)
     return PromptSetRecord(
         name=chosen.name,
         source=chosen.source,
         fallback=chosen.fallback,
         hold_out=scored(cosines, held, space.texts.scale, params.confidence, graded),
         all_rows=scored(cosines, everything, space.texts.scale, params.confidence, graded),
-        extras=_extras(space, vectors, held),
+        extras=_extras(space, classes, held),
         by_chance=chance,
         p_value=p_value,
         prompts=prompt_scores(space, chosen, held, answers),
@@ -115,25 +136,20 @@ def _record(
 
 
 def _versus(
-    cosines: Floats, held: Held, probes: Sequence[StoredResult], params: ZeroShotParams
+    cosines: Floats, held: Held, probes: Sequence[Stored[ProbeRecord]], params: ZeroShotParams
 ) -> tuple[VersusRecord, ...]:
     same = [probe for probe in probes if np.array_equal(probe.arrays["hold_out"], held.rows)]
     found = [versus(cosines, held, probe, params.confidence, params.seed) for probe in same]
     adjusted = holm([each.p_value for each in found])
-    return tuple(
-        VersusRecord(
-            protocol=each.protocol, value=each.value, low=each.low, high=each.high, p_value=each.p_value, holm=p_value
-        )
-        for each, p_value in zip(found, adjusted, strict=True)
-    )
+    return tuple(replace(each, holm=p_value) for each, p_value in zip(found, adjusted, strict=True))
 
 
-def _extras(space: Space, vectors: Floats, held: Held) -> Mapping[str, float | None]:
+def _extras(space: Space, classes: _Classes, held: Held) -> Mapping[str, float | None]:
     """Return what is labelled as an extra: without each modality's offset, and with a threshold of training rows."""
-    own = centred(space.images)[held.rows] @ centred(vectors).T
+    own = centred(space.images)[held.rows] @ centred(classes.vectors).T
     found: dict[str, float | None] = {"balanced_accuracy_centred": held.balanced(own.argmax(axis=1))}
-    if len(vectors) == 2:
-        cosines = space.images @ vectors.T
+    if len(classes.vectors) == 2:
+        cosines = classes.cosines
         difference, train = cosines[:, 1] - cosines[:, 0], held.others(len(cosines))
         cut = best_threshold(difference[train], space.labelled.codes[train] == 1)
         found["balanced_accuracy_threshold"] = held.balanced((difference[held.rows] > cut).astype(np.int64))

@@ -77,7 +77,7 @@ def encode_files(
     if missing := [path for path in paths if not path.is_file()]:
         raise MissingInputError(f"{missing[0]} is not a file", "check the path")
     _refuse_other_kind(spec, paths)
-    found = _found(spec, weights, offline, say)
+    found = found_weights(spec, weights, offline, say)
     spec = as_stored(spec, found)
     # A few files need no speed, and nothing has measured whether the model's features bear less than fp32.
     machine = devices.choose(device, "fp32" if precision == "auto" else precision)
@@ -104,8 +104,9 @@ def _features(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         raise MedvlmError(message, "its configuration and its preprocessing do not belong together") from error
 
 
-def _found(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
-    """Locate the weights, fetching what may be fetched; without a store there is no key, and so no digest."""
+def found_weights(spec: ModelSpec, override: str, offline: bool, say: Say | None) -> Weights:
+    """Return where the weights are, after what may be fetched has been; without a store there is no key, and so no
+    digest. Raises MissingInputError where a download fails."""
     found = locate(spec, override, None, offline)
     fetchable = found.state in ("missing", "gated") and can_fetch(spec) and not (override or offline)
     if say is None or not fetchable:

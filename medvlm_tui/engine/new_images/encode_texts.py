@@ -20,16 +20,16 @@ from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.text.encoder import Scale, TextEncoder
 from medvlm_tui.engine.encoders.text.loading import (
     load_text_encoder,
-    locate_text,
     require_text,
     text_tower_of,
+    with_tokenizer,
 )
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.text.tokenizer_files import repository, wanted
 from medvlm_tui.engine.encoders.text.tokens import Tokens
-from medvlm_tui.engine.encoders.weights.download import can_fetch, fetch_named
-from medvlm_tui.engine.encoders.weights.downloads import Say, download_missing
-from medvlm_tui.engine.new_images.encode import Encoded, encode_files
+from medvlm_tui.engine.encoders.weights.download import fetch_named
+from medvlm_tui.engine.encoders.weights.downloads import Say
+from medvlm_tui.engine.new_images.encode import Encoded, encode_files, found_weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import MissingInputError, UsageError
 
@@ -150,16 +150,12 @@ def _encoder(spec: ModelSpec, where: Where, say: Say | None) -> TextEncoder:
 def located(spec: ModelSpec, where: Where, say: Say | None) -> TextParts:
     """Return where a model's text tower is, after what may be fetched has been; raises MissingInputError."""
     text = require_text(spec)
-    parts = locate_text(spec, where.weights, where.tokenizer, None, where.offline)
-    if say is not None and not where.offline:
-        tower = text_tower_of(spec)
-        if parts.weights.state in ("missing", "gated") and can_fetch(tower) and not where.weights:
-            if problem := download_missing([tower], say).get(spec.id):
-                raise problem
-            parts = locate_text(spec, where.weights, where.tokenizer, None)
-        if not parts.tokenizer.present and repository(text) and not where.tokenizer:
-            fetch_named(spec, repository(text), wanted(text))
-            parts = locate_text(spec, where.weights, where.tokenizer, None)
+    weights = found_weights(text_tower_of(spec), where.weights, where.offline, say)
+    parts = with_tokenizer(spec, weights, where.tokenizer, None)
+    fetchable = say is not None and not where.offline and repository(text) and not where.tokenizer
+    if fetchable and not parts.tokenizer.present:
+        fetch_named(spec, repository(text), wanted(text))
+        parts = with_tokenizer(spec, weights, where.tokenizer, None)
     if parts.weights.state != "present":
         raise MissingInputError(f"the weights of {spec.id} are {parts.weights.state}", parts.weights.hint)
     if not parts.tokenizer.present:

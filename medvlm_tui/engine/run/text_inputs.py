@@ -42,7 +42,7 @@ def find_text(spec: ModelSpec, feature: str, request: RunRequest, digests: FileD
     override, folder = request.weights.get(spec.id, ""), request.tokenizers.get(spec.id, "")
     parts = locate_text(spec, override, folder, digests, request.offline)
     if parts.missing:
-        return TextInput(missing=parts.missing.replace(": ", "\n", 1))
+        return TextInput(missing=parts.missing)
     # A few hundred texts need no speed: fp32, unless another precision is asked for by name.
     precision: Precision = "fp32" if request.precision == "auto" else request.precision
     return TextInput(parts, text_key(parts, precision))

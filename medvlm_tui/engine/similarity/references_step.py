@@ -15,7 +15,7 @@ from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.references import MirroredEncoder, load_untrained, mirrored_key, untrained_key
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract.step import extract_reference
-from medvlm_tui.engine.similarity.step import Space, common_ids, intervals_of, measures_of, rows_of
+from medvlm_tui.engine.similarity.step import Pair, Space, common_ids, rows_of
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import AGAIN, Labelled, feature_table, params_of
 from medvlm_tui.engine.step.job import Job, StepContext
@@ -112,13 +112,6 @@ def _compared(
 ) -> dict[str, Any]:
     ids, device = common_ids([table, own]), choose(job.request.device).device
     first, second = (Space.of(rows_of(each, ids), params.neighbours, context.check, device) for each in (own, table))
-    values = {name: measure.value() for name, measure in measures_of(first, second).items()}
-    n = len(ids)
-    return {
-        **values,
-        **intervals_of(values, first, second, params.seed, params.neighbours, context.check),
-        "n": len(own.ids),
-        "used": n,
-        "neighbours": min(params.neighbours, n - 1),
-        "mutual_knn_by_chance": min(1.0, params.neighbours / max(1, n - 1)),
-    }
+    pair = Pair.of(first, second)
+    values = {name: measure.value() for name, measure in pair.measures.items()}
+    return {**pair.described(values, params.seed, context.check), "n": len(own.ids)}

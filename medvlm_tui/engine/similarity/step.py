@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,18 +71,9 @@ def _pair(
     if stored is not None:
         return stored
     (first, second), common = spaces.of(a, keys[a], b, keys[b])
-    n = len(first.near.indices)
-    found = compare(measures_of(first, second), n, params, context.check)
-    record = AlikeRecord(
-        a=a,
-        b=b,
-        **found,
-        **intervals_of(found, first, second, params.seed, params.neighbours, context.check),
-        n=common,
-        used=n,
-        neighbours=min(params.neighbours, n - 1),
-        mutual_knn_by_chance=min(1.0, params.neighbours / max(1, n - 1)),
-    )
+    pair = Pair.of(first, second)
+    found = compare(pair.measures, len(first.rows), params, context.check)
+    record = AlikeRecord(a=a, b=b, **pair.described(found, params.seed, context.check), n=common)
     context.store.put_result(key, {}, record)
     return record
 
@@ -177,26 +169,47 @@ class _Spaces:
         return Space.of(rows, self._params.neighbours, self._context.check, self._device)
 
 
-def measures_of(a: Space, b: Space) -> dict[str, Measure]:
-    """Return the three measures of two spaces by name."""
-    return {
-        "cka": DebiasedCka.of(a.rows, b.rows),
-        "mutual_knn": MutualNeighbours(a.others, b.others),
-        "procrustes": ProcrustesDistance.of(a.rows, b.rows),
-    }
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two spaces of the same images, with what is computed once for values, permutations and intervals."""
 
+    first: Space
+    second: Space
+    cka: DebiasedCka
+    procrustes: ProcrustesDistance
 
-def intervals_of(
-    found: Mapping[str, float | None], a: Space, b: Space, seed: int, neighbours: int, check: Check
-) -> dict[str, float | None]:
-    """Return NAME_low and NAME_high of each measure: the jackknife's interval over images."""
-    near = neighbours_left_out(a.one_more, b.one_more) if a.one_more.shape[1] > neighbours else None
-    left_out = {
-        "cka": (cka_left_out(DebiasedCka.of(a.rows, b.rows)), -1.0, 1.0),
-        "mutual_knn": (near, 0.0, 1.0),
-        "procrustes": (procrustes_left_out(ProcrustesDistance.of(a.rows, b.rows), seed, check), 0.0, 2.0),
-    }
-    ends: dict[str, float | None] = {}
-    for name, (values, least, most) in left_out.items():
-        ends[f"{name}_low"], ends[f"{name}_high"] = interval(found.get(name), values, least, most)
-    return ends
+    @classmethod
+    def of(cls, first: Space, second: Space) -> Pair:
+        """Prepare the measures of two spaces."""
+        rows = first.rows, second.rows
+        return cls(first, second, DebiasedCka.of(*rows), ProcrustesDistance.of(*rows))
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """The three measures by name."""
+        near = MutualNeighbours(self.first.others, self.second.others)
+        return {"cka": self.cka, "mutual_knn": near, "procrustes": self.procrustes}
+
+    def described(self, found: Mapping[str, float | None], seed: int, check: Check) -> dict[str, Any]:
+        """Return the fields of a record: the values `found`, their intervals, chance, and what they rest on."""
+        n, neighbours = len(self.first.rows), self.first.neighbours
+        return {
+            **found,
+            **self._intervals(found, seed, check),
+            "used": n,
+            "neighbours": min(neighbours, n - 1),
+            "mutual_knn_by_chance": min(1.0, neighbours / max(1, n - 1)),
+        }
+
+    def _intervals(self, found: Mapping[str, float | None], seed: int, check: Check) -> dict[str, float | None]:
+        """Return NAME_low and NAME_high of each measure: the jackknife's interval over images."""
+        more = self.first.one_more, self.second.one_more
+        left_out = {
+            "cka": (cka_left_out(self.cka), -1.0, 1.0),
+            "mutual_knn": (neighbours_left_out(*more) if more[0].shape[1] > self.first.neighbours else None, 0.0, 1.0),
+            "procrustes": (procrustes_left_out(self.procrustes, seed, check), 0.0, 2.0),
+        }
+        ends: dict[str, float | None] = {}
+        for name, (values, least, most) in left_out.items():
+            ends[f"{name}_low"], ends[f"{name}_high"] = interval(found.get(name), values, least, most)
+        return ends

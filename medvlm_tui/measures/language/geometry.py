@@ -1,4 +1,4 @@
-"""How texts and images lie in their common space: the gap between them, and whether their classes lie alike."""
+"""Geometry of texts and images in their common space: the gap between them, and whether their classes lie alike."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What may be asked of each analysis: one record of parameters for each, whose fields are the options of a run."""
+"""Parameters of each analysis: one record for each, whose fields are the options of a run."""

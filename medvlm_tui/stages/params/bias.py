@@ -17,7 +17,7 @@ _MASKS = Check("must be 0 or at least 2", lambda masks: masks == 0 or masks >= 2
 
 @dataclass(frozen=True, slots=True)
 class BiasParams:
-    """What the bias lab draws into images, and how many images it takes."""
+    """The words that the bias lab draws into images, and the number of images that it takes."""
 
     words: tuple[str, ...] = option(
         ("BREAST", "AXILLA", "LEFT", "RIGHT"),
@@ -64,7 +64,7 @@ class BiasParams:
     rise_images: int = option(
         2, Option("bias_images", "explained images per class of the bias lab", "N", check=at_least(1))
     )
-    """Explained images a class."""
+    """Explained images per class."""
     rise_removed: int = option(
         2,
         Option(
@@ -74,7 +74,7 @@ class BiasParams:
             check=Check("must be 0 or more", lambda count: count >= 0),
         ),
     )
-    """Of these, images a class that are explained again after the word was taken out in each way."""
+    """Of these, images per class that are explained again after the word was taken out in each way."""
     rise_fill: Fill = follows("mean", "rise_fill")
-    """What a masked pixel of these images becomes."""
+    """Value of a masked pixel of these images."""
     seed: int = follows(0, "seed")

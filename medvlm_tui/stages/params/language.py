@@ -1,4 +1,4 @@
-"""What is computed of texts and images together."""
+"""Parameters of the analyses of texts and images together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ZeroShotParams:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentParams:
-    """How texts and images lie in their common space."""
+    """Parameters of `alignment`: how texts and images lie in their common space."""
 
     set_name: str = "ensemble"
     """The set of prompts whose class vectors are the texts."""

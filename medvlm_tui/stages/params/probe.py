@@ -1,4 +1,4 @@
-"""How images are divided, and how features are classified."""
+"""Parameters of the division of images, and of the classification of features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medvlm_tui.stages.request import SPLIT
 
 @dataclass(frozen=True, slots=True)
 class SplitParams:
-    """How images are divided; the same for every model."""
+    """Parameters of the division of images; the same for every model."""
 
     hold_out: float = option(
         0.2,
@@ -28,7 +28,7 @@ class SplitParams:
 
 @dataclass(frozen=True, slots=True)
 class ProbeParams:
-    """How features are classified."""
+    """Parameters of the classification of features."""
 
     protocol: str = "paper"
     """One of PROTOCOLS."""

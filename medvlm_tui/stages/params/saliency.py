@@ -70,7 +70,7 @@ class SaliencyParams:
             choices=FILLS,
         ),
     )
-    """What a masked pixel becomes: the preprocessing mean, black, or the blurred image."""
+    """Value of a masked pixel: the preprocessing mean, black, or the blurred image."""
     stop_error: float = option(
         0.0,
         Option(

@@ -1,4 +1,4 @@
-"""How well classes, or the values of a tag, lie apart in the full feature space."""
+"""Parameters of `separability`: how well classes, or the values of a tag, lie apart in the full feature space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medvlm_tui.stages.option import follows
 
 @dataclass(frozen=True, slots=True)
 class SeparabilityParams:
-    """How well classes, or the values of a tag, lie apart in the full feature space."""
+    """Parameters of `separability`."""
 
     tag: str = ""
     """Empty: the classes."""

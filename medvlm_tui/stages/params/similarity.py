@@ -1,4 +1,4 @@
-"""How alike the models of a run see one dataset."""
+"""Parameters of `similarity`: how alike the models of a run see one dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medvlm_tui.stages.option import follows
 
 @dataclass(frozen=True, slots=True)
 class SimilarityParams:
-    """How alike two models see a dataset."""
+    """Parameters of the comparison of two models on one dataset."""
 
     neighbours: int = 10
     permutations: int = 200

@@ -1,4 +1,4 @@
-"""What the check of a dataset stores: its findings, and whose the small pictures beside them are."""
+"""Stored results of the check of a dataset: its findings, and the images of the small pictures beside them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DuplicateSet:
     """Images that show the same picture."""
 
     kind: Kind
-    """How it was found: equal pixels, perceptual hash, or a model's features."""
+    """Way in which it was found: equal pixels, perceptual hash, or a model's features."""
     images: tuple[str, ...]
     labels: tuple[str, ...]
     """The different labels among them: more than one is a label conflict."""
@@ -45,9 +45,9 @@ class DuplicateSet:
     """Of the least alike linked pair, its thumbnails' or its features'; 1 for exact ones."""
 
     @property
-    def gravity(self) -> tuple[int, int, str]:
-        """Sorts the worst first: across classes, then across parts, then by how it was found."""
-        return -len(self.labels), -len(self.parts), self.kind
+    def gravity(self) -> tuple[int, int, str, tuple[str, ...]]:
+        """Sorts the worst first: across classes, then across parts, then by how it was found, then by its images."""
+        return -len(self.labels), -len(self.parts), self.kind, self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class GroupLeak:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """What keeps images together in a split by group."""
+    """Groups of images that a split by group keeps together."""
 
     key: str
     """`patient`, `slide`, `lesion`, or `near-duplicate cluster` where the release names none."""
@@ -83,7 +83,7 @@ class SplitRow:
 
 @dataclass(frozen=True, slots=True)
 class SplitPlan:
-    """How the study's part is divided with the parameters that were asked for."""
+    """The division of the study's part with the parameters that were asked for."""
 
     by: Unit
     hold_out: float
@@ -120,11 +120,11 @@ class AuditReport:
     groups: Groups = field(default_factory=lambda: Groups("", 0, 0, 0))
     splits: tuple[SplitPlan, ...] = ()
     notes: tuple[str, ...] = ()
-    """How the dataset was read, in sentences: nothing is wrong with it."""
+    """Sentences on how the dataset was read; nothing in them is a fault of it."""
 
     @property
     def matches(self) -> bool:
-        """Whether counts are the catalog's and every file can be read."""
+        """Return whether counts are the catalog's and every file can be read."""
         return not self.differences and not self.unreadable
 
     @property
@@ -140,8 +140,7 @@ class AuditReport:
     @property
     def worst(self) -> tuple[DuplicateSet, ...]:
         """All sets, the worst first."""
-        found = (*self.exact, *self.near, *self.similar)
-        return tuple(sorted(found, key=lambda one: (*one.gravity, one.images)))
+        return tuple(sorted((*self.exact, *self.near, *self.similar), key=lambda one: one.gravity))
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-able dict, with `matches`."""

@@ -1,4 +1,4 @@
-"""What comparisons store: intervals of one model's scores, pairs of models on one dataset, ranks over all datasets."""
+"""Stored results of comparisons: intervals of one model's scores, pairs of models on a dataset, ranks over datasets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class McNemarRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferenceRecord:
-    """How much higher the first model's score is, and whether that is more than chance."""
+    """The first model's score less the second's, and whether that is more than chance."""
 
     value: float
     low: float
@@ -63,7 +63,7 @@ class DifferenceRecord:
     smallest_seen: float | None = None
     """The smallest difference that would have been seen in four of five cases; None: none could be."""
     method: str = "bootstrap"
-    """How the p-value was computed: `exact`, `drawn`, `corrected` (over several hold-outs); `bootstrap` in release
+    """Method of the p-value: `exact`, `drawn`, `corrected` (over several hold-outs); `bootstrap` in release
     0.1, which did not record it."""
 
 
@@ -80,16 +80,15 @@ class PairRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRecord:
+class TraitTestRecord:
     """The permutation test of one trait of models, in which models are exchanged."""
 
     trait: str
-    metric: str
     difference: float
-    """Mean score of the models with the trait less that of the others."""
+    """Mean of the models with the trait less that of the others."""
     p_value: float
     holm: float
-    """Adjusted over all traits."""
+    """Adjusted over the tests of the same family."""
     permutations: int
     exhaustive: bool
     """All divisions of the models were tried."""
@@ -97,6 +96,13 @@ class GroupRecord:
     """Models with the trait."""
     outside: int
     datasets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRecord(TraitTestRecord):
+    """The test of a trait by a metric of the probe; the family is all traits."""
+
+    metric: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +130,7 @@ class PairsRecord(ComparisonParams):
 
     @property
     def by_exchange(self) -> bool:
-        """Whether today's tests were used, not the bootstrap of release 0.1."""
+        """Return whether today's tests were used, not the bootstrap of release 0.1."""
         return self.draws > 0
 
     @classmethod

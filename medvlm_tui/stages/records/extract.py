@@ -1,4 +1,4 @@
-"""What extraction stores beside the features: the manifest of a sealed table, without the names of its rows."""
+"""Stored results of extraction beside the features: the manifest of a sealed table, without the names of its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medvlm_tui.core.specs import EncoderKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How the features were computed; a table that came from elsewhere may lack any of it."""
+    """Conditions under which the features were computed; a table that came from elsewhere may lack any of it."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""

@@ -1,4 +1,4 @@
-"""What zero-shot and alignment store: scores of each set of prompts, and how texts and images lie together."""
+"""Stored results of zero-shot and alignment: scores of each set of prompts, and how texts and images lie together."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ZeroShotRecord(ZeroShotParams):
     flips_between_sets: float
     """Largest share of held-out images whose answer differs between two sets."""
     factor: float
-    """What multiplies a cosine, by the model's own checkpoint."""
+    """Factor of every cosine, from the model's own checkpoint."""
     bias: float | None
     probability: str
     feature: str
@@ -131,7 +131,7 @@ class MeasureRecord:
 
     name: str
     condition: str
-    """What it is of: a class, a number of neighbours; empty for the whole."""
+    """Subject of the measure: a class, a number of neighbours; empty for the whole."""
     value: float | None
     low: float | None
     high: float | None
@@ -143,7 +143,7 @@ class MeasureRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentRecord(AlignmentParams):
-    """How the texts and images of one model on one dataset lie together."""
+    """Measures of how the texts and images of one model on one dataset lie together."""
 
     classes: tuple[str, ...]
     measures: tuple[MeasureRecord, ...]

@@ -1,4 +1,4 @@
-"""What a probe stores of its scores; a further hold-out (`repeat`) stores the same."""
+"""Stored scores of a probe; a further hold-out (`repeat`) stores the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Metrics = Mapping[str, MetricRecord]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingRecord:
-    """What a protocol without a grid of t says at one of its settings."""
+    """Scores of a protocol without a grid of t at one of its settings."""
 
     setting: str
     """`k` or `shots`."""
@@ -38,7 +38,7 @@ class ReadingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedRecord:
-    """What the tuned grid would choose where the grid of the paper is separated."""
+    """Choice of the tuned grid where the grid of the paper is separated."""
 
     t: float
     validation_macro_f1: float
@@ -58,7 +58,7 @@ class GroupingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolRecord:
-    """What a protocol itself says: its scores and its choices. The defaults are those of one without a grid of t."""
+    """Results of a protocol itself: its scores and its choices. The defaults are those of one without a grid of t."""
 
     metrics: Metrics
     final_metrics: Mapping[str, float | None] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class ProbeRecord(ProtocolRecord):
 
     @property
     def without_training_error(self) -> bool:
-        """Whether no t of the grid has a training error."""
+        """Return whether no t of the grid has a training error."""
         return self.saturated if self.separated is None else self.separated
 
     @property

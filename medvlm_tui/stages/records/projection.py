@@ -1,4 +1,4 @@
-"""What UMAP stores: the record of one map, and what is read off all maps of a model on a dataset together."""
+"""Stored results of UMAP: the record of one map, and the readings from all maps of a model on a dataset together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What saliency stores: each explained image, the quality of its map, and how the maps were made."""
+"""Stored results of saliency: each explained image, the quality of its map, and how the maps were made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medvlm_tui.stages.params.saliency import Estimator, Fill, SaliencyParams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapQuality:
-    """What is measured of one map; None where it is not defined."""
+    """Measures of one map; None where a measure is not defined."""
 
     pointing: bool | None = None
     """The map's largest value lies in the lesion."""
@@ -86,7 +86,7 @@ class SaliencyRecord:
     probability: float
     seed: int
     baseline: Fill
-    """What a masked pixel became."""
+    """Value that a masked pixel was given."""
     estimator: Estimator
     offset: str = ""
     """By which constant the maps differ from the paper's."""

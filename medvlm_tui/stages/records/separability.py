@@ -1,4 +1,4 @@
-"""What separability stores: how well classes, or the values of a tag, lie apart in the full feature space."""
+"""Stored results of separability: how well classes, or the values of a tag, lie apart in the full feature space."""
 
 from __future__ import annotations
 

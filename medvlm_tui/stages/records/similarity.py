@@ -1,4 +1,4 @@
-"""What similarity stores: how alike the features of every two models are."""
+"""Stored results of similarity: how alike the features of every two models are."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class ReferenceRecord(LikenessRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferencesRecord:
-    """What the values of similarity are read against, of one model on one dataset."""
+    """Reference values to read similarities against, of one model on one dataset."""
 
     references: tuple[ReferenceRecord, ...]
     missing: Mapping[str, str]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from medvlm_tui.core.text_specs import MATRIX
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower, read_tower
 from medvlm_tui.engine.encoders.text.network import Join
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
-
-_MATRIX = "matrix:"
 
 
 def join_of(weights: Weights, place: str) -> Join:
@@ -32,20 +31,20 @@ def _loaded(weights: Weights, place: str) -> Join:
     """
     assert weights.path is not None
     whole = read_tower(weights.path)
-    if place.startswith(_MATRIX):
-        matrix = _tensor(whole, place.removeprefix(_MATRIX)).float()
+    if place.startswith(MATRIX):
+        matrix = _tensor(whole, place.removeprefix(MATRIX)).float()
         return lambda vectors: vectors @ matrix
     weight = _tensor(whole, f"{place}weight").float().flatten(1)
-    bias = _tensor(whole, f"{place}bias").float() if _holds(whole, f"{place}bias") else None
+    bias = _tensor(whole, f"{place}bias").float() if _named(whole, f"{place}bias") else None
     return lambda vectors: functional.linear(vectors, weight, bias)
 
 
-def _holds(whole: Tower, name: str) -> bool:
-    return any(held == name or held.endswith(f".{name}") for held in whole.readers)
+def _named(whole: Tower, name: str) -> list[str]:
+    return [held for held in whole.readers if held == name or held.endswith(f".{name}")]
 
 
 def _tensor(whole: Tower, name: str) -> torch.Tensor:
-    found = [held for held in whole.readers if held == name or held.endswith(f".{name}")]
+    found = _named(whole, name)
     if len(found) != 1:
         raise WeightsError(
             f"{whole.path} holds {len(found)} tensors named {name}, by which its image features reach its texts",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
-from medvlm_tui.core.text_specs import TextSpec
+from medvlm_tui.core.text_specs import MATRIX, TextSpec
+from medvlm_tui.engine.encoders.last_loaded import LastLoaded
 from medvlm_tui.engine.encoders.registry import build, family_entry
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.text.tokenizer_files import locate_tokenizer
 from medvlm_tui.engine.encoders.weights.location import locate
-from medvlm_tui.engine.step.device_memory import naming_shortage, release_memory
+from medvlm_tui.engine.encoders.weights.record import Weights
+from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from medvlm_tui.engine.encoders.text.tokens import TextTokenizer
 
 FEATURE = "text"
-_MATRIX = "matrix:"
 
 
 def require_text(spec: ModelSpec) -> TextSpec:
@@ -52,7 +53,7 @@ def text_tower_of(spec: ModelSpec) -> ModelSpec:
 def _reads(shell: ModelSpec, text: TextSpec) -> str:
     """Return the regular expression for the tensors of the tower and of the joins."""
     own = family_entry(shell).reads or _bert_reads(text)
-    joins = [rf"(^|\.){re.escape(place.removeprefix(_MATRIX))}" for place in text.joins.values() if place]
+    joins = [rf"(^|\.){re.escape(place.removeprefix(MATRIX))}" for place in text.joins.values() if place]
     return "|".join([own, *joins])
 
 
@@ -69,9 +70,13 @@ def locate_text(
 
     `override` is the file or folder of the weights, `folder` that of the tokenizer, where the user named them.
     """
-    text = require_text(spec)
     weights = locate(text_tower_of(spec), override, digests, offline)
-    return TextParts(spec, weights, locate_tokenizer(spec, text, folder, weights.path, digests))
+    return with_tokenizer(spec, weights, folder, digests)
+
+
+def with_tokenizer(spec: ModelSpec, weights: Weights, folder: str, digests: FileDigests | None) -> TextParts:
+    """Return the weights of a model's text tower with its tokenizer, which may lie beside them."""
+    return TextParts(spec, weights, locate_tokenizer(spec, require_text(spec), folder, weights.path, digests))
 
 
 def text_key(parts: TextParts, precision: Precision) -> EncoderKey:
@@ -89,15 +94,7 @@ def text_key(parts: TextParts, precision: Precision) -> EncoderKey:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    key: EncoderKey
-    path: Path
-    device: str
-    encoder: TextEncoder
-
-
-_last: list[_Loaded] = []
+_last: LastLoaded[TextEncoder] = LastLoaded()
 
 
 def load_text_encoder(parts: TextParts, device: str, precision: Precision) -> TextEncoder:
@@ -111,12 +108,7 @@ def load_text_encoder(parts: TextParts, device: str, precision: Precision) -> Te
     key = text_key(parts, precision)
     with naming_shortage(f"the text tower of {parts.spec.id} ({precision})", device):
         open_device(device)
-    if _last and (_last[0].key, _last[0].path, _last[0].device) == (key, parts.weights.path, device):
-        return _last[0].encoder
-    forget_text_encoder()
-    encoder = _encoder(parts, device, precision)
-    _last.append(_Loaded(key, parts.weights.path, device, encoder))
-    return encoder
+    return _last.get(key, parts.weights.path, device, lambda: _encoder(parts, device, precision))
 
 
 def _encoder(parts: TextParts, device: str, precision: Precision) -> TextEncoder:
@@ -142,9 +134,7 @@ def _complete(text: TextSpec, tower: TextTower, parts: TextParts) -> None:
 
 def forget_text_encoder() -> None:
     """Let go of the text encoder loaded last, and give its GPU memory back."""
-    if _last:
-        _last.clear()
-        release_memory()
+    _last.forget()
 
 
 def _cleaning(text: TextSpec, made: TextTokenizer) -> TextTokenizer:

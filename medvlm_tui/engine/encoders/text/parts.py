@@ -21,7 +21,7 @@ class TextParts:
 
     @property
     def missing(self) -> str:
-        """What is not here and what to do about it; empty where all is."""
+        """What is not here, and after a line break what to do about it; empty where all is."""
         if self.weights.state != "present":
-            return f"the weights of {self.spec.id} are {self.weights.state}: {self.weights.hint}"
-        return "" if self.tokenizer.present else f"{self.spec.id}: {self.tokenizer.hint}"
+            return f"the weights of {self.spec.id} are {self.weights.state}\n{self.weights.hint}"
+        return "" if self.tokenizer.present else f"{self.spec.id}\n{self.tokenizer.hint}"

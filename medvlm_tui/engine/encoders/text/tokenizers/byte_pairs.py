@@ -17,6 +17,7 @@ from medvlm_tui.errors import WeightsError
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _UNKNOWN = "<unk>"
+_SPECIAL = ("<s>", "<pad>", "</s>", _UNKNOWN)
 
 
 def clip() -> TextTokenizer:
@@ -48,15 +49,14 @@ def clip_fast(vocabulary: Path | None = None, merges: Path | None = None) -> Tex
 def roberta(vocabulary: Path, merges: Path) -> TextTokenizer:
     """Return RoBERTa's tokenizer: no blank before the first word; `<s>` and `</s>` around the text."""
     entries, joins = _stored_pairs(vocabulary, merges)
-    if missing := [entry for entry in ("<s>", "<pad>", "</s>", "<unk>") if entry not in entries]:
+    if missing := [entry for entry in _SPECIAL if entry not in entries]:
         raise WeightsError(f"{vocabulary} is no vocabulary of RoBERTa: it lacks {', '.join(missing)}", "download again")
     tokenizer = Tokenizer(BPE(entries, joins, unk_token=_UNKNOWN))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.post_processor = RobertaProcessing(
         ("</s>", entries["</s>"]), ("<s>", entries["<s>"]), trim_offsets=True, add_prefix_space=False
     )
-    special = [entry for entry in ("<s>", "<pad>", "</s>", "<unk>") if entry in entries]
-    tokenizer.add_special_tokens([AddedToken(entry, special=True, normalized=False) for entry in special])
+    tokenizer.add_special_tokens([AddedToken(entry, special=True, normalized=False) for entry in _SPECIAL])
     if "<mask>" in entries:
         tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
     return TextTokenizer(lambda text: list(tokenizer.encode(text).ids), entries["<pad>"], len(entries))

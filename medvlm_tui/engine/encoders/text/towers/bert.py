@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from medvlm_tui.core.text_specs import TextSpec
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.text.network import TextTower
 from medvlm_tui.engine.encoders.text.towers.scales import stored_scale
-from medvlm_tui.engine.encoders.text.towers.shapes import shape_of
+from medvlm_tui.engine.encoders.text.towers.shapes import blocks_below, shape_of
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
@@ -78,11 +79,11 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     network = torch.nn.ModuleDict({"bert": build(stored, weights), "projection": _head(options, spec.text, stored)})
     load_strictly(network["bert"], stored)
     load_strictly(network["projection"], whole.below(f"{outer}{options.projection}"))
-    ceiling = {"ceiling": _CEILING} if options.pooling == "layers" else {}
+    ceiling = _CEILING if options.pooling == "layers" else math.inf
     return TextTower(
         network,
         _forward(network, options),
-        stored_scale(whole, outer, options.scale, **ceiling),
+        stored_scale(whole, outer, options.scale, ceiling),
         entries=shape_of(stored, _WORDS)[0],
     )
 
@@ -113,11 +114,10 @@ def build(stored: Tower, weights: Weights) -> torch.nn.Module:
             f"{weights.path} holds another tower than BERT below {stored.prefix}: it has {types} kinds of tokens",
             "of open_clip's towers from the hub BERT is served",
         )
-    layers = {name.split(".")[2] for name in stored.readers if name.startswith("encoder.layer.")}
     config = BertConfig(
         vocab_size=entries,
         hidden_size=width,
-        num_hidden_layers=len(layers),
+        num_hidden_layers=blocks_below(stored, "encoder.layer."),
         num_attention_heads=max(1, width // _HEAD_WIDTH),
         intermediate_size=inner,
         max_position_embeddings=positions,

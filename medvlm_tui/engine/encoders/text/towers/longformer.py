@@ -11,7 +11,7 @@ from medvlm_tui.core.specs import ModelSpec, Precision
 from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly, read_tower
 from medvlm_tui.engine.encoders.text.encoder import Scale
 from medvlm_tui.engine.encoders.text.network import TextTower
-from medvlm_tui.engine.encoders.text.towers.shapes import shape_of
+from medvlm_tui.engine.encoders.text.towers.shapes import blocks_below, shape_of
 from medvlm_tui.engine.encoders.weights.record import Weights
 
 _PREFIX, _HEAD = "encode_text.text_encoder.", "encode_text.linear_layer."
@@ -32,10 +32,10 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     outer = read_tower(weights.path, f"{_PREFIX}{_WORDS}").prefix
     stored = whole.below(f"{outer}{_PREFIX}").without("pooler.")
     entries, width = shape_of(stored, _WORDS)
-    layers = {name.split(".")[2] for name in stored.readers if name.startswith("encoder.layer.")}
+    layers = blocks_below(stored, "encoder.layer.")
     inner = shape_of(stored, "encoder.layer.0.intermediate.dense.weight")[0]
     positions = shape_of(stored, "embeddings.position_embeddings.weight")[0]
-    bert = build(entries, width, len(layers), inner, positions)
+    bert = build(entries, width, layers, inner, positions)
     network = torch.nn.ModuleDict({"longformer": bert, "projection": torch.nn.Linear(width, spec.text.dim)})
     load_strictly(network["longformer"], stored)
     load_strictly(network["projection"], whole.below(f"{outer}{_HEAD}"))

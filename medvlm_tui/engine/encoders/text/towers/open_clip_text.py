@@ -14,7 +14,7 @@ from medvlm_tui.engine.encoders.checkpoints.tower import Tower, building, load_s
 from medvlm_tui.engine.encoders.config_fields import Fields, is_number
 from medvlm_tui.engine.encoders.libraries.open_clip_ import model_config
 from medvlm_tui.engine.encoders.text.network import TextTower
-from medvlm_tui.engine.encoders.text.towers.scales import stored_bias, stored_scale
+from medvlm_tui.engine.encoders.text.towers.scales import stored_scale
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
@@ -39,9 +39,7 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     load_strictly(inner, own_part(whole.below(outer), inner))
     network = Projected(inner)
     top = outer.removesuffix(_TEXT)
-    scale = stored_scale(whole, top)
-    if spec.text.probability == "sigmoid":
-        scale = type(scale)(scale.factor, stored_bias(whole, top), scale.stored)
+    scale = stored_scale(whole, top, sigmoid=spec.text.probability == "sigmoid")
     return TextTower(
         network,
         lambda ids, lengths: network(ids),

@@ -13,7 +13,7 @@ from medvlm_tui.engine.encoders.text.network import TextTower
 from medvlm_tui.engine.encoders.text.tokens import TextTokenizer
 from medvlm_tui.engine.encoders.text.towers import open_clip_text
 from medvlm_tui.engine.encoders.text.towers.scales import stored_scale
-from medvlm_tui.engine.encoders.text.towers.shapes import shape_of
+from medvlm_tui.engine.encoders.text.towers.shapes import blocks_below, shape_of
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import UsageError, WeightsError
 
@@ -42,8 +42,8 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     entries = 1 + context + ranks + 3
     size = shape_of(tower, _POSITIONS)
     config = {"context_length": size[0], "vocab_size": entries, "width": size[1], "heads": size[1] // 64}
-    layers = {name.split(".")[2] for name in tower.readers if name.startswith("transformer.resblocks.")}
-    inner = open_clip_text.build({"text_cfg": {**config, "layers": len(layers)}, "quick_gelu": True}, spec.text.dim)
+    layers = blocks_below(tower, "transformer.resblocks.")
+    inner = open_clip_text.build({"text_cfg": {**config, "layers": layers}, "quick_gelu": True}, spec.text.dim)
     table = torch.zeros(entries, size[1])
     rows = [learned.readers["context_embeds"](), learned.readers["rank_embeds"]().flatten(0, 1)]
     if not table.is_meta and not rows[0].is_meta:

@@ -8,22 +8,20 @@ from medvlm_tui.engine.encoders.checkpoints.tower import Tower
 from medvlm_tui.engine.encoders.text.encoder import Scale
 
 
-def stored_scale(whole: Tower, outer: str, name: str = "logit_scale", ceiling: float = math.inf) -> Scale:
+def stored_scale(
+    whole: Tower, outer: str, name: str = "logit_scale", ceiling: float = math.inf, sigmoid: bool = False
+) -> Scale:
     """Return the scale below `outer`: the exponential of what is stored, whose logarithm is kept in [0, ceiling].
 
-    Without a `ceiling` nothing is clamped. A bias is only read where the name of the scale is the usual one.
+    Without a `ceiling` nothing is clamped. The bias of the logits is read for a `sigmoid` alone.
     """
     logarithm = _number(whole, f"{outer}{name}")
+    bias = _number(whole, f"{outer}logit_bias") if sigmoid else None
     if logarithm is None:
-        return Scale()
+        return Scale(bias=bias)
     if ceiling < math.inf:
         logarithm = min(max(logarithm, 0.0), ceiling)
-    return Scale(math.exp(logarithm), None, stored=True)
-
-
-def stored_bias(whole: Tower, outer: str) -> float | None:
-    """Return the bias of a sigmoid's logits below `outer`, None where there is none."""
-    return _number(whole, f"{outer}logit_bias")
+    return Scale(math.exp(logarithm), bias, stored=True)
 
 
 def _number(whole: Tower, name: str) -> float | None:

@@ -1,10 +1,15 @@
-"""Shapes of stored tensors, of which nothing is read."""
+"""What the names and shapes of stored tensors say, of which nothing is read."""
 
 from __future__ import annotations
 
 from medvlm_tui.engine.encoders.checkpoints.load_report import reporting
 from medvlm_tui.engine.encoders.checkpoints.tower import Tower
 from medvlm_tui.errors import WeightsError
+
+
+def blocks_below(tower: Tower, prefix: str) -> int:
+    """Return how many numbered blocks a tower has below `prefix`, which ends with a dot."""
+    return len({name[len(prefix) :].partition(".")[0] for name in tower.readers if name.startswith(prefix)})
 
 
 def shape_of(tower: Tower, name: str) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from medvlm_tui.engine.encoders.checkpoints.tower import building, load_strictly
 from medvlm_tui.engine.encoders.config_fields import Fields
 from medvlm_tui.engine.encoders.libraries.transformers_ import transformers_activations
 from medvlm_tui.engine.encoders.text.network import Forward, TextTower
-from medvlm_tui.engine.encoders.text.towers.scales import stored_bias, stored_scale
+from medvlm_tui.engine.encoders.text.towers.scales import stored_scale
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.errors import WeightsError
 
@@ -40,9 +39,7 @@ def load(spec: ModelSpec, weights: Weights, feature: str, device: str, precision
     load_strictly(getattr(network, "text_model", network), tower)
     if kind == "clip":
         load_strictly(network.text_projection, whole.below(f"{top}text_projection."))
-    scale = stored_scale(whole, top)
-    if spec.text.probability == "sigmoid":
-        scale = replace(scale, bias=stored_bias(whole, top))
+    scale = stored_scale(whole, top, sigmoid=spec.text.probability == "sigmoid")
     entries = int(network.config.vocab_size)
     return TextTower(network, _forwards(kind, network), scale, full=kind == "siglip", entries=entries)
 
