@@ -143,7 +143,7 @@ def _duplicates(what: str, sets: Sequence[DuplicateSet]) -> Iterator[str]:
     extra = sum(len(found.images) - 1 for found in sets)
     across = f"{parts:,} across parts, {labels:,} across classes"
     yield f"{what}: {counted(len(sets), 'set')}, {counted(extra, 'image')} too many, {across}"
-    worst = sorted(sets, key=lambda found: (-len(found.labels), -len(found.parts), found.images))
+    worst = sorted(sets, key=lambda found: found.gravity)
     yield from _some([f"  {_marks(found)}{' = '.join(found.images)}" for found in worst])
 
 

@@ -127,9 +127,11 @@ class Engine:
     ) -> tuple[Prepared, RunFinished]:
         """Plan and do a run; each event goes to the run's events.jsonl, then to `tell`.
 
+        What is recorded as asked for is the completed request, so that its command line names what was run.
         Raises the MedvlmError that kept it from beginning, after RunRefused was told; StoreError before anything was
         told when the workspace is busy.
         """
+        request = _complete(request)
         directory, self._cancelled = self.workspace.run_directory(new_run_id()), cancelled
         with self.workspace.busy(by), RunFile(directory) as file:
             say = _Sayer(file, tell, cancelled)

@@ -65,6 +65,11 @@ def in_words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def typed_words(each: Declared, value: Any) -> str:
+    """Return a value as a person may type it: the option's own word for it where it has one."""
+    return next((word for word, meant in each.option.words.items() if meant == value), in_words(value))
+
+
 def help_of(each: Declared) -> str:
     """Return what an option means, with its default in parentheses."""
     listed = each.kind is tuple and each.option.choices and not each.option.repeated

@@ -88,6 +88,28 @@ async def test_a_rectangle_marks_what_lies_in_it(app) -> None:
         assert set(corners) <= plot.marked
 
 
+async def test_marks_stay_on_their_points_when_the_view_changes(app) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        left, right = int(plot.data.xy[:, 0].argmin()), int(plot.data.xy[:, 0].argmax())
+        for at in (left, right):
+            screen.visit(at)
+            await pilot.press("space")
+        screen.visit(int(np.argsort(plot.data.xy[:, 0])[len(plot.data.xy) // 2]))
+        await until(pilot, "2 marked")
+        assert seen(app).count(MARKED) == 2
+        await pilot.press(*["plus"] * 4)
+        await pilot.pause(0.1)
+        assert seen(app).count(MARKED) == 0, "both lie outside a sixteenth of the map around its middle point"
+        await pilot.press("0")
+        await pilot.pause(0.1)
+        assert seen(app).count(MARKED) == 2
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause(0.1)
+        assert seen(app).count(MARKED) == 2
+
+
 async def test_colours_errors_and_neighbours(app) -> None:
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(app, pilot)

@@ -8,7 +8,7 @@ from pathlib import Path
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.bias import rows
-from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph, Section, Slider
+from medvlm_tui.report.page.blocks import BIAS, Block, Drawing, Fold, Paragraph, Section, Slider, figures_in
 from medvlm_tui.report.results.naming import dataset_title, file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.stages.records.bias import BiasRecord
@@ -22,7 +22,7 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     """Yield the section of the bias lab where the run has one; `written` are the files that lie beside the page."""
     found = rows.labs(results.source)
     if found:
-        figures = {path.stem: path for path in written if path.suffix == ".svg"}
+        figures = figures_in(written)
         yield Section("bias", "Bias lab: words burned into images", BIAS, tuple(_blocks(results, found, figures)))
 
 

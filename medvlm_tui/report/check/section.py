@@ -62,11 +62,9 @@ def _counts(report: AuditReport) -> list[tuple[Any, ...]]:
 def _duplicates(name: str, report: AuditReport) -> Table:
     ways = {"exact": "equal pixels", "near": "perceptual hash", "features": "features (look at them)"}
     rows = [
-        (ways[one.kind], ", ".join(one.images), ", ".join(one.labels), ", ".join(one.parts), correlation)
-        for one in (*report.exact, *report.near, *report.similar)
-        for correlation in (one.correlation,)
+        (ways[one.kind], ", ".join(one.images), ", ".join(one.labels), ", ".join(one.parts), one.correlation)
+        for one in sorted((*report.exact, *report.near, *report.similar), key=lambda one: -len(one.labels))
     ]
-    rows.sort(key=lambda row: -row[2].count(", "))
     return Table(file_stem("duplicates", name), DUPLICATES, rows, "Images that show the same picture, or may show it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
-from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.cells import Cell, by_task
 from medvlm_tui.report.results.hold_outs import CONFIDENCE, rank_rows
 from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
 from medvlm_tui.stages.records.comparison import PairRecord, PairsRecord, RankingsRecord, RanksRecord
@@ -91,10 +91,11 @@ def _pair(compared: Compared[PairsRecord], pair: PairRecord) -> Iterator[Row]:
 
 def _over_hold_outs(gathered: Gathered) -> Iterator[Row]:
     """Yield the comparisons over several hold-outs: corrected resampled t tests of pairs, ranks with their spread."""
+    tasks = by_task(gathered.cells)
     for (dataset, protocol), verdict in gathered.verdicts.items():
         if verdict.seeds < 2:
             continue
-        here = [c for c in gathered.cells if (c.dataset.spec.id, c.protocol) == (dataset, protocol)]
+        here = tasks[dataset, protocol]
         ids, n = (dataset, here[0].dataset.view, protocol), verdict.n
         for pair in verdict.pairs.values():
             for metric, found in pair.differences.items():

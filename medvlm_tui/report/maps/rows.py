@@ -11,7 +11,7 @@ from medvlm_tui.report.results.run_results import Gathered, Map, ReportInput, ma
 from medvlm_tui.stages.projection import GRID
 from medvlm_tui.stages.records.projection import GridRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
-from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
+from medvlm_tui.stages.records.similarity import Likeness, LikenessRecord, ReferencesRecord, SimilarityRecord
 from medvlm_tui.stages.references import REFERENCES as REFERENCES_STAGE
 from medvlm_tui.stages.separability import SEPARABILITY as STAGE
 from medvlm_tui.stages.similarity import SIMILARITY as SIMILARITY_STAGE
@@ -111,25 +111,27 @@ def _measures(gathered: Gathered, step: Step, record: SeparabilityRecord) -> Ite
 def _pairs(gathered: Gathered, step: Step, record: SimilarityRecord) -> Iterator[Row]:
     view = gathered.source.datasets[step.dataset].view
     for pair in record.pairs:
-        for name in ("cka", "mutual_knn", "procrustes"):
-            found = pair.measure(name)
-            if found is not None:
-                chance = pair.mutual_knn_by_chance if name == "mutual_knn" else None
-                yield (
-                    step.dataset, view, pair.a, pair.b, name, found.value, found.low, found.high, found.p_value,
-                    chance, pair.neighbours, record.permutations, record.seed, pair.n, pair.used,
-                )  # fmt: skip
+        for name, found, chance in _likenesses(pair):
+            yield (
+                step.dataset, view, pair.a, pair.b, name, found.value, found.low, found.high, found.p_value,
+                chance, pair.neighbours, record.permutations, record.seed, pair.n, pair.used,
+            )  # fmt: skip
 
 
 def _references(gathered: Gathered, step: Step, record: ReferencesRecord) -> Iterator[Row]:
     feature = gathered.features.get((step.model, step.dataset), ("", ""))[1]
     view = gathered.source.datasets[step.dataset].view
     for each in record.references:
-        for name in ("cka", "mutual_knn", "procrustes"):
-            found = each.measure(name)
-            if found is not None:
-                chance = each.mutual_knn_by_chance if name == "mutual_knn" else None
-                yield (
-                    step.model, step.dataset, view, feature, each.reference, name, found.value, found.low, found.high,
-                    chance, each.neighbours, record.seed, each.n, each.used,
-                )  # fmt: skip
+        for name, found, chance in _likenesses(each):
+            yield (
+                step.model, step.dataset, view, feature, each.reference, name, found.value, found.low, found.high,
+                chance, each.neighbours, record.seed, each.n, each.used,
+            )  # fmt: skip
+
+
+def _likenesses(of: LikenessRecord) -> Iterator[tuple[str, Likeness, float | None]]:
+    """Yield the name of each measure that is defined, its value with its interval, and its value by chance."""
+    for name in ("cka", "mutual_knn", "procrustes"):
+        found = of.measure(name)
+        if found is not None:
+            yield name, found, of.mutual_knn_by_chance if name == "mutual_knn" else None

@@ -26,6 +26,7 @@ from medvlm_tui.report.page.blocks import (
     MapViewer,
     Paragraph,
     Section,
+    figures_in,
 )  # fmt: skip
 from medvlm_tui.report.page.encoded import THUMBNAIL_PX
 from medvlm_tui.report.results.naming import dataset_title, model_title
@@ -47,7 +48,7 @@ def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     tables = rows.tables(results)
     viewer = map_viewer(results)
     if viewer.maps or tables:
-        figures = {path.stem: path for path in written if path.suffix == ".svg"}
+        figures = figures_in(written)
         blocks = (*_viewer(viewer), *_drawings(figures), Fold("Measures of the maps and of the features", tables))
         yield Section("maps", "Maps of the features", MAPS, blocks)
 

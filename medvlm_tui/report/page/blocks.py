@@ -136,5 +136,10 @@ class Section:
     blocks: tuple[Block, ...] = field(default=())
 
 
+def figures_in(written: Sequence[Path]) -> dict[str, Path]:
+    """Return the figures among the files of a report that a page can show, by their names without a suffix."""
+    return {path.stem: path for path in written if path.suffix == ".svg"}
+
+
 VERDICT, SCORES, STATISTICS, MAPS, SALIENCY, BIAS, CHECK, RUN = range(0, 80, 10)
 """Places of the program's own sections; an analysis of its own takes a number between them."""

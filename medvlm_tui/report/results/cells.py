@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,14 @@ class Cell:
     def n(self) -> int:
         """Images with features: what the published n is compared with."""
         return self.n_train + self.n_test
+
+
+def by_task(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Return (dataset, protocol) -> its cells, whose models can be compared, all in the order of `cells`."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        found.setdefault((cell.dataset.spec.id, cell.protocol), []).append(cell)
+    return found
 
 
 def held_out_counts(arrays: Mapping[str, NDArray[Any]], k: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import Dataset, ModelSpec, Sample
 from medvlm_tui.core.store.store import Store, Stored
-from medvlm_tui.report.results.cells import Cell, HoldOut, cell_of, held_out_counts, hold_out_of
+from medvlm_tui.report.results.cells import Cell, HoldOut, by_task, cell_of, held_out_counts, hold_out_of
 from medvlm_tui.report.results.hold_outs import over_hold_outs, repeated_verdicts
 from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
@@ -179,11 +179,10 @@ class Gathered:
     def verdicts(self) -> Mapping[tuple[str, str], Verdicts]:
         """(dataset, protocol) -> what its pairs of models say, over all hold-outs where there are several."""
         found = {(pair.dataset, pair.protocol): Verdicts.of(pair.record) for pair in self.pairs}
-        for dataset, protocol in dict.fromkeys((cell.dataset.spec.id, cell.protocol) for cell in self.cells):
-            here = [cell for cell in self.cells if (cell.dataset.spec.id, cell.protocol) == (dataset, protocol)]
+        for task, here in by_task(self.cells).items():
             over = repeated_verdicts(here)
             if over is not None:
-                found[dataset, protocol] = over
+                found[task] = over
         return found
 
     @cached_property

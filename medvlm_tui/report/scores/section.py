@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medvlm_tui.report.page.blocks import SCORES, Block, Caution, Drawing, Fold, Section
+from medvlm_tui.report.page.blocks import SCORES, Block, Caution, Drawing, Fold, Section, figures_in
 from medvlm_tui.report.results.naming import SYNTHETIC, dataset_title, file_stem, model_title
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import supplement
@@ -17,7 +17,7 @@ _CELL_FIGURES = {"confusion": "Confusion matrix", "per_class": "Scores of each c
 def sections(results: Gathered, written: Sequence[Path]) -> Iterator[Section]:
     """Yield the section of scores where the run has any; `written` are the files that lie beside the page."""
     if results.cells:
-        figures = {path.stem: path for path in written if path.suffix == ".svg"}
+        figures = figures_in(written)
         blocks = (*_warnings(results), *printed_scores(results), *_several(results, figures), *_folds(results, figures))
         yield Section("scores", "Scores", SCORES, blocks)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, ModelSpec
 from medvlm_tui.report.formats.table import Column, Printed, Row, Table, Value, number, numbers, right, texts, wrapped
-from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.cells import Cell, by_task
 from medvlm_tui.report.results.hold_outs import rank_rows
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
@@ -206,10 +206,9 @@ def hold_out_ranks(cells: Sequence[Cell], warnings: tuple[str, ...]) -> Table:
         wrapped("Dataset", 90), *texts("Protocol"), wrapped("Model", 90), *numbers("Mean rank", "Lowest", "Highest"),
     )  # fmt: skip
     rows = []
-    for dataset, protocol in dict.fromkeys((cell.dataset.spec.id, cell.protocol) for cell in cells):
-        here = [cell for cell in cells if (cell.dataset.spec.id, cell.protocol) == (dataset, protocol)]
+    for here in by_task(cells).values():
         for cell, *ranks in sorted(rank_rows(here), key=lambda row: row[1]):
-            ids = (dataset_title(cell.dataset), clean(protocol), model_title(cell.model))
+            ids = (dataset_title(cell.dataset), clean(cell.protocol), model_title(cell.model))
             rows.append((*ids, *(number(rank, ".1f") for rank in ranks)))
     note = "Ranks by accuracy on each hold-out, 1 is the best; the spread shows what one seed cannot."
     return Table("hold-outs", columns, tuple(rows), "Ranks over the hold-outs", (note, *warnings))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medvlm_tui.core.counts import counted
 from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.report.results.cells import by_task
 from medvlm_tui.report.results.run_results import Compared, Gathered, made_once
 from medvlm_tui.report.verdict.evidence import Evidence, Names, evidence
 from medvlm_tui.report.verdict.preference import Candidate, Preferred, preferred
@@ -108,8 +109,7 @@ def _verdict(
     dataset, record = results.source.datasets[compared.dataset], compared.record
     spans = {
         cell.model.id: cell.metric("accuracy")
-        for cell in results.cells
-        if (cell.dataset.spec.id, cell.protocol) == (compared.dataset, record.protocol)
+        for cell in by_task(results.cells).get((compared.dataset, record.protocol), ())
     }
     models = results.source.models
     places = {

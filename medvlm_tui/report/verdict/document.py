@@ -41,13 +41,18 @@ def _verdict(verdict: DatasetVerdict) -> Iterator[str]:
 
 def line(each: Evidence) -> str:
     """Return one number of a card in words, with its interval, the images that it is over and its file."""
-    interval = ""
-    if each.low is not None and each.high is not None:
-        interval = f" [{written_value(each.low, each.unit)}, {written_value(each.high, each.unit)}]"
+    interval = f" {written_interval(each)}".rstrip()
     unit = f" {each.unit}" if each.unit else ""
     chance = "" if each.chance is None else f", {written_value(each.chance, each.unit)}{unit} by chance"
     over = "" if each.n is None else f", n = {each.n}"
     return f"{each.title}: {written_value(each.value, each.unit)}{interval}{unit}{chance}{over} ({each.file})"
+
+
+def written_interval(each: Evidence) -> str:
+    """Return the interval of a number of a card as it is printed; empty where there is none."""
+    if each.low is None or each.high is None:
+        return ""
+    return f"[{written_value(each.low, each.unit)}, {written_value(each.high, each.unit)}]"
 
 
 def written_value(value: float, unit: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medvlm_tui.report.bias.rows import measured
 from medvlm_tui.report.formats.table import Table
@@ -52,7 +52,7 @@ class Quoted:
 
 BIAS = (
     Quoted("bias_flip_rate", "predictions that a burned-in word changes", "flip_rate", "text", "%"),
-    Quoted("bias_shift", "shift of the features by a word, in distances between classes", "shift", "text"),
+    Quoted("bias_shift", "shift of the features by a word, over the median distance between images", "shift", "text"),
 )
 SALIENCY = (
     Quoted("mass_over_area", "saliency inside the lesion beyond the lesion's share of the area",
@@ -93,6 +93,16 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def _names(row: Mapping[str, object]) -> Names:
+    return str(row["model"]), str(row["dataset"])
+
+
+def _with_interval(each: Evidence, row: Mapping[str, object]) -> Evidence:
+    """Return the number with the interval and the images of its row."""
+    n = _number(row["n"])
+    return replace(each, low=_number(row["ci_low"]), high=_number(row["ci_high"]), n=None if n is None else int(n))
+
+
 def _other_protocols(cells: Sequence[Cell]) -> Iterator[tuple[Names, Evidence]]:
     """Yield the accuracy under the protocols that ask for more than the verdict's own."""
     titles = {"grouped": "accuracy with every group on one side of the split", "few_shot": "accuracy with {setting}"}
@@ -110,12 +120,10 @@ def _other_protocols(cells: Sequence[Cell]) -> Iterator[tuple[Names, Evidence]]:
 
 def _leakage(table: Table) -> Iterator[tuple[Names, Evidence]]:
     for row in _rows(table):
-        value, n = _number(row["paper_minus_grouped"]), _number(row["n"])
+        value = _number(row["paper_minus_grouped"])
         if row["metric"] == "accuracy" and value is not None:
-            yield (str(row["model"]), str(row["dataset"])), Evidence(
-                "leakage", "accuracy that goes when groups are kept together", value, "leakage.csv",
-                _number(row["ci_low"]), _number(row["ci_high"]), None if n is None else int(n), unit="points",
-            )  # fmt: skip
+            title = "accuracy that goes when groups are kept together"
+            yield _names(row), _with_interval(Evidence("leakage", title, value, "leakage.csv", unit="points"), row)
 
 
 def _zero_shot(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
@@ -123,14 +131,12 @@ def _zero_shot(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     seen: set[Names] = set()
     for table in tables_of(results):
         for row in _rows(table) if table.name == "zero_shot" else ():
-            names, value, n = (str(row["model"]), str(row["dataset"])), _number(row["mean"]), _number(row["n"])
+            names, value = _names(row), _number(row["mean"])
             if row["metric"] != "accuracy" or row["rows"] != HOLD_OUT or value is None or names in seen:
                 continue
             seen.add(names)
-            yield names, Evidence(
-                "zero_shot", f"zero-shot accuracy, prompts: {row['prompt_set']}", value, "zero_shot.csv",
-                _number(row["ci_low"]), _number(row["ci_high"]), None if n is None else int(n), unit="%",
-            )  # fmt: skip
+            title = f"zero-shot accuracy, prompts: {row['prompt_set']}"
+            yield names, _with_interval(Evidence("zero_shot", title, value, "zero_shot.csv", unit="%"), row)
 
 
 def _calibration(cells: Sequence[Cell]) -> Iterator[tuple[Names, Evidence]]:
@@ -151,13 +157,12 @@ def _percent(share: float | None) -> str:
 def _quoted(table: Table, wanted: Sequence[Quoted], value: str) -> Iterator[tuple[Names, Evidence]]:
     for row in _rows(table):
         for quoted in wanted:
-            number, n = _number(row[value]), _number(row["n"])
+            number = _number(row[value])
             here = row["measure"] == quoted.measure and row.get("condition", "") == quoted.condition
             if here and number is not None:
-                yield (str(row["model"]), str(row["dataset"])), Evidence(
-                    quoted.name, quoted.title, number, f"{table.name}.csv", _number(row["ci_low"]),
-                    _number(row["ci_high"]), None if n is None else int(n), _number(row.get("chance")), quoted.unit,
-                )  # fmt: skip
+                chance, file = _number(row.get("chance")), f"{table.name}.csv"
+                each = Evidence(quoted.name, quoted.title, number, file, chance=chance, unit=quoted.unit)
+                yield _names(row), _with_interval(each, row)
 
 
 def _twins(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
@@ -165,20 +170,18 @@ def _twins(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     models = results.source.models
     for row in _rows(similarity(results)):
         pair = (str(row["model_a"]), str(row["model_b"]))
-        value, n = _number(row["value"]), _number(row["n"])
+        value, chance = _number(row["value"]), _number(row["by_chance"])
         for model, other in (pair, pair[::-1]):
             if row["measure"] == "cka" and value is not None and model in models and models[model].counterpart == other:
-                yield (model, str(row["dataset"])), Evidence(
-                    "twin", f"similarity (CKA) to its general counterpart {other}", value, "similarity.csv",
-                    _number(row["ci_low"]), _number(row["ci_high"]), None if n is None else int(n),
-                    _number(row["by_chance"]),
-                )  # fmt: skip
+                title = f"similarity (CKA) to its general counterpart {other}"
+                each = Evidence("twin", title, value, "similarity.csv", chance=chance)
+                yield (model, str(row["dataset"])), _with_interval(each, row)
 
 
 def _cost(table: Table) -> Iterator[tuple[Names, Evidence]]:
     for row in _rows(table):
         rate, memory = _number(row["images_per_second"]), _number(row["peak_memory_bytes"])
-        names = (str(row["model"]), str(row["dataset"]))
+        names = _names(row)
         if rate is not None:
             title = f"images per second on {row['device']}, {row['precision']}"
             yield names, Evidence("images_per_second", title, rate, "cost.csv")

@@ -30,14 +30,6 @@ class Candidate:
     images_per_second: float | None
 
 
-def trained_on(model: ModelSpec, dataset: Dataset) -> str:
-    """Return whether the dataset, or its modality, is among the model's training data; empty where neither is known."""
-    if dataset.spec.id in model.trained_on:
-        return "this dataset"
-    modality = dataset.spec.modality.casefold()
-    return "its modality" if modality and modality in map(str.casefold, model.modalities) else ""
-
-
 def is_open(model: ModelSpec) -> bool:
     """Return whether the weights can be had and used without asking anyone."""
     return model.licence.startswith(OPEN_LICENCES) and "terms" not in model.licence and not model.gated
@@ -56,8 +48,11 @@ def preferred(candidates: Sequence[Candidate], dataset: Dataset) -> tuple[Prefer
 
 def _key(candidate: Candidate, dataset: Dataset) -> tuple[bool, bool, float]:
     rate = candidate.images_per_second
-    seen = trained_on(candidate.model, dataset) == "this dataset"
-    return (seen, not is_open(candidate.model), float("inf") if rate is None else -rate)
+    return (
+        dataset.spec.id in candidate.model.trained_on,
+        not is_open(candidate.model),
+        float("inf") if rate is None else -rate,
+    )
 
 
 def _reason(candidate: Candidate, dataset: Dataset) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from medvlm_tui.report.formats.table import Printed, Row, Table, number, numbers, texts
+from medvlm_tui.report.formats.table import Mark, Printed, Row, Table, number, numbers, texts
 from medvlm_tui.report.results.naming import dataset_title, model_title
+from medvlm_tui.report.scores.published_difference import training_mark
 from medvlm_tui.report.verdict.cards import Card, DatasetVerdict
-from medvlm_tui.report.verdict.preference import trained_on
 
 VERDICT = (
     *texts("model", "dataset", "label_view"), *numbers("level"), *texts("in_set"), *numbers("place"), *texts("reason"),
@@ -17,6 +17,8 @@ VERDICT = (
 )  # fmt: skip
 QUOTED = ("grouped", "few_shot", "zero_shot", "bias_flip_rate", "mass_over_area", "shortcut_index", "images_per_second")
 """Columns that are evidence of the same name; empty where the run did not measure it."""
+TRAINED_ON: Mapping[Mark, str] = {"star": "this dataset", "dagger": "its modality", "": ""}
+"""The mark of a model's training data -> the column `trained_on`."""
 SUMMARY = (
     *texts("model"), *numbers("place", "accuracy", "behind the best", "p"), *texts("reason"),
 )  # fmt: skip
@@ -46,10 +48,11 @@ def reason(card: Card) -> str:
 def _row(verdict: DatasetVerdict, card: Card) -> Row:
     found, record = card.candidate, verdict.record
     place = None if card.preferred is None else card.preferred.place
+    seen = TRAINED_ON[training_mark(card.model, verdict.dataset.spec)]
     return (
         card.model.id, verdict.dataset.spec.id, verdict.dataset.view, record.level, found.inside, place, reason(card),
         found.accuracy, card.low, card.high, found.smallest_seen, *(card.number(name) for name in QUOTED),
-        card.model.licence, trained_on(card.model, verdict.dataset), record.protocol, record.n, found.p_value,
+        card.model.licence, seen, record.protocol, record.n, found.p_value,
         found.behind, found.behind_low, found.behind_high,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from medvlm_tui.report.page.blocks import VERDICT, Block, Caution, Fold, Paragra
 from medvlm_tui.report.results.naming import model_title
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.verdict.cards import Card, DatasetVerdict, sentences, verdicts
-from medvlm_tui.report.verdict.document import written_value
+from medvlm_tui.report.verdict.document import written_interval, written_value
 from medvlm_tui.report.verdict.evidence import Evidence
 from medvlm_tui.report.verdict.preference import RULE
 from medvlm_tui.report.verdict.rows import summary_table
@@ -48,8 +48,5 @@ def _card(card: Card) -> Table:
 
 
 def _row(each: Evidence) -> Row:
-    interval = ""
-    if each.low is not None and each.high is not None:
-        interval = f"[{written_value(each.low, each.unit)}, {written_value(each.high, each.unit)}]"
     value = Printed(written_value(each.value, each.unit), each.value)
-    return (each.title, value, each.unit, interval, number(each.n, "d"), each.file)
+    return (each.title, value, each.unit, written_interval(each), number(each.n, "d"), each.file)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medvlm_tui.stages.params.bias import BiasParams
+from medvlm_tui.stages.records.comparison import TraitTestRecord
 
 EVERY_CONTROL = "every control"
 """Condition of the smallest lead of the word over its controls."""
@@ -170,26 +171,14 @@ class BiasRanking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BiasGroupRecord:
-    """The permutation test of one trait of models by one measure, in which models are exchanged."""
+class BiasGroupRecord(TraitTestRecord):
+    """The test of a trait by a measure of the lab; the family is all tests but the primary one, which keeps its
+    p-value."""
 
     measure: str
     condition: str
-    trait: str
     primary: bool = False
     """The one test that is named in advance."""
-    difference: float
-    """Mean of the models with the trait less that of the others."""
-    p_value: float
-    holm: float
-    """Adjusted over all tests but the primary one, which keeps its p-value."""
-    permutations: int
-    exhaustive: bool
-    """All divisions of the models were tried."""
-    inside: int
-    """Models with the trait."""
-    outside: int
-    datasets: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,9 @@ class DuplicateSet:
     """Of the least alike linked pair, its thumbnails' or its features'; 1 for exact ones."""
 
     @property
-    def gravity(self) -> tuple[int, int, str]:
-        """Sorts the worst first: across classes, then across parts, then by how it was found."""
-        return -len(self.labels), -len(self.parts), self.kind
+    def gravity(self) -> tuple[int, int, str, tuple[str, ...]]:
+        """Sorts the worst first: across classes, then across parts, then by how it was found, then by its images."""
+        return -len(self.labels), -len(self.parts), self.kind, self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +140,7 @@ class AuditReport:
     @property
     def worst(self) -> tuple[DuplicateSet, ...]:
         """All sets, the worst first."""
-        found = (*self.exact, *self.near, *self.similar)
-        return tuple(sorted(found, key=lambda one: (*one.gravity, one.images)))
+        return tuple(sorted((*self.exact, *self.near, *self.similar), key=lambda one: one.gravity))
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-able dict, with `matches`."""

@@ -80,16 +80,15 @@ class PairRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRecord:
+class TraitTestRecord:
     """The permutation test of one trait of models, in which models are exchanged."""
 
     trait: str
-    metric: str
     difference: float
-    """Mean score of the models with the trait less that of the others."""
+    """Mean of the models with the trait less that of the others."""
     p_value: float
     holm: float
-    """Adjusted over all traits."""
+    """Adjusted over the tests of the same family."""
     permutations: int
     exhaustive: bool
     """All divisions of the models were tried."""
@@ -97,6 +96,13 @@ class GroupRecord:
     """Models with the trait."""
     outside: int
     datasets: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRecord(TraitTestRecord):
+    """The test of a trait by a metric of the probe; the family is all traits."""
+
+    metric: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

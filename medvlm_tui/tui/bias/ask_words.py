@@ -4,43 +4,34 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
 from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.typed_lists import join_list, split_list
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.params.bias import POSITIONS
-from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.shared.static import Static
-from medvlm_tui.tui.states import look
+from medvlm_tui.tui.shared.ask_line import AskLine
 
 MOST_WORD = 24
 
 
-class WordsScreen(Dialog[tuple[tuple[str, ...], str]]):
+class WordsScreen(AskLine[tuple[tuple[str, ...], str]]):
     """`WORD,WORD,... POSITION`; answers the words and the position."""
 
-    AUTO_FOCUS = "Input"
-
     def __init__(self, words: tuple[str, ...], position: str) -> None:
-        self._value = f"{join_list(words)} {position}"
         text = Text.assemble(
             "Words, then where they stand. The first two are told apart from features, and the next two;\n",
             "the first is drawn for the shift. Places: ", (", ".join(POSITIONS), "bold"),
         )  # fmt: skip
-        super().__init__("The lab's words", text, "enter run the lab   esc close")
-
-    def extra(self) -> ComposeResult:
-        """A line to type in, and room for what is wrong with it."""
-        yield Input(value=self._value, id="data-input")
-        yield Static(id="data-problem")
+        super().__init__(
+            "The lab's words", text, "enter run the lab   esc close", value=f"{join_list(words)} {position}"
+        )
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
         words, position, problem = words_and_position(event.value)
         if problem:
-            self.query_one("#data-problem", Static).update(Text(problem, style=look("failed").style))
+            self.say(problem)
             return
         self.dismiss((words, position))
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on, work
-from textual.app import ComposeResult
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.tui.doctor.program import run_program, surroundings
-from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.states import GREY, look
+from medvlm_tui.tui.shared.ask_line import AskLine
+from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
     from medvlm_tui.stages.request import RunRequest
@@ -22,20 +21,13 @@ if TYPE_CHECKING:
 PREFIXES = ("timm:NAME", "open_clip:NAME/TAG", "hf:ORG/NAME", "local:DIR")
 
 
-class AddModelScreen(Dialog[str]):
+class AddModelScreen(AskLine[str]):
     """Ask for a model and try it on one image; answers its name once that worked."""
-
-    AUTO_FOCUS = "Input"
 
     def __init__(self, request: RunRequest, workspace: Path) -> None:
         text = f"A model by its prefix: {', '.join(PREFIXES)}.\nIt is tried on one image before it is kept."
-        super().__init__("Add a model", Text(text), "enter try it   esc close")
+        super().__init__("Add a model", Text(text), "enter try it   esc close", placeholder=PREFIXES[0])
         self._request, self._workspace = request, workspace
-
-    def extra(self) -> ComposeResult:
-        """A line to type in, and room for what happens."""
-        yield Input(placeholder=PREFIXES[0], id="model-input")
-        yield Static(id="model-told")
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
@@ -43,20 +35,17 @@ class AddModelScreen(Dialog[str]):
         if name:
             self._try(name)
         else:
-            self._tell(f"begin with one of {', '.join(PREFIXES)}", look("failed").style)
+            self.say(f"begin with one of {', '.join(PREFIXES)}")
 
     @work(exclusive=True, group="try")
     async def _try(self, name: str) -> None:
-        self._tell("loading it and trying one image ...", GREY)
+        self.say("loading it and trying one image ...", GREY)
         flags = surroundings(self._request, self._workspace)
         ended = await run_program(["models", "--add", name, "--device", self._request.device, *flags])
         if ended.code:
-            self._tell(clean_lines(ended.complaint.strip()) or f"it ended with code {ended.code}", look("failed").style)
+            self.say(clean_lines(ended.complaint.strip()) or f"it ended with code {ended.code}")
             return
         self.dismiss(clean(name))
-
-    def _tell(self, said: str, style: str) -> None:
-        self.query_one("#model-told", Static).update(Text(said, style=style))
 
 
 def model_name(typed: str) -> str:

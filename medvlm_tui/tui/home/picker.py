@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -15,13 +14,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.home.paths import completed, named_folder
+from medvlm_tui.tui.shared.ask_line import AskLine
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.shared.rows import Row, Rows
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
-from medvlm_tui.tui.states import GREY, YELLOW, look
+from medvlm_tui.tui.states import GREY, YELLOW
 
 Taken = tuple[tuple[str, str], ...]
 """Name and absolute path of each dataset that is taken."""
@@ -74,10 +74,9 @@ class Choice:
         return text
 
 
-class PickerScreen(Dialog[Taken]):
+class PickerScreen(AskLine[Taken]):
     """A line to type a path into, and below it what the engine finds there."""
 
-    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "complete", priority=True),
         Binding("down", "to_list", "to the list", show=False),
@@ -94,7 +93,7 @@ class PickerScreen(Dialog[Taken]):
     def __init__(self, titles: Mapping[str, str]) -> None:
         """`titles`: id of a dataset -> its name, safe to show."""
         keys = "tab complete / list   space choose   r rename   enter take   esc close"
-        super().__init__("Data", Text(_HELP, style=GREY), keys)
+        super().__init__("Data", Text(_HELP, style=GREY), keys, placeholder="~/data, or NAME=DIR")
         self._titles = titles
         self.choices: list[Choice] = []
         self._looked_at = ""
@@ -103,8 +102,7 @@ class PickerScreen(Dialog[Taken]):
 
     def extra(self) -> ComposeResult:
         """The path, what is wrong with it or how the search goes, and what was found."""
-        yield Input(placeholder="~/data, or NAME=DIR", id="data-input")
-        yield Static(id="data-problem")
+        yield from super().extra()
         yield Rows("", widget_id="found")
         yield Static(id="data-others")
 
@@ -133,7 +131,7 @@ class PickerScreen(Dialog[Taken]):
             return
         if folder == self._looked_at:
             return
-        self._say("looking ...", GREY)
+        self.say("looking ...", GREY)
         from medvlm_tui.tui.app import MedvlmApp
 
         assert isinstance(self.app, MedvlmApp)
@@ -151,11 +149,11 @@ class PickerScreen(Dialog[Taken]):
         self._looked_at = event.path
         self._show(choices, event.problem or ("" if choices else "no images and no lists of images below it"))
         if choices:
-            self._say(f"found below it ({event.seconds:.1f} s):", GREY)
+            self.say(f"found below it ({event.seconds:.1f} s):", GREY)
         others = ", ".join(clean(other) for other in event.others[:12])
         self.query_one("#data-others", Static).update(Text(f"nothing in: {others}" if others else "", style=GREY))
         if self._take_at_once and sum(choice.chosen for choice in choices) == 1:
-            self._take()
+            self.action_take()
         elif self._take_at_once and choices:
             self.query_one("#found", Rows).focus()
 
@@ -163,12 +161,9 @@ class PickerScreen(Dialog[Taken]):
         self.choices = choices
         self._looked_at = self._looked_at if choices else ""
         self.set_class(bool(choices), "-found")
-        self.query_one("#found", Rows).set_rows([Row(choice.root, partial(_line, choice)) for choice in choices])
-        self._say(problem, look("failed").style)
+        self.query_one("#found", Rows).set_rows([Row(choice.root, choice.line) for choice in choices])
+        self.say(problem)
         self.query_one("#data-others", Static).update(Text())
-
-    def _say(self, words: str, style: str) -> None:
-        self.query_one("#data-problem", Static).update(Text(clean_lines(words), style=style))
 
     async def action_complete(self) -> None:
         """Complete the path; go between the path and the list."""
@@ -184,7 +179,7 @@ class PickerScreen(Dialog[Taken]):
             field.value = line
             field.cursor_position = len(line)
         if len(options) > 1:
-            self._say("  ".join(clean(option) for option in options[:20]), GREY)
+            self.say("  ".join(clean(option) for option in options[:20]), GREY)
 
     def action_to_list(self) -> None:
         """Go down into the list."""
@@ -214,12 +209,12 @@ class PickerScreen(Dialog[Taken]):
         """Rename the dataset under the cursor; one of the study keeps its own."""
         choice = self.current
         if choice is None or not choice.own:
-            self._say("a dataset of the study keeps its name", YELLOW)
+            self.say("a dataset of the study keeps its name", YELLOW)
             return
 
         def named(name: str | None) -> None:
             if name and (taken := self._taken_name(name, choice)):
-                self._say(taken, look("failed").style)
+                self.say(taken)
             elif name:
                 choice.name, choice.title, choice.chosen = name, f"own: {clean(name)}", True
                 self.query_one("#found", Rows).refresh()
@@ -235,24 +230,21 @@ class PickerScreen(Dialog[Taken]):
     async def _submitted(self) -> None:
         name, folder, problem = named_folder(self.typed)
         if problem:
-            self._say(problem, look("failed").style)
+            self.say(problem)
         elif name:
             self.dismiss(((name, folder),))
         elif folder == self._looked_at:
-            self._take()
+            self.action_take()
         else:
             self._take_at_once = True
 
     def action_take(self) -> None:
         """Take what is chosen."""
-        self._take()
-
-    def _take(self) -> None:
         chosen = tuple((choice.name, choice.root) for choice in self.choices if choice.chosen)
         if chosen:
             self.dismiss(chosen)
         elif self.choices:
-            self._say("nothing is chosen: space chooses what the cursor stands on", YELLOW)
+            self.say("nothing is chosen: space chooses what the cursor stands on", YELLOW)
             self.query_one("#found", Rows).focus()
 
 
@@ -275,7 +267,3 @@ class NameScreen(Dialog[str]):
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
         self.dismiss(event.value.strip() or None)
-
-
-def _line(choice: Choice, width: int) -> Text:
-    return choice.line(width)

@@ -94,14 +94,16 @@ class HomeScreen(FilteredScreen):
     def _settle_current(self) -> None:
         """Select a model and a dataset that exist: those of the command line, else the first with results or ready."""
         board, selection = self.medvlm.board, self.medvlm.selection
+        has_model = selection.model in board.models
+        has_dataset = selection.dataset in board.datasets or selection.dataset in self.medvlm.request.data
+        if has_model and has_dataset:
+            return
         done = [cell for cell in board.with_result("probe") if selection.dataset in ("", cell.dataset)]
         first = arranged(board, "all", "", "")
-        models = [*(cell.model for cell in done), *(row.id for row in first.models)]
-        datasets = [*(cell.dataset for cell in done), *(row.id for row in first.datasets)]
-        if selection.model not in board.models:
-            selection.model = next(iter(models), "")
-        if selection.dataset not in board.datasets and selection.dataset not in self.medvlm.request.data:
-            selection.dataset = next(iter(datasets), "")
+        if not has_model:
+            selection.model = next(iter([*(cell.model for cell in done), *(row.id for row in first.models)]), "")
+        if not has_dataset:
+            selection.dataset = next(iter([*(cell.dataset for cell in done), *(row.id for row in first.datasets)]), "")
 
     def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
         """Select rows that the filter shows: the bottom line and `enter` refer to the visible selection."""

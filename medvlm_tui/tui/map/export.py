@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from medvlm_tui.tui.map.colouring import Colouring
 from medvlm_tui.tui.map.data import MapData
+from medvlm_tui.tui.shared.exports import export_folder
 
 
 def write(
@@ -18,7 +18,7 @@ def write(
     from medvlm_tui.report.formats.table import Table, numbers, texts
     from medvlm_tui.report.maps.seen import draw_points
 
-    folder = workspace / "exports" / f"map-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = export_folder(workspace, "map")
     heads = [one.name for one in columns]
     rows = [
         [image, *(one.names[one.codes[at]] for one in columns), "yes" if at in marked else "", x, y]

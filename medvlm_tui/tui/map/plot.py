@@ -41,7 +41,9 @@ class MapPlot(Picture):
         self.note = ""
         """Note on what was left out of the drawing."""
         self.marked: frozenset[int] = frozenset()
-        """Indices of the marked points."""
+        """Indices of the marked points; `mark` sets them."""
+        self._marks: dict[int, list[int]] | None = None
+        """Row -> columns of the cells that hold marked points; None until they are drawn."""
         self.gaps = Gaps(None, None)
         """Gaps between far islands that are closed."""
         self._bounds = Bounds(0.0, 1.0, 0.0, 1.0)
@@ -161,18 +163,31 @@ class MapPlot(Picture):
         row, column = cells_of(self.data.xy[[self.at]], self._bounds, size.width, size.height)[0].tolist()
         return row, column
 
-    def _marked_on(self, y: int) -> list[int]:
-        """Return the columns of a line that hold marked points."""
+    def mark(self, points: frozenset[int]) -> None:
+        """Mark these points and no others."""
+        self.marked, self._marks = points, None
+        self.refresh()
+
+    def _draw(self, width: int, height: int) -> list[Text]:
+        self._marks = None
+        return super()._draw(width, height)
+
+    def _marked_cells(self) -> dict[int, list[int]]:
         size, data = self.content_size, self.data
         if not self.marked or data is None or not size.width or not size.height:
-            return []
+            return {}
         shown = data.xy[sorted(self.marked)]
         places = cells_of(shown[inside(shown, self._bounds)], self._bounds, size.width, size.height)
-        return sorted({column for row, column in places.tolist() if row == y})
+        columns: dict[int, list[int]] = {}
+        for row, column in np.unique(places, axis=0).tolist():
+            columns.setdefault(row, []).append(column)
+        return columns
 
     def overlaid(self, y: int, line: Text) -> Text:
         """Put the marks and the cursor on their line."""
-        for column in self._marked_on(y):
+        if self._marks is None:
+            self._marks = self._marked_cells()
+        for column in self._marks.get(y, ()):
             line = Text.assemble(line[:column], (MARKED, "bold reverse"), line[column + 1 :], no_wrap=True, end="")
         cell = self._cursor_cell()
         return with_cross(line, cell[1]) if cell is not None and cell[0] == y else line

@@ -20,7 +20,6 @@ from medvlm_tui.core.safe_text import clean, clean_lines
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
-from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import RunRequest
@@ -109,7 +108,7 @@ class MapScreen(MapWork):
     @property
     def plots(self) -> tuple[MapPlot, ...]:
         """The plots that are shown, the walked one first."""
-        both = (self.query_one("#plot", MapPlot), self.query_one("#plot-beside", MapPlot))
+        both = (self.plot, self.query_one("#plot-beside", MapPlot))
         return both if self.other else both[:1]
 
     def on_mount(self) -> None:
@@ -123,13 +122,13 @@ class MapScreen(MapWork):
     def _arrange(self) -> None:
         self.query_one("#plot-beside").display = self.query_one("#between").display = bool(self.other)
         self.query_one("#plot-beside").can_focus = False
-        at = self.query_one("#plot", MapPlot).at
+        at = self.plot.at
         self.query_one("#image").display = self.points is not None and (self.app.size.width >= 100 or at >= 0)
 
     def say(self, text: Text) -> None:
         """Show words instead of a map."""
         self.points, self.other = None, ""
-        plot = self.query_one("#plot", MapPlot)
+        plot = self.plot
         plot.set_title("Map")
         plot.say(text)
         self.query_one("#legend", Static).update(Text())
@@ -158,7 +157,7 @@ class MapScreen(MapWork):
     def _show_points(self) -> None:
         points = self.points
         assert points is not None
-        plot = self.query_one("#plot", MapPlot)
+        plot = self.plot
         plot.focus_class = -1
         plot.show_map(points, None if self.closed else OPEN)
         gaps = GAPS_CLOSED if plot.gaps else ""
@@ -172,7 +171,7 @@ class MapScreen(MapWork):
 
     def show_legend(self) -> None:
         """Name the groups that the points are coloured by."""
-        plot = self.query_one("#plot", MapPlot)
+        plot = self.plot
         points = plot.data
         if points is None:
             return
@@ -189,7 +188,7 @@ class MapScreen(MapWork):
         """Go to the nearest image in a direction."""
         if self.points is None:
             return
-        plot = self.query_one("#plot", MapPlot)
+        plot = self.plot
         first = plot.at < 0
         plot.walk(across, down)
         if plot.at < 0:
@@ -198,7 +197,7 @@ class MapScreen(MapWork):
 
     def visit(self, at: int) -> None:
         """Put the cursor on a point."""
-        plot = self.query_one("#plot", MapPlot)
+        plot = self.plot
         first = plot.at < 0
         plot.go(at)
         self._visited(at, first)
@@ -238,7 +237,7 @@ class MapScreen(MapWork):
         """Open the closed gaps between islands, or close them."""
         if self.points is not None:
             self.closed = not self.closed
-            at = self.query_one("#plot", MapPlot).at
+            at = self.plot.at
             self._show_points()
             await self._draw_beside()
             if at >= 0:
@@ -263,7 +262,7 @@ class MapScreen(MapWork):
 
     def action_saliency(self) -> None:
         """Go to the saliency of the image under the cursor, where there is one."""
-        at = self.query_one("#plot", MapPlot).at
+        at = self.plot.at
         if self.points is not None and at >= 0:
             self.medvlm.selection.image = self.points.ids[at]
         self.medvlm.action_go("saliency")
@@ -304,7 +303,7 @@ class MapScreen(MapWork):
 
     async def _draw_beside(self) -> None:
         """Draw the second map, of the same parameters where there is one."""
-        points, plot = self.points, self.query_one("#plot", MapPlot)
+        points, plot = self.points, self.plot
         if not self.other or points is None:
             return
         cell = self.medvlm.board.cell(self.other, self.cell.dataset)
@@ -355,9 +354,8 @@ class MapScreen(MapWork):
             pane.show_words(clean_lines(f"{error.message}\n{error.hint}"))
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
-        results, row = self.medvlm.results, int(points.rows[at])
-        probe = await results.read(cell.keys["probe"], PROBE.record) if "probe" in cell.keys else None
-        table = await results.table(cell.keys.get("table", ""))
+        row = int(points.rows[at])
+        table, probe = await self.table_and_probe(cell)
         near: list[int] = []
         if table is not None:
             # 28,160 x 1,280 numbers take a tenth of a second to read: not in the thread that draws.

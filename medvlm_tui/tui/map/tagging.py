@@ -9,14 +9,11 @@ from pathlib import Path
 
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
 from textual.widgets import Input
 
 from medvlm_tui.core.atomic_files import write_atomic
 from medvlm_tui.core.tags import COLUMNS, read_tags
-from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.shared.static import Static
-from medvlm_tui.tui.states import look
+from medvlm_tui.tui.shared.ask_line import AskLine
 
 FILE = "tags.csv"
 
@@ -50,27 +47,20 @@ def keep_tag(
     return path
 
 
-class TagScreen(Dialog[tuple[str, str]]):
+class TagScreen(AskLine[tuple[str, str]]):
     """Asks for TAG=VALUE; answers (tag, value), the value empty to take the tag away."""
-
-    AUTO_FOCUS = "Input"
 
     def __init__(self, images: int, tags: Iterable[str]) -> None:
         known = ", ".join(tags)
         text = Text(f"A tag and its value for {images} marked image{'s' if images != 1 else ''}, e.g. note=blurred.")
         if known:
             text.append(f"\nTags so far: {known}")
-        super().__init__("Tag", text, "enter keep   TAG= takes it away   esc close")
-
-    def extra(self) -> ComposeResult:
-        """A line to type in, and room for what is wrong with it."""
-        yield Input(placeholder="TAG=VALUE", id="data-input")
-        yield Static(id="data-problem")
+        super().__init__("Tag", text, "enter keep   TAG= takes it away   esc close", placeholder="TAG=VALUE")
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
         tag, equals, value = (part.strip() for part in event.value.partition("="))
         if not (tag and equals):
-            self.query_one("#data-problem", Static).update(Text("type TAG=VALUE", style=look("failed").style))
+            self.say("type TAG=VALUE")
             return
         self.dismiss((tag, value))

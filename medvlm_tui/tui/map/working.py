@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from rich.text import Text
@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.map.colouring import Colouring, Predicted, colourings, errors, predicted
 from medvlm_tui.tui.map.data import MapData
 from medvlm_tui.tui.map.plot import MapPlot
@@ -21,7 +22,12 @@ from medvlm_tui.tui.map.strip import MarkedStrip
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
+from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.specs import FeatureTable
+    from medvlm_tui.core.store.store import Stored
 
 
 class MapWork(WalkScreen):
@@ -66,7 +72,7 @@ class MapWork(WalkScreen):
     def begin_work(self) -> None:
         """Forget what belonged to the map before."""
         self.colours, self.coloured, self.corner = [], 0, -1
-        self.plot.marked = frozenset()
+        self.plot.mark(frozenset())
         self._show_marks()
         self.note("")
 
@@ -110,7 +116,7 @@ class MapWork(WalkScreen):
     def action_mark(self) -> None:
         """Mark the image under the cursor, or take its mark away."""
         if self.points is not None and self.plot.at >= 0:
-            self.plot.marked = self.plot.marked ^ {self.plot.at}
+            self.plot.mark(self.plot.marked ^ {self.plot.at})
             self._show_marks()
 
     def action_range(self) -> None:
@@ -125,7 +131,7 @@ class MapWork(WalkScreen):
         low, high = (edge(plot.data.xy[[self.corner, plot.at]], axis=0) for edge in (np.min, np.max))
         within = np.flatnonzero(((plot.data.xy >= low) & (plot.data.xy <= high)).all(axis=1))
         self.corner = -1
-        plot.marked = plot.marked | set(within.tolist())
+        plot.mark(plot.marked | set(within.tolist()))
         self._show_marks()
 
     def _show_marks(self) -> None:
@@ -134,18 +140,21 @@ class MapWork(WalkScreen):
         marked = sorted(plot.marked)
         strip.show_images(self.cell.dataset, [] if points is None else [points.ids[at] for at in marked])
         self.note(f"{len(marked)} marked: space marks, v a rectangle, e tags them, x exports" if marked else "")
-        plot.refresh()
 
     # -- colours and errors ------------------------------------------------------------------------
+
+    async def table_and_probe(self, cell: Cell) -> tuple[FeatureTable | None, Stored[ProbeRecord] | None]:
+        """Return the features of a cell and its probe, None for what is not stored; raises MedvlmError."""
+        results = self.medvlm.results
+        probe = await results.read(cell.keys["probe"], PROBE.record) if "probe" in cell.keys else None
+        return await results.table(cell.keys.get("table", "")), probe
 
     async def known_colours(self, points: MapData) -> list[Colouring]:
         """Return every grouping of the map's points, read once per map."""
         if not self.colours:
             from medvlm_tui.tui.map.tagging import known_tags
 
-            results = self.medvlm.results
-            table = await results.table(self.cell.keys.get("table", ""))
-            probe = await results.read(self.cell.keys["probe"], PROBE.record) if "probe" in self.cell.keys else None
+            table, probe = await self.table_and_probe(self.cell)
             tags = known_tags(self.medvlm.workspace, self.medvlm.request.tags)
             loop = asyncio.get_running_loop()
             if table is not None:
@@ -170,9 +179,7 @@ class MapWork(WalkScreen):
             self.note(f"coloured by {known[self.coloured].name} ({self.coloured + 1} of {len(known)}): c goes on")
 
     async def _predicted(self, points: MapData) -> tuple[Predicted, list[str]] | None:
-        results = self.medvlm.results
-        table = await results.table(self.cell.keys.get("table", ""))
-        probe = await results.read(self.cell.keys["probe"], PROBE.record) if "probe" in self.cell.keys else None
+        table, probe = await self.table_and_probe(self.cell)
         if table is None or probe is None:
             return None
         return predicted(probe, table, points.rows), [table.labels[row] for row in points.rows.tolist()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +27,6 @@ def explained(board: Board, cell: Cell, found: Stored[SaliencyRecord]) -> Explai
 
     dataset = Dataset(dataset_spec(board, cell.dataset), Path(), "", (), found.record.classes, ())
     return explained_of(model_spec(board, cell.model), dataset, found.key, found.record)
-
-
-def folder_of(workspace: Path) -> Path:
-    """Return a new folder for pictures of maps."""
-    return workspace / "exports" / f"saliency-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def write_map(

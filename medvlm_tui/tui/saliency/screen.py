@@ -27,6 +27,7 @@ from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
+from medvlm_tui.tui.shared.exports import export_folder
 from medvlm_tui.tui.shared.picture import Drawing, Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
@@ -226,7 +227,7 @@ class SaliencyScreen(WalkScreen):
         if found is None:
             self.medvlm.tell("masks still come in: x saves the finished map" if self.growing else "there is no map yet")
             return
-        folder, board = save.folder_of(self.medvlm.workspace), self.medvlm.board
+        folder, board = export_folder(self.medvlm.workspace, "saliency"), self.medvlm.board
         index, shown, values, cell = self.index, self.explained, self._values(found), self.cell
         write = lambda: save.write_map(save.explained(board, cell, found), found, index, shown, values, folder)  # noqa: E731
         try:

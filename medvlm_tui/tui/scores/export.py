@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from medvlm_tui.stages.records.comparison import IntervalsRecord, RankingsRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.scores.ranks import newest_ranking
 from medvlm_tui.tui.scores.table import probe_of
+from medvlm_tui.tui.shared.exports import export_folder
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.report_specs import dataset_spec, model_spec
 
@@ -52,7 +52,7 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
         raise MedvlmError(f"there is no score under the {protocol} protocol", "run it first")
     newest = {key: known[-1] for key, known in verdicts.items() if known and key[1] == protocol}
     table = Exported(protocol, tuple(cells), newest, await newest_ranking(app, protocol))
-    folder = app.workspace / "exports" / f"scores-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = export_folder(app.workspace, "scores")
     await asyncio.get_running_loop().run_in_executor(None, write, table, folder)
     return folder
 

@@ -6,41 +6,33 @@ from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import UsageError
-from medvlm_tui.settings.options import in_words
+from medvlm_tui.settings.options import typed_words
 from medvlm_tui.settings.values import typed
 from medvlm_tui.stages.option import Declared
+from medvlm_tui.tui.shared.ask_line import AskLine
 from medvlm_tui.tui.shared.dialog import Dialog
-from medvlm_tui.tui.states import look
 
 
-class ValueScreen(Dialog[tuple[Any]]):
+class ValueScreen(AskLine[tuple[Any]]):
     """Ask for a value; answers a tuple that holds it, so that an empty one is an answer too."""
-
-    AUTO_FOCUS = "Input"
 
     def __init__(self, each: Declared, value: Any) -> None:
         choices = f"\n{', '.join(each.option.choices)}" if each.option.choices else ""
-        words = next((word for word, meant in each.option.words.items() if meant == value), in_words(value))
-        super().__init__(each.name, Text(f"{each.option.help}{choices}"), "enter take it   esc close")
-        self._option, self._words = each, words
-
-    def extra(self) -> ComposeResult:
-        """A line to type in, and room for what is wrong with it."""
-        yield Input(self._words, placeholder=self._option.option.metavar, id="value-input")
-        yield Static(id="value-problem")
+        text = Text(f"{each.option.help}{choices}")
+        super().__init__(each.name, text, "enter take it   esc close", typed_words(each, value), each.option.metavar)
+        self._option = each
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
         try:
             value = typed(self._option.name, event.value)
         except UsageError as error:
-            self.query_one("#value-problem", Static).update(Text(clean(error.message), style=look("failed").style))
+            self.say(clean(error.message))
             return
         self.dismiss((value,))
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.settings.options import OPTIONS, in_words, value_of
+from medvlm_tui.settings.options import OPTIONS, in_words, typed_words, value_of
 from medvlm_tui.stages import FIRST_LOOK, STAGES
 from medvlm_tui.stages.option import Declared
 from medvlm_tui.stages.request import RunRequest
@@ -78,8 +78,7 @@ def shown_value(each: Declared, value: Any) -> str:
         return "yes" if value else "no"
     if value == each.default and each.option.default_words:
         return clean(each.option.default_words)
-    words = next((word for word, meant in each.option.words.items() if meant == value), in_words(value))
-    return clean(words) or "none"
+    return clean(typed_words(each, value)) or "none"
 
 
 def told(each: Declared, form: Form) -> Iterator[Text]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -124,7 +123,7 @@ class SettingsScreen(PlaceScreen):
         except UsageError as error:
             self.medvlm.tell(f"{error.message}  {error.hint}", "error")
             return
-        shown = Text(shown_value(each, self.form.value(each.name))).plain
+        shown = shown_value(each, self.form.value(each.name))
         self.medvlm.tell(f"{each.name} = {shown} is in {self.medvlm.settings_file}")
 
     def action_doctor(self) -> None:

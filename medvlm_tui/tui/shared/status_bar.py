@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.events import Click
 from textual.widget import Widget
 
+from medvlm_tui.core.counts import byte_count
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.places import PLACES
@@ -117,13 +118,7 @@ def marks_text(app: MedvlmApp) -> Text:
 
 def store_size(board: Board) -> str:
     """Return the store's size in words, empty when nothing is known."""
-    size = board.store_bytes
-    if not size:
-        return ""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"store {size / factor:.1f} {unit}"
-    return f"store {size} B"
+    return f"store {byte_count(board.store_bytes)}" if board.store_bytes else ""
 
 
 def short_path(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,6 +94,8 @@ class Board:
         self.preparing = ""
         """Preparation before the plan is made, with its progress."""
         self.tasks: dict[str, Task] = {}
+        self._of_cell: dict[tuple[str, str], list[Task]] = {}
+        """Model and dataset -> the tasks about them: every cell that is drawn asks for its own."""
         self.current: str = ""
         """Id of the step that last started."""
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
@@ -107,14 +109,20 @@ class Board:
         """The next of them does not start by itself."""
         self.catching_up = False
         """True while events from before the screens were opened are replayed."""
-        self.dry_plan: Plan | None = None
 
     def begin(self, request: RunRequest | None) -> None:
         """A run was asked for: everything of the last one is cleared."""
         self.request, self.running, self.cancelling = request, True, False
-        self.tasks, self.current, self.finished, self.refused = {}, "", None, None
+        self.current, self.finished, self.refused = "", None, None
+        self._set_tasks(())
         self.files, self.preparing = [], ""
         self.log.clear()
+
+    def _set_tasks(self, steps: Iterable[Step]) -> None:
+        self.tasks = {step.id: _task(step) for step in steps}
+        self._of_cell = {}
+        for task in self.tasks.values():
+            self._of_cell.setdefault((task.step.model, task.step.dataset), []).append(task)
 
     def engine_gone(self) -> None:
         """Nothing runs any more; what was running or waiting did not end."""
@@ -139,7 +147,7 @@ class Board:
     def cell(self, model: str, dataset: str) -> Cell:
         """Return how one model stands on one dataset, with the run under way in it."""
         found = self.cells.get((model, dataset)) or self._derived(model, dataset)
-        mine = [task for task in self.tasks.values() if (task.step.model, task.step.dataset) == (model, dataset)]
+        mine = self._of_cell.get((model, dataset), [])
         if self.running:
             return _live(found, mine)
         failed = next((task for task in mine if task.state == "failed"), None)
@@ -240,12 +248,11 @@ class Board:
         self.cancelling = self.running
 
     def _on_plan_ready(self, event: events.PlanReady) -> None:
-        plan = Plan.from_record(event.plan)
         if not event.run_id:
-            self.dry_plan = plan
-            return
+            return  # of a dry run: the dialog that asked for it shows it
+        plan = Plan.from_record(event.plan)
         self.running = True
-        self.tasks = {step.id: _task(step) for step in plan.steps}
+        self._set_tasks(plan.steps)
         said = {line.message for line in self.log}
         for warning in plan.warnings:
             if clean(warning) not in said:

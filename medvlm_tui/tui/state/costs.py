@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from medvlm_tui.core.counts import byte_count
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.workspace.past_runs import StepTime
 from medvlm_tui.tui.state.board import Board
@@ -101,7 +102,7 @@ def in_words(one: Cost) -> list[str]:
     words += [f"{one.images:,} images to encode"] if one.images else []
     words += [f"up to {one.masked:,} masked images"] if one.masked else []
     words.append(_time(one))
-    words += [f"about {size(one.disk_bytes)} of disk"] if one.disk_bytes else []
+    words += [f"about {byte_count(one.disk_bytes)} of disk"] if one.disk_bytes else []
     return words
 
 
@@ -118,14 +119,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in words."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count:.0f} B"
 
 
 def times_of(runs: Iterable[tuple[StepTime, ...]]) -> list[StepTime]:

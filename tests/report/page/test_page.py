@@ -232,6 +232,19 @@ def test_the_data_check_stands_on_the_page_worst_sets_with_their_pictures(source
         assert shown.size == (64, 48)
 
 
+def test_sets_across_classes_come_first_whatever_the_classes_are_called(source: ReportInput) -> None:
+    one_class = DuplicateSet("exact", ("a.png", "b.png"), ("left, upper, lateral",), ("",), (), 1.0)
+    across = DuplicateSet("near", ("c.png", "d.png"), ("x", "y"), ("",), (), 0.99)
+    report = replace(CheckRecord.example().report, exact=(one_class,), near=(across,), similar=())
+    arrays = {"pictures": np.zeros((0, 64, 64, 3), np.uint8), "sizes": np.zeros((0, 2), np.int64)}
+    source.store.put_result("commas", arrays, CheckRecord(report=report, worst=report.worst, pictures=()))
+    step = Step("check:brain_mr", "check", "", "brain_mr", {}, "commas")
+    [section] = check_sections(Gathered(replace(source, plan=replace(source.plan, steps=(step,)))), [])
+    table = next(block for block in section.blocks if getattr(block, "name", "") == "duplicates_brain_mr")
+    assert isinstance(table, Table)
+    assert [row[1] for row in table.values] == ["c.png, d.png", "a.png, b.png"]
+
+
 class Verdict:
     """A module of an analysis that has a section and no files."""
 

@@ -80,6 +80,8 @@ def test_the_table_has_a_row_for_each_model_with_what_stands_in_other_tables(tmp
     assert (float(rows["vgg16"]["ci_low"]), float(rows["vgg16"]["ci_high"])) == (metric.low, metric.high)
     assert float(rows["vgg16"]["images_per_second"]) == 312.5
     assert rows["vgg16"]["grouped"] == ""  # the run did not measure it
+    known = {model.id: "MR" in model.modalities for model in MODELS}
+    assert {rows[model]["trained_on"]: known[model] for model in RANKED} == {"": False, "its modality": True}
 
 
 def test_zero_shot_stands_beside_the_probe_where_the_run_has_it(tmp_path: Path) -> None:
