@@ -42,8 +42,8 @@ class Encoder(Protocol):
 
     @property
     def framing(self) -> PreprocessSpec | None:
-        """Return the part of `preprocess` that a process without torch can do: resize and crop by this spec, so that only
-        the bytes remain to be scaled (`Preprocess.batch`); None where the encoder prepares images in a way of its own."""
+        """Return the part of `preprocess` that a process without torch can do: resize and crop by this spec. Only the
+        bytes then remain to be scaled (`Preprocess.batch`). None where the encoder prepares images in its own way."""
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """Return the model's input (3, H, W) float32 of an RGB image, normalised as its authors do."""
