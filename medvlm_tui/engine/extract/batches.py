@@ -40,13 +40,13 @@ class Batch:
     makes the network's input of either. On the network's device, or in pinned memory where the device was full."""
     failed: tuple[tuple[Sample, ImageError], ...]
     notes: tuple[str, ...]
-    """What the log should keep."""
+    """Sentences for the log."""
     hidden: tuple[str, ...] = ()
     """Ids of images of which their window left one grey level."""
 
     @property
     def drawn(self) -> int:
-        """How many images of the dataset it stands for."""
+        """Return the number of images of the dataset that it stands for."""
         return len(self.samples) + len(self.failed)
 
 

@@ -39,14 +39,14 @@ Row = NDArray[np.float32]
 
 @dataclass
 class Progress:
-    """Counts images and what they cost, and says at most ten times a second how it goes."""
+    """Counter of images and their cost; it reports progress at most ten times per second."""
 
     step: str
     total: int
     done: int
     quarantined: int = 0
     waited_s: float = 0.0
-    """What the network stood still until its next batch was decoded."""
+    """Time during which the network waited for its next batch to be decoded."""
     _times: deque[tuple[float, int, float]] = field(default_factory=deque)
     _said_at: float = 0.0
 
@@ -73,7 +73,7 @@ class Progress:
             yield self._event()
 
     def start(self) -> StepProgress:
-        """Say where it begins."""
+        """Return the first progress event, with the images that are done already."""
         self._times.append((time.monotonic(), self.done, self.waited_s))
         return self._event()
 
@@ -93,7 +93,7 @@ class Progress:
 
 @dataclass
 class Extraction:
-    """What is to be extracted, and what came of it."""
+    """The images to be extracted, and the result so far."""
 
     job: Job
     context: StepContext
@@ -108,9 +108,9 @@ class Extraction:
     batch_size: int = 0
     parameters: int = 0
     tensors: Mapping[str, int] = field(default_factory=dict)
-    """How many of the checkpoint's tensors were used, passed over and absent (encoders/checkpoints/load_report.py)."""
+    """Counts of the checkpoint's tensors: used, passed over and absent (encoders/checkpoints/load_report.py)."""
     rate: float = 0.0
-    """Images a second once the encoder was loaded."""
+    """Images per second once the encoder was loaded."""
     hidden: list[str] = field(default_factory=list)
     """Ids of images of which their window left one grey level."""
     load: Callable[[str, Precision], Encoder] | None = None
@@ -162,7 +162,7 @@ def largest_batch_of(job: Job, device: str) -> int:
 
 
 def device_status(work: Extraction) -> DeviceStatus:
-    """Say what it runs on."""
+    """Return the event that tells what the extraction runs on."""
     machine = work.machine
     return DeviceStatus(
         machine.device,

@@ -54,7 +54,10 @@ def shares(todo: Sequence[Sample], count: int) -> list[list[Sample]]:
 
 
 def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
-    """Let the first device's worker choose the batch size for all; it keeps the model that it loads for that."""
+    """Yield the events of the first device's worker while it chooses the batch size for all devices.
+
+    The worker keeps the model that it loads for that.
+    """
     if work.job.request.batch_size:
         work.batch_size = work.job.request.batch_size
         return
@@ -130,7 +133,7 @@ def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterato
 
 
 def _of_all(progress: StepProgress, shards: Collection[StepProgress]) -> StepProgress:
-    """Say of all devices how long they waited, on average, and how many images they left out together."""
+    """Return the progress of all devices together: their mean waiting, and the sum of the images that they left out."""
     waiting = [shard.waiting for shard in shards if shard.waiting is not None]
     return replace(
         progress,
