@@ -45,7 +45,7 @@ Outcome = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one test of the card found."""
+    """Result of one test of the card."""
 
     name: str
     outcome: Outcome
