@@ -87,7 +87,7 @@ def _pixels(found: Image.Image | Reduced, spec: PreprocessSpec | None) -> NDArra
 
 
 def allow_time() -> None:
-    """Let this process compute for CPU_SECONDS from now; the kernel ends it after that."""
+    """Allow this process CPU_SECONDS of computing from now; the kernel ends it after that."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     cap(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
 

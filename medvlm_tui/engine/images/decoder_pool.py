@@ -66,14 +66,14 @@ class DecoderPool:
         self._submitted = self._taken = 0
         self._failed_starts = 0
         self.deaths: list[str] = []
-        """What happened to processes that died, for the log; the reader empties it."""
+        """Causes of death of processes, for the log; the reader empties it."""
         self.hidden: set[str] = set()
         """Ids of framed images of which their window left nothing; the reader empties it."""
         self._decoders = [self._start() for _ in range(workers)]
 
     @property
     def workers(self) -> int:
-        """How many processes there are."""
+        """Return the number of processes."""
         return len(self._decoders)
 
     @property

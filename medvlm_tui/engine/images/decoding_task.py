@@ -1,4 +1,4 @@
-"""What a decoding process is given, and what a reader may give back: imported by both ends."""
+"""Task of a decoding process, and the result that a reader may return: imported by both ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medvlm_tui.core.specs import PreprocessSpec, Sample
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """What a reader keeps of a file where that is not the whole image."""
+    """Data that a reader keeps of a file where that is not the whole image."""
 
     pixels: NDArray[np.uint8]
     """Of any shape."""
@@ -32,6 +32,6 @@ class Task:
     sample: Sample
     read: Read
     spec: PreprocessSpec | None
-    """How to frame the image; None sends back all that was read."""
+    """Framing of the image; None sends back all that was read."""
     slot: int
-    """Where in the ring the framed image goes."""
+    """Place of the framed image in the ring."""

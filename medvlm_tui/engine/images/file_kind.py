@@ -1,4 +1,4 @@
-"""What kind of image a file holds: by its first bytes, and by its suffix where those do not say."""
+"""Kind of image that a file holds: by its first bytes, and by its suffix where those do not say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PNM_MARK = re.compile(rb"P[1-6fF]\s")
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is read as DICOM; raises OSError.
+    """Return whether a file is read as DICOM; raises OSError.
 
     By its mark, unless it has the suffix of another format and begins as one (a TIFF may carry the mark too); or by
     its suffix, unless it begins as another format.

@@ -22,7 +22,7 @@ _RESAMPLING = {
 
 
 def by_pillow(spec: PreprocessSpec) -> bool:
-    """Say whether Pillow does the whole resize: nothing is interpolated in floating point or without antialias."""
+    """Return whether Pillow does the whole resize: nothing is interpolated in floating point or without antialias."""
     return spec.antialias and spec.resize not in ("long_side_pad", "squash_float")
 
 

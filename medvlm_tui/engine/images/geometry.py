@@ -1,4 +1,4 @@
-"""Where a pixel of the original image lies in what the model sees: resize, padding and crop as one affine map."""
+"""Place of a pixel of the original image in what the model sees: resize, padding and crop as one affine map."""
 
 from __future__ import annotations
 

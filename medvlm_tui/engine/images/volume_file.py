@@ -32,7 +32,7 @@ class Volume:
 
 
 def is_volume(path: Path) -> bool:
-    """Say by its name whether a file holds a volume."""
+    """Return whether a file holds a volume, by its name."""
     return path.name.lower().endswith(SUFFIXES)
 
 

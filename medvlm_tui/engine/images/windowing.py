@@ -60,12 +60,12 @@ def windowed_rgb(levels: NDArray[np.uint8]) -> Image.Image:
 
 
 def is_hidden(image: Image.Image) -> bool:
-    """Whether a window left nothing of an image: one colour in every pixel, where more may lie in the file."""
+    """Return whether a window left nothing of an image: one colour in every pixel, where more may lie in the file."""
     return bool(image.info.get(_WINDOWED)) and is_flat(image)
 
 
 def is_flat(image: Image.Image) -> bool:
-    """Whether every pixel of an image has the same colour."""
+    """Return whether every pixel of an image has the same colour."""
     extrema = image.getextrema()
     pairs = extrema if isinstance(extrema[0], tuple) else (extrema,)
     return all(low == high for low, high in pairs)

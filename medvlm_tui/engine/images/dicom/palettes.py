@@ -66,7 +66,7 @@ def apply_modality_table(item: pydicom.Dataset, pixels: NDArray[Any], big_endian
 
 
 def is_big_endian(dataset: pydicom.Dataset) -> bool:
-    """Whether words of the file have their high byte first."""
+    """Return whether words of the file have their high byte first."""
     return dataset.original_encoding[1] is False
 
 

@@ -1,4 +1,4 @@
-"""What the numbers of a grey DICOM image mean: the modality LUT or rescale, Hounsfield units, padding, depth."""
+"""Meaning of the numbers of a grey DICOM image: the modality LUT or rescale, Hounsfield units, padding, depth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Measured:
     """Between two neighbouring values that the file can hold; 0 for floating-point pixels."""
     hounsfield: bool
     captured: bool
-    """Whether the file holds grey levels for a screen, of 8 bits or fewer, and nothing that was measured."""
+    """True where the file holds grey levels for a screen, of 8 bits or fewer, and nothing that was measured."""
     range: tuple[float, float]
     """Least and greatest value that `captured` pixels can have."""
 
@@ -72,7 +72,7 @@ def _rescaled(
 
 
 def _is_hounsfield(dataset: pydicom.Dataset, source: pydicom.Dataset, rescaled: bool) -> bool:
-    """Whether values are Hounsfield units: rescaled to HU by their own words, or a CT's where no unit is stated."""
+    """Return whether values are Hounsfield units: rescaled to HU as the file states, or a CT's of no stated unit."""
     item = source.ModalityLUTSequence[0] if source.get("ModalityLUTSequence") else source
     unit = code(item, "RescaleType") or code(item, "ModalityLUTType")
     return rescaled and (unit == "HU" or (not unit and code(dataset, "Modality") == "CT"))

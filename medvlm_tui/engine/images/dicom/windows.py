@@ -64,7 +64,8 @@ def _captured(dataset: pydicom.Dataset, found: Measured, index: int) -> NDArray[
 
 
 def _is_capture(dataset: pydicom.Dataset) -> bool:
-    """Whether the image was taken from a screen: a window beside it belongs to what the screen showed."""
+    """Return whether grey levels that are not measured were taken from a screen, as those of a CT are: a window beside
+    them belongs to what the screen showed."""
     kind = str(dataset.get("SOPClassUID") or "")
     screen = kind == _SECONDARY_CAPTURE or kind.startswith(f"{_SECONDARY_CAPTURE}.")
     return screen or code(dataset, "Modality") == "CT"
