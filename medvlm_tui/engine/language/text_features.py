@@ -84,7 +84,7 @@ def _computed(
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the tokenizer and the checkpoint said, by the digests of texts."""
+    """Scale from the checkpoint; counts of tokens and the texts that were cut, by the digests of texts."""
 
     scale: Scale | None
     tokens: Mapping[str, int]
