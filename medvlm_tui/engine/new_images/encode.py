@@ -39,13 +39,13 @@ _OF_THE_DEVICE = getattr(torch, "AcceleratorError", ())
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What became of the files."""
+    """Result of encoding the files."""
 
     features: NDArray[np.float32]
-    """(n, d), not normalised, one row a file in the given order."""
+    """(n, d), not normalised, one row per file in the given order."""
     names: tuple[str, ...]
     report: str = ""
-    """What of the checkpoint was used."""
+    """Tensors of the checkpoint that were used, in words."""
     warning: str = ""
     """Which GPUs were not used, and why."""
     pixels: tuple[NDArray[np.float32], ...] = ()

@@ -48,7 +48,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class EncodedTexts:
-    """What became of the texts, and of the images beside them."""
+    """Result of encoding the texts, and the images beside them."""
 
     texts: tuple[str, ...]
     tokens: Tokens | None

@@ -28,7 +28,7 @@ COLUMNS = ("image", "x", "y", "nearest", "nearest_label", "cosine_distance")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where new images lie on a map."""
+    """Places of new images on a map."""
 
     shown: Stored[MapRecord]
     """The map: a project result."""
