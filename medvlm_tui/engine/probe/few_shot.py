@@ -1,4 +1,4 @@
-"""The label-poor reading: the linear SVM fitted to a few images a class, many times over; the learning curve."""
+"""The label-poor reading: the linear SVM fitted to a few images per class, many times over; the learning curve."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ TUNED_T_GRID = (*SOFT_T_GRID, *PAPER_T_GRID)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is classified."""
+    """Features to be classified, and their classes."""
 
     features: NDArray[np.float32]
     """(n, d)"""
@@ -103,7 +103,7 @@ def choose_t(validation_macro_f1: Floats) -> int:
 
 
 def is_separated(train_error: Floats) -> bool:
-    """Say whether no training image is classified wrongly at any t, (T, F) training errors.
+    """Return whether no training image is classified wrongly at any t, (T, F) training errors.
 
     One value is no grid, and is never called separated or saturated.
     """
@@ -111,8 +111,8 @@ def is_separated(train_error: Floats) -> bool:
 
 
 def is_saturated(folds: Sequence[FoldFit], hold_out: NDArray[np.float32]) -> bool:
-    """Say whether the choice of t is none: no training error at any t, and no predicted label on a fold's validation
-    part or on the hold-out, features (n_test, d), that depends on t.
+    """Return whether the choice of t has no effect: no training error at any t, and no predicted label on a fold's
+    validation part or on the hold-out, features (n_test, d), that depends on t.
 
     No training error alone is not a hard margin: there the choice of t may still change predictions.
     """
@@ -122,7 +122,7 @@ def is_saturated(folds: Sequence[FoldFit], hold_out: NDArray[np.float32]) -> boo
 
 
 def _moves(fold: FoldFit, hold_out: NDArray[np.float32]) -> bool:
-    """Say whether a predicted label of a fold differs between two values of t."""
+    """Return whether a predicted label of a fold differs between two values of t."""
     validation = fold.validation_scores.argmax(axis=2)
     if (validation != validation[0]).any():
         return True

@@ -34,7 +34,7 @@ class Fitted:
     final: Classifier
     final_converged: bool
     tuned: tuple[float, float] | None
-    """Where the paper's grid has no training error: the t that the tuned grid would choose, and the mean validation
+    """The t that the tuned grid would choose where the paper's grid has no training error, and the mean validation
     macro F1 for which it would be chosen, the largest of ten."""
     saturated: bool
 

@@ -1,4 +1,4 @@
-"""What every protocol of the probe is given, what it gives back, and the scores that all of them report."""
+"""Input and result of every protocol of the probe, and the scores that all of them report."""
 
 from __future__ import annotations
 

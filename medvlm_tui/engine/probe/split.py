@@ -33,7 +33,7 @@ class Division:
     groups: NDArray[np.int32] | None = None
     """(n,) number of each row's group, one of its own where it has none; None under a split by image."""
     kind: str = ""
-    """What the groups are: `dataset` (its group ids) or `near_duplicates`."""
+    """Kind of groups: `dataset` (its group ids) or `near_duplicates`."""
 
     def record(self) -> GroupingRecord | None:
         """Return what the probe's record says of the groups."""

@@ -101,7 +101,7 @@ def _labelled(table: FeatureTable, job: Job) -> Labelled:
 
 
 def _constant_columns(problem: cv.Problem, job: Job) -> list[str]:
-    """Say how many dimensions carry nothing; raises MedvlmError when none carries anything."""
+    """Return a sentence on the dimensions that carry nothing; raises MedvlmError when none carries anything."""
     dim = problem.features.shape[1]
     constant = int((problem.features == problem.features[0]).all(axis=0).sum())
     if constant == dim:

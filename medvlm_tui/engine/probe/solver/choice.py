@@ -1,4 +1,4 @@
-"""Where the probe's SVMs are solved: on the CPU, or on a GPU where the problem is large enough for one."""
+"""Device that solves the probe's SVMs: the CPU, or a GPU where the problem is large enough for one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Solver:
 
     @property
     def note(self) -> str:
-        """Say what did not go as planned; empty when all did."""
+        """Return in words what did not go as planned; empty when all did."""
         reasons = {
             f"did not fit into the memory of {self.device}": self.short_of_memory,
             f"had no Cholesky factor on {self.device}": self.not_definite,

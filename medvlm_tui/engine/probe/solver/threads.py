@@ -2,7 +2,7 @@
 
 BLAS's own threads wait for each other by spinning. On cores that others use too, each product then takes as long as
 the slowest of its threads, and the work of the probe took up to ten times its time. Threads that take whole classes
-or blocks of rows meet a few times a step instead, and sleep while they wait.
+or blocks of rows meet a few times per step instead, and sleep while they wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Found = TypeVar("Found")
 
 
 class _Place(threading.local):
-    """Where this thread is: within a lane, or not."""
+    """Place of this thread: within a lane, or not."""
 
     in_lane = False
 
@@ -50,7 +50,7 @@ class Lanes:
 
 @contextmanager
 def lanes(most: int) -> Iterator[Lanes]:
-    """Give as many threads as BLAS has, at most `most`; BLAS has one for each of them meanwhile."""
+    """Yield as many threads as BLAS has, at most `most`; BLAS itself has one thread for each of them meanwhile."""
     count = min(most, blas_threads())
     with _controller().limit(limits=1, user_api="blas"):
         if count <= 1:
