@@ -1,4 +1,4 @@
-"""What a reader wants of a model's grid of maps: the proposed cell, all cells in one orientation, the clusters seen."""
+"""Readings of a model's grid of maps: the proposed cell, all cells in one orientation, the clusters seen."""
 
 from __future__ import annotations
 

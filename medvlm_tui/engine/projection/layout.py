@@ -32,7 +32,7 @@ tqdm.set_lock(threading.RLock())
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the cells of one n_neighbors share."""
+    """Data that the cells of one n_neighbors share."""
 
     n_neighbors: int
     """As used: at most n - 1."""

@@ -1,4 +1,4 @@
-"""How much of the features' neighbourhoods a two-dimensional map keeps, and how well it shows the classes."""
+"""Scores of a two-dimensional map: how much of the features' neighbourhoods it keeps, how well it shows the classes."""
 
 from __future__ import annotations
 

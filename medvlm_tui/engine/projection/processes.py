@@ -33,7 +33,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What became of a cell."""
+    """Result of a cell: its layout, or the error that ended it."""
 
     cell: str
     outcome: Layout | MedvlmError

@@ -64,7 +64,7 @@ def _check(params: ProjectionParams) -> None:
 
 
 def _same_rows(step: Step, of: Step) -> bool:
-    """Say whether a step is a map of the same rows, with parameters that it will not be refused for."""
+    """Return whether a step is a map of the same rows, with parameters that it will not be refused for."""
     theirs, ours = params_of(ProjectionParams, step.params), params_of(ProjectionParams, of.params)
     valid = theirs.n_neighbors >= 2 and 0 <= theirs.min_dist <= SPREAD
     return valid and (theirs.max_points, theirs.seed) == (ours.max_points, ours.seed)

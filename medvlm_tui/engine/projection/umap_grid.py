@@ -1,4 +1,4 @@
-"""What the cells of one grid share while their steps run: the graph, the rows, and processes that work ahead."""
+"""Data that the cells of one grid share while their steps run: the graph, the rows, and processes that work ahead."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Grid:
     """Those of them that are not answered."""
 
     def serves(self, identity: tuple[str, int, int], params: Sequence[ProjectionParams]) -> bool:
-        """Say whether these maps are of the same rows and need no more neighbours than are known."""
+        """Return whether these maps are of the same rows and need no more neighbours than are known."""
         known = self.features.near.indices.shape[1]
         return self.identity == identity and known >= neighbours_needed(params, len(self.rows))
 
