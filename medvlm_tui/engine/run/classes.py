@@ -1,4 +1,4 @@
-"""Whether a dataset has the classes that a probe needs: known before anything is encoded."""
+"""Check that a dataset has the classes that a probe needs: known before anything is encoded."""
 
 from __future__ import annotations
 

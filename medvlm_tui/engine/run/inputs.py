@@ -189,7 +189,7 @@ def _unread(name: str, root: Path) -> DatasetSpec:
 
 
 def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, make: Say | None) -> DatasetSpec:
-    """Give the phantom its root: made by code below the workspace, unless the user named a place."""
+    """Return the phantom with its root: made by code below the workspace, unless the user named a place."""
     if spec.reader != "phantom" or spec.root is not None:
         return spec
     per_class = request.phantom_per_class

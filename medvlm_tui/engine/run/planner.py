@@ -40,7 +40,7 @@ class Prepared:
     found_datasets: tuple[DatasetInput, ...]
 
     def job(self, step: str) -> AnyJob:
-        """What a step works on; raises KeyError for the report."""
+        """Return the job of a step; raises KeyError for the report."""
         return self.checks[step] if step in self.checks else self.jobs[step]
 
     @property

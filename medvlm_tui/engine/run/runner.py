@@ -33,7 +33,7 @@ from medvlm_tui.stages.extract import EXTRACT
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the steps so far; handed to the report."""
+    """Outcome of the steps so far; handed to the report."""
 
     done: list[str] = field(default_factory=list)
     cached: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the run's process returns."""
+        """Return the exit code of the run's process."""
         if self.cancelled:
             return ExitCode.INTERRUPTED
         return ExitCode.STEPS_FAILED if self.missed else ExitCode.OK
@@ -70,7 +70,7 @@ class ReportSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run needs besides its plan."""
+    """The store, the worker and the outputs that a run needs besides its plan."""
 
     store: Store
     worker: Worker
@@ -78,7 +78,7 @@ class RunContext:
     report: ReportSink
     out: str
     log: Path
-    """Where tracebacks of unknown errors go."""
+    """File that tracebacks of unknown errors go to."""
 
 
 def run(prepared: Prepared, context: RunContext) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What exists: the answer to a home screen's question, without loading a model."""
+"""Survey of what exists: the answer to a home screen's question, without loading a model."""
 
 from __future__ import annotations
 
