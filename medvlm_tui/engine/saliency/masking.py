@@ -52,7 +52,7 @@ class Masking:
     batch_size: int
     _buffer: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     _multiplies: bool = field(init=False, default=False)
-    """What a closed mask shows is zero, so that masking is one product."""
+    """True where a closed mask shows zero, so that masking is one product."""
 
     def __post_init__(self) -> None:
         self._multiplies = not bool(self.hidden.any())

@@ -22,7 +22,7 @@ _BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class MaskStream:
-    """What determines every mask."""
+    """Parameters that determine every mask."""
 
     cells: int
     probability: float

@@ -32,7 +32,7 @@ class Preview:
         self._next = time.monotonic() + _EVERY_S
 
     def due(self) -> bool:
-        """Whether enough time has gone by for another."""
+        """Return whether enough time has gone by for another."""
         return time.monotonic() >= self._next
 
     def store(self, whole: NDArray[np.float64], part: ChunkScores, done: int) -> PreviewReady:

@@ -1,4 +1,4 @@
-"""How good a saliency map is: against the classifier (insertion, deletion) and against what is known of the image."""
+"""Quality of a saliency map: against the classifier (insertion, deletion) and against what is known of the image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Quality = dict[str, Any]
-"""What is measured of one map, by name; None where it is not defined."""
+"""Measures of one map, by name; None where a measure is not defined."""
 REGIONS = ("lesion", "text")
 MEASURES = (
     "pointing", "mass_lesion", "area_lesion", "mass_over_area_lesion", "mass_text", "area_text",
@@ -42,7 +42,7 @@ STEPS = 16
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """What is known of an image, in the pixels that the model sees."""
+    """Known regions of an image, in the pixels that the model sees."""
 
     lesion: Mask
     """(H, W); empty where there is none."""
@@ -70,7 +70,7 @@ def boxes_mask(boxes: Sequence[tuple[int, int, int, int]], size_px: int) -> Mask
 
 
 def is_flat(values: NDArray[np.floating]) -> bool:
-    """Whether a map has one value everywhere, up to rounding: such a map says nothing and counts as nothing."""
+    """Return whether a map has one value everywhere, up to rounding: such a map says nothing and counts as nothing."""
     return float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max()))
 
 
@@ -86,7 +86,7 @@ def mass_inside(values: NDArray[np.floating], region: Mask) -> float | None:
 
 
 def pointing_hit(values: NDArray[np.floating], region: Mask) -> bool | None:
-    """Say whether the map's largest value lies in the region (Zhang et al. 2018); None for no region or a flat map."""
+    """Return whether the map's maximum lies in the region (Zhang et al. 2018); None for no region or a flat map."""
     if is_flat(values) or not region.any():
         return None
     return bool(region[np.unravel_index(int(values.argmax()), values.shape)])
@@ -178,7 +178,7 @@ def quality_table(items: Sequence[ExplainedImage]) -> dict[str, QualityRecord]:
 
 
 def _counted(quality: MapQuality, name: str) -> bool:
-    """Whether an image takes part in a measure's mean."""
+    """Return whether an image takes part in a measure's mean."""
     if name.startswith("area_") and getattr(quality, name.replace("area", "mass")) is None:
         return False
     return getattr(quality, name) is not None

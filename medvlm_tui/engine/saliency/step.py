@@ -1,4 +1,4 @@
-"""What a classifier looks at: RISE on encoder + scaler + SVM, for hold-out images."""
+"""Saliency of a classifier: RISE on encoder + scaler + SVM, for hold-out images."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _scores(
 
 
 def _good_enough(images: Explained, params: SaliencyParams, scores: Floats) -> bool:
-    """Whether every image's map is as exact as was asked."""
+    """Return whether every image's map is as exact as was asked."""
     found = (estimated(images, params, scores[image], image) for image in range(len(scores)))
     return all(relative_error(one).max() <= params.stop_error for one in found)
 
