@@ -1,4 +1,4 @@
-"""What the full feature space says about its classes and about itself, one function a measure."""
+"""Measures of the full feature space and of its classes, one function per measure."""
 
 from __future__ import annotations
 

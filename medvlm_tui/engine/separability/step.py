@@ -1,4 +1,4 @@
-"""How well the classes lie apart in the full feature space, as numbers with permutation p-values."""
+"""Separability of the classes in the full feature space, as numbers with permutation p-values."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _two_nearest(space: Space) -> tuple[Wide, Wide]:
 
 
 def _at_least(name: str, value: float | None, found: float | None) -> bool:
-    """Say whether a permutation separates the classes at least as well; an undefined one counts against us."""
+    """Return whether a permutation separates the classes at least as well; an undefined value counts as yes."""
     if value is None or found is None:
         return True
     return value <= found if name in LOWER_IS_BETTER else value >= found
