@@ -1,4 +1,4 @@
-"""How alike two models' features of the same images are, one class a measure, each quick to permute."""
+"""Similarities of two models' features of the same images, one class per measure, each quick to permute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two models see a dataset alike: similarities of features, intervals over images, permutation p-values."""
+"""Comparison of how two models see a dataset: similarities of features, intervals over images, permutation p-values."""
 
 from __future__ import annotations
 
