@@ -1,1 +1,1 @@
-"""What a step is given, the process it runs in, the device it runs on."""
+"""The job of a step, the process and the device that it runs on."""

@@ -1,4 +1,4 @@
-"""How a worker hears that its job is to stop: the job's number through a pipe.
+"""Cancellation of a worker's job: the job's number is sent through a pipe.
 
 Not by an Event of multiprocessing: its semaphores have names in /dev/shm, which stay when the whole group of processes
 is killed.
@@ -46,7 +46,7 @@ class Cancellation:
         self._job = job
 
     def is_set(self) -> bool:
-        """Say whether the job was asked to stop."""
+        """Return whether the job was asked to stop."""
         with self._lock, suppress(EOFError, OSError):  # without its other end, the process ends by itself
             while self._connection.poll():
                 self._cancelled = int(self._connection.recv_bytes())

@@ -1,4 +1,4 @@
-"""How many CPU cores this process may use: by its affinity and by the quota of its cgroups."""
+"""Number of CPU cores that this process may use: by its affinity and by the quota of its cgroups."""
 
 from __future__ import annotations
 

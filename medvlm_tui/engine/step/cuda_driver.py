@@ -1,4 +1,4 @@
-"""What NVIDIA's driver says of its GPUs, and whether the installed torch can use them. Imports no torch."""
+"""Facts from NVIDIA's driver on its GPUs, and whether the installed torch can use them. Imports no torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CudaDevice:
     refusal: str = ""
     """Why the installed torch cannot use it; empty when it can, as far as the driver tells."""
     fp32_over_fp64: int = 2
-    """How many times faster it computes in float32 than in float64: 2 on V100, A100 and H100, 32 or 64 on others."""
+    """Speed in float32 over that in float64: 2 on V100, A100 and H100, 32 or 64 on others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory() -> None:
-    """Give cached GPU memory back to the driver; nothing where torch or the GPU was never used."""
+    """Return cached GPU memory to the driver; does nothing where torch or the GPU was never used."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

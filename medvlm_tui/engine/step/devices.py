@@ -20,7 +20,7 @@ _WITHOUT = "use --device cpu; `medvlm-tui doctor` says which GPUs torch can use"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What the work runs on."""
+    """Device that the work runs on."""
 
     device: str
     """`cpu` or `cuda:0`, as torch names it."""
@@ -113,7 +113,7 @@ def _check_bf16(precision: Precision, gpu: CudaDevice) -> None:
 
 
 def cpu_has_bf16() -> bool:
-    """Say whether the CPU multiplies bf16 matrices in hardware (AMX or AVX512-BF16); elsewhere bf16 is slower."""
+    """Return whether the CPU multiplies bf16 matrices in hardware (AMX or AVX512-BF16); elsewhere bf16 is slower."""
     return not _BF16_FLAGS.isdisjoint(_cpu_lines().get("flags", "").split())
 
 

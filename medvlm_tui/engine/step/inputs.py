@@ -1,4 +1,4 @@
-"""What an analysis reads: the feature table, the classes in it, the results of earlier steps, its parameters."""
+"""Inputs of an analysis: the feature table, the classes in it, the results of earlier steps, its parameters."""
 
 from __future__ import annotations
 

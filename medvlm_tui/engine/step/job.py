@@ -1,4 +1,4 @@
-"""What a step is given, and which module does it."""
+"""Job of a step, and the module that does it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ AnyJob = Job | CheckJob
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step may use besides its job."""
+    """The store of a step, and whether the user asked to stop."""
 
     store: Store
     cancelled: Callable[[], bool]

@@ -1,4 +1,4 @@
-"""Where numba keeps the code that it compiles for umap-learn: beside the packages, or in the workspace."""
+"""Place where numba keeps the code that it compiles for umap-learn: beside the packages, or in the workspace."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def place_numba_cache(workspace: Path) -> None:
 
 
 def _beside_packages() -> bool:
-    """Say whether numba can write beside umap-learn, which is what it tries first."""
+    """Return whether numba can write beside umap-learn, which is what it tries first."""
     spec = find_spec("umap")
     if spec is None or spec.origin is None:
         return True

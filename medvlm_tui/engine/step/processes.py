@@ -1,4 +1,4 @@
-"""What every child process needs: to end with its parent, and a cause of death in words."""
+"""Needs of every child process: to end with its parent, and a cause of death in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cause_of_death(code: int | None) -> str:
 
 
 def end_with_parent() -> None:
-    """Let this process end as soon as the one that started it is gone, even in the middle of its work."""
+    """Start a thread that ends this process as soon as its parent is gone, even in the middle of its work."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

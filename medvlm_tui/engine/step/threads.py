@@ -26,6 +26,6 @@ def chosen_threads() -> int:
 
 
 def restore_threads() -> None:
-    """Give every OpenMP library of this process the chosen number again."""
+    """Set every OpenMP library of this process to the chosen number of threads again."""
     for library in ThreadpoolController().select(user_api="openmp").lib_controllers:
         library.set_num_threads(chosen_threads())

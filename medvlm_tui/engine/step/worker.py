@@ -131,7 +131,7 @@ class Worker:
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of a process that has ended."""
+        """Close the pipes of a process that has ended, and forget it."""
         for pipe in (self._connection, self._canceller):
             if pipe is not None:
                 pipe.close()
