@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
@@ -122,7 +122,7 @@ class BiasScreen(PlaceScreen):
                     found[cell.model] = one
             read = [await self.medvlm.results.read_record(key, BIAS_GROUPS.record) for key in compared]
         except MedvlmError as error:
-            self._say(clean_lines(f"{error.message}\n{error.hint}"))
+            self._say(error_text(error))
             return
         self.found = found
         groups = [record for record in read if record is not None]

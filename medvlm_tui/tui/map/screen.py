@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
@@ -351,7 +351,7 @@ class MapScreen(MapWork):
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, cell.dataset, points.ids[at], THUMBNAIL_PX)
             pane.show_image(pixels)
         except MedvlmError as error:
-            pane.show_words(clean_lines(f"{error.message}\n{error.hint}"))
+            pane.show_words(error_text(error))
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
         row = int(points.rows[at])

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.probe import PROBE
@@ -78,7 +78,7 @@ class CellScreen(PlaceScreen):
             probe = await self.medvlm.results.read(self.probe_key, PROBE.record)
             table = await self.medvlm.results.table(self.cell.keys.get("table", ""))
         except MedvlmError as error:
-            words.update(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            words.update(Text(error_text(error)))
             return
         if probe is None:
             words.update(Text("the details are not in the store", style=GREY))

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean_lines
+from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.shared.picture import Picture
@@ -63,7 +63,7 @@ class ImageListScreen(PlaceScreen):
         try:
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, self.dataset, image, _SIDE_PX)
         except MedvlmError as error:
-            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            panel.say(Text(error_text(error)))
             return
         panel.show_drawing(partial(thumbnail, pixels))
 
