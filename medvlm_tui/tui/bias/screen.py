@@ -71,8 +71,8 @@ class BiasScreen(PlaceScreen):
         """Pictures left, numbers right."""
         with Container(id="bias-body"):
             with Container(id="pictures"):
-                yield Picture("without", widget_id="without")
-                yield Picture("with", widget_id="with")
+                yield Picture("without", widget_id="without", takes_keys=False)
+                yield Picture("with", widget_id="with", takes_keys=False)
             with Container(id="numbers"):
                 yield Rows("Models", widget_id="ranking")
                 yield Rows("", widget_id="measures")
@@ -81,11 +81,6 @@ class BiasScreen(PlaceScreen):
         """Return the run of the lab on the model under the cursor."""
         model = self.query_one("#ranking", Rows).row
         return replace(self.medvlm.request, models=(model,) if model else (), datasets=(self.dataset,), stages=STAGES)
-
-    def on_mount(self) -> None:
-        """The pictures take no keys."""
-        for picture in self.query(Picture):
-            picture.can_focus = False
 
     @property
     def datasets(self) -> list[str]:

@@ -97,7 +97,7 @@ class MapScreen(MapWork):
         """One or two plots, the image under the cursor, the classes."""
         with Container(id="maps"):
             yield MapPlot("plot")
-            yield MapPlot("plot-beside")
+            yield MapPlot("plot-beside", takes_keys=False)
             yield ImagePane(id="image")
         yield MarkedStrip(id="marked")
         yield Static(id="between")
@@ -121,7 +121,6 @@ class MapScreen(MapWork):
 
     def _arrange(self) -> None:
         self.query_one("#plot-beside").display = self.query_one("#between").display = bool(self.other)
-        self.query_one("#plot-beside").can_focus = False
         at = self.plot.at
         self.query_one("#image").display = self.points is not None and (self.app.size.width >= 100 or at >= 0)
 

@@ -54,7 +54,7 @@ class CellScreen(PlaceScreen):
             yield Static(id="cell-words")
         with Container(id="worst"):
             for number in range(WORST):
-                yield Picture("", widget_id=f"worst-{number}")
+                yield Picture("", widget_id=f"worst-{number}", takes_keys=False)
 
     def on_mount(self) -> None:
         """Read and draw."""
@@ -62,8 +62,6 @@ class CellScreen(PlaceScreen):
         name = f"{board.model_name(self.cell.model)} × {board.dataset_name(self.cell.dataset)}"
         self.query_one("#cell-text").border_title = Content(name)
         self.query_one("#worst").border_title = Content("most wrong held-out images")
-        for picture in self.query(Picture):
-            picture.can_focus = False
         self.read()
 
     def on_resize(self) -> None:

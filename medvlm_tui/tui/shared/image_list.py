@@ -39,11 +39,10 @@ class ImageListScreen(PlaceScreen):
         """List and picture."""
         with Container(id="image-list"):
             yield Rows(self.list_title, widget_id="images")
-            yield Picture(self.picture_title, widget_id="image")
+            yield Picture(self.picture_title, widget_id="image", takes_keys=False)
 
     def on_mount(self) -> None:
         """Fill the list once."""
-        self.query_one(Picture).can_focus = False
         self.query_one("#images", Rows).set_rows(self.list_rows)
         self._moved()
 
