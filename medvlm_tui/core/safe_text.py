@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from medvlm_tui.errors import MedvlmError
+
 # Everything a terminal, a bidi algorithm or an encoder could act upon instead of showing it: C0 and DEL, C1,
 # line and paragraph separators, lone surrogates, interlinear annotation, and everything that Unicode calls default
 # ignorable (DerivedCoreProperties.txt): soft hyphen, fillers, zero-width and bidirectional controls, variation
@@ -32,6 +34,11 @@ def clean(text: str) -> str:
 def clean_lines(text: str) -> str:
     """Return `text` made safe line by line, for a place that shows several lines: a hint keeps its line breaks."""
     return "\n".join(clean(line) for line in text.splitlines())
+
+
+def error_text(error: MedvlmError) -> str:
+    """Return what went wrong and below it what to do, made safe."""
+    return clean_lines(f"{error.message}\n{error.hint}")
 
 
 def slug(identifier: str) -> str:

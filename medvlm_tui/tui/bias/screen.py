@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
@@ -71,8 +71,8 @@ class BiasScreen(PlaceScreen):
         """Pictures left, numbers right."""
         with Container(id="bias-body"):
             with Container(id="pictures"):
-                yield Picture("without", widget_id="without")
-                yield Picture("with", widget_id="with")
+                yield Picture("without", widget_id="without", takes_keys=False)
+                yield Picture("with", widget_id="with", takes_keys=False)
             with Container(id="numbers"):
                 yield Rows("Models", widget_id="ranking")
                 yield Rows("", widget_id="measures")
@@ -81,11 +81,6 @@ class BiasScreen(PlaceScreen):
         """Return the run of the lab on the model under the cursor."""
         model = self.query_one("#ranking", Rows).row
         return replace(self.medvlm.request, models=(model,) if model else (), datasets=(self.dataset,), stages=STAGES)
-
-    def on_mount(self) -> None:
-        """The pictures take no keys."""
-        for picture in self.query(Picture):
-            picture.can_focus = False
 
     @property
     def datasets(self) -> list[str]:
@@ -122,7 +117,7 @@ class BiasScreen(PlaceScreen):
                     found[cell.model] = one
             read = [await self.medvlm.results.read_record(key, BIAS_GROUPS.record) for key in compared]
         except MedvlmError as error:
-            self._say(clean_lines(f"{error.message}\n{error.hint}"))
+            self._say(error_text(error))
             return
         self.found = found
         groups = [record for record in read if record is not None]

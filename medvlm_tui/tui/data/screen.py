@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.thumbnail import thumbnail
@@ -120,7 +120,7 @@ class DataScreen(PlaceScreen):
             self.found = await self.medvlm.results.read(key, CHECK.record) if key else None
         except MedvlmError as error:
             self.found = None
-            said = clean_lines(f"{error.message}\n{error.hint}").splitlines()
+            said = error_text(error).splitlines()
             report.set_rows([plain(Text(line)) for line in said])
             return
         width = report.content_size.width

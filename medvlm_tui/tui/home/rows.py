@@ -22,17 +22,12 @@ def marked(text: str, is_marked: bool) -> Text:
     return Text.assemble((MARK if is_marked else " ", "bold"), " ", (text, "bold" if is_marked else ""))
 
 
-def by_group(models: Iterable[ModelRow]) -> list[tuple[str, list[ModelRow]]]:
-    """Return models by group, groups in the order they first appear."""
+def headed(models: Iterable[ModelRow], hidden: Mapping[str, int]) -> list[tuple[Text, list[ModelRow]]]:
+    """Return models below the headings of their groups, groups in the order they first appear; of a group that is
+    folded its heading alone."""
     groups: dict[str, list[ModelRow]] = {}
     for model in models:
         groups.setdefault(model.group, []).append(model)
-    return list(groups.items())
-
-
-def headed(models: Iterable[ModelRow], hidden: Mapping[str, int]) -> list[tuple[Text, list[ModelRow]]]:
-    """Return models below the headings of their groups; of a group that is folded its heading alone."""
-    groups = dict(by_group(models))
     folded = [group for group in hidden if group not in groups]
     return [(_heading(group, hidden.get(group, 0), groups), groups.get(group, [])) for group in (*groups, *folded)]
 

@@ -21,7 +21,7 @@ from medvlm_tui.tui.shared.matrix import Matrix
 from medvlm_tui.tui.shared.rows import Rows, plain
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.selection import PHANTOM, run_request
-from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, ModelRow
+from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
 
 PANES = ("models", "datasets", "matrix")
@@ -78,14 +78,15 @@ class HomeScreen(FilteredScreen):
         board, selection = self.medvlm.board, self.medvlm.selection
         if board.surveyed:
             self._settle_current()
-        models, datasets, hidden = self.models(), self.datasets(), self._arrangement.hidden
-        self._stay_in_view(models, datasets)
-        nothing = [plain(Text(self._emptied, style=GREY))] if self._emptied else []
-        model_rows = catalog.model_rows(models, selection, hidden) or nothing
-        dataset_rows = catalog.dataset_rows(datasets, selection) or nothing
+        shown = self._arrangement
+        self._stay_in_view(shown)
+        emptied = self._emptied
+        nothing = [plain(Text(emptied, style=GREY))] if emptied else []
+        model_rows = catalog.model_rows(shown.models, selection, shown.hidden) or nothing
+        dataset_rows = catalog.dataset_rows(shown.datasets, selection) or nothing
         self.query_one("#models", Rows).set_rows(model_rows, keep=selection.model)
         self.query_one("#datasets", Rows).set_rows(dataset_rows, keep=selection.dataset)
-        rows, columns = catalog.axes(models, datasets, selection, hidden)
+        rows, columns = catalog.axes(shown.models, shown.datasets, selection, shown.hidden)
         self.query_one(Matrix).set_title(f"accuracy, paper protocol; {WORDS[self.scope]}")
         self.query_one(Matrix).set_axes(rows, columns, selection.model, selection.dataset)
         self._welcome_or_matrix()
@@ -105,24 +106,27 @@ class HomeScreen(FilteredScreen):
         if not has_dataset:
             selection.dataset = next(iter([*(cell.dataset for cell in done), *(row.id for row in first.datasets)]), "")
 
-    def _stay_in_view(self, models: list[ModelRow], datasets: list[DatasetRow]) -> None:
+    def _stay_in_view(self, shown: Arrangement) -> None:
         """Select rows that the filter shows: the bottom line and `enter` refer to the visible selection."""
         selection = self.medvlm.selection
-        if models and selection.model not in {row.id for row in models}:
-            selection.model = models[0].id
+        if shown.models and selection.model not in {row.id for row in shown.models}:
+            selection.model = shown.models[0].id
         # A folder that was just given is no row before the next survey.
         is_coming = (
             selection.dataset in self.medvlm.request.data and selection.dataset not in self.medvlm.board.datasets
         )
-        if datasets and not is_coming and selection.dataset not in {row.id for row in datasets}:
-            selection.dataset = datasets[0].id
+        if shown.datasets and not is_coming and selection.dataset not in {row.id for row in shown.datasets}:
+            selection.dataset = shown.datasets[0].id
 
     @property
     def _emptied(self) -> str:
         """Return a notice that the filter matches no model or no dataset, or an empty text when rows match."""
-        if not self.filter_text or not self.medvlm.board.surveyed or (self.models() and self.datasets()):
+        if not self.filter_text or not self.medvlm.board.surveyed:
             return ""
-        what = "dataset" if self.models() else "model"
+        shown = self._arrangement
+        if shown.models and shown.datasets:
+            return ""
+        what = "dataset" if shown.models else "model"
         return f"no {what} matches {clean(self.filter_text)}: esc clears the filter"
 
     def _welcome_or_matrix(self) -> None:
@@ -142,10 +146,10 @@ class HomeScreen(FilteredScreen):
         """Draw what depends on the cursor and the marks alone."""
         board, selection = self.medvlm.board, self.medvlm.selection
         detail = self.query_one("#detail", Static)
-        if self._emptied:
+        if emptied := self._emptied:
             detail.border_title = None
-            detail.update(Text(self._emptied, style=GREY))
-            self.query_one("#plan", Static).update(Text(self._emptied, style=GREY))
+            detail.update(Text(emptied, style=GREY))
+            self.query_one("#plan", Static).update(Text(emptied, style=GREY))
             return
         cell = board.cell(selection.model, selection.dataset)
         title = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}" if cell.model else ""
@@ -162,8 +166,6 @@ class HomeScreen(FilteredScreen):
             return Text("nothing computed here yet", style=GREY)
         if selection.models or selection.datasets:
             return Text.assemble(("r ", "bold"), f"shows what running {self._marked_summary()} costs, and asks")
-        if self._emptied:
-            return Text(self._emptied, style=GREY)
         name = f"{board.model_name(cell.model)} × {board.dataset_name(cell.dataset)}"
         if cell.has_scores or cell.state in ("running", "queued"):
             deed = "opens the scores of" if cell.has_scores else "watches"
@@ -188,16 +190,9 @@ class HomeScreen(FilteredScreen):
         best = cell.accuracy is not None and cell.accuracy == board.best(dataset)
         return catalog.cell_text(cell, best, self.medvlm.selection.includes_mark(model, dataset))
 
-    def models(self) -> list[ModelRow]:
-        """Return the models that the scope and the filter show."""
-        return list(self._arrangement.models)
-
-    def datasets(self) -> list[DatasetRow]:
-        """Return the datasets that the scope and the filter show."""
-        return list(self._arrangement.datasets)
-
     @property
     def _arrangement(self) -> Arrangement:
+        """Return the models and datasets that the scope and the filter show."""
         texts = ("", self.filter_text) if self.pane == "datasets" else (self.filter_text, "")
         return arranged(self.medvlm.board, self.scope, *texts)
 

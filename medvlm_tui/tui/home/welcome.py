@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.text import Text
 
-from medvlm_tui.core.safe_text import clean_lines
+from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.shared.rows import Row, plain
 from medvlm_tui.tui.states import GREY
@@ -32,7 +32,7 @@ _OFFERS = (
 def welcome_rows(surveyed: bool, gone: MedvlmError | None) -> list[Row]:
     """Return the offers; before the first survey that it is under way, or why none can come."""
     if not surveyed and gone is not None:
-        return [plain(Text(line, style=GREY)) for line in clean_lines(f"{gone.message}\n{gone.hint}").splitlines()]
+        return [plain(Text(line, style=GREY)) for line in error_text(gone).splitlines()]
     if not surveyed:
         return [plain(Text("looking at what is here ...", style=GREY))]
     rows: list[Row] = [plain(Text())]

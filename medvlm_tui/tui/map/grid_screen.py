@@ -10,7 +10,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from medvlm_tui.core.safe_text import clean_lines
+from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
@@ -66,7 +66,7 @@ class MapGridScreen(PlaceScreen):
         try:
             found = await self._maps()
         except MedvlmError as error:
-            self.query_one(Picture).say(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            self.query_one(Picture).say(Text(error_text(error)))
             return
         across, down = sorted({one.n_neighbors for one in found}), sorted({one.min_dist for one in found})
         self.settings = (down, across)

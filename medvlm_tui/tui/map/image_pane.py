@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -49,12 +50,8 @@ class ImagePane(Vertical):
 
     def compose(self) -> ComposeResult:
         """A picture and its words."""
-        yield Picture(widget_id="image-thumbnail")
+        yield Picture(widget_id="image-thumbnail", takes_keys=False)
         yield Static(id="image-facts")
-
-    def on_mount(self) -> None:
-        """Its picture takes no keys."""
-        self.query_one(Picture).can_focus = False
 
     def show_words(self, words: str) -> None:
         """Show words in the place of the thumbnail."""
@@ -62,7 +59,7 @@ class ImagePane(Vertical):
 
     def show_image(self, pixels: NDArray[np.uint8]) -> None:
         """Show a thumbnail."""
-        self.query_one(Picture).show_drawing(lambda width, height, depth: thumbnail(pixels, width, height, depth))
+        self.query_one(Picture).show_drawing(partial(thumbnail, pixels))
 
     def show_facts(self, known: ImageFacts | None) -> None:
         """Show what is known of an image; None clears everything."""

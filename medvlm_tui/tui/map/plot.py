@@ -29,8 +29,8 @@ NAMES_FROM = 70
 class MapPlot(Picture):
     """Draws a map once for each view; the cursor alone costs two lines."""
 
-    def __init__(self, widget_id: str) -> None:
-        super().__init__("Map", widget_id)
+    def __init__(self, widget_id: str, takes_keys: bool = True) -> None:
+        super().__init__("Map", widget_id, takes_keys=takes_keys)
         self.data: MapData | None = None
         self.focus_class = -1
         """Index of the class that alone has colour, -1 for all."""

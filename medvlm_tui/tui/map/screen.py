@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.scatter import legend
@@ -97,7 +97,7 @@ class MapScreen(MapWork):
         """One or two plots, the image under the cursor, the classes."""
         with Container(id="maps"):
             yield MapPlot("plot")
-            yield MapPlot("plot-beside")
+            yield MapPlot("plot-beside", takes_keys=False)
             yield ImagePane(id="image")
         yield MarkedStrip(id="marked")
         yield Static(id="between")
@@ -121,7 +121,6 @@ class MapScreen(MapWork):
 
     def _arrange(self) -> None:
         self.query_one("#plot-beside").display = self.query_one("#between").display = bool(self.other)
-        self.query_one("#plot-beside").can_focus = False
         at = self.plot.at
         self.query_one("#image").display = self.points is not None and (self.app.size.width >= 100 or at >= 0)
 
@@ -351,7 +350,7 @@ class MapScreen(MapWork):
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, cell.dataset, points.ids[at], THUMBNAIL_PX)
             pane.show_image(pixels)
         except MedvlmError as error:
-            pane.show_words(clean_lines(f"{error.message}\n{error.hint}"))
+            pane.show_words(error_text(error))
 
     async def _facts(self, points: MapData, cell: Cell, at: int) -> ImageFacts:
         row = int(points.rows[at])

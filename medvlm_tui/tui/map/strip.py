@@ -36,12 +36,7 @@ class MarkedStrip(Horizontal):
     def compose(self) -> ComposeResult:
         """Frames, filled when images are marked."""
         for number in range(MOST):
-            yield Picture("", widget_id=f"marked-{number}")
-
-    def on_mount(self) -> None:
-        """Its pictures take no keys."""
-        for picture in self.query(Picture):
-            picture.can_focus = False
+            yield Picture("", widget_id=f"marked-{number}", takes_keys=False)
 
     def show_images(self, dataset: str, images: Sequence[str]) -> None:
         """Show the last of the images of a dataset."""

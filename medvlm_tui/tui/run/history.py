@@ -42,6 +42,8 @@ class HistoryScreen(PlaceScreen):
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, PastRun] = {}
+        self.asked: dict[str, RunRequest | None] = {}
+        """Requests of the runs found, each rebuilt once; None where another release wrote it."""
 
     def body(self) -> ComposeResult:
         """List and details."""
@@ -59,7 +61,9 @@ class HistoryScreen(PlaceScreen):
         runs = self.medvlm.workspace / "runs"
         found = await asyncio.get_running_loop().run_in_executor(None, lambda: list(past_runs(runs)))
         self.found = {run.run_id: run for run in found}
-        rows = [Row(name, partial(_line, self.medvlm.board, run)) for name, run in self.found.items()]
+        self.asked = {run.run_id: asked_for(run) for run in found}
+        board = self.medvlm.board
+        rows = [Row(run.run_id, partial(_line, board, run, self.asked[run.run_id])) for run in self.found.values()]
         self.query_one("#runs", Rows).set_rows(rows or [plain(Text("no run has ended yet", style=GREY))])
         self._moved()
 
@@ -68,23 +72,24 @@ class HistoryScreen(PlaceScreen):
         """The run under the cursor."""
         return self.found.get(self.query_one("#runs", Rows).row)
 
+    @property
+    def asked_here(self) -> RunRequest | None:
+        """What the run under the cursor asked for; None without one, and where another release asked."""
+        return self.asked.get(self.query_one("#runs", Rows).row)
+
     @on(Rows.Moved, "#runs")
     def _moved(self) -> None:
         run = self.run_here
-        lines = [] if run is None else facts(run, self.medvlm.workspace)
+        lines = [] if run is None else facts(run, self.asked_here, self.medvlm.workspace)
         self.query_one("#run-about", Static).update(Text("\n").join(lines))
 
     def request_here(self) -> RunRequest:
         """Return what the run under the cursor asked for."""
-        run = self.run_here
-        request = None if run is None else asked_for(run)
-        return super().request_here() if request is None else request
+        return self.asked_here or super().request_here()
 
     def action_open(self) -> None:
         """Look at the results of the run under the cursor."""
-        run = self.run_here
-        request = None if run is None else asked_for(run)
-        if request is not None:
+        if (request := self.asked_here) is not None:
             selection = self.medvlm.selection
             selection.model = next(iter(request.models), selection.model)
             selection.dataset = next(iter(request.datasets), selection.dataset)
@@ -92,11 +97,9 @@ class HistoryScreen(PlaceScreen):
 
     async def action_again(self) -> None:
         """Ask for the run under the cursor again; what is stored is not computed twice."""
-        run = self.run_here
-        request = None if run is None else asked_for(run)
-        if request is not None:
+        if (request := self.asked_here) is not None:
             await self.medvlm.ask_run(request)
-        elif run is not None:
+        elif self.run_here is not None:
             self.medvlm.tell("another release asked for this run: it cannot be asked for again", "warning")
 
 
@@ -108,14 +111,14 @@ def asked_for(run: PastRun) -> RunRequest | None:
         return None
 
 
-def facts(run: PastRun, workspace: Path) -> list[Text]:
+def facts(run: PastRun, request: RunRequest | None, workspace: Path) -> list[Text]:
     """Return what is known of a run, safe to show."""
     done, cached, failed, skipped = run.counts
     lines = [
         Text.assemble((_when(run), "bold"), f"   {_state(run)[1]}   {duration(run.seconds) if run.seconds else ''}"),
         Text(f"{done} computed, {cached} there already, {failed} failed, {skipped} skipped"),
         Text(),
-        Text(settings_of(asked_for(run), workspace), style=GREY),
+        Text(settings_of(request, workspace), style=GREY),
         Text(),
     ]
     lines += [
@@ -146,10 +149,10 @@ def _when(run: PastRun) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.begun)) if run.begun else clean(run.run_id)
 
 
-def _line(board: Board, run: PastRun, width: int) -> Text:
+def _line(board: Board, run: PastRun, request: RunRequest | None, width: int) -> Text:
     line = Text.assemble(
         letter(_state(run)[0]), f" {_when(run)} ", (f"{duration(run.seconds) if run.seconds else '':>7}  ", GREY),
-        in_short(board, asked_for(run)),
+        in_short(board, request),
     )  # fmt: skip
     line.truncate(width, overflow="ellipsis")
     return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
-from medvlm_tui.tui.state.board import Board, LogLine, Task, WaitingRun, run_summary
+from medvlm_tui.tui.state.board import LOG_LINES, Board, LogLine, Task, WaitingRun, run_summary
 from medvlm_tui.tui.states import GREY, letter, look
 
 ASKS_AFTER_S = 60.0
@@ -274,10 +274,12 @@ def _step_lines(board: Board, task: Task | None, width: int) -> list[Text]:
     return [Text("choose models and datasets on home (F2) and press r", style=GREY)]
 
 
-def _log_rows(line: LogLine, width: int) -> list[Row]:
+@lru_cache(2 * LOG_LINES)  # a full log takes 60 ms to wrap, and every event adds a line
+def _log_rows(line: LogLine, width: int) -> tuple[Row, ...]:
     """Return a line of the log, wrapped so that nothing of a reason is lost."""
     room = max(20, width - len(line.clock) - 1)
     parts = textwrap.wrap(line.message, room, break_on_hyphens=False) or [""]
     style = LEVELS.get(line.level, "")
     clocks = [line.clock] + [" " * len(line.clock)] * (len(parts) - 1)
-    return [plain(Text.assemble((f"{clock} ", GREY), (part, style))) for clock, part in zip(clocks, parts, strict=True)]
+    drawn = zip(clocks, parts, strict=True)
+    return tuple(plain(Text.assemble((f"{clock} ", GREY), (part, style))) for clock, part in drawn)

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.probe import PROBE
@@ -54,7 +54,7 @@ class CellScreen(PlaceScreen):
             yield Static(id="cell-words")
         with Container(id="worst"):
             for number in range(WORST):
-                yield Picture("", widget_id=f"worst-{number}")
+                yield Picture("", widget_id=f"worst-{number}", takes_keys=False)
 
     def on_mount(self) -> None:
         """Read and draw."""
@@ -62,8 +62,6 @@ class CellScreen(PlaceScreen):
         name = f"{board.model_name(self.cell.model)} × {board.dataset_name(self.cell.dataset)}"
         self.query_one("#cell-text").border_title = Content(name)
         self.query_one("#worst").border_title = Content("most wrong held-out images")
-        for picture in self.query(Picture):
-            picture.can_focus = False
         self.read()
 
     def on_resize(self) -> None:
@@ -78,7 +76,7 @@ class CellScreen(PlaceScreen):
             probe = await self.medvlm.results.read(self.probe_key, PROBE.record)
             table = await self.medvlm.results.table(self.cell.keys.get("table", ""))
         except MedvlmError as error:
-            words.update(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            words.update(Text(error_text(error)))
             return
         if probe is None:
             words.update(Text("the details are not in the store", style=GREY))

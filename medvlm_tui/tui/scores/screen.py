@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean, clean_lines
+from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.stages.probe import PROBE
@@ -205,7 +205,7 @@ class ScoresScreen(FilteredScreen):
             probe = await self.medvlm.results.read(key, PROBE.record)
             table = await self.medvlm.results.table(cell.keys.get("table", ""))
         except MedvlmError as error:
-            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            panel.say(Text(error_text(error)))
             return
         if probe is None:
             panel.say(Text("the details are not in the store", style=GREY))

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from medvlm_tui.core.safe_text import clean_lines
+from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.tui.shared.picture import Picture
@@ -39,11 +39,10 @@ class ImageListScreen(PlaceScreen):
         """List and picture."""
         with Container(id="image-list"):
             yield Rows(self.list_title, widget_id="images")
-            yield Picture(self.picture_title, widget_id="image")
+            yield Picture(self.picture_title, widget_id="image", takes_keys=False)
 
     def on_mount(self) -> None:
         """Fill the list once."""
-        self.query_one(Picture).can_focus = False
         self.query_one("#images", Rows).set_rows(self.list_rows)
         self._moved()
 
@@ -63,7 +62,7 @@ class ImageListScreen(PlaceScreen):
         try:
             pixels = await self.medvlm.pictures.picture(self.medvlm.request, self.dataset, image, _SIDE_PX)
         except MedvlmError as error:
-            panel.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            panel.say(Text(error_text(error)))
             return
         panel.show_drawing(partial(thumbnail, pixels))
 

@@ -19,8 +19,11 @@ _DEPTHS: dict[str | None, Depth] = {"truecolor": "truecolor", "256": "256", "sta
 class Picture(Pane):
     """Draws once for each drawing and size."""
 
-    def __init__(self, title: str = "", widget_id: str | None = None, centred: bool = True) -> None:
+    def __init__(
+        self, title: str = "", widget_id: str | None = None, centred: bool = True, takes_keys: bool = True
+    ) -> None:
         super().__init__(title, widget_id)
+        self.can_focus = takes_keys
         self._centred = centred
         self._drawing: Drawing | None = None
         self._words = Text()

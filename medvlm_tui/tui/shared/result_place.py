@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
 
-from medvlm_tui.core.safe_text import clean_lines
+from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.state.survey_rows import Cell
@@ -58,7 +58,7 @@ class WalkScreen(PlaceScreen):
         try:
             found = await self.read(cell)
         except MedvlmError as error:
-            self.say(Text(clean_lines(f"{error.message}\n{error.hint}")))
+            self.say(Text(error_text(error)))
             return
         self.shown_key = key if found else ""
         if not found:
