@@ -11,25 +11,22 @@ from medvlm_tui.errors import UsageError
 from medvlm_tui.stages import STAGE_NAMES, STAGES
 from medvlm_tui.stages.option import Declared, declared_in
 from medvlm_tui.stages.request import OWN, RunRequest
-from medvlm_tui.stages.stage import Stage
 
 
-def declared(stages: tuple[Stage[Any], ...]) -> dict[str, Declared]:
-    """Return the options of a run with these stages by name, in the order of the help."""
-    found = {each.name: each for each in (*declared_in(RunRequest), *_of_stages(stages))}
+def _declared() -> dict[str, Declared]:
+    """Return the options of a run by name, in the order of the help."""
+    found = {each.name: each for each in (*declared_in(RunRequest), *_of_stages())}
     of_stages = found["stages"]
-    names = tuple(stage.kind for stage in stages if stage.name == stage.kind)
-    return {**found, "stages": replace(of_stages, option=replace(of_stages.option, choices=names))}
+    return {**found, "stages": replace(of_stages, option=replace(of_stages.option, choices=STAGE_NAMES))}
 
 
-def _of_stages(stages: tuple[Stage[Any], ...]) -> Iterator[Declared]:
-    for stage in stages:
+def _of_stages() -> Iterator[Declared]:
+    for stage in STAGES:
         if stage.options is not None:
             yield from declared_in(stage.options, stage.title, other_results=True)
 
 
-OPTIONS: Mapping[str, Declared] = declared(STAGES)
-assert OPTIONS["stages"].option.choices == STAGE_NAMES
+OPTIONS: Mapping[str, Declared] = _declared()
 
 
 def value_of(request: RunRequest, name: str) -> Any:

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from medvlm_tui.core.plan import Step
-from medvlm_tui.stages.gathered import FEWEST, over_cells
+from medvlm_tui.stages.gathered import FEWEST, by_protocol, over_cells
 from medvlm_tui.stages.params.comparison import ComparisonParams, StatisticsParams
 from medvlm_tui.stages.records.comparison import IntervalsRecord, PairsRecord, RankingsRecord
-from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
+from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
@@ -40,16 +39,8 @@ STATISTICS = Stage(
 )
 
 
-def _by_protocol(view: View) -> Iterator[tuple[str, list[tuple[PlannedCell, Step]], Mapping[str, Any]]]:
-    """Yield each protocol with its probes and the parameters of a comparison of them."""
-    params = asdict(view.request.of(ComparisonParams))
-    for protocol in view.request.protocols:
-        probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
-        yield protocol, probes, {**params, "protocol": protocol}
-
-
 def _pairs_drafts(view: View) -> Iterator[Draft]:
-    for protocol, probes, params in _by_protocol(view):
+    for protocol, probes, params in by_protocol(view, ComparisonParams):
         if len(probes) >= FEWEST:
             yield over_cells(params, probes, protocol)
 
@@ -77,7 +68,7 @@ PAIRS = Stage(
 
 
 def _ranking_drafts(view: View) -> Iterator[Draft]:
-    for protocol, probes, params in _by_protocol(view):
+    for protocol, probes, params in by_protocol(view, ComparisonParams):
         models, datasets = {step.model for _, step in probes}, {step.dataset for _, step in probes}
         if len(models) >= FEWEST and len(datasets) >= FEWEST:
             yield over_cells(params, probes, protocol)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from medvlm_tui.core.plan import Step
-from medvlm_tui.stages.stage import Draft, PlannedCell
+from medvlm_tui.stages.option import Record
+from medvlm_tui.stages.stage import Draft, PlannedCell, View
 
 FEWEST = 2
 """A comparison of one model says nothing."""
@@ -30,6 +31,16 @@ class CellInput:
     def all_of(cls, params: Mapping[str, Any]) -> tuple[CellInput, ...]:
         """Return the cells in the parameters of a step."""
         return tuple(cls(**cell) for cell in params["cells"])
+
+
+def by_protocol(
+    view: View, record: type[Record]
+) -> Iterator[tuple[str, list[tuple[PlannedCell, Step]], Mapping[str, Any]]]:
+    """Yield each protocol with its probes and the parameters of a comparison of them; `record` declares these."""
+    params = asdict(view.request.of(record))
+    for protocol in view.request.protocols:
+        probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
+        yield protocol, probes, {**params, "protocol": protocol}
 
 
 def over_cells(params: Mapping[str, Any], read: Iterable[tuple[PlannedCell, Step]], detail: str = "") -> Draft:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
-from medvlm_tui.stages.gathered import over_cells
+from medvlm_tui.stages.gathered import by_protocol, over_cells
 from medvlm_tui.stages.params.verdict import VerdictParams
 from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
@@ -16,11 +15,9 @@ _WITHOUT = frozenset({"few_shot"})
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    params = asdict(view.request.of(VerdictParams))
-    for protocol in view.request.protocols:
-        probes = [(cell, step) for cell, step in view.of("probe") if step.params["protocol"] == protocol]
+    for protocol, probes, params in by_protocol(view, VerdictParams):
         if probes and protocol not in _WITHOUT:
-            yield over_cells({**params, "protocol": protocol}, probes, protocol)
+            yield over_cells(params, probes, protocol)
 
 
 def _summary(record: VerdictRecord) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -75,15 +75,8 @@ def _filled(rows: Sequence[Row | Heading], index: int) -> bool:
 
 def _groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Return the headings over the columns with the number of columns under each; none where no column has one."""
-    if not any(column.group for column in columns):
-        return []
-    found: list[tuple[str, int]] = []
-    for column in columns:
-        if found and found[-1][0] == column.group:
-            found[-1] = (column.group, found[-1][1] + 1)
-        else:
-            found.append((column.group, 1))
-    return found
+    found = [(group, len(list(under))) for group, under in groupby(columns, key=lambda column: column.group)]
+    return found if any(group for group, _ in found) else []
 
 
 def _sort_key(value: Value) -> str:

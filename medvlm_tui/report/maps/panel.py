@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.core.store.store import Stored
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.maps.rows import CLASSES
 from medvlm_tui.report.results.run_results import Map
@@ -55,9 +54,9 @@ def value_order(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(str(names[index]) for index in commonest))
 
 
-def measures_of(found: Stored[SeparabilityRecord] | None) -> dict[str, float]:
+def measures_of(found: SeparabilityRecord | None) -> dict[str, float]:
     """Return what a figure prints of a separability result."""
-    measured = {} if found is None else found.record.measures
+    measured = {} if found is None else found.measures
     return {name: value for name in ("silhouette", "knn_purity") if (value := measured.get(name)) is not None}
 
 

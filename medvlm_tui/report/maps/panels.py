@@ -82,10 +82,10 @@ class MapPanels:
         return grids(self._gathered.source)
 
     @cached_property
-    def _separability(self) -> dict[tuple[str, str, str], Stored[SeparabilityRecord]]:
+    def _separability(self) -> dict[tuple[str, str, str], SeparabilityRecord]:
         """(model, dataset, grouping) -> result."""
-        measured = self._gathered.source.stored(SEPARABILITY)
-        return {(step.model, step.dataset, found.record.tag or CLASSES): found for step, found in measured}
+        measured = self._gathered.source.records(SEPARABILITY)
+        return {(step.model, step.dataset, found.tag or CLASSES): found for step, found in measured}
 
     def _pair(self, pair: Pair, maps: Sequence[Map]) -> PairMaps | None:
         grid = self._grids.get(pair)

@@ -8,9 +8,9 @@ from medvlm_tui.catalog.published import PAPER, POSTER, metric_for, published
 from medvlm_tui.core.specs import DatasetSpec, ModelSpec
 from medvlm_tui.report.formats.table import Mark
 from medvlm_tui.report.results.cells import Cell
+from medvlm_tui.report.results.naming import STUDY_VIEWS
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 
-_STUDY_VIEWS = ("", "default")
 _PROTOCOLS = {PAPER: "paper", POSTER: "poster"}
 """Source -> the protocol that its scores were computed by."""
 LETTERS = {"n": "n", "classes": "c", "protocol": "p"}
@@ -50,7 +50,7 @@ def compare(cell: Cell, metric: str, source: str = "") -> Comparison | None:
     if cell.protocol not in LINEAR_PROTOCOLS:
         return None
     ours = cell.metric(metric)
-    if ours is None or ours.mean is None or cell.dataset.view not in _STUDY_VIEWS or not cell.model.published:
+    if ours is None or ours.mean is None or cell.dataset.view not in STUDY_VIEWS or not cell.model.published:
         return None
     source = source or source_for(cell.protocol)
     score = published(cell.dataset.spec.id, cell.model.published, metric, source)

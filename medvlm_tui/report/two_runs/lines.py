@@ -10,6 +10,7 @@ from typing import Any
 
 from medvlm_tui.core.counts import counted
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.report.results.naming import of_view
 from medvlm_tui.report.two_runs.differences import Change, Differences
 from medvlm_tui.report.two_runs.run_files import CellName
 
@@ -58,8 +59,7 @@ def _alone(title: str, cells: Sequence[CellName]) -> Iterator[str]:
 
 
 def _name(cell: CellName) -> str:
-    view = "" if cell.label_view in ("", "default") else f", view {cell.label_view}"
-    return clean(f"{cell.model} on {cell.dataset}{view}, {cell.protocol}, feature {cell.feature}")
+    return clean(f"{cell.model} on {cell.dataset}{of_view(cell.label_view)}, {cell.protocol}, feature {cell.feature}")
 
 
 def _difference(change: Change, shared_reason: str) -> str:
