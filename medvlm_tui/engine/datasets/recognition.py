@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from medvlm_tui.catalog.datasets import load_datasets
@@ -218,15 +219,12 @@ def _named(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 def _numbered(base: str) -> Iterator[str]:
     yield base
-    number = 2
-    while True:
-        yield f"{base}_{number}"
-        number += 1
+    yield from (f"{base}_{number}" for number in count(2))
 
 
 def _others(top: Path, candidates: Collection[Candidate]) -> Iterator[str]:
+    roots = [Path(each.root) for each in candidates]
     for kid in child_folders(top):
-        roots = [Path(each.root) for each in candidates]
         if not any(root.is_relative_to(kid) or kid.is_relative_to(root) for root in roots):
             yield clean(kid.name)
 

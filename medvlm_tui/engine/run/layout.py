@@ -18,6 +18,7 @@ from medvlm_tui.engine.datasets.opening import open_every_part
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
+from medvlm_tui.engine.run.stored_results import is_there
 from medvlm_tui.engine.run.text_inputs import words_of
 from medvlm_tui.engine.step.job import CheckJob, Job
 from medvlm_tui.errors import MedvlmError, MissingInputError
@@ -168,7 +169,7 @@ class Layout:
             self.steps.append(Step(step_id, stage.kind, model, on, blocked=draft.blocked))
             return
         key = draft.key or self._key(stage, draft)
-        have = key in self.store.tables if stage.kind == "extract" else self.store.has_result(key)
+        have = is_there(self.store, stage.kind, key)
         images = len(cells[0].planned.dataset.samples) if stage.kind == "extract" and not have else 0
         step = Step(step_id, stage.kind, model, on, draft.params, key, draft.reads, have, images)
         if single:

@@ -10,6 +10,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.settings.options import OPTIONS, all_values
+from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.request import RunRequest
 
 # Settings that the features or the scores depend on, with their words; `{}` is the value.
@@ -61,6 +62,11 @@ class Results:
         return True
 
 
+def is_there(store: Store, kind: str, key: str) -> bool:
+    """Return whether a step's result is in the store: a sealed table of an extraction, else a result."""
+    return key in store.tables if kind == EXTRACT.kind else store.has_result(key)
+
+
 def best_results(
     cell: tuple[str, str], steps: Sequence[Step], index: ResultsIndex, store: Store, protocol: str
 ) -> Results:
@@ -72,9 +78,8 @@ def best_results(
         if step.have:
             found[now].add(step.kind, str(step.params.get("protocol", "")), step.key)
     for made, request in index.of(*cell):
-        there = made.key in store.tables if made.kind == "extract" else store.has_result(made.key)
         results = found.setdefault(made.table, Results(made.table))
-        if there and made.table and results.add(made.kind, made.detail, made.key):
+        if made.table and is_there(store, made.kind, made.key) and results.add(made.kind, made.detail, made.key):
             results.requests[made.key] = request
     return max(found.values(), key=lambda each: (protocol in each.probes, bool(each.probes), bool(each.keys)))
 

@@ -12,11 +12,11 @@ from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.latest_results import LatestResults
-from medvlm_tui.core.workspace.results_index import Made, ResultsIndex
+from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
-from medvlm_tui.engine.run.stored_results import Results, best_results, difference
+from medvlm_tui.engine.run.stored_results import Results, best_results, difference, is_there
 from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
@@ -135,7 +135,7 @@ def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str,
 
 def _has_results(records: Records, model: str = "", dataset: str = "") -> bool:
     cells = [cell for cell in records.index.cells if model in ("", cell[0]) and dataset in ("", cell[1])]
-    return any(_is_there(records.store, made) for cell in cells for made, _ in records.index.of(*cell))
+    return any(is_there(records.store, made.kind, made.key) for cell in cells for made, _ in records.index.of(*cell))
 
 
 def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
@@ -213,10 +213,6 @@ def _rows(store: Store, results: Results) -> int:
     """Return how many images were encoded."""
     manifest = store.tables.read_record(results.table, EXTRACT.record)
     return 0 if manifest is None else manifest.shape[0]
-
-
-def _is_there(store: Store, made: Made) -> bool:
-    return made.key in store.tables if made.kind == "extract" else store.has_result(made.key)
 
 
 def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:

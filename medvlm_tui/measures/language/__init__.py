@@ -1,1 +1,1 @@
-"""Pure functions of image and text vectors: zero-shot scores, the gap between modalities, geometry, retrieval."""
+"""Pure functions of image and text vectors: zero-shot scores, geometry of classes, retrieval."""

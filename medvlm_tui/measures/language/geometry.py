@@ -1,4 +1,4 @@
-"""Geometry of texts and images in their common space: the gap between them, and whether their classes lie alike."""
+"""Whether the classes of texts and images lie alike in their common space."""
 
 from __future__ import annotations
 
@@ -10,43 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from medvlm_tui.measures.language.zero_shot import unit
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 EXACT_CLASSES = 6
 """Up to this many classes all k! permutations are tried (720)."""
-
-
-def modality_gap(images: Floats, texts: Floats) -> float:
-    """Return the distance of the means of unit image (n, d) and text (m, d) vectors. (Liang et al. 2022)"""
-    return float(np.linalg.norm(images.mean(axis=0) - texts.mean(axis=0)))
-
-
-def gap_share(images: Floats, texts: Floats) -> float:
-    """Return the share of the variance of all vectors that the means of the modalities explain, each weighing half."""
-    between = modality_gap(images, texts) ** 2 / 4
-    within = (_spread(images) + _spread(texts)) / 2
-    return between / (between + within) if between + within > 0 else 0.0
-
-
-def relative_gap(images: Floats, texts: Floats) -> float | None:
-    """Return the gap over the RMS distance of a vector to its own modality's mean; None where that is zero."""
-    within = (_spread(images) ** 0.5 + _spread(texts) ** 0.5) / 2
-    return modality_gap(images, texts) / within if within > 0 else None
-
-
-def _spread(vectors: Floats) -> float:
-    return float(((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).mean())
-
-
-def alignment(images: Floats, own_texts: Floats) -> float:
-    """Return the mean squared distance of unit image vectors (n, d) and those (n, d) of their classes' texts."""
-    return float(((images - own_texts) ** 2).sum(axis=1).mean())
-
-
-def uniformity(images: Floats, texts: Floats) -> float:
-    """Return the logarithm of the mean of exp(-2 squared distance) over all pairs of an image and a text."""
-    squared = 2.0 - 2.0 * images @ texts.T
-    return float(np.log(np.exp(-2.0 * squared).mean()))
 
 
 def class_means(images: Floats, codes: Ints, n_classes: int) -> Floats:
@@ -113,8 +82,7 @@ def direction_cosines(texts: Floats, weights: Floats) -> Floats:
 
 
 def _cosines(space: Floats) -> Floats:
-    norms = np.linalg.norm(space, axis=1, keepdims=True)
-    rows = space / np.where(norms > 0, norms, 1.0)
+    rows = unit(space)
     return np.asarray(rows @ rows.T, dtype=np.float64)
 
 

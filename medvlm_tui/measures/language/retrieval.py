@@ -1,4 +1,4 @@
-"""Retrieval in labelled sets: the images of a class by its text, and the text of an image's class."""
+"""Retrieval in labelled sets: the images of a class by its text."""
 
 from __future__ import annotations
 
@@ -35,15 +35,3 @@ def precision_at(codes: Ints, cosines: Floats, count: int) -> float:
     """Return the mean over classes of the share of their own among the `count` images nearest to their texts."""
     nearest = np.argsort(-cosines, axis=0, kind="stable")[:count]
     return float((codes[nearest] == np.arange(cosines.shape[1])[None]).mean())
-
-
-def recall_at(codes: Ints, cosines: Floats, count: int) -> float:
-    """Return the share of images whose class's text is among the `count` nearest texts."""
-    own = cosines[np.arange(len(codes)), codes]
-    return float(((cosines > own[:, None]).sum(axis=1) < count).mean())
-
-
-def mean_rank(codes: Ints, cosines: Floats) -> float:
-    """Return the mean rank of the own class's text, 1 for the nearest; equal ones share the mean of their places."""
-    own = cosines[np.arange(len(codes)), codes][:, None]
-    return float((1 + (cosines > own).sum(axis=1) + ((cosines == own).sum(axis=1) - 1) / 2).mean())

@@ -395,3 +395,18 @@ def test_a_sound_parquet_file_survives_its_trial(tmp_path):
     path = tmp_path / "list.parquet"
     parquet.write_table(pyarrow.table({"path": ["a.png", "b.png"], "label": ["x", "y"]}), path)
     parquet_trial.refuse_deadly(path)
+
+
+def test_a_parquet_file_is_tried_again_once_it_changes(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        parquet_trial.subprocess,
+        "run",
+        lambda line, **rest: tried.append(line[-1]) or subprocess.CompletedProcess(line, 0),
+    )
+    path = tmp_path / "list.parquet"
+    for content in (b"one", b"one", b"another"):
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+        parquet_trial.refuse_deadly(path)
+    assert tried == [str(path)] * 2

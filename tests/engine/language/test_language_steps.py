@@ -209,31 +209,46 @@ def test_a_model_without_text_says_so_in_one_line_and_costs_nothing_else(study):
     assert models == {f"local:{folder / 'clip'}"}
 
 
+def by_definition(images, codes, prompts, classes):
+    """The gap and its companions, distances and retrieval of unit vectors as docs/language.md defines them."""
+    middle = images.mean(axis=0), prompts.mean(axis=0)
+    gap = np.sqrt(((middle[0] - middle[1]) ** 2).sum())
+    inside = [((each - mean) ** 2).sum(axis=1).mean() for each, mean in zip((images, prompts), middle, strict=True)]
+    pairs = [np.exp(-2 * ((a - b) ** 2).sum()) for a in images for b in prompts]
+    cosines = images @ classes.T
+    above = np.array([sum(row > row[code]) for row, code in zip(cosines, codes, strict=True)])
+    return {
+        "modality_gap": gap,
+        # Both modalities weigh half: the variance of the means around their middle is gap^2 / 4.
+        "modality_gap_share": (gap**2 / 4) / (gap**2 / 4 + sum(inside) / 2),
+        "modality_gap_relative": gap / (np.sqrt(inside).sum() / 2),
+        "alignment": np.mean([((image - classes[code]) ** 2).sum() for image, code in zip(images, codes, strict=True)]),
+        "uniformity": np.log(np.mean(pairs)),
+        "text_recall_at_1": np.mean(above < 1),
+        "text_recall_at_5": np.mean(above < 5),
+        "text_mean_rank": np.mean(1 + above),
+    }
+
+
 def test_resamples_are_the_measures_on_the_drawn_images():
     rng = np.random.default_rng(3)
     images = rng.normal(size=(24, 6))
     images /= np.linalg.norm(images, axis=1, keepdims=True)
-    classes, prompts = images[:4] + 0.5, images[4:12] - 0.2
+    classes, prompts = images[:6] + 0.5, images[6:14] - 0.2
     classes, prompts = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (classes, prompts))
-    codes = np.repeat(np.arange(4), 6)
+    codes = np.repeat(np.arange(6), 4)
     vectors = alignment.Vectors(images, codes, prompts, classes)
     weights = alignment.resampled_weights(codes, 3, 0)
     found = alignment.every(vectors, weights)
     for draw, weight in enumerate(weights):
         rows = np.repeat(np.arange(24), np.rint(weight * 24).astype(int))
         drawn, of = images[rows], codes[rows]
-        assert np.bincount(of).tolist() == [6, 6, 6, 6]
+        assert np.bincount(of).tolist() == [4] * 6
         expected = {
-            "modality_gap": geometry.modality_gap(drawn, prompts),
-            "modality_gap_share": geometry.gap_share(drawn, prompts),
-            "modality_gap_relative": geometry.relative_gap(drawn, prompts),
-            "alignment": geometry.alignment(drawn, classes[of]),
-            "uniformity": geometry.uniformity(drawn, prompts),
-            "text_recall_at_1": retrieval.recall_at(of, drawn @ classes.T, 1),
-            "text_mean_rank": retrieval.mean_rank(of, drawn @ classes.T),
+            **by_definition(drawn, of, prompts, classes),
             "image_map": retrieval.mean_average_precision(of, drawn @ classes.T),
-            "class_geometry_rsa": geometry.rsa(geometry.class_means(drawn, of, 4), classes),
-            "class_geometry_cka": geometry.linear_cka(geometry.class_means(drawn, of, 4), classes),
+            "class_geometry_rsa": geometry.rsa(geometry.class_means(drawn, of, 6), classes),
+            "class_geometry_cka": geometry.linear_cka(geometry.class_means(drawn, of, 6), classes),
         }
         for name, value in expected.items():
             assert found[name][draw] == pytest.approx(value), name

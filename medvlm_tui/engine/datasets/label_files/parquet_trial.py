@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from medvlm_tui.engine.datasets.label_files.parquet_file import read_all
@@ -25,6 +26,13 @@ _REFUSED = 3
 
 def refuse_deadly(path: Path) -> None:
     """Raise ValueError when reading the file ends the process that does it, or when no process can be started."""
+    status = path.stat()
+    _refuse_deadly(path, status.st_size, status.st_mtime_ns)
+
+
+# A screen that surveys the datasets opens each again and again; what has survived is tried again once it changes.
+@lru_cache(maxsize=32)
+def _refuse_deadly(path: Path, size: int, mtime_ns: int) -> None:
     line = [sys.executable, "-P", "-m", __name__, str(path)]
     try:
         ended = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
