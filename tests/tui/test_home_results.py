@@ -59,7 +59,7 @@ async def test_only_results_of_todays_settings_are_the_best(make_app) -> None:
         assert "81.2 ✓" in seen(app)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, (120, 40)])
 async def test_a_workspace_without_its_data_and_weights_is_a_reading_room(make_app, size) -> None:
     done = {"state": "done", **SCORES, "here": "data_missing"}
     app, _ = make_app(shown=with_results({(MODEL, "brain_mr"): done}, weights=False))
@@ -74,6 +74,10 @@ async def test_a_workspace_without_its_data_and_weights_is_a_reading_room(make_a
     async with app.run_test(size=size) as pilot:
         await until(pilot, "81.2 ✓")
         assert "reading: read-only" in seen(app)
+    app, _ = make_app(shown=replace(with_results({(MODEL, "brain_mr"): done}, weights=False), read_only=True))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "81.2 d")
+        assert "reading: read-only, no data, no weights here" in seen(app)
 
 
 async def test_a_workspace_that_cannot_be_opened_says_why(make_app, monkeypatch: pytest.MonkeyPatch) -> None:

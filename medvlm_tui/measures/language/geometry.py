@@ -1,4 +1,4 @@
-"""Whether the classes of texts and images lie alike in their common space."""
+"""Likeness of the classes of texts and of images in their common space."""
 
 from __future__ import annotations
 

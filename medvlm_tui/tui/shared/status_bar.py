@@ -34,39 +34,47 @@ class StatusBar(Widget):
     """
 
     def render(self) -> Text:
-        """Draw what fits; the right side gives way first."""
+        """Draw what fits; what keeps numbers from being misread stays, names of tabs and other facts give way."""
         app = cast("MedvlmApp", self.app)
         width = self.content_size.width
         state = engine_text(app.board, app.engine_error is not None)
+        needed = _joined([limit_text(app.request), reading_text(app.board)])
         self.tabs: list[tuple[int, int, str]] = []
-        left = Text.assemble(("medvlm-tui ", "bold"), self._tabs(width, state), ("│ ", GREY), state)
-        marked = marks_text(app)
-        facts = [
-            limit_text(app.request),
-            reading_text(app.board),
-            marked,
+        room = width - state.cell_len - needed.cell_len - len("│ ") - bool(needed)
+        left = Text.assemble(("medvlm-tui ", "bold"), self._tabs(room), ("│ ", GREY), state)
+        others = [
+            marks_text(app),
             Text(app.board.device_name),
             Text(store_size(app.board)),
             Text(short_path(app.workspace)),
         ]
-        right = Text()
-        for fact in facts:
-            if fact.cell_len and left.cell_len + right.cell_len + fact.cell_len + 3 <= width:
-                right = Text.assemble(right, (" │ ", GREY) if right.cell_len else "", fact)
+        right = needed
+        for fact in others:
+            wider = _joined([right, fact])
+            if left.cell_len + wider.cell_len < width:
+                right = wider
         return Text.assemble(left, " " * max(1, width - left.cell_len - right.cell_len), right)
 
-    def _tabs(self, width: int, state: Text) -> Text:
-        """Return the places with their digits, the one that is shown in reverse; empty where there is no room."""
-        line, shown = Text(), getattr(self.screen, "place", "")
-        start = len("medvlm-tui ")
-        for place in PLACES:
-            name = f" {place.digit} {place.name} "
-            line.append(name, "reverse" if place.name == shown else "")
-            self.tabs.append((start + line.cell_len - len(name), start + line.cell_len, place.name))
-        if start + line.cell_len + state.cell_len + 2 <= width and self.app.size.width >= TABS_FROM:
-            return line.append(" ")
+    def _tabs(self, room: int) -> Text:
+        """Return the places with their digits, the one that is shown in reverse; digits or nothing where room lacks."""
+        if self.app.size.width < TABS_FROM:
+            return Text()
+        for named in (True, False):
+            line = self._line(named)
+            if len("medvlm-tui ") + line.cell_len <= room:
+                return line
         self.tabs.clear()
         return Text()
+
+    def _line(self, named: bool) -> Text:
+        line, shown = Text(), getattr(self.screen, "place", "")
+        start = len("medvlm-tui ")
+        self.tabs.clear()
+        for place in PLACES:
+            name = f" {place.digit} {place.name} " if named or place.name == shown else f" {place.digit} "
+            line.append(name, "reverse" if place.name == shown else "")
+            self.tabs.append((start + line.cell_len - len(name), start + line.cell_len, place.name))
+        return line.append(" ")
 
     async def on_click(self, event: Click) -> None:
         """Go to the place whose tab was clicked."""
@@ -74,6 +82,10 @@ class StatusBar(Widget):
         name = next((name for start, end, name in self.tabs if start <= column < end), "")
         if name:
             await self.app.run_action(f"go('{name}')")
+
+
+def _joined(facts: list[Text]) -> Text:
+    return Text(" │ ", GREY).join(fact for fact in facts if fact)
 
 
 def engine_text(board: Board, gone: bool) -> Text:
