@@ -74,7 +74,7 @@ class HistoryScreen(PlaceScreen):
 
     @property
     def asked_here(self) -> RunRequest | None:
-        """What the run under the cursor asked for; None without one, and where another release asked."""
+        """Request of the run under the cursor; None without a run, and where another release asked."""
         return self.asked.get(self.query_one("#runs", Rows).row)
 
     @on(Rows.Moved, "#runs")
