@@ -25,7 +25,7 @@ from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.probe import PROBE
@@ -40,7 +40,7 @@ Draw = Callable[[Sample], Image.Image]
 class Lab:
     """The images, the encoder, and how far the work has come."""
 
-    job: Job
+    job: CellJob
     context: StepContext
     params: BiasParams
     encoder: Encoder
@@ -139,7 +139,7 @@ class Lab:
         return lambda sample: draw_overlay(self.read(sample), spec).image
 
 
-def prepare(job: Job, context: StepContext) -> Lab:
+def prepare(job: CellJob, context: StepContext) -> Lab:
     """Read the job's inputs and load its encoder; raises UsageError for parameters the lab cannot work with."""
     params = params_of(BiasParams, job.step.params)
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:
