@@ -14,7 +14,6 @@ from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.errors import WeightsError
 from tests.made.models import encoder_of, largest_difference, pixels_of
 
-
 MODELS = {"efficientnet_lite0": (224, 296), "efficientnet_lite1": (240, 386), "efficientnet_lite2": (260, 386)}
 """Model -> side of its input in pixels, and its number of tensors."""
 
