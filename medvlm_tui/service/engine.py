@@ -42,7 +42,7 @@ from medvlm_tui.engine.run.inputs import Say
 from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.run.runner import Outcome, RunContext, run
 from medvlm_tui.engine.run.survey import Records, survey
-from medvlm_tui.engine.step.job import AnyJob, CellJob, CheckJob, ModelJob
+from medvlm_tui.engine.step.job import CellJob, CheckJob, ModelJob, PlannedJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages import as_demo
@@ -215,7 +215,7 @@ class _Sayer:
             raise Cancelled("cancelled before the run began", "run the same command again")
 
 
-def _note(latest: LatestResults, event: ResultReady, job: AnyJob) -> None:
+def _note(latest: LatestResults, event: ResultReady, job: PlannedJob) -> None:
     """Remember a result as the newest of its kind for every feature table that it was made from, a check's for the
     images."""
     if isinstance(job, CheckJob):

@@ -20,7 +20,7 @@ from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.stored_results import is_there
 from medvlm_tui.engine.run.text_inputs import words_of
-from medvlm_tui.engine.step.job import AnyJob, CellJob, CheckJob, DatasetJob, RunJob
+from medvlm_tui.engine.step.job import CellJob, CheckJob, DatasetJob, PlannedJob, RunJob
 from medvlm_tui.errors import MedvlmError, MissingInputError
 from medvlm_tui.stages import EVERY_STAGE, STAGES, with_needs
 from medvlm_tui.stages.check import CHECK
@@ -48,7 +48,7 @@ class Layout:
         self.tags = tags
         self.warnings: list[str] = []
         self.steps: list[Step] = []
-        self.jobs: dict[str, AnyJob] = {}
+        self.jobs: dict[str, PlannedJob] = {}
         chosen = with_needs(request.stages)
         self._stages = [stage for stage in STAGES if stage.name in chosen]
         self._cells: list[_Cell] = []
@@ -184,7 +184,7 @@ class Layout:
         reads = [self._step(read).key for read in draft.reads]
         return step_key(stage.kind, stage.version, draft.params, reads)
 
-    def _job(self, scope: Scope, step: Step, draft: Draft, first: _Cell) -> AnyJob:
+    def _job(self, scope: Scope, step: Step, draft: Draft, first: _Cell) -> PlannedJob:
         """Return the job of a step; `first` is its cell, or the first of those that it compares."""
         if scope is Scope.RUN:
             return RunJob(step, self.request)

@@ -87,7 +87,8 @@ class CheckJob:
     """Whose features in the store tell of further copies."""
 
 
-AnyJob = CellJob | DatasetJob | RunJob | ModelJob | CheckJob
+PlannedJob = CellJob | DatasetJob | RunJob | CheckJob
+AnyJob = PlannedJob | ModelJob
 
 
 @dataclass(frozen=True, slots=True)
