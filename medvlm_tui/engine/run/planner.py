@@ -84,7 +84,8 @@ def lay_out(
     where bf16 or fp16 would be faster than fp32.
     """
     refuse_unknown(request)
-    machine = devices.choose(request.device, request.precision)
+    machines = devices.every(request.device, request.precision)
+    machine = machines[0]
 
     def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
@@ -99,7 +100,12 @@ def lay_out(
     warnings = [machine.warning] if machine.warning else []
     warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
-    return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+    # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
+    jobs = {
+        step: replace(job, request=replace(job.request, device=devices.name_of(machines)))
+        for step, job in layout.jobs.items()
+    }
+    return Prepared(plan, request, machine, jobs, layout.checks, tuple(models), tuple(datasets))
 
 
 def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
