@@ -16,7 +16,7 @@ from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
-from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models, foreseen
 from medvlm_tui.engine.run.layout import Layout
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import PlannedJob
@@ -57,10 +57,12 @@ def prepare(
     run_id: str,
     say: Say | None = None,
     measure: Measure | None = None,
+    foresee: bool = False,
 ) -> Prepared:
     """Lay out a run; raises UsageError for names that do not exist, and the reason (MissingInputError,
-    DatasetError) when nothing at all can run."""
-    prepared = lay_out(request, workspace, store, run_id, say, measure)
+    DatasetError) when nothing at all can run. With `foresee` the steps on a phantom that the run will make are laid out
+    as they will be, under keys that are not theirs: such a plan is to be read, not carried out."""
+    prepared = lay_out(request, workspace, store, run_id, say, measure, foresee)
     _refuse_if_nothing_can_run(prepared.found_models, prepared.found_datasets)
     return prepared
 
@@ -72,6 +74,7 @@ def lay_out(
     run_id: str,
     say: Say | None = None,
     measure: Measure | None = None,
+    foresee: bool = False,
 ) -> Prepared:
     """Resolve the request and lay out its steps; one that lacks its input says so in `Step.blocked`.
 
@@ -87,7 +90,10 @@ def lay_out(
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
     models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
-    datasets = [_with_classes(found, request) for found in find_datasets(request, workspace, store.file_digests, say)]
+    datasets = find_datasets(request, workspace, store.file_digests, say)
+    if foresee:
+        datasets = [foreseen(found, request, workspace) for found in datasets]
+    datasets = [_with_classes(found, request) for found in datasets]
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
