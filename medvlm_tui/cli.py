@@ -152,12 +152,9 @@ def _command(arguments: list[str]) -> int:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     streams.refuse_without_terminal()
     data_folders.remember(configuration.workspace, flags.get("data", {}))
-    from medvlm_tui.tui.app import run_tui
+    from medvlm_tui.tui.start import run_tui
 
-    origins = settings.origins(configuration, flags)
-    return run_tui(
-        configuration.workspace, request, mouse=not options.no_mouse, keymap=configuration.keys, origins=origins
-    )
+    return run_tui(configuration, request, mouse=not options.no_mouse, origins=settings.origins(configuration, flags))
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
