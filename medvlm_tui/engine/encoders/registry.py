@@ -85,9 +85,7 @@ FAMILIES: Mapping[str, FamilyEntry] = {
         r"(^|\.)(vision_tower|multi_modal_projector)\.",
         drafted=True,
     ),
-    "mammo_clip": FamilyEntry(
-        f"{_MODELS}.mammo_clip", "2", reads=r"(^|\.)image_encoder\.", own_preparation=True
-    ),
+    "mammo_clip": FamilyEntry(f"{_MODELS}.mammo_clip", "2", reads=r"(^|\.)image_encoder\.", own_preparation=True),
     "efficientnet_lite": FamilyEntry(f"{_MODELS}.efficientnet_lite", "1"),
     "merlin": FamilyEntry(f"{_MODELS}.merlin", "1", reads=r"(^|\.)i3_resnet\."),
     "ct_clip": FamilyEntry(f"{_MODELS}.ct_clip", "1", reads=r"^(visual_transformer|to_visual_latent)\."),

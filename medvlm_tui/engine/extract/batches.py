@@ -115,9 +115,7 @@ def batches(
 class _Builder:
     """Makes batches of what the decoders deliver."""
 
-    def __init__(
-        self, encoder: Encoder, pool: DecoderPool, source: ImageSource, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, encoder: Encoder, pool: DecoderPool, source: ImageSource, check: Callable[[], None]) -> None:
         self._encoder, self._pool, self._source, self._check = encoder, pool, source, check
         self._spec = encoder.framing
         self._pinned = encoder.device.startswith("cuda")
