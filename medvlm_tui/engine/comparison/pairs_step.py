@@ -20,7 +20,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.common_images import CommonImages, Predicted
 from medvlm_tui.engine.comparison.group_records import group_records
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import DatasetJob, StepContext
 from medvlm_tui.measures.exchange import Images, Outputs, exchange_p_values
 from medvlm_tui.measures.influence import Influence, influences, variance
 from medvlm_tui.measures.paired_scores import ScoreDifference, draws_p_value, score_difference, smallest_seen, too_few
@@ -64,7 +64,7 @@ class Pair:
     """Metric -> two-sided, not adjusted."""
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: DatasetJob, context: StepContext) -> Iterator[Event]:
     """Compare the probes in the step's parameters; raises MedvlmError when one is gone."""
     begun = time.monotonic()
     params = params_of(ComparisonParams, job.step.params)
@@ -96,7 +96,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 
 
 def _pairs(
-    images: Images, models: Sequence[Compared], params: ComparisonParams, job: Job, context: StepContext
+    images: Images, models: Sequence[Compared], params: ComparisonParams, job: DatasetJob, context: StepContext
 ) -> Generator[Event, None, list[Pair]]:
     """Yield progress; return every two models, compared."""
     every = list(combinations(models, 2))

@@ -20,7 +20,7 @@ from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.engine.probe.split import divide, short_folds
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
@@ -33,7 +33,7 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Fit and score the classifiers of one model on one dataset; raises MedvlmError on unusable features."""
     begun = time.monotonic()
     params = probe_params(job.step.params)
@@ -85,13 +85,13 @@ def record_of(task: Task, measured: Measured, noted: Sequence[str]) -> ProbeReco
     )
 
 
-def _solver(job: Job, context: StepContext) -> Solver:
+def _solver(job: CellJob, context: StepContext) -> Solver:
     """Return a solver on the job's device; the SVM is solved in float64, at 1/32 or 1/64 of many GPUs' float32 rate."""
     machine = devices.choose(job.request.device)
     return Solver(context.check, machine.device if machine.fast_float64 else "cpu")
 
 
-def _labelled(table: FeatureTable, job: Job) -> Labelled:
+def _labelled(table: FeatureTable, job: CellJob) -> Labelled:
     labelled = Labelled.of(table, job.dataset.classes)
     if len(labelled.classes) < 2:
         raise DatasetError(
@@ -122,7 +122,7 @@ def positive_index(classes: Sequence[str], named: str) -> int | None:
     return classes.index(named) if named in classes else 1
 
 
-def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str]:
+def _warnings(table: FeatureTable, job: CellJob, classes: Sequence[str]) -> list[str]:
     notes = list(job.dataset.warnings)
     missing = [name for name in (table.classes or job.dataset.classes) if name not in classes]
     if missing:
