@@ -45,7 +45,7 @@ from medvlm_tui.engine.images.decoders import decoders, end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -129,11 +129,11 @@ class Bench:
         assert len(table.ids) == len(job.dataset.samples)
         return len(job.dataset.samples) / taken
 
-    def _job(self, batch: int) -> Job:
+    def _job(self, batch: int) -> CellJob:
         key = EncoderKey(self.spec.id, "random", SIZE.digest, "pooled", self.machine.precision, "1")
         request = RunRequest(device=self.machine.device, precision=self.machine.precision, batch_size=batch)
         step = Step("extract:bench", "extract", self.spec.id, "made", {}, "table")
-        return Job(step, request, self.dataset, self.spec, Weights("present"), key)
+        return CellJob(step, request, self.dataset, self.spec, Weights("present"), key)
 
 
 @contextmanager

@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--json", action="store_true", help="print JSON on stdout")
     parser.add_argument("--gpu", action="store_true", help="also test the GPU with small networks (half a minute)")
-    parser.add_argument("--device", default="", help="auto, cpu, cuda or cuda:INDEX (the device of the settings)")
+    parser.add_argument(
+        "--device", default="", help="auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (the device of the settings)"
+    )
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixels", action="store_true", help="also write the model's input, as pixels_0, pixels_1, ..."
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (auto)")
     parser.add_argument(
         "--precision",
         default="auto",

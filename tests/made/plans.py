@@ -9,13 +9,13 @@ from medvlm_tui.catalog.traits import traits_of
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.run.gathered_steps import gathered_key
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob, DatasetJob, RunJob
 from medvlm_tui.stages.stage import Draft, PlannedCell, Scope, Stage, View
 
 
 def gathering_jobs(
-    stage: Stage, jobs: Iterable[Job], store: Store, further: Mapping[str, Sequence[Step]] | None = None
-) -> Iterator[Job]:
+    stage: Stage, jobs: Iterable[CellJob], store: Store, further: Mapping[str, Sequence[Step]] | None = None
+) -> Iterator[DatasetJob | RunJob]:
     """Yield the jobs of a stage that compares the cells of `jobs`, dataset by dataset where that is its scope.
 
     `further`: id of a probe's step -> its steps on further hold-outs.
@@ -32,10 +32,10 @@ def gathering_jobs(
             step_id = ":".join(filter(None, (stage.kind, "*", name or "*", draft.detail)))
             key = gathered_key(stage, draft.params)
             step = Step(step_id, stage.kind, "", name, draft.params, key, draft.reads, store.has_result(key))
-            yield replace(jobs[0], step=step, inputs={})
+            yield RunJob(step, request) if stage.scope is Scope.RUN else DatasetJob(step, request, cells[0].dataset)
 
 
-def _cell(job: Job, further: Sequence[Step]) -> PlannedCell:
+def _cell(job: CellJob, further: Sequence[Step]) -> PlannedCell:
     extract = Step("extract", "extract", job.step.model, job.step.dataset, key=job.inputs.get("extract", "table"))
     traits = traits_of(job.model, job.dataset.spec)
     return PlannedCell(job.model, job.dataset, job.encoder, {}, traits, steps=[extract, job.step, *further])

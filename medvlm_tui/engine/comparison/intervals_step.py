@@ -17,7 +17,7 @@ from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.step.inputs import earlier_result, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Compute the intervals of one probe result."""
     begun = time.monotonic()
     probe = earlier_result(job, context, PROBE)

@@ -21,7 +21,7 @@ from medvlm_tui.engine.comparison.group_records import group_records
 from medvlm_tui.engine.comparison.several_hold_outs import SeveralHoldOuts
 from medvlm_tui.engine.comparison.two_models import Compared, Pair, Tested, compare
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import DatasetJob, StepContext
 from medvlm_tui.measures.paired_scores import too_few
 from medvlm_tui.measures.paired_tests import holm
 from medvlm_tui.measures.sign_flips import EXACT_UNITS, draws_needed
@@ -37,7 +37,7 @@ from medvlm_tui.stages.records.comparison import (
 )
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: DatasetJob, context: StepContext) -> Iterator[Event]:
     """Compare the probes in the step's parameters; raises MedvlmError when one is gone."""
     begun = time.monotonic()
     params = params_of(ComparisonParams, job.step.params)
@@ -67,7 +67,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 
 
 def _pairs(
-    tested: Tested, models: Sequence[Sequence[Compared]], job: Job, context: StepContext
+    tested: Tested, models: Sequence[Sequence[Compared]], job: DatasetJob, context: StepContext
 ) -> Generator[Event, None, list[Pair]]:
     """Yield progress; return every two models, compared; `models` of each hold-out."""
     every = list(combinations(zip(*models, strict=True), 2))

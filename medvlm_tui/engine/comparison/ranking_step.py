@@ -19,7 +19,7 @@ from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.group_records import Traits, group_records
 from medvlm_tui.engine.step.inputs import AGAIN, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import RunJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.ranks import rank_models, rank_pairs
 from medvlm_tui.stages.comparison import RANKING
@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 PRINTED = ("accuracy", "f1")
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: RunJob, context: StepContext) -> Iterator[Event]:
     """Rank the models of a run by the probes in the step's parameters; raises MedvlmError when one is gone."""
     begun = time.monotonic()
     params = params_of(ComparisonParams, job.step.params)

@@ -19,7 +19,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.common_images import CommonImages
 from medvlm_tui.engine.comparison.several_hold_outs import SeveralHoldOuts
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import DatasetJob, StepContext
 from medvlm_tui.measures.influence import mean_influence
 from medvlm_tui.measures.many_models.confidence_set import ConfidenceSet, confidence_set
 from medvlm_tui.measures.paired_scores import score_difference, smallest_seen, too_few
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: DatasetJob, context: StepContext) -> Iterator[Event]:
     """Compute the confidence set of the probes in the step's parameters; raises MedvlmError when one is gone."""
     begun = time.monotonic()
     params = params_of(VerdictParams, job.step.params)

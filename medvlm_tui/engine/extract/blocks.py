@@ -27,7 +27,7 @@ from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 
 BLOCK_IMAGES = 256
@@ -95,7 +95,7 @@ class Progress:
 class Extraction:
     """The images to be extracted, and the result so far."""
 
-    job: Job
+    job: CellJob
     context: StepContext
     machine: devices.Device
     todo: Sequence[Sample]
@@ -124,7 +124,7 @@ class Extraction:
         return load_encoder(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
 
 
-def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
+def stored_rows(job: CellJob, context: StepContext) -> dict[str, Row]:
     """Return the rows that the store already has for this encoder and this dataset's images."""
     wanted = {sample.digest for sample in job.dataset.samples}
     found: dict[str, Row] = {}
@@ -155,7 +155,7 @@ def extract(work: Extraction) -> Iterator[Event]:
         yield Log("warning", one_level_note(work.hidden, len(work.todo), work.job.request.window), work.job.step.id)
 
 
-def largest_batch_of(job: Job, device: str) -> int:
+def largest_batch_of(job: CellJob, device: str) -> int:
     """Return how many images a batch may have at most: as asked, within a block and the decoders' memory."""
     asked = job.request.batch_size or batch_sizes.LARGEST
     return min(asked, BLOCK_IMAGES, batches.largest_batch(device, job.model.preprocess.size_px))

@@ -15,7 +15,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
 from medvlm_tui.engine.step.devices import Device
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
 
@@ -70,7 +70,7 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
             yield event
 
 
-def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
+def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     job = work.job
     dealt = shares(work.todo, len(machines))
     workers = workers_per_device(machines[0].device, work.todo, len(dealt), job.request.workers)
@@ -83,7 +83,7 @@ def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
     return made
 
 
-def _drive(work: Extraction, number: int, job: Job, stop: threading.Event, said: queue.Queue[_Said]) -> None:
+def _drive(work: Extraction, number: int, job: CellJob, stop: threading.Event, said: queue.Queue[_Said]) -> None:
     """Run one shard's worker and pass on what it says; None is the last word."""
     try:
         for event in _worker(work, number).run(job, lambda: stop.is_set() or work.context.cancelled()):

@@ -20,7 +20,7 @@ from medvlm_tui.engine.probe.solver.choice import Solver
 from medvlm_tui.engine.probe.split import divide, short_folds
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, probe_params
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError, UsageError
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
@@ -33,7 +33,7 @@ _MEASURES: Mapping[str, Measure] = {
 }
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Fit and score the classifiers of one model on one dataset; raises MedvlmError on unusable features."""
     begun = time.monotonic()
     params = probe_params(job.step.params)
@@ -64,7 +64,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "probe", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def _record(table: FeatureTable, job: Job, task: Task, measured: Measured, noted: Sequence[str]) -> ProbeRecord:
+def _record(table: FeatureTable, job: CellJob, task: Task, measured: Measured, noted: Sequence[str]) -> ProbeRecord:
     """Return the record of a probe, but for the groups of its split and the time it took."""
     split, used = task.params.split, task.solver.used
     return ProbeRecord(
@@ -84,13 +84,13 @@ def _record(table: FeatureTable, job: Job, task: Task, measured: Measured, noted
     )
 
 
-def _solver(job: Job, context: StepContext) -> Solver:
+def _solver(job: CellJob, context: StepContext) -> Solver:
     """Return a solver on the job's device; the SVM is solved in float64, at 1/32 or 1/64 of many GPUs' float32 rate."""
     machine = devices.choose(job.request.device)
     return Solver(context.check, machine.device if machine.fast_float64 else "cpu")
 
 
-def _labelled(table: FeatureTable, job: Job) -> Labelled:
+def _labelled(table: FeatureTable, job: CellJob) -> Labelled:
     labelled = Labelled.of(table, job.dataset.classes)
     if len(labelled.classes) < 2:
         raise DatasetError(
@@ -100,7 +100,7 @@ def _labelled(table: FeatureTable, job: Job) -> Labelled:
     return labelled
 
 
-def _constant_columns(problem: cv.Problem, job: Job) -> list[str]:
+def _constant_columns(problem: cv.Problem, job: CellJob) -> list[str]:
     """Return a sentence on the dimensions that carry nothing; raises MedvlmError when none carries anything."""
     dim = problem.features.shape[1]
     constant = int((problem.features == problem.features[0]).all(axis=0).sum())
@@ -121,7 +121,7 @@ def _positive(classes: Sequence[str], named: str) -> int | None:
     return classes.index(named) if named in classes else 1
 
 
-def _warnings(table: FeatureTable, job: Job, classes: Sequence[str]) -> list[str]:
+def _warnings(table: FeatureTable, job: CellJob, classes: Sequence[str]) -> list[str]:
     notes = list(job.dataset.warnings)
     missing = [name for name in (table.classes or job.dataset.classes) if name not in classes]
     if missing:

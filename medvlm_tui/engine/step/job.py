@@ -1,11 +1,11 @@
-"""Job of a step, and the module that does it."""
+"""The jobs of steps, one record for each scope of a stage, and the module that does a step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from medvlm_tui.core.events import Event
 from medvlm_tui.core.plan import Step
@@ -26,8 +26,8 @@ _UNPLANNED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A step with everything it works on; travels to a worker process."""
+class CellJob:
+    """A step on one model and one dataset, with everything it works on; travels to a worker process."""
 
     step: Step
     request: RunRequest
@@ -47,6 +47,33 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetJob:
+    """A step that compares the models of one dataset; its parameters name the results that it reads."""
+
+    step: Step
+    request: RunRequest
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """A step that compares the models over all datasets; its parameters name the results that it reads."""
+
+    step: Step
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJob:
+    """A step on one model and no dataset: a measurement before the plan is made."""
+
+    step: Step
+    model: ModelSpec
+    weights: Weights
+    encoder: EncoderKey
+
+
+@dataclass(frozen=True, slots=True)
 class CheckJob:
     """The check of a dataset: it needs no model."""
 
@@ -60,7 +87,8 @@ class CheckJob:
     """Whose features in the store tell of further copies."""
 
 
-AnyJob = Job | CheckJob
+PlannedJob = CellJob | DatasetJob | RunJob | CheckJob
+AnyJob = PlannedJob | ModelJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +107,9 @@ class StepContext:
 class StepFunction(Protocol):
     """Do a job: yield progress, put the result under `job.step.key`, end with ResultReady."""
 
-    def __call__(self, job: Job, context: StepContext) -> Iterator[Event]: ...
+    def __call__(self, job: Any, context: StepContext) -> Iterator[Event]:
+        """Take the job of the stage's scope."""
+        ...
 
 
 def step_function(kind: str) -> StepFunction:
