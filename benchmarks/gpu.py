@@ -47,7 +47,7 @@ from medvlm_tui.engine.saliency.masking import Masking
 from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.step import device_memory, devices
 from medvlm_tui.engine.step.device_session import open_device
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.protocols import PAPER_T_GRID
 from medvlm_tui.stages.request import RunRequest
 
@@ -211,7 +211,7 @@ def whole_path(bench: Bench, encoder: NetworkEncoder, dataset: Dataset, batch: i
     request = RunRequest(device=bench.device, precision=encoder.precision, batch_size=batch)
     key = EncoderKey(spec.id, "random", spec.preprocess.digest, "pooled", encoder.precision, "1")
     planned = Step("extract:x", "extract", spec.id, "made", {}, "table")
-    job = Job(planned, request, dataset, spec, Weights("present"), key)
+    job = CellJob(planned, request, dataset, spec, Weights("present"), key)
     with (
         tempfile.TemporaryDirectory() as place,
         Store(Path(place) / "store") as store,

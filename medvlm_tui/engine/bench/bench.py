@@ -24,7 +24,7 @@ from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import CorruptEntryError
 from medvlm_tui.stages.probe import PROBE
 
@@ -39,7 +39,7 @@ Draw = Callable[[Sample], Input]
 class Bench:
     """The images of a cell that an experiment takes, their encoder, and how far the work has come."""
 
-    job: Job
+    job: CellJob
     context: StepContext
     encoder: Encoder
     classifier: Classifier
@@ -121,7 +121,7 @@ class Bench:
         return drawn if isinstance(drawn, torch.Tensor) else self.encoder.preprocess(drawn)
 
 
-def open_bench(job: Job, context: StepContext, train_per_class: int, test_per_class: int, seed: int) -> Bench:
+def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_per_class: int, seed: int) -> Bench:
     """Read the job's inputs, draw its images with the seed, and load its encoder."""
     probe, ids = earlier_result(job, context, PROBE), feature_table(job, context).ids
     known = {sample.id: sample for sample in job.dataset.samples}

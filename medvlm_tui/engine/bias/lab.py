@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from medvlm_tui.engine.bench.bench import Bench, Draw, Features, Ints, drawn, open_bench
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.params.bias import BiasParams
 
@@ -44,7 +44,7 @@ class Lab(Bench):
         return lambda sample: draw_overlay(self.read(sample), spec).image
 
 
-def prepare(job: Job, context: StepContext) -> Lab:
+def prepare(job: CellJob, context: StepContext) -> Lab:
     """Read the job's inputs and load its encoder; raises UsageError for parameters the lab cannot work with."""
     params = params_of(BiasParams, job.step.params)
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:

@@ -21,7 +21,7 @@ from medvlm_tui.engine.bias.text_removal import own_text, removals, reversed_tex
 from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_maps
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.bias import BIAS
 from medvlm_tui.stages.records.bias import BiasRecord
 from medvlm_tui.stages.records.measure import Measure
@@ -43,7 +43,7 @@ class Encoded:
     """(w, n_train + n_test, d): every image under every word."""
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Measure one model on one dataset: measures (a) to (f), its own burned-in text, and what removing text does."""
     begun = time.monotonic()
     lab = prepare(job, context)

@@ -15,7 +15,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
 from medvlm_tui.engine.step.devices import Device
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
 
@@ -70,20 +70,21 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
             yield event
 
 
-def _jobs(work: Extraction, machines: Sequence[Device]) -> list[Job]:
+def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     job = work.job
     dealt = shares(work.todo, len(machines))
     workers = workers_per_device(machines[0].device, work.todo, len(dealt), job.request.workers)
     made = []
     for number, share in enumerate(dealt):
         request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
-        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
+        params = {"device": machines[number].device, "processes": len(dealt)}
+        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, params)
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))
     return made
 
 
-def _drive(work: Extraction, number: int, job: Job, stop: threading.Event, said: queue.Queue[_Said]) -> None:
+def _drive(work: Extraction, number: int, job: CellJob, stop: threading.Event, said: queue.Queue[_Said]) -> None:
     """Run one shard's worker and pass on what it says; None is the last word."""
     try:
         for event in _worker(work, number).run(job, lambda: stop.is_set() or work.context.cancelled()):

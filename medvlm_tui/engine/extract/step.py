@@ -30,14 +30,14 @@ from medvlm_tui.engine.extract.blocks import (
 )
 from medvlm_tui.engine.extract.shards import extract_sharded
 from medvlm_tui.engine.step import devices
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.records.extract import Provenance
 
 _LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "transformers", "pillow", "numpy")
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Extract the features of `job.dataset` with `job.model` and seal them under `job.step.key`.
 
     Raises MedvlmError when no image can be read or a feature is not finite, Cancelled between batches.
@@ -65,7 +65,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "extract", job.step.key, job.model.id, job.dataset.spec.id, summary)
 
 
-def extract_reference(job: Job, context: StepContext, load: Callable[[str, Precision], Encoder]) -> Iterator[Event]:
+def extract_reference(job: CellJob, context: StepContext, load: Callable[[str, Precision], Encoder]) -> Iterator[Event]:
     """Seal the features of `job.dataset` under `job.step.key` by the encoder that `load` gives, on one device.
 
     `job.encoder` is the key of that encoder's features. Raises as `run` does.

@@ -18,8 +18,9 @@ from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.run.layout import Layout
+from medvlm_tui.engine.run.shared_frames import with_frames
 from medvlm_tui.engine.step import devices
-from medvlm_tui.engine.step.job import AnyJob, CheckJob, Job
+from medvlm_tui.engine.step.job import PlannedJob
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.settings.options import refuse_unknown
 from medvlm_tui.stages import CELL_STAGES, STAGES
@@ -34,14 +35,10 @@ class Prepared:
     plan: Plan
     request: RunRequest
     hardware: devices.Device
-    jobs: Mapping[str, Job]
-    checks: Mapping[str, CheckJob]
+    jobs: Mapping[str, PlannedJob]
+    """By the id of the step; the report and blocked steps have none."""
     found_models: tuple[ModelInput, ...]
     found_datasets: tuple[DatasetInput, ...]
-
-    def job(self, step: str) -> AnyJob:
-        """Return the job of a step; raises KeyError for the report."""
-        return self.checks[step] if step in self.checks else self.jobs[step]
 
     @property
     def models(self) -> dict[str, ModelSpec]:
@@ -103,9 +100,9 @@ def lay_out(
     # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
     jobs = {
         step: replace(job, request=replace(job.request, device=devices.name_of(machines)))
-        for step, job in layout.jobs.items()
+        for step, job in with_frames(layout.steps, layout.jobs).items()
     }
-    return Prepared(plan, request, machine, jobs, layout.checks, tuple(models), tuple(datasets))
+    return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
 
 
 def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
