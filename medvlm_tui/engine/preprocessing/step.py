@@ -26,7 +26,7 @@ from medvlm_tui.engine.preprocessing.changes import Place, changed, seed_of
 from medvlm_tui.engine.preprocessing.frames import reframed
 from medvlm_tui.engine.preprocessing.measures import Neighbourhood, Way
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.params.preprocessing import PreprocessingParams, Variant, parse_variant
 from medvlm_tui.stages.preprocessing import PREPROCESSING
 from medvlm_tui.stages.records.preprocessing import PreprocessingRecord, VariantRecord
@@ -84,7 +84,7 @@ class Images:
         return preprocess(self.plain(sample))
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Encode the lab's images under each change, and measure what it does; a change that changes nothing is named."""
     begun, params = time.monotonic(), params_of(PreprocessingParams, job.step.params)
     bench = open_bench(job, context, params.train_per_class, params.test_per_class, params.seed)
