@@ -42,6 +42,8 @@ class CellJob:
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
     frames: tuple[FramesWanted, ...] | None = None
     """Framed images that later extractions of the plan read; None for other steps."""
+    models_ahead: tuple[CellJob, ...] = ()
+    """Extractions of the next models on the same dataset, which further devices may begin with."""
     text: TextParts | None = None
     """From what the model's text tower is loaded; None where no step of the run needs it."""
     text_key: EncoderKey | None = None
