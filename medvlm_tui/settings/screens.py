@@ -1,4 +1,4 @@
-"""How the screens look: the theme, and whether they are drawn in ASCII; from the settings file and the locale."""
+"""Look of the screens: the theme, and whether they are drawn in ASCII; from the settings file and the locale."""
 
 from __future__ import annotations
 

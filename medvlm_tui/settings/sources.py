@@ -36,7 +36,7 @@ class Settings:
     engine_idle_s: float = 600.0
     """Time after which an engine without run and connection ends."""
     appearance: Appearance = field(default_factory=Appearance)
-    """How the screens look."""
+    """Look of the screens."""
 
 
 def config_file() -> Path:

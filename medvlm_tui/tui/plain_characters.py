@@ -22,7 +22,7 @@ _MARKS = {
 # Bars of eighths, from left and from below.
 _MARKS |= dict(zip("▏▎▍▌▋▊▉", "---####", strict=True)) | dict(zip("▁▂▃▄▅▆▇", "__.-=+*", strict=True))
 _DOTS = " ..::**##"
-"""How a cell of braille looks, by its number of dots."""
+"""Look of a cell of braille by its number of dots."""
 
 
 class PlainCharacters(LineFilter):
