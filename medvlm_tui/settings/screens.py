@@ -14,7 +14,7 @@ CHARACTERS = ("auto", "unicode", "ascii")
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What the settings file says of the screens."""
+    """The look of the screens by the settings file."""
 
     theme: str = ""
     """Name of a theme; empty for the default one."""
@@ -27,7 +27,12 @@ class Appearance:
 
 
 def has_utf8(environment: Mapping[str, str]) -> bool:
-    """Return whether the locale of an environment has UTF-8: LC_ALL before LC_CTYPE before LANG, as POSIX has it."""
+    """Return whether the locale of an environment has UTF-8: LC_ALL before LC_CTYPE before LANG, as POSIX has it.
+
+    A browser that textual-serve connects always has.
+    """
+    if "web_driver" in environment.get("TEXTUAL_DRIVER", ""):
+        return True
     locale = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "")
     codeset = locale.partition(".")[2].partition("@")[0]
     return codeset.lower().replace("-", "") == "utf8"

@@ -39,7 +39,7 @@ def run_tui(
 
 
 def dress(app: MedvlmApp, look: Appearance, file: Path, environment: Mapping[str, str]) -> None:
-    """Give the screens the look of the settings, and keep a theme that is chosen later in the settings file."""
+    """Set the look of the screens by the settings, and keep a theme that is chosen later in the settings file."""
     unknown = look.theme and look.theme not in LOOKS
     if look.theme and not unknown:
         app.theme = look.theme
