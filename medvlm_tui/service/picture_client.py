@@ -34,7 +34,7 @@ KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class BurnedIn:
-    """What the bias lab draws into an image, for a picture that shows it (engine/bias/overlay.py)."""
+    """Overlay of the bias lab, for a picture that shows it (engine/bias/overlay.py)."""
 
     word: str
     kind: str

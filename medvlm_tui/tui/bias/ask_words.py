@@ -110,7 +110,7 @@ class WordsScreen(Dialog[Answer]):
 
     @work(exclusive=True, group="preview")
     async def _preview(self) -> None:
-        """Say what will be drawn, and show it once no key was pressed for a moment."""
+        """Show in words what will be drawn, and as a picture once no key was pressed for a moment."""
         words, position, problem = words_and_position(*self.typed)
         panel = self.query_one("#bias-preview", Picture)
         if problem:
