@@ -44,7 +44,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
     "preprocessing": ("preprocessing.csv", {"change": "jpeg:25", "measure": "shift", "value": "0.19", "changed": "4"}),
-    "preprocessing_ranks": ("preprocessing_ranks.csv", {"model": "three", "rank": "1", "rank_unchanged": "1"}),
+    "preprocessing_ranks": ("preprocessing_ranks.csv", {"model": "three", "rank": "1.0", "rank_unchanged": "1.0"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),

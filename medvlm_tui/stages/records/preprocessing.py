@@ -129,7 +129,7 @@ class DatasetRanks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreprocessingRanksRecord:
-    """Whether the order of the models survives a change, dataset by dataset."""
+    """The order of the models under each change, dataset by dataset."""
 
     datasets: tuple[DatasetRanks, ...]
     seed: int
