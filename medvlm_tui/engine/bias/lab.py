@@ -24,7 +24,7 @@ from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
-from medvlm_tui.engine.step.inputs import earlier_result, feature_table, params_of
+from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import Job, StepContext
 from medvlm_tui.errors import CorruptEntryError, UsageError
 from medvlm_tui.stages.params.bias import BiasParams
@@ -139,9 +139,8 @@ class Lab:
         return lambda sample: draw_overlay(self.read(sample), spec).image
 
 
-def prepare(job: Job, context: StepContext) -> Lab:
+def prepare(job: Job, context: StepContext, params: BiasParams) -> Lab:
     """Read the job's inputs and load its encoder; raises UsageError for parameters the lab cannot work with."""
-    params = params_of(BiasParams, job.step.params)
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:
         raise UsageError("the bias lab needs two words and two images a class", "give more of both")
     probe, ids = earlier_result(job, context, PROBE), feature_table(job, context).ids
