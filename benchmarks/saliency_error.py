@@ -28,7 +28,7 @@ from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
 from medvlm_tui.engine.saliency.rise import Estimator, estimate
 from medvlm_tui.engine.saliency.step import stored_scores
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.params.saliency import FILLS, Fill, SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 
@@ -59,7 +59,7 @@ def request_of(brain: str) -> RunRequest:
     return RunRequest((MODEL,), DATASETS, {"brain_mr": brain}, stages=stages, phantom_per_class=60, device="cpu")
 
 
-def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]:
+def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[CellJob, StepContext]]:
     """Yield the saliency job of each dataset, after its features and probe were made."""
     if not (folder / "ready").exists():
         do(folder, replace(request, stages=("extract", "probe")))
@@ -68,16 +68,16 @@ def jobs(folder: Path, request: RunRequest) -> Iterator[tuple[Job, StepContext]]
     with Store(workspace.store) as store:
         prepared = lay_out(request, workspace, store, "")
         for job in prepared.jobs.values():
-            if job.step.kind == "saliency":
+            if isinstance(job, CellJob) and job.step.kind == "saliency":
                 yield job, StepContext(store, lambda: False)
 
 
-def drawn_images(job: Job, context: StepContext) -> tuple[str, ...]:
+def drawn_images(job: CellJob, context: StepContext) -> tuple[str, ...]:
     """Return the images to explain, drawn with one seed: each series of masks has a seed of its own."""
     return tuple(sample.id for sample in prepare(job, context, PLAIN).samples[:IMAGES])
 
 
-def series(job: Job, context: StepContext, params: SaliencyParams, until: float) -> list[Series]:
+def series(job: CellJob, context: StepContext, params: SaliencyParams, until: float) -> list[Series]:
     """Score what is missing until the clock says `until`; return what there is of each image."""
     images = prepare(job, context, params)
     stored = stored_scores(job, context, params, images)

@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--add", metavar="PREFIX:NAME", help="try a model on one image and keep it beside those of the catalog"
         )
-        parser.add_argument("--device", default="auto", help="where it is tried: auto, cpu, cuda or cuda:INDEX (auto)")
+        parser.add_argument(
+            "--device",
+            default="auto",
+            help="where it is tried: auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (auto)",
+        )
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

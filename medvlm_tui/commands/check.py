@@ -55,8 +55,9 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 
 def _job(prepared: Prepared) -> CheckJob:
-    for job in prepared.checks.values():
-        return job
+    for job in prepared.jobs.values():
+        if isinstance(job, CheckJob):
+            return job
     message, _, hint = prepared.plan.steps[0].blocked.partition("\n")
     raise MissingInputError(message, hint)
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixels", action="store_true", help="also write the model's input, as pixels_0, pixels_1, ..."
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (auto)")
     parser.add_argument(
         "--precision",
         default="auto",
@@ -96,7 +96,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 def _texts(options: argparse.Namespace, request: RunRequest) -> int:
     """Encode texts, and the images beside them into the same space."""
-    from medvlm_tui.engine.new_images.encode_texts import Where, encode_texts, encode_vectors, read_texts, save_texts
+    from medvlm_tui.engine.new_images.encode import Where
+    from medvlm_tui.engine.new_images.encode_texts import encode_texts, encode_vectors, read_texts, save_texts
 
     if options.feature or options.pixels:
         raise UsageError(

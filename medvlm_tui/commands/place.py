@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", default="", metavar="PART", help="dataset part of that run (the part of the study)")
     parser.add_argument("--limit", default=0, type=int, metavar="N", help="images per class of that run (0: all)")
     parser.add_argument("--feature", default="", help="feature of that run (the model's default)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:INDEX (auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (auto)")
 
 
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -42,7 +42,7 @@ from medvlm_tui.engine.run.inputs import Say
 from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.run.runner import Outcome, RunContext, run
 from medvlm_tui.engine.run.survey import Records, survey
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob, CheckJob, ModelJob, PlannedJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages import as_demo
@@ -100,7 +100,7 @@ class Engine:
         measure = None if say is None else partial(self._measure, say)
         return prepare(_complete(request), self.workspace, self.store, run_id, say, measure)
 
-    def _measure(self, say: Say, job: Job) -> Mapping[str, Any]:
+    def _measure(self, say: Say, job: ModelJob) -> Mapping[str, Any]:
         """Do a `precision` job: which precision `auto` stands for is part of the keys of the plan."""
         tried = f"{job.step.params['precision']} on {job.step.params['device']}"
         say(Log("info", f"{job.model.id}: measuring whether {tried} changes its features"))
@@ -169,8 +169,6 @@ class Engine:
             for event in run(prepared, context):
                 if isinstance(event, ResultReady) and event.step in prepared.jobs:
                     _note(latest, event, prepared.jobs[event.step])
-                if isinstance(event, ResultReady) and event.step in prepared.checks:
-                    latest.note("check", prepared.checks[event.step].study.digest, event.key)
                 summing.take(event)
                 if isinstance(event, RunFinished):
                     event = _without_missing_folder(event)
@@ -217,11 +215,17 @@ class _Sayer:
             raise Cancelled("cancelled before the run began", "run the same command again")
 
 
-def _note(latest: LatestResults, event: ResultReady, job: Job) -> None:
-    """Remember a result as the newest of its kind for every feature table that it was made from."""
-    single = job.inputs.get("extract")
-    for table in (single,) if single else tables_of(job.step):
-        latest.note(event.kind, table, event.key)
+def _note(latest: LatestResults, event: ResultReady, job: PlannedJob) -> None:
+    """Remember a result as the newest of its kind for every feature table that it was made from, a check's for the
+    images."""
+    if isinstance(job, CheckJob):
+        subjects: Iterable[str] = (job.study.digest,)
+    elif isinstance(job, CellJob):
+        subjects = (job.inputs["extract"],)
+    else:
+        subjects = tables_of(job.step)
+    for subject in subjects:
+        latest.note(event.kind, subject, event.key)
 
 
 def _without_missing_folder(event: RunFinished) -> RunFinished:

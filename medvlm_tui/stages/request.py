@@ -179,7 +179,12 @@ class RunRequest:
             other_results=True,
         ),
     )
-    device: str = option("auto", Option("device", "auto, cpu, cuda or cuda:INDEX", section=MACHINE))
+    device: str = option(
+        "auto",
+        Option(
+            "device", "auto (GPUs that nobody else uses), cpu, cuda, or GPUs by number: cuda:0,cuda:2", section=MACHINE
+        ),
+    )
     batch_size: int = option(
         0,
         Option(

@@ -24,7 +24,7 @@ def test_each_entry_has_the_key_that_earlier_releases_wrote() -> None:
     assert keys.result(keys.preview_of("step")) == "result/step-so-far"
     assert keys.block(ENCODER, ["a", "b"]) == f"block/{ENCODER.digest}/{images}"
     assert keys.mask_range(keys.mask_scores(["image", 7]), 256, 512) == f"rise/{scores}/00000256-00000512"
-    assert keys.lab_features("step", "text/0.5") == "bias/step/text/0.5"
+    assert keys.bench_features("step", "text/0.5") == "bias/step/text/0.5"
 
 
 def test_each_step_has_the_key_that_earlier_releases_wrote() -> None:
@@ -37,8 +37,8 @@ def test_each_step_has_the_key_that_earlier_releases_wrote() -> None:
 
 def test_prefixes_stand_before_the_keys_below_them() -> None:
     assert keys.block(ENCODER, ["a"]).startswith(keys.blocks(ENCODER))
-    assert keys.lab_features("step", "plain").startswith(keys.lab_features("step"))
-    assert not keys.lab_features("step2", "plain").startswith(keys.lab_features("step"))
+    assert keys.bench_features("step", "plain").startswith(keys.bench_features("step"))
+    assert not keys.bench_features("step2", "plain").startswith(keys.bench_features("step"))
     assert keys.group(keys.blocks(ENCODER)) == keys.group(keys.block(ENCODER, ["a"]))
 
 
@@ -47,7 +47,7 @@ def test_prefixes_stand_before_the_keys_below_them() -> None:
     [
         (keys.result("step"), "result", "step"),
         (keys.block(ENCODER, ["a"]), "block", ENCODER.digest),
-        (keys.lab_features("step", "text/0.5"), "part", "step"),
+        (keys.bench_features("step", "text/0.5"), "part", "step"),
         (keys.mask_range("rise/scores/", 0, 256), "part", "scores"),
         ("plain", "part", ""),
     ],

@@ -17,7 +17,7 @@ from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.images.decoders import end_decoders
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
@@ -29,7 +29,7 @@ BLOCK = 16
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CellJob:
     """An extraction of 30 blocks; the network is loaded before the fork, so that a life is short."""
     monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", BLOCK)
     weights = make_weights(tmp_path)
@@ -41,7 +41,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     end_decoders()
 
 
-def live(path: Path, job: Job, say: Callable[[str], None]) -> None:
+def live(path: Path, job: CellJob, say: Callable[[str], None]) -> None:
     """Extract until the end or the kill, saying how many images went through the network and which blocks stored."""
     encoder = load_encoder(SPEC, job.weights, "", "cpu", "fp32")
     plain = encoder.encode
@@ -67,7 +67,7 @@ def listen(child: Child, count: int) -> list[str]:
     return heard.decode().split("\n")[:-1]
 
 
-def test_kill_at_random_points_of_whole_extractions(kind: str, job: Job, tmp_path: Path, report) -> None:
+def test_kill_at_random_points_of_whole_extractions(kind: str, job: CellJob, tmp_path: Path, report) -> None:
     reference = make_store(tmp_path / "reference", kind)
     with Store(reference) as store:
         list(extract.run(job, StepContext(store, lambda: False)))
@@ -107,7 +107,7 @@ def test_kill_at_random_points_of_whole_extractions(kind: str, job: Job, tmp_pat
     assert told > KILLS
 
 
-def finished_bytes(path: Path, job: Job) -> bytes:
+def finished_bytes(path: Path, job: CellJob) -> bytes:
     """Let the extraction end, and return what it sealed."""
     with Store(path) as store:
         list(extract.run(job, StepContext(store, lambda: False)))

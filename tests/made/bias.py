@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medvlm_tui.engine.bias import lab as bias_lab
+from medvlm_tui.engine.bench import bench as bench_module
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.params.probe import ProbeParams
 from tests.made.jobs import Bench, table_of
@@ -69,7 +69,7 @@ def bench_of(folder, name, encoder):
 if __name__ == "__main__":
     # A run that kills itself (SIGKILL) after so many images.
     stub = StubEncoder(True)
-    bias_lab.load_encoder = lambda *_: stub
+    bench_module.load_encoder = lambda *_: stub
     here = bench_of(Path(sys.argv[1]), "killed", stub)
     stub.seen, stub.dies_after = 0, int(sys.argv[2])
     here.run("bias", KILLED)

@@ -15,7 +15,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec
 from medvlm_tui.engine.encoders.weights.location import Weights
 from medvlm_tui.engine.step import job as steps
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.request import RunRequest
 
 
@@ -27,17 +27,17 @@ class Breakage:
     notes: Path
 
 
-def job(notes: Path, times: int) -> Job:
+def job(notes: Path, times: int) -> CellJob:
     """Return a job whose first `times` attempts break the GPU."""
     notes.write_text("")
     step = Step("extract:tiny:made", "extract", "tiny", "made", {"breakage": Breakage(times, notes)})
     nothing = Dataset(DatasetSpec("", "", "", ""), notes, "", (), ())
     model = ModelSpec("tiny", "Tiny", "general", "timm", "tiny", "bring", PreprocessSpec(32, 36), {"pooled": 8})
     key = EncoderKey("tiny", "w", "p", "pooled", "fp32", "1")
-    return Job(step, RunRequest(), nothing, model, Weights("present"), key)
+    return CellJob(step, RunRequest(), nothing, model, Weights("present"), key)
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Note this process; break as CUDA does, or end well."""
     breakage = job.step.params["breakage"]
     tried = breakage.notes.read_text().split()

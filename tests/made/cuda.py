@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from medvlm_tui.engine.step import cuda_driver, device_session
+from medvlm_tui.engine.step import cuda_driver, device_session, gpu_choice, gpu_use
 
 GB = 2**30
 
@@ -31,6 +31,10 @@ class Card:
     taken: int = 0
     """By other processes."""
     fp32_over_fp64: int = 2
+    processes: tuple[int, ...] = ()
+    """Numbers of those that compute on it."""
+    mode: int = 0
+    """0 shared, 2 prohibited, 3 exclusive to one process."""
 
 
 V100 = Card("Tesla V100", (7, 0), 16 * GB)
@@ -98,13 +102,58 @@ class Driver:
         value._obj.value = card.fp32_over_fp64 if attribute == 87 else card.capability[attribute - 75]
         return 0
 
+    def cuDeviceGetUuid_v2(self, uuid, handle) -> int:
+        uuid._obj[15] = handle.value + 1
+        return 0
+
+
+class Nvml:
+    """libnvidia-ml.so.1 as ctypes sees it."""
+
+    def __init__(self, cards: Sequence[Card]) -> None:
+        self.cards, self.started = cards, 0
+
+    def nvmlInit_v2(self) -> int:
+        self.started += 1
+        return 0
+
+    def nvmlShutdown(self) -> int:
+        self.started -= 1
+        return 0
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, handle) -> int:
+        prefix, number = uuid[:4], int(uuid[-12:], 16)
+        handle._obj.value = number
+        return 0 if prefix == b"GPU-" and self.started and 1 <= number <= len(self.cards) else 6
+
+    def _card(self, handle) -> Card:
+        return self.cards[handle.value - 1]
+
+    def nvmlDeviceGetMemoryInfo(self, handle, memory) -> int:
+        card, found = self._card(handle), memory._obj
+        found.total, found.used, found.free = card.memory, card.taken, card.memory - card.taken
+        return 0
+
+    def nvmlDeviceGetComputeMode(self, handle, mode) -> int:
+        mode._obj.value = self._card(handle).mode
+        return 0
+
+    def nvmlDeviceGetComputeRunningProcesses_v3(self, handle, count, listed) -> int:
+        numbers = self._card(handle).processes
+        count._obj.value = len(numbers)
+        for entry, number in zip(listed, numbers, strict=False):
+            entry.pid, entry.memory = number, self._card(handle).taken // len(numbers)
+        return 0
+
 
 def plug_in(
     monkeypatch: pytest.MonkeyPatch, *cards: Card, version: int = 13000, torch_cuda: str = "13.0", code: int = 0
 ) -> None:
-    """Give the machine a driver with these cards, and a torch that was built for a CUDA."""
+    """Give the machine a driver and NVML with these cards, and a torch that was built for a CUDA."""
     monkeypatch.setattr(cuda_driver, "load_driver", lambda: Driver(cards, version, code))
     monkeypatch.setattr(cuda_driver, "torch_cuda_version", lambda: torch_cuda)
+    monkeypatch.setattr(gpu_use, "load_nvml", lambda: Nvml(cards))
+    monkeypatch.setattr(gpu_choice, "_taken_before", set())
     asked = functools.cache(cuda_driver.cuda_state.__wrapped__)
     monkeypatch.setattr(cuda_driver, "cuda_state", asked)
     for module in ("medvlm_tui.engine.step.devices.cuda_state", "medvlm_tui.commands.doctor.cuda_state"):

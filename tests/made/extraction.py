@@ -17,7 +17,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.engine.encoders.registry import encoder_key
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob
 from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(32, 36, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -45,12 +45,12 @@ def make_images(folder: Path, count: int) -> Dataset:
     return Dataset(DatasetSpec("made", "Made", "none", "class_folders"), folder, "default", tuple(samples), ("a", "b"))
 
 
-def job_of(dataset: Dataset, weights: Weights, **request: Any) -> Job:
+def job_of(dataset: Dataset, weights: Weights, **request: Any) -> CellJob:
     """Return the extraction of a dataset, in fp32 on the CPU unless the request says otherwise."""
     asked = RunRequest(**{"device": "cpu", "precision": "fp32", "batch_size": 8, **request})
     key = encoder_key(SPEC, weights, "", "fp32")
     step = Step("extract:tiny:made", "extract", "tiny", "made", {}, f"sealed-{key.digest[:8]}-{dataset.digest[:8]}")
-    return Job(step, asked, dataset, SPEC, weights, key)
+    return CellJob(step, asked, dataset, SPEC, weights, key)
 
 
 def moved(dataset: Dataset, folder: Path) -> Dataset:

@@ -12,8 +12,10 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, FeatureTable, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.step.job import Job, StepContext, step_function
+from medvlm_tui.engine.step.job import CellJob, DatasetJob, StepContext, step_function
+from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.stage import Scope
 
 ENCODER = EncoderKey("stub", "w", "p", "pooled", "fp32", "1")
 
@@ -62,7 +64,10 @@ class Bench:
         step = Step(f"{kind}:stub:made", kind, "stub", "made", values, f"{kind}-key-{self.count}")
         size = PreprocessSpec(32, 32)
         model = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", size, {"pooled": 4})
-        return Job(step, request or RunRequest(), self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
+        asked, scope = request or RunRequest(), stage_of(kind).scope
+        if scope is Scope.DATASET:
+            return DatasetJob(step, asked, self.dataset)
+        return CellJob(step, asked, self.dataset, model, Weights("present"), ENCODER, dict(self.keys))
 
     def stream(self, kind, params, request=None):
         """Do a step; yield its events as they come."""

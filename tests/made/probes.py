@@ -11,7 +11,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.step.job import Job, StepContext, step_function
+from medvlm_tui.engine.step.job import AnyJob, CellJob, StepContext, step_function
 from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import ENCODER, blobs, table_of
@@ -43,13 +43,26 @@ def probes(folder: Path, models, datasets, distance, counts=(60, 50, 40), dim=6,
                 params,
                 f"probe-{m}-{d}-{protocol}",
             )
-            job = Job(step, RunRequest(), shown, model, Weights("present"), ENCODER, {"extract": key})
+            job = CellJob(step, RunRequest(), shown, model, Weights("present"), ENCODER, {"extract": key})
             list(step_function("probe")(job, context))
             jobs.append(job)
     return context, jobs
 
 
-def done(job: Job, context: StepContext):
+def further_hold_outs(context: StepContext, jobs, seeds) -> dict[str, list[Step]]:
+    """Return the id of each probe's step -> its steps under further seeds, done."""
+    found: dict[str, list[Step]] = {}
+    for job in jobs:
+        for seed in seeds:
+            params = {**job.step.params, "split": {**job.step.params["split"], "seed": seed}}
+            step_id = job.step.id.replace("probe", "repeat", 1) + f":{seed}"
+            step = replace(job.step, id=step_id, kind="repeat", params=params, key=f"{job.step.key}-{seed}")
+            list(step_function("repeat")(replace(job, step=step), context))
+            found.setdefault(job.step.id, []).append(step)
+    return found
+
+
+def done(job: AnyJob, context: StepContext):
     """Do a job; return (record, events)."""
     events = list(step_function(job.step.kind)(job, context))
     result = context.store.result(job.step.key)

@@ -33,7 +33,7 @@ class Item:
     """One entry of the journal, or one sealed table."""
 
     kind: ItemKind
-    """`part`: what an interrupted step goes on from: scores of masks, features of the bias lab."""
+    """`part`: what an interrupted step goes on from: scores of masks, features of changed images."""
     key: str
     size_bytes: int
     stored_s: float

@@ -4,7 +4,7 @@
     block/ENCODER/IMAGES     feature rows of some images by one encoder, by their digests
     rise/SCORES/FIRST-LAST   scores of one image under a range of masks, until the step's result holds them
     rise/SCORES/result       the name of the result that holds them
-    bias/STEP/NAME           features of the bias lab, until the step's result holds them
+    bias/STEP/NAME           features of changed images, until the step's result holds them
     TABLE                    a sealed feature table, which lies in files of its own
 
 Words in capitals are digests or names without a slash; only NAME may contain one. Stored entries are found by their
@@ -35,7 +35,7 @@ class StoreKey:
     """`part`: what an interrupted step goes on from."""
     owner: str
     """Of a result the step's key; of a block the encoder's digest; of a part the first name below its kind, which is
-    the step's key for the bias lab alone."""
+    the step's key for features of changed images."""
 
 
 def parse(key: str) -> StoreKey:
@@ -107,6 +107,6 @@ def mask_scores_result(scores: str) -> str:
     return f"{scores}result"
 
 
-def lab_features(step: str, name: str = "") -> str:
-    """Return the key of features that the bias lab keeps under a name; without one the prefix of all of the step's."""
+def bench_features(step: str, name: str = "") -> str:
+    """Return the key of features that a bench keeps under a name; without one the prefix of all of the step's."""
     return f"bias/{step}/{name}"

@@ -14,11 +14,12 @@ from PIL import Image
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.bias.measures import About
+from medvlm_tui.engine.bench.measures import About
 from medvlm_tui.engine.bias.text_boxes import Box, find_text
 from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.stages.records.bias import Measure, TextRecord
+from medvlm_tui.stages.records.bias import TextRecord
+from medvlm_tui.stages.records.measure import Measure
 
 # Of a group's images: below this a mean says nothing.
 _FEWEST = 3

@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from medvlm_tui.engine.bench.measures import About, correct, fitted, flips, shift
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.lab import Features, Ints, Lab
-from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.measures.intervals import mean_interval
-from medvlm_tui.stages.records.bias import EVERY_CONTROL, Measure
+from medvlm_tui.stages.records.bias import EVERY_CONTROL
+from medvlm_tui.stages.records.measure import Measure
 
 
 def moved(lab: Lab, before: Features, after: Features, kind: str) -> list[Measure]:
     """(a) shift and (c) flips of one overlay of the first word, and the accuracy under it."""
     word = lab.params.words[:1]
-    flipped = measures.flips(lab.classifier, before, after)
-    right = measures.correct(lab.classifier, after, lab.test_codes)
+    flipped = flips(lab.classifier, before, after)
+    right = correct(lab.classifier, after, lab.test_codes)
     return [
-        About("shift", kind, words=word).mean(measures.shift(before, after)),
+        About("shift", kind, words=word).mean(shift(before, after)),
         About("flip_rate", kind, words=word).share(flipped),
         About("accuracy_with", kind, words=word).share(right),
     ]
@@ -29,8 +30,8 @@ def moved(lab: Lab, before: Features, after: Features, kind: str) -> list[Measur
 def against_controls(lab: Lab, before: Features, after: Mapping[str, Features]) -> list[Measure]:
     """(a) how much further the word moves each image than a control of its ink does: paired differences, and the
     least of them."""
-    word, drawn = measures.shift(before, after["text"]), lab.params.words[:1]
-    differences = {kind: word - measures.shift(before, features) for kind, features in after.items() if kind != "text"}
+    word, drawn = shift(before, after["text"]), lab.params.words[:1]
+    differences = {kind: word - shift(before, features) for kind, features in after.items() if kind != "text"}
     found = [About("shift_over_control", kind, 0.0, drawn).mean(values) for kind, values in differences.items()]
     return [*found, over_every_control(list(differences.values()), drawn)] if found else []
 
@@ -78,7 +79,7 @@ def correlated_classifier(lab: Lab, features: Features, share: float) -> Classif
     """
     codes = lab.codes[lab.train]
     words = measures.correlated_words(codes, len(features), share, lab.params.seed)
-    return measures.fitted(features[words, np.arange(len(codes))], codes, len(lab.classes))
+    return fitted(features[words, np.arange(len(codes))], codes, len(lab.classes))
 
 
 def correlated(lab: Lab, features: Features, models: Mapping[float, Classifier]) -> list[Measure]:
@@ -92,7 +93,7 @@ def correlated(lab: Lab, features: Features, models: Mapping[float, Classifier])
     }
     for level, model in models.items():
         for name, words in tests.items():
-            right = measures.correct(model, features[words, places], codes)
+            right = correct(model, features[words, places], codes)
             found.append(About(f"accuracy_{name}", level_name(level), words=lab.params.words).share(right))
     return found
 

@@ -13,7 +13,7 @@ from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.comparison.group_records import group_records
 from medvlm_tui.engine.step.inputs import AGAIN
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import RunJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.paired_tests import holm
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Measured = Mapping[tuple[str, str], float]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: RunJob, context: StepContext) -> Iterator[Event]:
     """Rank the models by every measure and test groups of them (g); raises MedvlmError when a lab's result is gone."""
     begun = time.monotonic()
     cells = CellInput.all_of(job.step.params)

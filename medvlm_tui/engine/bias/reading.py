@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.bias.measures import About
-from medvlm_tui.stages.records.bias import Measure
+from medvlm_tui.engine.bench.measures import About
+from medvlm_tui.stages.records.measure import Measure
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -18,7 +18,7 @@ from medvlm_tui.engine.bias.reading import NONSENSE, SCRAMBLED, TEXT, Cosines
 from medvlm_tui.engine.language.space import lead_of, open_space
 from medvlm_tui.engine.language.text_features import text_features
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.language.zero_shot import class_vectors
 from medvlm_tui.stages.language import READING
 from medvlm_tui.stages.params.bias import BiasParams
@@ -38,7 +38,7 @@ class Picture:
     """Place of the drawn word, or of the one whose ink the control has, among words and nonsense words."""
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Measure whether one model reads words in the images of one dataset, and what that does to zero-shot."""
     begun = time.monotonic()
     params = params_of(ReadingParams, job.step.params)
@@ -102,7 +102,7 @@ def _drawn_as(params: ReadingParams, nonsense: tuple[str, ...]) -> BiasParams:
     )
 
 
-def _texts(job: Job, context: StepContext, params: ReadingParams, words: Sequence[str]) -> tuple[Floats, Floats]:
+def _texts(job: CellJob, context: StepContext, params: ReadingParams, words: Sequence[str]) -> tuple[Floats, Floats]:
     """Return the unit vectors of words (2 W, d) and of the classes (k, d)."""
     space = open_space(job, context)
     assert job.text is not None

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.versions import versions
-from medvlm_tui.engine.bias import burned_text, experiments, measures
+from medvlm_tui.engine.bench.measures import correct, flips, shift
+from medvlm_tui.engine.bias import burned_text, experiments
 from medvlm_tui.engine.bias.burned_text import BurnedText
 from medvlm_tui.engine.bias.lab import Features, Lab, drawn, prepare
 from medvlm_tui.engine.bias.overlay import draw_overlay
@@ -21,10 +22,11 @@ from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_ma
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.bias import BIAS
 from medvlm_tui.stages.params.bias import BiasParams
-from medvlm_tui.stages.records.bias import BiasRecord, Measure
+from medvlm_tui.stages.records.bias import BiasRecord
+from medvlm_tui.stages.records.measure import Measure
 
 Arrays = dict[str, NDArray[Any]]
 _SHOWN_PER_CLASS = 2
@@ -43,7 +45,7 @@ class Encoded:
     """(w, n_train + n_test, d): every image under every word."""
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Measure one model on one dataset: measures (a) to (f), its own burned-in text, and what removing text does."""
     begun = time.monotonic()
     lab = prepare(job, context, params_of(BiasParams, job.step.params))
@@ -96,14 +98,14 @@ def _of_features(
     found += experiments.decoded(lab, encoded.words)
     found += experiments.robust(lab, np.concatenate([lab.train, lab.test]), encoded.words)
     found += experiments.correlated(lab, encoded.words, models)
-    right = measures.correct(lab.classifier, before, lab.test_codes)
+    right = correct(lab.classifier, before, lab.test_codes)
     return found + burned_text.grouped_accuracy(texts, right)
 
 
 def _record(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText], maps: WordMaps | None) -> BiasRecord:
     """Return the lab's record without its measures."""
     before, images = encoded.before, [lab.samples[row] for row in lab.test]
-    flipped = {kind: measures.flips(lab.classifier, before, after) for kind, after in encoded.after.items()}
+    flipped = {kind: flips(lab.classifier, before, after) for kind, after in encoded.after.items()}
     return BiasRecord(
         **asdict(replace(lab.params, levels=lab.levels)),
         even_level=lab.even_level,
@@ -145,7 +147,7 @@ def _arrays(lab: Lab, encoded: Encoded) -> Arrays:
         boxes.append(view_of(lab.job.model.preprocess, image.size).box(overlaid[0].box))
     features = [before, *encoded.after.values()]
     return {
-        "shifts": np.stack([measures.shift(before, after) for after in encoded.after.values()]).astype(np.float32),
+        "shifts": np.stack([shift(before, after) for after in encoded.after.values()]).astype(np.float32),
         "scores": np.stack([lab.classifier.scores(one) for one in features]).astype(np.float32),
         "labels": lab.test_codes.astype(np.int16),
         "pictures": np.stack(pictures),

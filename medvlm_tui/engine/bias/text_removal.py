@@ -10,14 +10,14 @@ from PIL import Image
 
 from medvlm_tui.core.events import Event
 from medvlm_tui.core.specs import Sample
+from medvlm_tui.engine.bench.measures import About, correct
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.burned_text import BurnedText
 from medvlm_tui.engine.bias.lab import Box, Features, Lab
-from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_boxes import blank, inpaint, mask_border
 from medvlm_tui.engine.probe.classifier import Classifier
-from medvlm_tui.stages.records.bias import Measure
+from medvlm_tui.stages.records.measure import Measure
 
 UNTOUCHED = "as it is"
 # The border that most annotations of scanners stand in.
@@ -34,14 +34,14 @@ def removals(border: float) -> dict[str, Remove]:
 def own_text(lab: Lab, plain: Features, texts: Sequence[BurnedText]) -> Generator[Event, None, list[Measure]]:
     """Return the accuracy of the probe's classifier on the hold-out as it is, and without the images' own text."""
     boxes = {lab.samples[row].id: text.boxes for row, text in zip(lab.test, texts, strict=True)}
-    right = {UNTOUCHED: measures.correct(lab.classifier, plain, lab.test_codes)}
+    right = {UNTOUCHED: correct(lab.classifier, plain, lab.test_codes)}
     for name, remove in removals(_OWN_BORDER).items():
 
         def draw(sample: Sample, remove: Remove = remove) -> Image.Image:
             return remove(lab.read(sample), boxes[sample.id])
 
         features = yield from lab.encode(f"own {name}", lab.test, draw)
-        right[name] = measures.correct(lab.classifier, features, lab.test_codes)
+        right[name] = correct(lab.classifier, features, lab.test_codes)
     return [About("removal_accuracy", name).share(values) for name, values in right.items()]
 
 
@@ -55,7 +55,7 @@ def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[
     words = measures.reversed_words(codes, len(lab.classes), len(features))
     word_of = {lab.samples[row].id: int(word) for row, word in zip(lab.test, words, strict=True)}
     places = len(lab.train) + np.arange(len(codes))
-    right = {UNTOUCHED: measures.correct(model, features[words, places], codes)}
+    right = {UNTOUCHED: correct(model, features[words, places], codes)}
     for name, remove in removals(word_border(lab)).items():
 
         def draw(sample: Sample, remove: Remove = remove) -> Image.Image:
@@ -63,7 +63,7 @@ def reversed_text(lab: Lab, features: Features, model: Classifier) -> Generator[
             return remove(drawn.image, [drawn.box])
 
         found = yield from lab.encode(f"reversed {name}", lab.test, draw)
-        right[name] = measures.correct(model, found, codes)
+        right[name] = correct(model, found, codes)
     return [About("removal_reversed", name, words=lab.params.words).share(values) for name, values in right.items()]
 
 

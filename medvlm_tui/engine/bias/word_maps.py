@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.events import Event
+from medvlm_tui.engine.bench.measures import About
 from medvlm_tui.engine.bias.experiments import level_name
 from medvlm_tui.engine.bias.lab import Box, Lab, drawn
-from medvlm_tui.engine.bias.measures import About
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import UNTOUCHED, removals, word_border
 from medvlm_tui.engine.images.geometry import view_of
@@ -24,7 +24,8 @@ from medvlm_tui.engine.saliency.quality import boxes_mask, is_flat, mass_inside
 from medvlm_tui.engine.saliency.rise import Estimate, estimate, relative_error
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.measures.map_noise import mostly_noise
-from medvlm_tui.stages.records.bias import Measure, WordMapRecord
+from medvlm_tui.stages.records.bias import WordMapRecord
+from medvlm_tui.stages.records.measure import Measure
 
 Floats = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.step.inputs import earlier_result, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.calibration_error import brier_per_image
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
@@ -31,14 +31,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Compute the intervals of one probe result."""
     begun = time.monotonic()
     probe = earlier_result(job, context, PROBE)
     params = params_of(StatisticsParams, job.step.params)
     groups = held_groups(probe)
     record = IntervalsRecord(
-        intervals=_intervals(probe, groups, params.confidence),
+        intervals=intervals_of(probe, groups, params.confidence),
         final_intervals=_final_intervals(probe, groups, params.confidence),
         confidence=params.confidence,
         n=len(probe.arrays["hold_out"]),
@@ -66,7 +66,8 @@ def held_codes(probe: Stored[ProbeRecord]) -> Ints:
     return codes
 
 
-def _intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
+def intervals_of(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
+    """Return metric -> interval of the mean over the classifiers, over whole groups (n_test,) where there are some."""
     codes, record = held_codes(probe), probe.record
     found = score_intervals(
         codes, probe.arrays["scores_test"], record.positive_index, groups, confidence, record.scores_of_draws

@@ -11,7 +11,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import is_out_of_memory, memory_of, release_memory
-from medvlm_tui.engine.step.job import Job
+from medvlm_tui.engine.step.job import CellJob
 
 SUBJECT = "batch_size"
 LARGEST = 256
@@ -31,7 +31,7 @@ Timing = Callable[[int], float]
 """Seconds of one batch of a size; infinite when it leaves too little memory."""
 
 
-def chosen(job: Job, store: Store, encoder: Encoder, machine: devices.Device, largest: int = LARGEST) -> int:
+def chosen(job: CellJob, store: Store, encoder: Encoder, machine: devices.Device, largest: int = LARGEST) -> int:
     """Return the batch size to begin with, at most `largest`.
 
     On a GPU it is measured once for each encoder and kind of GPU, and remembered unless the memory that other processes
@@ -54,7 +54,7 @@ def chosen(job: Job, store: Store, encoder: Encoder, machine: devices.Device, la
     return size
 
 
-def key_of(job: Job, machine: devices.Device) -> str:
+def key_of(job: CellJob, machine: devices.Device) -> str:
     """Return the name of the encoder and the kind of device."""
     return f"{job.encoder.digest}@{machine.name}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -22,12 +22,13 @@ from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
+from medvlm_tui.engine.extract.framed_images import KEPT, FramesOfStep
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 
 BLOCK_IMAGES = 256
@@ -95,7 +96,7 @@ class Progress:
 class Extraction:
     """The images to be extracted, and the result so far."""
 
-    job: Job
+    job: CellJob
     context: StepContext
     machine: devices.Device
     todo: Sequence[Sample]
@@ -124,7 +125,7 @@ class Extraction:
         return load_encoder(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
 
 
-def stored_rows(job: Job, context: StepContext) -> dict[str, Row]:
+def stored_rows(job: CellJob, context: StepContext) -> dict[str, Row]:
     """Return the rows that the store already has for this encoder and this dataset's images."""
     wanted = {sample.digest for sample in job.dataset.samples}
     found: dict[str, Row] = {}
@@ -155,7 +156,7 @@ def extract(work: Extraction) -> Iterator[Event]:
         yield Log("warning", one_level_note(work.hidden, len(work.todo), work.job.request.window), work.job.step.id)
 
 
-def largest_batch_of(job: Job, device: str) -> int:
+def largest_batch_of(job: CellJob, device: str) -> int:
     """Return how many images a batch may have at most: as asked, within a block and the decoders' memory."""
     asked = job.request.batch_size or batch_sizes.LARGEST
     return min(asked, BLOCK_IMAGES, batches.largest_batch(device, job.model.preprocess.size_px))
@@ -181,9 +182,21 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
     flat = [span for block in spans for span in block]
     ahead = batches.ahead_of(work.machine.device, size)
     read = partial(read_sample, window=work.job.request.window)
-    with closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check)) as source:
+    with (
+        _kept(work, encoder) as kept,
+        closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check, kept)) as source,
+    ):
         for block in spans:
             yield from _block(work, encoder, islice(source, len(block)))
+
+
+def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOfStep | None]:
+    """Return the framed images that this process keeps; None for a step that no plan made, and for whole images."""
+    job = work.job
+    if job.frames is None or encoder.framing is None:
+        return nullcontext()
+    processes = 1 + job.request.device.count(",")  # one for each device
+    return KEPT.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
 
 
 def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Iterator[Event]:

@@ -6,19 +6,18 @@ Measured once for each model and kind of device, before the first plan whose key
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import ModelJob, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.request import RunRequest
 
@@ -29,7 +28,7 @@ SUBJECT = "precision"
 LEAST_COSINE = 0.9995
 _IMAGES = 8
 
-Measure = Callable[[Job], Mapping[str, Any]]
+Measure = Callable[[ModelJob], Mapping[str, Any]]
 """Does a `precision` job in a worker and returns its summary."""
 
 
@@ -54,7 +53,7 @@ def chosen(
         return "fp32" if machine.device == "cpu" else low
     if known is None and measure is not None:
         try:
-            known = measure(_job(model, key, machine, low))
+            known = measure(_job(*model[:2], key, machine, low))
         except Cancelled:
             raise
         except MedvlmError:
@@ -76,7 +75,7 @@ def key_of(encoder: EncoderKey, machine: devices.Device) -> str:
     return f"{encoder.digest}@{machine.name}:{_low_precision(machine)}"
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: ModelJob, context: StepContext) -> Iterator[Event]:
     """Encode a few made images in both precisions; the summary holds `precision` and the least `cosine`.
 
     The cosine is 0 where features in the low precision are not finite.
@@ -93,7 +92,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "precision", "", job.model.id, summary=verdict)
 
 
-def _loaded(job: Job, device: str, precision: Precision) -> Encoder:
+def _loaded(job: ModelJob, device: str, precision: Precision) -> Encoder:
     """Return the job's encoder; from fp32 to another precision the network stays as it is loaded."""
     from medvlm_tui.engine.encoders.network import NetworkEncoder
 
@@ -136,10 +135,6 @@ def _made_images() -> list[Any]:
     return made
 
 
-def _job(model: tuple[ModelSpec, Weights, str], encoder: EncoderKey, machine: devices.Device, low: Precision) -> Job:
-    spec, weights, _ = model
-    nothing = Dataset(DatasetSpec("", "", "", ""), Path(), "", (), ())
+def _job(spec: ModelSpec, weights: Weights, encoder: EncoderKey, machine: devices.Device, low: Precision) -> ModelJob:
     params = {"device": machine.device, "precision": low}
-    return Job(
-        Step(f"precision:{spec.id}", "precision", spec.id, "", params), RunRequest(), nothing, spec, weights, encoder
-    )
+    return ModelJob(Step(f"precision:{spec.id}", "precision", spec.id, "", params), spec, weights, encoder)

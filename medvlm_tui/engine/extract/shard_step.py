@@ -9,10 +9,10 @@ from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import batch_sizes
 from medvlm_tui.engine.extract.blocks import Extraction, Progress, extract, largest_batch_of, stored_rows
 from medvlm_tui.engine.step import devices
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Work on `params["device"]`; the summary of ResultReady says what failed, by image digest.
 
     With `params["only_measure"]` the model is loaded and its batch size chosen, and no image is read.
@@ -32,11 +32,13 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
         "workers": work.workers,
         "parameters": work.parameters,
         "tensors": work.tensors,
+        "rate": work.rate,
+        "images": len(todo),
     }
     yield ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)
 
 
-def _batch_size(job: Job, context: StepContext) -> ResultReady:
+def _batch_size(job: CellJob, context: StepContext) -> ResultReady:
     machine = devices.choose(str(job.step.params["device"]), job.encoder.precision)
     encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     largest = largest_batch_of(job, machine.device)

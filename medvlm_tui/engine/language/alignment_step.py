@@ -15,7 +15,7 @@ from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language import alignment
 from medvlm_tui.engine.language.space import Space, open_space
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.measures.language.geometry import class_means, direction_cosines, linear_cka, permutation_p, rsa
 from medvlm_tui.measures.language.zero_shot import unit
@@ -30,7 +30,7 @@ _LOW, _HIGH = 2.5, 97.5
 _FEWEST_IMAGES = 5
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Compute every measure of one model on one dataset."""
     begun = time.monotonic()
     params = params_of(AlignmentParams, job.step.params)
@@ -98,7 +98,7 @@ def _record(
 
 
 def _against_probe(
-    job: Job, context: StepContext, vectors: alignment.Vectors, params: AlignmentParams
+    job: CellJob, context: StepContext, vectors: alignment.Vectors, params: AlignmentParams
 ) -> list[MeasureRecord]:
     """Return how far the texts' directions are the linear classifier's; none where its features lie elsewhere.
 

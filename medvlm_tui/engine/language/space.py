@@ -15,7 +15,7 @@ from medvlm_tui.engine.encoders.text.joins import join_of
 from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language.text_features import TextFeatures, text_features
 from medvlm_tui.engine.step.inputs import Labelled, feature_table
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.language.zero_shot import class_vectors, unit
 
@@ -45,7 +45,7 @@ class Space:
         return class_vectors(self.prompts(chosen))
 
 
-def open_space(job: Job, context: StepContext) -> Space:
+def open_space(job: CellJob, context: StepContext) -> Space:
     """Return the space of a job; raises MedvlmError where features, weights or prompts are missing."""
     table = feature_table(job, context)
     labelled = Labelled.of(table, job.dataset.classes)
@@ -57,7 +57,7 @@ def open_space(job: Job, context: StepContext) -> Space:
     return Space(table, labelled, lead_of(job)(table.matrix), tuple(sets), texts)
 
 
-def lead_of(job: Job) -> Callable[[NDArray[np.floating]], Floats]:
+def lead_of(job: CellJob) -> Callable[[NDArray[np.floating]], Floats]:
     """Return what leads image features (n, d) of a job into the space of the texts, at unit length."""
     assert job.text is not None
     place = require_text(job.model).joins[job.encoder.feature]
@@ -67,7 +67,7 @@ def lead_of(job: Job) -> Callable[[NDArray[np.floating]], Floats]:
     return lambda features: unit(join(torch.from_numpy(np.array(features, dtype=np.float32))).numpy())
 
 
-def _restricted(sets: Sequence[PromptSet], job: Job, labelled: Labelled) -> list[PromptSet]:
+def _restricted(sets: Sequence[PromptSet], job: CellJob, labelled: Labelled) -> list[PromptSet]:
     rows = [job.dataset.classes.index(name) for name in labelled.classes]
     return [
         PromptSet(each.name, tuple(each.prompts[row] for row in rows), each.source, each.templates, each.fallback)

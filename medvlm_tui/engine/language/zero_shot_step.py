@@ -19,7 +19,7 @@ from medvlm_tui.engine.encoders.text.loading import require_text
 from medvlm_tui.engine.language.scores import Held, prompt_scores, scored, versus
 from medvlm_tui.engine.language.space import Space, official_classes, open_space
 from medvlm_tui.engine.step.inputs import AGAIN, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.language.zero_shot import best_threshold, centred, chance_by_names, flip_rate
 from medvlm_tui.measures.paired_tests import holm
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Score every set of prompts of one model on one dataset."""
     begun = time.monotonic()
     params = params_of(ZeroShotParams, job.step.params)
@@ -82,7 +82,7 @@ def _arrays(cosines: Floats, vectors: Floats, held: Held, space: Space) -> dict[
     }
 
 
-def _probe(key: str, job: Job, context: StepContext) -> Stored[ProbeRecord]:
+def _probe(key: str, job: CellJob, context: StepContext) -> Stored[ProbeRecord]:
     found = context.store.read(key, PROBE.record)
     if found is None:
         raise MedvlmError(f"a probe of {job.step.model} on {job.step.dataset} is missing or damaged", AGAIN)
@@ -100,7 +100,7 @@ class _Classes:
     """(n, k)"""
 
     @classmethod
-    def of(cls, space: Space, job: Job, chosen: PromptSet) -> _Classes:
+    def of(cls, space: Space, job: CellJob, chosen: PromptSet) -> _Classes:
         """Return the class vectors of a set; of `descriptors` by the rule of the model's authors."""
         official = official_classes(space, job.model.id, chosen) if chosen.name == "descriptors" else None
         vectors = space.classes(chosen) if official is None else official
@@ -112,7 +112,7 @@ def _record(
     classes: _Classes,
     held: Held,
     probes: Sequence[Stored[ProbeRecord]],
-    job: Job,
+    job: CellJob,
     params: ZeroShotParams,
 ) -> PromptSetRecord:
     chosen, cosines, codes = classes.prompts, classes.cosines, space.labelled.codes

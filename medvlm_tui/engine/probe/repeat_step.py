@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.engine.probe import step
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Probe the features under the seed in the step's parameters; raises what the probe raises."""
     for event in step.run(job, context):
         # Under its own kind it does not take the place of the run's probe on the screens and in later steps.

@@ -17,7 +17,7 @@ from medvlm_tui.engine.datasets.splits.by_group import split_by_group
 from medvlm_tui.engine.datasets.splits.groups import cluster_groups
 from medvlm_tui.engine.datasets.splits.stratified import Split, split
 from medvlm_tui.engine.step.cores import cores
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.records.probe import GroupingRecord
@@ -45,7 +45,7 @@ class Division:
 
 
 def divide(
-    table: FeatureTable, params: ProbeParams, job: Job, context: StepContext
+    table: FeatureTable, params: ProbeParams, job: CellJob, context: StepContext
 ) -> Generator[Event, None, Division]:
     """Yield progress; return the split of the protocol.
 
@@ -63,7 +63,7 @@ def divide(
                 f"{job.step.dataset} names no groups, and no two of its images show the same picture",
                 "there is nothing to keep on one side: use the protocol paper, or give a CSV with a group column",
             )
-    return Division(split_by_group(table.labels, names, params.split), _numbers(names), kind)
+    return Division(split_by_group(table.labels, names, params.split), group_numbers(names), kind)
 
 
 def short_folds(division: Split, codes: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
@@ -77,7 +77,7 @@ def short_folds(division: Split, codes: NDArray[np.int64], classes: Sequence[str
     return notes
 
 
-def look_alikes(dataset: Dataset, job: Job, context: StepContext) -> Generator[Event, None, dict[str, str]]:
+def look_alikes(dataset: Dataset, job: CellJob, context: StepContext) -> Generator[Event, None, dict[str, str]]:
     """Yield progress; return {sample id: name of its cluster} of the images that others show too.
 
     Kept in the store under the dataset's digest: every model asks the same.
@@ -97,7 +97,7 @@ def look_alikes(dataset: Dataset, job: Job, context: StepContext) -> Generator[E
 
 
 def _cluster_numbers(
-    samples: Sequence[Sample], job: Job, context: StepContext
+    samples: Sequence[Sample], job: CellJob, context: StepContext
 ) -> Generator[Event, None, NDArray[np.int32]]:
     """Yield progress; return (n,) the number of each sample's cluster, -1 for one that stands alone."""
     workers = job.request.workers or cores()
@@ -114,6 +114,7 @@ def _cluster_numbers(
     return np.array([position.get(name, -1) for name in names], dtype=np.int32)
 
 
-def _numbers(names: Sequence[str]) -> NDArray[np.int32]:
+def group_numbers(names: Sequence[str]) -> NDArray[np.int32]:
+    """Return the number (n,) of each row's group; an empty name is a group of its own."""
     alone = [name or f"\0{row}" for row, name in enumerate(names)]
     return np.unique(np.array(alone), return_inverse=True)[1].astype(np.int32)

@@ -15,7 +15,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.projection import examples as map_examples
 from medvlm_tui.engine.projection.clusters import find_clusters
 from medvlm_tui.engine.step.inputs import feature_table
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_choice import RULE, faithfulness, proposed
 from medvlm_tui.measures.procrustes import Turn, procrustes
@@ -25,7 +25,7 @@ from medvlm_tui.stages.records.projection import ClusterRecord, ExamplePoints, G
 Wide = NDArray[np.float64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Propose one of the maps of a model on a dataset and turn the others to it.
 
     `job.step.params["maps"]` lists the keys of the cells; raises MedvlmError when one is missing.
@@ -59,7 +59,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
 
 
 def _read_off(
-    shown: Stored[MapRecord], job: Job, context: StepContext
+    shown: Stored[MapRecord], job: CellJob, context: StepContext
 ) -> tuple[dict[str, NDArray[Any]], tuple[ClusterRecord, ...], ExamplePoints]:
     """Return what is seen on the proposed map: arrays, its clusters, and examples with their images."""
     table, rows, xy = feature_table(job, context), shown.arrays["rows"], shown.arrays["xy"]

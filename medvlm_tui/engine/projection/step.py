@@ -14,7 +14,7 @@ from medvlm_tui.engine.projection.map_scores import map_scores
 from medvlm_tui.engine.projection.umap_grid import Grid, open_grid
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import Cancelled, UsageError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.projection import ProjectionParams
@@ -28,7 +28,7 @@ class _Open:
     grid: Grid | None = None
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Draw one map, and store what of `job.ahead` is ready by then; raises MedvlmError when the features cannot
     be used. The neighbours, and for each n_neighbors the start, are made once for all of them."""
     begun = time.monotonic()
@@ -70,7 +70,7 @@ def _same_rows(step: Step, of: Step) -> bool:
     return valid and (theirs.max_points, theirs.seed) == (ours.max_points, ours.seed)
 
 
-def _grid(job: Job, context: StepContext, steps: Mapping[str, Step]) -> Grid:
+def _grid(job: CellJob, context: StepContext, steps: Mapping[str, Step]) -> Grid:
     """Return the grid of the job's rows: the open one, or a new one in its place."""
     params = params_of(ProjectionParams, job.step.params)
     lacking = [params_of(ProjectionParams, step.params) for step in steps.values()]
@@ -89,7 +89,7 @@ def _grid(job: Job, context: StepContext, steps: Mapping[str, Step]) -> Grid:
     return _Open.grid
 
 
-def _fill(job: Job, context: StepContext, grid: Grid, steps: Mapping[str, Step], begun: float) -> Iterator[str]:
+def _fill(job: CellJob, context: StepContext, grid: Grid, steps: Mapping[str, Step], begun: float) -> Iterator[str]:
     """Store cells as they are laid out, until the job's own is; yield their keys. Another's failure is its own."""
     cells = {key: params_of(ProjectionParams, step.params) for key, step in steps.items()}
     for finished in grid.cells(job.step.key, cells, job.request.workers, context.check):

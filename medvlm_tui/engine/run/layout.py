@@ -20,7 +20,7 @@ from medvlm_tui.engine.run.gathered_steps import gathered_key
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.stored_results import is_there
 from medvlm_tui.engine.run.text_inputs import words_of
-from medvlm_tui.engine.step.job import CheckJob, Job
+from medvlm_tui.engine.step.job import CellJob, CheckJob, DatasetJob, PlannedJob, RunJob
 from medvlm_tui.errors import MedvlmError, MissingInputError
 from medvlm_tui.stages import EVERY_STAGE, STAGES, with_needs
 from medvlm_tui.stages.check import CHECK
@@ -48,8 +48,7 @@ class Layout:
         self.tags = tags
         self.warnings: list[str] = []
         self.steps: list[Step] = []
-        self.jobs: dict[str, Job] = {}
-        self.checks: dict[str, CheckJob] = {}
+        self.jobs: dict[str, PlannedJob] = {}
         chosen = with_needs(request.stages)
         self._stages = [stage for stage in STAGES if stage.name in chosen]
         self._cells: list[_Cell] = []
@@ -94,7 +93,7 @@ class Layout:
         images = 0 if have else len(everything.samples)
         step = Step(step_id, CHECK.kind, dataset=name, params=params, key=key, have=have, images=images)
         self.steps.append(step)
-        self.checks[step_id] = CheckJob(step, self.request, found.dataset, everything, encoder)
+        self.jobs[step_id] = CheckJob(step, self.request, found.dataset, everything, encoder)
 
     def _add_cell(self, model: ModelInput, dataset: DatasetInput) -> None:
         """Add every step of one model on one dataset."""
@@ -137,7 +136,9 @@ class Layout:
         for stage in self._of(Scope.CELL):
             waiting = [step for step in cell.of(stage.kind) if not step.have] if stage.shares_work else []
             for position, step in enumerate(waiting):
-                self.jobs[step.id] = replace(self.jobs[step.id], ahead=tuple(waiting[position + 1 :]))
+                job = self.jobs[step.id]
+                assert isinstance(job, CellJob)
+                self.jobs[step.id] = replace(job, ahead=tuple(waiting[position + 1 :]))
 
     def _compare_on(self, found: DatasetInput) -> None:
         """Add what reads all models of a dataset together, and say which tags name none of its images."""
@@ -175,7 +176,7 @@ class Layout:
         if single:
             single.steps.append(step)
         self.steps.append(step)
-        self.jobs[step_id] = self._job(step, draft, cells[0], single is not None)
+        self.jobs[step_id] = self._job(stage.scope, step, draft, cells[0])
 
     def _key(self, stage: Stage[Any], draft: Draft) -> str:
         if stage.gathers:
@@ -183,18 +184,21 @@ class Layout:
         reads = [self._step(read).key for read in draft.reads]
         return step_key(stage.kind, stage.version, draft.params, reads)
 
-    def _job(self, step: Step, draft: Draft, first: _Cell, of_a_cell: bool) -> Job:
-        """Return the job of a step; on several cells, model and encoder are the first one's and mean nothing."""
+    def _job(self, scope: Scope, step: Step, draft: Draft, first: _Cell) -> PlannedJob:
+        """Return the job of a step; `first` is its cell, or the first of those that it compares."""
+        if scope is Scope.RUN:
+            return RunJob(step, self.request)
+        if scope is Scope.DATASET:
+            return DatasetJob(step, self.request, first.planned.dataset)
         read = [self._step(read) for read in draft.reads]
-        inputs = {"extract": first.planned.table, **{each.kind: each.key for each in read}} if of_a_cell else {}
-        return Job(
+        return CellJob(
             step=step,
             request=self.request,
             dataset=first.planned.dataset,
             model=first.model.spec,
             weights=first.model.weights,
             encoder=first.encoder,
-            inputs=inputs,
+            inputs={"extract": first.planned.table, **{each.kind: each.key for each in read}},
             text=first.model.text.parts,
             text_key=first.model.text.key,
             groups=draft.groups,

@@ -17,9 +17,10 @@ from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.run.later_extractions import with_frames, with_models_ahead
 from medvlm_tui.engine.run.layout import Layout
 from medvlm_tui.engine.step import devices
-from medvlm_tui.engine.step.job import AnyJob, CheckJob, Job
+from medvlm_tui.engine.step.job import PlannedJob
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.settings.options import refuse_unknown
 from medvlm_tui.stages import CELL_STAGES, STAGES
@@ -34,14 +35,10 @@ class Prepared:
     plan: Plan
     request: RunRequest
     hardware: devices.Device
-    jobs: Mapping[str, Job]
-    checks: Mapping[str, CheckJob]
+    jobs: Mapping[str, PlannedJob]
+    """By the id of the step; the report and blocked steps have none."""
     found_models: tuple[ModelInput, ...]
     found_datasets: tuple[DatasetInput, ...]
-
-    def job(self, step: str) -> AnyJob:
-        """Return the job of a step; raises KeyError for the report."""
-        return self.checks[step] if step in self.checks else self.jobs[step]
 
     @property
     def models(self) -> dict[str, ModelSpec]:
@@ -84,7 +81,8 @@ def lay_out(
     where bf16 or fp16 would be faster than fp32.
     """
     refuse_unknown(request)
-    machine = devices.choose(request.device, request.precision)
+    machines = devices.every(request.device, request.precision)
+    machine = machines[0]
 
     def precision_of(spec: ModelSpec, weights: Weights, feature: str) -> Precision:
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
@@ -99,7 +97,14 @@ def lay_out(
     warnings = [machine.warning] if machine.warning else []
     warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
-    return Prepared(plan, request, machine, layout.jobs, layout.checks, tuple(models), tuple(datasets))
+    # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
+    jobs: dict[str, PlannedJob] = {
+        step: replace(job, request=replace(job.request, device=devices.name_of(machines)))
+        for step, job in with_frames(layout.steps, layout.jobs).items()
+    }
+    if len(machines) > 1:
+        jobs = with_models_ahead(layout.steps, jobs, len(machines))
+    return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
 
 
 def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:

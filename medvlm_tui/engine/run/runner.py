@@ -156,7 +156,7 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         if step.kind == "report":
             yield from _report(step, prepared, context, outcome)
         else:
-            yield from context.worker.run(replace(prepared.job(step.id), step=step), context.cancelled)
+            yield from context.worker.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
     except Cancelled:
         outcome.cancelled = True
         outcome.skipped[step.id] = "cancelled"

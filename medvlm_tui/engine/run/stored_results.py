@@ -10,7 +10,10 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.settings.options import OPTIONS, all_values
+from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 
 # Settings that the features or the scores depend on, with their words; `{}` is the value.
@@ -26,7 +29,6 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "folds": ("{} folds", ""),
 }
 OTHERWISE = "other images or weights, or another release of the program"
-_BY_PROTOCOL = ("probe", "statistics")
 
 
 @dataclass(slots=True)
@@ -40,6 +42,8 @@ class Results:
     """Protocol -> key."""
     statistics: dict[str, str] = field(default_factory=dict)
     """Protocol -> key of the intervals."""
+    repeats: dict[str, str] = field(default_factory=dict)
+    """`protocol:seed` -> key of the probe on a further hold-out."""
     maps: list[str] = field(default_factory=list)
     """Every map of the table, the newest last."""
     requests: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -49,11 +53,15 @@ class Results:
         """Return the key of what a matrix shows: the protocol's probe, else another one, else the features."""
         return self.probes.get(protocol) or next(iter(self.probes.values()), "") or self.keys.get("extract", "")
 
+    def further(self, protocol: str) -> dict[int, str]:
+        """Return seed -> key of a protocol's probes on further hold-outs."""
+        found = ((*name.rpartition(":"), key) for name, key in self.repeats.items())
+        return {int(seed): key for name, _, seed, key in found if name == protocol and seed.isdecimal()}
+
     def add(self, kind: str, detail: str, key: str) -> bool:
         """Take a result unless a better one of its kind and protocol is here; returns whether it was taken."""
-        where, name = self.keys, kind
-        if kind in _BY_PROTOCOL:
-            where, name = (self.probes if kind == "probe" else self.statistics), detail
+        by_detail = {PROBE.kind: self.probes, STATISTICS.kind: self.statistics, REPEAT.kind: self.repeats}
+        where, name = (by_detail[kind], detail) if kind in by_detail else (self.keys, kind)
         if kind == "project" and key not in self.maps:
             self.maps.insert(0, key)
         if name in where:
@@ -76,12 +84,18 @@ def best_results(
     found = {now: Results(now)}
     for step in steps:
         if step.have:
-            found[now].add(step.kind, str(step.params.get("protocol", "")), step.key)
+            found[now].add(step.kind, _detail(step), step.key)
     for made, request in index.of(*cell):
         results = found.setdefault(made.table, Results(made.table))
         if made.table and is_there(store, made.kind, made.key) and results.add(made.kind, made.detail, made.key):
             results.requests[made.key] = request
     return max(found.values(), key=lambda each: (protocol in each.probes, bool(each.probes), bool(each.keys)))
+
+
+def _detail(step: Step) -> str:
+    """Return what tells several results of a kind apart, as the ids of the steps end."""
+    protocol = str(step.params.get("protocol", ""))
+    return f"{protocol}:{step.params['split']['seed']}" if step.kind == REPEAT.kind else protocol
 
 
 def difference(results: Results, protocol: str, now: RunRequest, n: int, n_now: int) -> str:

@@ -16,6 +16,7 @@ from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.engine.run.shown_scores import probe_scores
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference, is_there
 from medvlm_tui.stages import CELL_STAGES, STAGES
 from medvlm_tui.stages.comparison import STATISTICS
@@ -26,6 +27,7 @@ from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Scope
+from medvlm_tui.stages.verdict import VERDICT
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
 _KINDS = tuple(
@@ -128,6 +130,7 @@ def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str,
                     "problem": "its results are in the store, its folder is not given",
                     "hint": f"o gives the folder; it was {folder}" if folder else "o gives the folder",
                     "check": _check(records, name, ""),
+                    "verdicts": _verdicts(records, name),
                 }
             )
     return rows
@@ -159,6 +162,7 @@ def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
         "layout": spec.layout,
         "root": str(spec.root or ""),
         "check": _check(records, spec.id, dataset.digest if dataset is not None else ""),
+        "verdicts": _verdicts(records, spec.id),
         "warnings": list(dataset.warnings if dataset is not None else ()),
     }
 
@@ -168,6 +172,16 @@ def _check(records: Records, dataset: str, digest: str) -> str:
     made = (made.key for made, _ in records.index.of("", dataset) if made.kind == "check")
     known = [records.latest.of("check", digest)] if digest else list(made)
     return next((key for key in known if key and records.store.has_result(key)), "")
+
+
+def _verdicts(records: Records, dataset: str) -> dict[str, str]:
+    """Return protocol -> key of a dataset's verdict: of those of the most models the newest."""
+    found: dict[str, tuple[int, str]] = {}
+    for made, _ in records.index.of("", dataset):
+        record = records.store.read_record(made.key, VERDICT.record) if made.kind == VERDICT.kind else None
+        if record is not None and len(record.candidates) > found.get(record.protocol, (0, ""))[0]:
+            found[record.protocol] = len(record.candidates), made.key
+    return {protocol: key for protocol, (_, key) in found.items()}
 
 
 def _cell(
@@ -195,9 +209,8 @@ def _cell(
     cell |= _comparisons(store, latest, results.table)
     cell["probes"] = {
         protocol: {
-            **_probe_scores(store, key),
+            **probe_scores(store, key, results.statistics.get(protocol, ""), results.further(protocol)),
             "statistics": results.statistics.get(protocol, ""),
-            "intervals": _intervals(store, results.statistics.get(protocol, "")),
         }
         for protocol, key in results.probes.items()
     }
@@ -220,25 +233,3 @@ def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, A
     kinds = {"pairs": "pairs", "rankings": "ranking", "bias_groups": "bias_groups"}
     found = {name: [key for key in latest.every(kind, table) if store.has_result(key)] for name, kind in kinds.items()}
     return {name: keys for name, keys in found.items() if keys}
-
-
-def _probe_scores(store: Store, key: str) -> dict[str, Any]:
-    """Return every mean and spread of a stored probe, with its t, for a table of scores."""
-    record = store.read_record(key, PROBE.record)
-    if record is None:
-        return {"key": key}
-    shown = PROBE.summary(record)
-    means = {name: (found.mean, found.std) for name, found in record.metrics.items()}
-    return {
-        "key": key,
-        **{name: shown.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")},
-        "metrics": {name: [mean, std] for name, (mean, std) in means.items() if mean is not None},
-        "tuned_t": None if record.tuned is None else record.tuned.t,
-        "n": record.n_train + record.n_test,
-    }
-
-
-def _intervals(store: Store, key: str) -> dict[str, Any]:
-    """Return metric -> [low, high] of a stored `statistics` result; empty when there is none."""
-    record = store.read_record(key, STATISTICS.record) if key else None
-    return {} if record is None else dict(record.intervals)

@@ -26,7 +26,7 @@ from medvlm_tui.engine.saliency.rise import Estimate, estimate
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
 from medvlm_tui.stages.params.saliency import PROMPT, SaliencyParams
@@ -83,7 +83,7 @@ def half_maps(images: Explained, params: SaliencyParams, scores: Floats, image: 
     return [estimate(stream, part, params.estimator).maps[0] for stream, part in parts]
 
 
-def prepare(job: Job, context: StepContext, params: SaliencyParams) -> Explained:
+def prepare(job: CellJob, context: StepContext, params: SaliencyParams) -> Explained:
     """Read, preprocess and classify the images of a job; raises MedvlmError for what cannot be explained."""
     check_params(params)
     probe = earlier_result(job, context, PROBE)
@@ -135,7 +135,7 @@ def _held_out_row(name: str, ids: Sequence[str], hold_out: NDArray[np.int64]) ->
     )
 
 
-def _classifier(job: Job, probe: Stored[ProbeRecord], table: FeatureTable) -> Classifier:
+def _classifier(job: CellJob, probe: Stored[ProbeRecord], table: FeatureTable) -> Classifier:
     """Return the probe's final classifier; raises MedvlmError when it was fitted to other features than the table's."""
     classifier, held = final_classifier(probe), probe.arrays["hold_out"]
     wanted, hint = job.model.dim(job.encoder.feature), "run the probe on this feature first"
@@ -148,7 +148,9 @@ def _classifier(job: Job, probe: Stored[ProbeRecord], table: FeatureTable) -> Cl
     return classifier
 
 
-def _masking(job: Job, params: SaliencyParams, encoder: Encoder, classifier: Scorer, pixels: torch.Tensor) -> Masking:
+def _masking(
+    job: CellJob, params: SaliencyParams, encoder: Encoder, classifier: Scorer, pixels: torch.Tensor
+) -> Masking:
     height, width = pixels.shape[-2:]
     paired = params.estimator == "reduced"
     stream = MaskStream(params.cells, params.probability, params.seed, height, width, paired)

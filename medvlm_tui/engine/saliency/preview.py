@@ -12,7 +12,7 @@ from medvlm_tui.core.events import PreviewReady
 from medvlm_tui.core.store import keys
 from medvlm_tui.engine.saliency.explained_images import Explained, estimated
 from medvlm_tui.engine.saliency.masking import ChunkScores
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.saliency import PreviewImage, PreviewRecord
 
@@ -24,7 +24,7 @@ _SHARE = 0.05
 class Preview:
     """The maps so far of one step, under one key; each replaces the one before."""
 
-    def __init__(self, job: Job, context: StepContext, images: Explained, params: SaliencyParams) -> None:
+    def __init__(self, job: CellJob, context: StepContext, images: Explained, params: SaliencyParams) -> None:
         self._job, self._context, self._images, self._params = job, context, images, params
         self._key = keys.preview_of(job.step.key)
         encoder = images.masking.encoder

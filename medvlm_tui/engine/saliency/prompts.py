@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medvlm_tui.engine.language.space import lead_of
 from medvlm_tui.engine.language.text_features import text_features
 from medvlm_tui.engine.probe.classifier import Classifier
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.language.zero_shot import unit
 
@@ -33,7 +33,7 @@ class WithPrompts:
         return np.concatenate([self.classifier.scores(features), self.lead(features) @ self.texts.T], axis=1)
 
 
-def with_prompts(classifier: Classifier, prompts: tuple[str, ...], job: Job, context: StepContext) -> WithPrompts:
+def with_prompts(classifier: Classifier, prompts: tuple[str, ...], job: CellJob, context: StepContext) -> WithPrompts:
     """Return a classifier that scores prompts too; raises MedvlmError where the text tower was not looked for."""
     if job.text is None or job.text_key is None:
         raise MedvlmError(f"the text tower of {job.model.id} was not looked for", "run the command again")

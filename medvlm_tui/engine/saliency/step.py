@@ -32,7 +32,7 @@ from medvlm_tui.engine.saliency.quality import (
 from medvlm_tui.engine.saliency.rise import Estimate, relative_error
 from medvlm_tui.engine.saliency.stored_scores import StoredScores
 from medvlm_tui.engine.step.inputs import params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.records.saliency import ExplainedImage, MapQuality, SaliencyRecord
@@ -41,7 +41,7 @@ from medvlm_tui.stages.saliency import SALIENCY
 Floats = NDArray[np.float64]
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Explain the chosen images; goes on from the ranges of masks that an interrupted run has stored."""
     begun = time.monotonic()
     params = params_of(SaliencyParams, job.step.params)
@@ -77,7 +77,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "saliency", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def stored_scores(job: Job, context: StepContext, params: SaliencyParams, images: Explained) -> StoredScores:
+def stored_scores(job: CellJob, context: StepContext, params: SaliencyParams, images: Explained) -> StoredScores:
     """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
     masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
     digests = [[sample.id, sample.digest] for sample in images.samples]
@@ -86,7 +86,7 @@ def stored_scores(job: Job, context: StepContext, params: SaliencyParams, images
     return StoredScores.of(context.store, job.step.key, digests, *depends)
 
 
-def view_regions(job: Job, sample: Sample) -> Regions:
+def view_regions(job: CellJob, sample: Sample) -> Regions:
     """Return the sample's lesion and text boxes in the pixels that the model sees."""
     return sample_regions(sample, lambda size: view_of(job.model.preprocess, size), job.request.window)
 
@@ -98,7 +98,7 @@ def _ranges(masks: int) -> Iterator[tuple[int, int]]:
 
 
 def _scores(
-    images: Explained, params: SaliencyParams, job: Job, context: StepContext
+    images: Explained, params: SaliencyParams, job: CellJob, context: StepContext
 ) -> Generator[Event, None, Floats]:
     """Yield progress and previews of the maps; return the scores (q, N, k), fewer where they were good enough."""
     stored = stored_scores(job, context, params, images)
@@ -128,7 +128,7 @@ def _good_enough(images: Explained, params: SaliencyParams, scores: Floats) -> b
     return all(relative_error(one).max() <= params.stop_error for one in found)
 
 
-def _progress(job: Job, done: int, total: int, rate: float) -> StepProgress:
+def _progress(job: CellJob, done: int, total: int, rate: float) -> StepProgress:
     return StepProgress(job.step.id, done, total, rate, (total - done) / rate if rate > 0 else None, "masked images")
 
 

@@ -17,7 +17,7 @@ from medvlm_tui.engine.features.exact_neighbours import exact_neighbours, wide_u
 from medvlm_tui.engine.features.neighbours import Floats, Neighbours, unit_rows
 from medvlm_tui.engine.separability import measures
 from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.separability import SeparabilityParams
@@ -44,7 +44,7 @@ class Space:
     """(n,) k-means clusters, as many as classes; None where there are too few rows."""
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Compute every measure of one model on one dataset, for the classes or a tag; raises MedvlmError when the
     features cannot be used."""
     begun = time.monotonic()
@@ -81,7 +81,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "separability", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def _grouped(table: FeatureTable, job: Job, tag: str) -> FeatureTable:
+def _grouped(table: FeatureTable, job: CellJob, tag: str) -> FeatureTable:
     """Return the table with the tag's values as labels, without the images that have none."""
     if not tag:
         return table

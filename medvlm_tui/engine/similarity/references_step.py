@@ -18,7 +18,7 @@ from medvlm_tui.engine.extract.step import extract_reference
 from medvlm_tui.engine.similarity.step import Pair, Space, common_ids, rows_of
 from medvlm_tui.engine.step.devices import choose
 from medvlm_tui.engine.step.inputs import AGAIN, Labelled, feature_table, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.extract import EXTRACT
@@ -38,7 +38,7 @@ class _Reference:
     load: Load
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Compare a model with each of its references, on the images that similarity takes.
 
     The references' features are sealed as tables of their own. A reference that cannot be made is named with the
@@ -73,7 +73,7 @@ def run(job: Job, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, job.step.kind, job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def _references(job: Job, seed: int) -> tuple[_Reference, ...]:
+def _references(job: CellJob, seed: int) -> tuple[_Reference, ...]:
     def mirrored(device: str, precision: Precision) -> Encoder:
         return MirroredEncoder(load_encoder(job.model, job.weights, job.encoder.feature, device, precision))
 
@@ -86,7 +86,7 @@ def _references(job: Job, seed: int) -> tuple[_Reference, ...]:
     )
 
 
-def _part(job: Job, own: FeatureTable, params: ReferenceParams) -> Job:
+def _part(job: CellJob, own: FeatureTable, params: ReferenceParams) -> CellJob:
     """Return the job on the images alone that similarity takes."""
     codes = Labelled.of(own, job.dataset.classes).codes
     rows = stratified_subsample(codes, params.max_points, params.seed)
@@ -95,7 +95,7 @@ def _part(job: Job, own: FeatureTable, params: ReferenceParams) -> Job:
     return replace(job, dataset=replace(job.dataset, samples=samples))
 
 
-def _features(part: Job, reference: _Reference, context: StepContext) -> Generator[Event, None, FeatureTable]:
+def _features(part: CellJob, reference: _Reference, context: StepContext) -> Generator[Event, None, FeatureTable]:
     """Seal the reference's features unless they are, and return their table."""
     key = table_key(EXTRACT.version, reference.key, part.dataset.digest)
     if context.store.tables.read(key) is None:
@@ -108,7 +108,7 @@ def _features(part: Job, reference: _Reference, context: StepContext) -> Generat
 
 
 def _compared(
-    job: Job, own: FeatureTable, table: FeatureTable, params: ReferenceParams, context: StepContext
+    job: CellJob, own: FeatureTable, table: FeatureTable, params: ReferenceParams, context: StepContext
 ) -> dict[str, Any]:
     ids, device = common_ids([table, own]), choose(job.request.device).device
     first, second = (Space.of(rows_of(each, ids), params.neighbours, context.check, device) for each in (own, table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
@@ -19,8 +19,8 @@ from medvlm_tui.engine.features.neighbours import Neighbours, cosine_neighbours,
 from medvlm_tui.engine.similarity.deletions import cka_left_out, interval, neighbours_left_out, procrustes_left_out
 from medvlm_tui.engine.similarity.measures import DebiasedCka, Measure, MutualNeighbours, ProcrustesDistance
 from medvlm_tui.engine.step.devices import choose
-from medvlm_tui.engine.step.inputs import Labelled, feature_table, params_of
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.inputs import Labelled, features_of, params_of
+from medvlm_tui.engine.step.job import DatasetJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.params.similarity import SimilarityParams
@@ -33,7 +33,7 @@ Check = Callable[[], None]
 LOWER_IS_NEARER = frozenset({"procrustes"})
 
 
-def run(job: Job, context: StepContext) -> Iterator[Event]:
+def run(job: DatasetJob, context: StepContext) -> Iterator[Event]:
     """Compare every pair of `job.step.params["tables"]`, a list of {model, table: key of its sealed table}.
 
     Each pair is stored on its own, so that one more model costs its own pairs. Images that one of two models lacks
@@ -143,7 +143,7 @@ class Space:
 class _Spaces:
     """The models' rows of the images that a pair has in common; the first model's are kept for its next pair."""
 
-    def __init__(self, job: Job, context: StepContext, params: SimilarityParams) -> None:
+    def __init__(self, job: DatasetJob, context: StepContext, params: SimilarityParams) -> None:
         self._job, self._context, self._params = job, context, params
         self._device = choose(job.request.device).device
         self._kept: tuple[str, tuple[str, ...], Space] | None = None
@@ -161,8 +161,7 @@ class _Spaces:
         return (self._kept[2], self._space(second, chosen)), len(common)
 
     def _table(self, model: str, key: str) -> FeatureTable:
-        step = replace(self._job.step, model=model)
-        return feature_table(replace(self._job, step=step, inputs={"extract": key}), self._context)
+        return features_of(model, self._job.dataset, key, self._context.store)
 
     def _space(self, table: FeatureTable, chosen: tuple[str, ...]) -> Space:
         rows = rows_of(table, list(chosen))

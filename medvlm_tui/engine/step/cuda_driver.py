@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import UUID
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _FP32_OVER_FP64 = 87  # CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO
@@ -28,6 +29,8 @@ class CudaDevice:
     """Why the installed torch cannot use it; empty when it can, as far as the driver tells."""
     fp32_over_fp64: int = 2
     """Speed in float32 over that in float64: 2 on V100, A100 and H100, 32 or 64 on others."""
+    uuid: str = ""
+    """Its number in all drivers' interfaces, without the prefix; empty where the driver does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,17 @@ def _describe(driver: ctypes.CDLL, index: int, torch_cuda: str) -> CudaDevice:
         return CudaDevice(f"GPU {index}", (0, 0), 0.0, f"the driver does not describe it (CUDA error {code})")
     capability = (major.value, minor.value)
     refusal = _too_old(capability, torch_cuda)
-    return CudaDevice(name.value.decode(errors="replace"), capability, memory.value / 2**30, refusal, ratio.value)
+    label, size = name.value.decode(errors="replace"), memory.value / 2**30
+    return CudaDevice(label, capability, size, refusal, ratio.value, _uuid(driver, handle))
+
+
+def _uuid(driver: ctypes.CDLL, handle: ctypes.c_int) -> str:
+    """Return a GPU's UUID; of its slice, where it is divided (MIG)."""
+    raw = (ctypes.c_ubyte * 16)()
+    try:
+        return "" if driver.cuDeviceGetUuid_v2(ctypes.byref(raw), handle) else str(UUID(bytes=bytes(raw)))
+    except AttributeError:  # a driver before CUDA 11.4
+        return ""
 
 
 def _too_old(capability: tuple[int, int], torch_cuda: str) -> str:

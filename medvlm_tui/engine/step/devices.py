@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from medvlm_tui.core.specs import Precision
 from medvlm_tui.engine.step.cuda_driver import CudaDevice, cuda_state
+from medvlm_tui.engine.step.gpu_choice import free_gpus, named_gpus
 from medvlm_tui.errors import UsageError
 
 _BF16_CAPABILITY = (8, 0)
 # float32 over float64 rate up to which float64 work belongs on the GPU; above it, 16 CPU cores are as fast.
 _FAST_FP64 = 4
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-_WITHOUT = "use --device cpu; `medvlm-tui doctor` says which GPUs torch can use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,11 @@ class Device:
     fast_float64: bool = True
     """It computes in float64 at a quarter of its float32 rate or more."""
     warning: str = ""
-    """Which GPUs are here and not used, and why; a warning of the plan."""
+    """Which GPUs are here and not used, or used by others too, and why; a warning of the plan."""
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Device:
-    """Resolve `auto`, `cpu`, `cuda` or `cuda:i` and a precision; raises UsageError when that is not here.
+    """Resolve `auto`, `cpu`, `cuda` or a list of GPUs, and a precision; raises UsageError when one is not here.
 
     Precision `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on the CPU.
     """
@@ -42,33 +43,34 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
 
 
 def every(device: str = "auto", precision: str = "auto") -> tuple[Device, ...]:
-    """Resolve as `choose`, to all devices that share the work: `auto` and `cuda` mean every GPU of this machine.
+    """Resolve as `choose`, to all devices that share the work: `auto` and `cuda` mean every GPU that is free.
 
-    GPUs that the installed torch cannot use are left out; `auto` takes the CPU where none is left. Both are said in
-    `Device.warning`.
+    GPUs that the installed torch cannot use or that others use are left out; where others use all of them, the one with
+    the most free memory is taken. `auto` takes the CPU where none is left. All of it is said in `Device.warning`.
     """
     if precision not in ("auto", "fp32", "bf16", "fp16"):
         raise UsageError(f"unknown precision {precision!r}", "one of auto, fp32, bf16, fp16")
     if device == "cpu":
         return (Device("cpu", "CPU", _named(precision, "fp32")),)
-    match = re.fullmatch(r"auto|cuda(?::(\d+))?", device)
-    if match is None:
-        raise UsageError(f"unknown device {device!r}", "one of auto, cpu, cuda, cuda:0, cuda:1, ...")
-    problem, gpus = cuda_problem(), cuda_devices()
-    usable = [] if problem else [i for i, gpu in enumerate(gpus) if not gpu.refusal]
-    if device == "auto" and not usable:
-        return (
-            Device("cpu", "CPU", _named(precision, "fp32"), warning=f"{problem}: the CPU is used" if problem else ""),
+    if re.fullmatch(r"auto|cuda(:\d+(,cuda:\d+)*)?", device) is None:
+        raise UsageError(
+            f"unknown device {device!r}", "one of auto, cpu, cuda, cuda:0, cuda:1, or a list: cuda:0,cuda:1"
         )
-    wanted = usable if match.group(1) is None else [_one(int(match.group(1)), gpus, problem)]
-    if not wanted:
-        raise UsageError(problem or f"device {device} is not here: no NVIDIA GPU", cuda_state().fix or _WITHOUT)
-    left_out = "" if match.group(1) else _left_out(gpus)
+    state = replace(cuda_state(), gpus=cuda_devices(), problem=cuda_problem())
+    choice = named_gpus(device, state) if ":" in device else free_gpus(device, state)
+    if not choice.indices:
+        return (Device("cpu", "CPU", _named(precision, "fp32"), warning=choice.warning),)
+    gpus = [state.gpus[index] for index in choice.indices]
     # One precision for all: it is part of the key of their common features.
-    named = _named(precision, "bf16" if all(gpus[i].capability >= _BF16_CAPABILITY for i in wanted) else "fp16")
-    for i in wanted:
-        _check_bf16(named, gpus[i])
-    return tuple(_device(i, gpus[i], named, left_out) for i in wanted)
+    named = _named(precision, "bf16" if all(gpu.capability >= _BF16_CAPABILITY for gpu in gpus) else "fp16")
+    for gpu in gpus:
+        _check_bf16(named, gpu)
+    return tuple(_device(i, gpu, named, choice.warning) for i, gpu in zip(choice.indices, gpus, strict=True))
+
+
+def name_of(machines: Sequence[Device]) -> str:
+    """Return the `--device` that means these devices and no others."""
+    return ",".join(machine.device for machine in machines)
 
 
 def _device(index: int, gpu: CudaDevice, precision: Precision, warning: str) -> Device:
@@ -84,23 +86,6 @@ def cuda_devices() -> tuple[CudaDevice, ...]:
 def cuda_problem() -> str:
     """Return why torch can use none of the GPUs that are here; empty where it can, and where there is none."""
     return cuda_state().problem
-
-
-def _one(index: int, gpus: tuple[CudaDevice, ...], problem: str) -> int:
-    """Return the index of a GPU that was named; raises UsageError when it cannot be used."""
-    if problem:
-        raise UsageError(problem, cuda_state().fix or _WITHOUT)
-    if index >= len(gpus):
-        found = f"{len(gpus)} usable GPU" + ("s" if len(gpus) != 1 else "")
-        raise UsageError(f"device cuda:{index} is not here: {found}", _WITHOUT)
-    if gpus[index].refusal:
-        raise UsageError(f"torch cannot use cuda:{index} ({gpus[index].name}): {gpus[index].refusal}", _WITHOUT)
-    return index
-
-
-def _left_out(gpus: tuple[CudaDevice, ...]) -> str:
-    refused = [f"cuda:{i} ({gpu.name}): {gpu.refusal}" for i, gpu in enumerate(gpus) if gpu.refusal]
-    return f"not used: {'; '.join(refused)}" if refused else ""
 
 
 def _check_bf16(precision: Precision, gpu: CudaDevice) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.core.specs import FeatureTable
-from medvlm_tui.core.store.store import Stored
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.core.specs import Dataset, FeatureTable
+from medvlm_tui.core.store.store import Store, Stored
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import DatasetError, MedvlmError
 from medvlm_tui.stages.params.probe import ProbeParams, SplitParams
 from medvlm_tui.stages.stage import Stage
@@ -42,35 +42,41 @@ class Labelled:
         return cls(classes, np.array([number[label] for label in table.labels], dtype=np.int64))
 
 
-def feature_table(job: Job, context: StepContext) -> FeatureTable:
+def feature_table(job: CellJob, context: StepContext) -> FeatureTable:
     """Return the features the job works on; raises MedvlmError when they are missing, empty or not finite."""
-    table = context.store.tables.read(job.inputs["extract"])
+    return features_of(job.step.model, job.dataset, job.inputs["extract"], context.store)
+
+
+def features_of(model: str, dataset: Dataset, key: str, store: Store) -> FeatureTable:
+    """Return the features of a model under the key of their table; raises MedvlmError as `feature_table` does."""
+    table = store.tables.read(key)
+    name = dataset.spec.id
     if table is None:
-        raise MedvlmError(f"the features of {job.step.model} on {job.step.dataset} are missing or damaged", AGAIN)
-    _refuse_other_rows(job, table, context)
+        raise MedvlmError(f"the features of {model} on {name} are missing or damaged", AGAIN)
+    if not _is_of(table, dataset):
+        store.tables.set_aside(key)
+        what = f"the stored features of {model} on {name} are of other images or labels"
+        raise MedvlmError(f"{what}: they are set aside", AGAIN)
     if len(table.ids) == 0:
-        raise DatasetError(f"{job.step.dataset} has no readable image", "see the reasons in the extraction's result")
+        raise DatasetError(f"{name} has no readable image", "see the reasons in the extraction's result")
     bad = np.flatnonzero(~np.isfinite(table.matrix).all(axis=1))
     if len(bad):
         names = ", ".join(clean(table.ids[row]) for row in bad[:_SHOWN_IDS])
         more = f" and {len(bad) - _SHOWN_IDS} more" if len(bad) > _SHOWN_IDS else ""
         raise MedvlmError(
-            f"{job.step.model} gives NaN or infinite features for {len(bad)} images: {names}{more}",
+            f"{model} gives NaN or infinite features for {len(bad)} images: {names}{more}",
             "look at these images; with --precision fp16 or bf16, try --precision fp32",
         )
     return table
 
 
-def _refuse_other_rows(job: Job, table: FeatureTable, context: StepContext) -> None:
-    """Refuse a table that came from elsewhere and whose images or labels are not the dataset's."""
-    wanted = [(sample.id, sample.label) for sample in job.dataset.samples if sample.id not in table.failed]
-    if wanted != list(zip(table.ids, table.labels, strict=True)):
-        context.store.tables.set_aside(job.inputs["extract"])
-        what = f"the stored features of {job.step.model} on {job.step.dataset} are of other images or labels"
-        raise MedvlmError(f"{what}: they are set aside", AGAIN)
+def _is_of(table: FeatureTable, dataset: Dataset) -> bool:
+    """Return whether images and labels are the dataset's; a table that came from elsewhere may hold others."""
+    wanted = [(sample.id, sample.label) for sample in dataset.samples if sample.id not in table.failed]
+    return wanted == list(zip(table.ids, table.labels, strict=True))
 
 
-def earlier_result(job: Job, context: StepContext, stage: Stage[R]) -> Stored[R]:
+def earlier_result(job: CellJob, context: StepContext, stage: Stage[R]) -> Stored[R]:
     """Return the result of this stage's step that the job stands on; raises MedvlmError when it is gone."""
     result = context.store.read(job.inputs[stage.kind], stage.record)
     if result is None:

@@ -1,11 +1,11 @@
-"""Job of a step, and the module that does it."""
+"""The jobs of steps, one record for each scope of a stage, and the module that does a step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from medvlm_tui.core.events import Event
 from medvlm_tui.core.plan import Step
@@ -13,6 +13,7 @@ from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.weights.record import Weights
+from medvlm_tui.engine.step.frames_wanted import FramesWanted
 from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
@@ -26,8 +27,8 @@ _UNPLANNED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A step with everything it works on; travels to a worker process."""
+class CellJob:
+    """A step on one model and one dataset, with everything it works on; travels to a worker process."""
 
     step: Step
     request: RunRequest
@@ -39,11 +40,42 @@ class Job:
     """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
     ahead: tuple[Step, ...] = ()
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
+    frames: tuple[FramesWanted, ...] | None = None
+    """Framed images that later extractions of the plan read; None for other steps."""
+    models_ahead: tuple[CellJob, ...] = ()
+    """Extractions of the next models on the same dataset, which further devices may begin with."""
     text: TextParts | None = None
     """From what the model's text tower is loaded; None where no step of the run needs it."""
     text_key: EncoderKey | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     """Sample id -> value of the tag that the step reads instead of the classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetJob:
+    """A step that compares the models of one dataset; its parameters name the results that it reads."""
+
+    step: Step
+    request: RunRequest
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """A step that compares the models over all datasets; its parameters name the results that it reads."""
+
+    step: Step
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJob:
+    """A step on one model and no dataset: a measurement before the plan is made."""
+
+    step: Step
+    model: ModelSpec
+    weights: Weights
+    encoder: EncoderKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +92,8 @@ class CheckJob:
     """Whose features in the store tell of further copies."""
 
 
-AnyJob = Job | CheckJob
+PlannedJob = CellJob | DatasetJob | RunJob | CheckJob
+AnyJob = PlannedJob | ModelJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +112,9 @@ class StepContext:
 class StepFunction(Protocol):
     """Do a job: yield progress, put the result under `job.step.key`, end with ResultReady."""
 
-    def __call__(self, job: Job, context: StepContext) -> Iterator[Event]: ...
+    def __call__(self, job: Any, context: StepContext) -> Iterator[Event]:
+        """Take the job of the stage's scope."""
+        ...
 
 
 def step_function(kind: str) -> StepFunction:

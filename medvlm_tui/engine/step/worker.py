@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import cast
 
 from medvlm_tui.core.atomic_files import open_own
 from medvlm_tui.core.events import Event, Log
@@ -29,7 +28,7 @@ from medvlm_tui.engine.step import device_session
 from medvlm_tui.engine.step.cancellation import Cancellation, Canceller
 from medvlm_tui.engine.step.device_memory import release_memory
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
-from medvlm_tui.engine.step.job import AnyJob, Job, StepContext, step_function
+from medvlm_tui.engine.step.job import AnyJob, StepContext, step_function
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
 from medvlm_tui.engine.step.processes import cause_of_death, end_with_parent
 from medvlm_tui.engine.step.threads import choose_threads, restore_threads
@@ -219,7 +218,7 @@ def _serve(connection: Connection, cancelling: Connection, store: Path, log: Pat
 def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:
     restore_threads()
     try:
-        for event in step_function(job.step.kind)(cast(Job, job), context):
+        for event in step_function(job.step.kind)(job, context):
             connection.send(event)
         release_memory()  # what torch has cached of a GPU would be lost to the other processes of this program
     except MedvlmError as error:

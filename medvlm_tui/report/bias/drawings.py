@@ -16,7 +16,8 @@ from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, new_figure, save_chart, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR
-from medvlm_tui.stages.records.bias import BiasRecord, Measure
+from medvlm_tui.stages.records.bias import BiasRecord
+from medvlm_tui.stages.records.measure import Measure
 
 _ROWS = 4
 _TESTS = ("matching", "random", "reversed")

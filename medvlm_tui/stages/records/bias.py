@@ -7,26 +7,10 @@ from dataclasses import dataclass, field
 
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.records.comparison import TraitTestRecord
+from medvlm_tui.stages.records.measure import Measure
 
 EVERY_CONTROL = "every control"
 """Condition of the smallest lead of the word over its controls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One number with its 95 % interval over images."""
-
-    name: str
-    condition: str
-    value: float
-    low: float | None
-    """None where there are too few images for an interval (measures/intervals.py)."""
-    high: float | None
-    n: int
-    chance: float | None = None
-    """Value that features would give which hold nothing of it."""
-    words: tuple[str, ...] = ()
-    """The words that were drawn for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medvlm_tui.stages.params.language import AlignmentParams, ReadingParams, ZeroShotParams
-from medvlm_tui.stages.records.bias import Measure
+from medvlm_tui.stages.records.measure import Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,8 @@ class DatasetRow:
     """The expected folders as a tree, several lines."""
     check: str = ""
     """Key of its newest check in the store, empty when there is none."""
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    """Protocol -> key of its verdict in the store."""
     problem: str = ""
     """Why it cannot be read, empty where nothing is known that could be read."""
     root: str = ""
@@ -79,7 +81,9 @@ class Reading:
     statistics: str = ""
     """Key of its intervals in the store, empty where there are none."""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Metric -> lower and upper end over the held-out images, fractions."""
+    """Metric -> lower and upper end over the held-out images, or over the hold-outs, fractions."""
+    seeds: int = 1
+    """Hold-outs over which `metrics` are means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ def dataset_row(record: Record) -> DatasetRow:
         size=_text(record, "size"),
         layout=_lines(record, "layout"),
         check=str(record.get("check") or ""),
+        verdicts={str(protocol): str(key) for protocol, key in (record.get("verdicts") or {}).items()},
         problem=_lines(record, "problem"),
         root=_text(record, "root"),
     )
@@ -215,7 +220,8 @@ def reading(key: str, numbers: Record) -> Reading:
     tuned_t, statistics = number(numbers.get("tuned_t")), str(numbers.get("statistics") or "")
     bounds = {str(name): (number(low), number(high)) for name, (low, high) in (numbers.get("intervals") or {}).items()}
     known = {name: (low, high) for name, (low, high) in bounds.items() if low is not None and high is not None}
-    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, tuned_t, n, statistics, known)
+    seeds = int(numbers.get("seeds") or 1)
+    return Reading(key, accuracy, std, macro_f1, t, saturated, metrics, tuned_t, n, statistics, known, seeds)
 
 
 def number(value: object) -> float | None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.events import StepProgress
-from medvlm_tui.engine.bias import lab as bias_lab
+from medvlm_tui.engine.bench import bench as bench_module
+from medvlm_tui.engine.bench.measures import median_distance, shift
 from medvlm_tui.engine.bias import measures
 from tests.made.bias import KILLED, PARAMS, StubEncoder, bench_of
 
@@ -17,7 +18,7 @@ from tests.made.bias import KILLED, PARAMS, StubEncoder, bench_of
 def run_lab(tmp_path, monkeypatch):
     def run(reads):
         encoder = StubEncoder(reads)
-        monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+        monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
         record, arrays, _ = bench_of(tmp_path, f"bench-{reads}", encoder).run("bias", PARAMS)
         return {(m["name"], m["condition"]): m for m in record["measures"]}, arrays
 
@@ -63,7 +64,7 @@ def test_an_encoder_that_does_not_read_is_not(run_lab):
 
 def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
     encoder, maps = StubEncoder(True), {}
-    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2)
     for fill in ("mean", "black"):
         record, arrays, _ = bench_of(tmp_path, fill, encoder).run("bias", replace(small, rise_fill=fill))
@@ -75,7 +76,7 @@ def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
 
 def test_only_as_many_images_as_asked_are_explained_again_without_the_word(tmp_path, monkeypatch):
     encoder = StubEncoder(True)
-    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2, rise_images=2)
     seen = {}
     for removed in (0, 1, 9):
@@ -104,7 +105,7 @@ KILLED_AT = {"features": 0.15, "maps": 0.6, "the last map": 0.97}
 )
 def test_a_killed_lab_goes_on_from_what_it_kept(tmp_path, monkeypatch, share):
     encoder = StubEncoder(True)
-    monkeypatch.setattr(bias_lab, "load_encoder", lambda *_: encoder)
+    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     whole = bench_of(tmp_path, "whole", encoder)
     encoder.seen = 0
     record, arrays, _ = whole.run("bias", KILLED)
@@ -136,6 +137,6 @@ def test_shift_is_in_units_of_the_distance_between_images():
     random = np.random.default_rng(0)
     before = random.normal(size=(30, 8)).astype(np.float32)
     pairs = [1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for i, a in enumerate(before) for b in before[:i]]
-    assert measures.median_distance(before) == pytest.approx(float(np.median(pairs)), rel=1e-5)
-    np.testing.assert_allclose(measures.shift(before, before), 0, atol=1e-6)
-    np.testing.assert_allclose(measures.shift(before, -before), 2 / np.median(pairs), rtol=1e-5)
+    assert median_distance(before) == pytest.approx(float(np.median(pairs)), rel=1e-5)
+    np.testing.assert_allclose(shift(before, before), 0, atol=1e-6)
+    np.testing.assert_allclose(shift(before, -before), 2 / np.median(pairs), rtol=1e-5)

@@ -11,7 +11,8 @@ from medvlm_tui.engine.bias import groups_step
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.bias import BIAS_GROUPS
 from medvlm_tui.stages.gathered import CellInput
-from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord, Measure
+from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
+from medvlm_tui.stages.records.measure import Measure
 from tests.made.jobs import Bench, blobs, table_of
 from tests.made.plans import gathering_jobs
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from medvlm_tui.engine.bench.measures import About
 from medvlm_tui.engine.bias import measures
 from medvlm_tui.engine.bias.experiments import over_every_control
 
@@ -108,4 +109,4 @@ def test_the_lead_over_every_control_is_the_smallest_and_its_interval_holds_for_
 
 
 def test_measures_name_the_words_they_are_about():
-    assert measures.About("flip_rate", "text", words=("A",)).share(np.array([True, False])).words == ("A",)
+    assert About("flip_rate", "text", words=("A",)).share(np.array([True, False])).words == ("A",)

@@ -22,7 +22,7 @@ from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import shards as extract_shards
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.images.preprocess import Preprocess
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.request import RunRequest
 
@@ -81,7 +81,7 @@ def dataset_of(folder, greys, damaged=()):
 def job_of(dataset, **request):
     step = Step("extract:stub:made", "extract", "stub", "made", {}, "sealed-key")
     weights = Weights("present", digest="w")
-    return Job(step, RunRequest(device="cpu", **{"batch_size": 4, **request}), dataset, MODEL, weights, KEY)
+    return CellJob(step, RunRequest(device="cpu", **{"batch_size": 4, **request}), dataset, MODEL, weights, KEY)
 
 
 def run(job, store, cancelled=lambda: False):

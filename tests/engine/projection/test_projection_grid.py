@@ -19,7 +19,7 @@ from medvlm_tui.engine.projection import step as projection
 from medvlm_tui.engine.projection import umap_grid
 from medvlm_tui.engine.projection.layout import Layout, lay_out_cell, prepare_row
 from medvlm_tui.engine.projection.processes import LayoutPool, Task
-from medvlm_tui.engine.step.job import Job, StepContext
+from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.params.projection import ProjectionParams
 from medvlm_tui.stages.request import RunRequest
@@ -37,7 +37,9 @@ def map_step(neighbors, min_dist, key):
 
 def job_of(bench, step, ahead=()):
     model = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", PreprocessSpec(32, 32), {"pooled": 4})
-    return Job(step, RunRequest(workers=2), bench.dataset, model, Weights("present"), ENCODER, bench.keys, tuple(ahead))
+    return CellJob(
+        step, RunRequest(workers=2), bench.dataset, model, Weights("present"), ENCODER, bench.keys, tuple(ahead)
+    )
 
 
 @pytest.fixture
