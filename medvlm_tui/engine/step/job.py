@@ -18,11 +18,12 @@ from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
 
-# Work that is in no plan: one device's share of an extraction, and whether a model's features keep their values in a
-# lower precision. Both are asked for by other parts of the engine.
+# Work that is in no plan: one device's share of an extraction or of RISE, and whether a model's features keep their
+# values in a lower precision. Other parts of the engine ask for it.
 _UNPLANNED: Mapping[str, str] = {
     "extract_shard": "medvlm_tui.engine.extract.shard_step",
     "precision": "medvlm_tui.engine.extract.precision",
+    "saliency_share": "medvlm_tui.engine.saliency.share_step",
 }
 
 
