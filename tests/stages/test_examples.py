@@ -48,6 +48,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
+    "reading": ("reading.csv", {"measure": "word_retrieval", "condition": "text", "value": "0.875", "chance": "0.5"}),
     "verdict": ("verdict.csv", {"model": "one", "protocol": "paper"}),
     "pairs": ("statistics.csv", {"statistic": "paired_exchange", "metric": "accuracy", "p_adjusted": "0.01"}),
     "ranking": ("statistics.csv", {"statistic": "mean_rank", "model": "two", "value": "1.75"}),
@@ -106,6 +107,7 @@ NOT_SHOWN = (
     "verdict",
     "zero_shot",
     "alignment",
+    "reading",
     "preprocessing",
     "preprocessing_ranks",
 )
