@@ -54,7 +54,7 @@ class LocalServer(Server):
         return whole
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say where the page is."""
+        """Print where the page is."""
         self._say(f"the screens are at {self.address}")
         self._say("whoever has this address and an account on this machine can use them; Ctrl-C ends the server")
 
