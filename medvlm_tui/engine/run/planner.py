@@ -92,16 +92,13 @@ def lay_out(
 
     models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
     datasets = find_datasets(request, workspace, store.file_digests, say)
-    if foresee:
-        datasets = [foreseen(found, request, workspace) for found in datasets]
-    datasets = [_with_classes(found, request) for found in datasets]
+    datasets = [_with_classes(foreseen(each, request, workspace) if foresee else each, request) for each in datasets]
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = Layout(request, store, tags)
     layout.lay_out(models, datasets)
-    warnings = [machine.warning] if machine.warning else []
-    warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
+    warnings = [machine.warning] * bool(machine.warning) + [w for each in datasets for w in _warnings(each)]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
     jobs: dict[str, PlannedJob] = {
@@ -111,6 +108,10 @@ def lay_out(
     if len(machines) > 1:
         jobs = with_models_ahead(layout.steps, jobs, len(machines))
     return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
+
+
+def _warnings(found: DatasetInput) -> tuple[str, ...]:
+    return found.dataset.warnings if found.dataset else ()
 
 
 def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:
