@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from medvlm_tui.stages.background import BACKGROUND
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
@@ -28,7 +29,8 @@ from medvlm_tui.stages.verdict import VERDICT
 
 STAGES: tuple[Stage[Any], ...] = (
     CHECK, EXTRACT, PROBE, REPEAT, ZERO_SHOT, PROJECT, GRID, SEPARABILITY, REFERENCES, SIMILARITY, ALIGNMENT, SALIENCY,
-    BIAS, READING, BIAS_GROUPS, PREPROCESSING, PREPROCESSING_RANKS, STATISTICS, PAIRS, RANKING, VERDICT, REPORT,
+    BIAS, READING, BIAS_GROUPS, BACKGROUND, PREPROCESSING, PREPROCESSING_RANKS, STATISTICS, PAIRS, RANKING, VERDICT,
+    REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)

@@ -42,6 +42,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "saliency": ("saliency_quality.csv", {"measure": "mass_over_area_lesion", "mean": "0.25"}),
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
+    "background": ("background.csv", {"measure": "cost_of_cover", "condition": "mean", "value": "0.25"}),
     "preprocessing": ("preprocessing.csv", {"change": "jpeg:25", "measure": "shift", "value": "0.19", "changed": "4"}),
     "preprocessing_ranks": ("preprocessing_ranks.csv", {"model": "three", "rank": "1.0", "rank_unchanged": "1.0"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
@@ -107,6 +108,7 @@ NOT_SHOWN = (
     "zero_shot",
     "alignment",
     "reading",
+    "background",
     "preprocessing",
     "preprocessing_ranks",
 )

@@ -51,7 +51,7 @@ function _shtab_medvlm_tui_using
 end
 
 set -g _shtab_medvlm_tui_commands models datasets check doctor encode place store 'store stats' 'store verify' 'store scrub' 'store prune' 'store export' 'store import' attach cancel compare reproduce completion audit
-set -g _shtab_medvlm_tui_opts_with_value --add --batch-size --bias-contrast --bias-controls --bias-images --bias-masks --bias-position --bias-removed --bias-size --bias-test --bias-train --bias-words --data --dataset --datasets --device --feature --folds --format --hold-out --label --limit --model --models --older-than --out --part --phantom-per-class --port --precision --prep-test --prep-train --prep-variants --prompts --protocol --rise-cells --rise-estimator --rise-explain --rise-fill --rise-images --rise-masks --rise-stop-error --seed --seeds --stages --tags --text --text-vectors --texts --tokenizer --umap-max-points --umap-min-dist --umap-neighbors --weights --window --workers --workspace
+set -g _shtab_medvlm_tui_opts_with_value --add --batch-size --bias-contrast --bias-controls --bias-images --bias-masks --bias-position --bias-removed --bias-size --bias-test --bias-train --bias-words --cover-fills --cover-side --cover-test --cover-train --data --dataset --datasets --device --feature --folds --format --hold-out --label --limit --model --models --older-than --out --part --phantom-per-class --port --precision --prep-test --prep-train --prep-variants --prompts --protocol --rise-cells --rise-estimator --rise-explain --rise-fill --rise-images --rise-masks --rise-stop-error --seed --seeds --stages --tags --text --text-vectors --texts --tokenizer --umap-max-points --umap-min-dist --umap-neighbors --weights --window --workers --workspace
 
 complete -c medvlm-tui -e
 complete -c medvlm-tui -f
@@ -70,7 +70,7 @@ complete -c medvlm-tui -n _shtab_medvlm_tui_using -l models -x -d 'model ids, `a
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l datasets -x -d 'dataset ids, or `all`'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l tokenizer -x -d 'folder of a model'"'"'s tokenizer files, where neither its weights nor the hub'"'"'s cache have them; can be given several times'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l prompts -xka "(__fish_complete_path (commandline -ct))" -d 'TOML file with class prompts and templates of your own (docs/language.md) (the packaged ones)'
-complete -c medvlm-tui -n _shtab_medvlm_tui_using -l stages -x -d 'stages to run, of check,extract,probe,zero_shot,project,separability,references,similarity,alignment,saliency,bias,preprocessing,statistics,verdict,report (extract,probe,project,statistics,verdict,report)'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l stages -x -d 'stages to run, of check,extract,probe,zero_shot,project,separability,references,similarity,alignment,saliency,bias,background,preprocessing,statistics,verdict,report (extract,probe,project,statistics,verdict,report)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l demo -d 'run every stage on the built-in phantom'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l protocol -xka "paper poster tuned grouped knn few_shot" -d 'classification protocol; can be given several times (paper). Linear SVM of the paper (paper), of the poster (poster), with a wider grid of t (tuned), with every group on one side of the split (grouped); k nearest neighbours (knn); few training images per class (few_shot)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l seed -x -d 'random seed of splits, UMAP, masks and exchange tests (0)'
@@ -110,6 +110,10 @@ complete -c medvlm-tui -n _shtab_medvlm_tui_using -l bias-test -x -d 'hold-out i
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l bias-masks -x -d 'masks per saliency map of the bias lab, 0 for no maps (256)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l bias-images -x -d 'explained images per class of the bias lab (2)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l bias-removed -x -d 'how many of these images per class are explained again without the word (2)'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l cover-fills -x -d 'what the square is filled with: the mean colour of the rest, noise of its spread, or the blurred image, of mean,noise,blur (mean,noise)'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l cover-side -x -d 'side of the square as a share of the image'"'"'s short side; 0: the 90th percentile of the lesions'"'"' extents (0)'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l cover-train -x -d 'training images per class with a covered lesion (100)'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l cover-test -x -d 'hold-out images per class with a covered lesion (50)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l prep-variants -x -d 'changes of the preprocessing lab, one at a time (docs/preprocessing.md) (a panel of 15)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l prep-train -x -d 'training images per class of the preprocessing lab (40)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l prep-test -x -d 'hold-out images per class of the preprocessing lab (20)'

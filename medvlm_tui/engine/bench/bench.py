@@ -80,7 +80,7 @@ class Bench:
         begin = 0
         while begin < len(rows):
             self.context.check()
-            drawn = [self._input(draw(self.samples[row])) for row in rows[begin : begin + self.batch_size]]
+            drawn = [self.input(draw(self.samples[row])) for row in rows[begin : begin + self.batch_size]]
             found, fitting = with_back_off(
                 lambda some: self.encoder.encode(torch.stack(list(some))), drawn, self.batch_size
             )
@@ -117,21 +117,27 @@ class Bench:
         total = max(self.total, self.done)
         return StepProgress(self.job.step.id, self.done, total, rate, (total - self.done) / rate, "images")
 
-    def _input(self, drawn: Input) -> torch.Tensor:
+    def input(self, drawn: Input) -> torch.Tensor:
+        """Return the model's input (3, H, W) of what was drawn."""
         return drawn if isinstance(drawn, torch.Tensor) else self.encoder.preprocess(drawn)
 
 
-def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_per_class: int, seed: int) -> Bench:
-    """Read the job's inputs, draw its images with the seed, and load its encoder."""
+def open_bench(
+    job: CellJob, context: StepContext, train_per_class: int, test_per_class: int, seed: int,
+    takes: Callable[[Sample], bool] = lambda sample: True,
+) -> Bench:  # fmt: skip
+    """Read the job's inputs, draw its images with the seed from those that it takes, and load its encoder."""
     probe, ids = earlier_result(job, context, PROBE), feature_table(job, context).ids
     known = {sample.id: sample for sample in job.dataset.samples}
     codes = probe.arrays["labels"].astype(np.int64)
     machine = devices.choose(job.request.device, job.encoder.precision)
     encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
-    train, hold_out = np.flatnonzero(probe.arrays["fold"] >= 0), probe.arrays["hold_out"]
+    samples = [known[name] for name in ids]
+    taken = np.array([takes(sample) for sample in samples], dtype=bool)
+    train, hold_out = np.flatnonzero((probe.arrays["fold"] >= 0) & taken), probe.arrays["hold_out"]
+    hold_out = hold_out[taken[hold_out]]
     return Bench(
-        job, context, encoder, final_classifier(probe), probe.record.t or 1.0, [known[name] for name in ids],
-        probe.record.classes, codes,
+        job, context, encoder, final_classifier(probe), probe.record.t or 1.0, samples, probe.record.classes, codes,
         drawn(train, codes, train_per_class, seed),
         drawn(hold_out, codes, test_per_class, seed),
         job.request.batch_size or devices.default_batch_size(encoder.device, job.model.preprocess.size_px),
@@ -144,4 +150,4 @@ def drawn(rows: Ints, codes: Ints, per_class: int, seed: int) -> Ints:
     for c in np.unique(codes[rows]):
         members = rows[codes[rows] == c]
         chosen.append(members[np.random.default_rng([seed, int(c)]).permutation(len(members))[:per_class]])
-    return np.sort(np.concatenate(chosen)).astype(np.int64)
+    return np.sort(np.concatenate([np.empty(0, np.int64), *chosen])).astype(np.int64)

@@ -5,7 +5,6 @@ Every change is deterministic: the same image, change and seed give the same pix
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,12 +31,6 @@ class Place:
 def changed(image: Image.Image, variant: Variant, place: Place) -> Image.Image:
     """Return an RGB image under a change whose place is `image`; KeyError for another one."""
     return _CHANGES[variant.kind](image, variant.value, place)
-
-
-def seed_of(seed: int, image: str, variant: Variant) -> tuple[int, ...]:
-    """Return the seed of one image under one change; the order of the images and the model play no part."""
-    digest = hashlib.sha256(f"{image}\0{variant.name}".encode()).digest()
-    return (seed, *(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4)))
 
 
 def _by_levels(function: Callable[[Floats, float], Floats]) -> Callable[[Image.Image, str, Place], Image.Image]:

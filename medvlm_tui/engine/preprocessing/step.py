@@ -18,11 +18,12 @@ from medvlm_tui.core.specs import PreprocessSpec, Sample
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.bench.bench import Bench, Draw, Features, Ints, drawn, open_bench
 from medvlm_tui.engine.bench.measures import correct
+from medvlm_tui.engine.bench.seeds import seed_of
 from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.preprocessing import measures
-from medvlm_tui.engine.preprocessing.changes import Place, changed, seed_of
+from medvlm_tui.engine.preprocessing.changes import Place, changed
 from medvlm_tui.engine.preprocessing.frames import reframed
 from medvlm_tui.engine.preprocessing.measures import Neighbourhood, Way
 from medvlm_tui.engine.step.inputs import params_of
@@ -70,15 +71,12 @@ class Images:
 
     def changes(self, draw: Draw, sample: Sample) -> bool:
         """Return whether a change gives the model another input for this image."""
-        return not torch.equal(self._input(draw(sample)), self._input(self.plain(sample)))
-
-    def _input(self, image: Image.Image | torch.Tensor) -> torch.Tensor:
-        return image if isinstance(image, torch.Tensor) else self.bench.encoder.preprocess(image)
+        return not torch.equal(self.bench.input(draw(sample)), self.bench.input(self.plain(sample)))
 
     def _changed(self, variant: Variant, sample: Sample) -> Image.Image:
         image = self.plain(sample)
         scale = min(image.size) / self.bench.job.model.preprocess.resize_px
-        return changed(image, variant, Place(max(scale, 1.0), seed_of(self.seed, sample.id, variant)))
+        return changed(image, variant, Place(max(scale, 1.0), seed_of(self.seed, sample.id, variant.name)))
 
     def _framed(self, preprocess: Preprocess, sample: Sample) -> torch.Tensor:
         return preprocess(self.plain(sample))
@@ -164,12 +162,9 @@ class Lab:
         """Return (k, H, W, 3) what the model sees of the shown images, unchanged for no name."""
         draw = self.images.under(parse_variant(name)) if name else self.images.plain
         assert not isinstance(draw, str)
-        shown, bench = [], self.bench
-        for position in record.shown:
-            made = draw(bench.samples[bench.test[position]])
-            pixels = made if isinstance(made, torch.Tensor) else bench.encoder.preprocess(made)
-            shown.append(bench.encoder.display(pixels))
-        return np.stack(shown)
+        bench = self.bench
+        samples = (bench.samples[bench.test[position]] for position in record.shown)
+        return np.stack([bench.encoder.display(bench.input(draw(sample))) for sample in samples])
 
 
 def _way(bench: Bench, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Way]:

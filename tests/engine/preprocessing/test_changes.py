@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from medvlm_tui.core.specs import PreprocessSpec
-from medvlm_tui.engine.preprocessing.changes import _CHANGES, Place, changed, seed_of
+from medvlm_tui.engine.bench.seeds import seed_of
+from medvlm_tui.engine.preprocessing.changes import _CHANGES, Place, changed
 from medvlm_tui.engine.preprocessing.frames import reframed
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.params.preprocessing import KINDS, PANEL, parse_variant
@@ -80,7 +81,7 @@ def test_noise_is_seeded_and_has_its_size_and_is_grey() -> None:
 
 
 def test_the_seed_depends_on_image_and_change_alone() -> None:
-    noise, more = parse_variant("noise:0.04"), parse_variant("noise:0.08")
+    noise, more = "noise:0.04", "noise:0.08"
     seeds = {
         seed_of(0, "a.png", noise),
         seed_of(0, "b.png", noise),
