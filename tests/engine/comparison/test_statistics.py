@@ -22,7 +22,7 @@ def test_intervals_contain_the_score_and_repeat(bench):
     record, _, _ = bench.run("statistics", StatisticsParams())
     again, _, _ = bench.run("statistics", StatisticsParams())
     assert record["intervals"] == again["intervals"]
-    names = {"accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "brier"}
+    names = {"accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "brier", "ece_debiased"}
     assert set(record["intervals"]) == set(record["final_intervals"]) == names
     for name in names:
         low, high = record["intervals"][name]
