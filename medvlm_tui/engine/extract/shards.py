@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -11,36 +10,22 @@ from dataclasses import replace
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
+from medvlm_tui.engine.step.device_workers import Said, running, worker
 from medvlm_tui.engine.step.devices import Device
 from medvlm_tui.engine.step.job import CellJob
-from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
-
-# Kept from dataset to dataset, so that each device loads a model once. They end with this process.
-_workers: dict[int, Worker] = {}
-_Said = tuple[int, Event | MedvlmError | None]
 
 
 def extract_sharded(work: Extraction, machines: Sequence[Device]) -> Iterator[Event]:
     """Encode `work.todo` on all machines, in batches of one size. Raises the first shard's error."""
     yield from _measure_batch_size(work, machines[0])
     began = time.monotonic()
-    said: queue.Queue[_Said] = queue.Queue()
-    stop = threading.Event()
     jobs = _jobs(work, machines)
-    threads = [threading.Thread(target=_drive, args=(work, n, job, stop, said)) for n, job in enumerate(jobs)]
     yield work.progress.start()
-    for thread in threads:
-        thread.start()
-    try:
-        yield from _merged(work, said, len(threads))
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with running(dict(enumerate(jobs)), work.context) as said:
+        yield from _merged(work, said, len(jobs))
     wanted = {sample.digest for sample in work.todo}
     for digests, block in work.context.store.blocks(work.job.encoder, wanted):
         work.rows.update((d, row) for d, row in zip(digests, block, strict=True) if d in wanted)
@@ -63,7 +48,7 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
         return
     params = {"device": machine.device, "only_measure": True}
     step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
-    for event in _worker(work, 0).run(replace(work.job, step=step), work.context.cancelled):
+    for event in worker(work.context.store.directory, 0).run(replace(work.job, step=step), work.context.cancelled):
         if isinstance(event, ResultReady):
             work.batch_size = event.summary["batch_size"]
         elif not isinstance(event, StepProgress):
@@ -77,41 +62,13 @@ def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     made = []
     for number, share in enumerate(dealt):
         request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
-        params = {"device": machines[number].device, "processes": len(dealt)}
-        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, params)
+        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))
     return made
 
 
-def _drive(work: Extraction, number: int, job: CellJob, stop: threading.Event, said: queue.Queue[_Said]) -> None:
-    """Run one shard's worker and pass on what it says; None is the last word."""
-    try:
-        for event in _worker(work, number).run(job, lambda: stop.is_set() or work.context.cancelled()):
-            said.put((number, event))
-        said.put((number, None))
-    except MedvlmError as error:
-        said.put((number, error))
-    except Exception as error:
-        said.put((number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
-
-
-def _worker(work: Extraction, number: int) -> Worker:
-    if number not in _workers:
-        store = work.context.store.directory
-        logs = Workspace(store.parent).logs
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _workers[number] = Worker(store, logs / f"worker-{number}.log")
-    return _workers[number]
-
-
-def end_workers() -> None:
-    """End the processes that are kept."""
-    while _workers:
-        _workers.popitem()[1].close()
-
-
-def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterator[Event]:
+def _merged(work: Extraction, said: queue.Queue[Said], running: int) -> Iterator[Event]:
     latest: dict[int, StepProgress] = {}
     while running:
         number, event = said.get()

@@ -180,6 +180,8 @@ def cell(record: Record) -> Cell:
         "references",
         "similarity",
         "bias",
+        "zero_shot",
+        "alignment",
     )
     return Cell(
         model=str(record.get("model", "")),

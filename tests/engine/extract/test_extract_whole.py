@@ -35,7 +35,7 @@ from medvlm_tui.engine.extract import (
 from medvlm_tui.engine.extract.step import pending
 from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step import device_workers, devices
 from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
@@ -125,14 +125,14 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
             21,
         ]  # their own blocks hold 256
         assert isinstance(events[-1], ResultReady)
-        pids = {worker._process.pid for worker in extract_shards._workers.values()}
+        pids = {worker._process.pid for worker in device_workers._workers.values()}
         assert len(pids) == 2
         # The processes are kept: another dataset of the model loads nothing.
         other = replace(dataset, samples=dataset.samples[::-1], view="reversed")
         run(replace(job, dataset=other, step=replace(job.step, key="other")), tmp_path / "ws" / "store")
-        assert pids == {worker._process.pid for worker in extract_shards._workers.values()}
+        assert pids == {worker._process.pid for worker in device_workers._workers.values()}
     finally:
-        extract_shards.end_workers()
+        device_workers.end_workers()
 
 
 def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path, monkeypatch) -> None:
@@ -144,7 +144,7 @@ def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, wei
             yield ResultReady(job.step.id, "extract_shard", "", summary={"batch_size": 24})
 
     monkeypatch.setattr(
-        extract_shards, "_worker", lambda work, number: First() if number == 0 else pytest.fail("second")
+        extract_shards, "worker", lambda store, number: First() if number == 0 else pytest.fail("second")
     )
     machines = tuple(devices.Device(name, name, "fp32") for name in ("cuda:0", "cuda:1"))
     job = job_of(dataset, weights, batch_size=0, workers=4)
