@@ -61,7 +61,8 @@ def calibration_error_interval(
     squared = [squared_calibration_error(c, r) for c, r in zip(confidence, correct, strict=True)]
     printed = float(np.mean(np.sqrt(np.maximum(squared, 0.0))))
     half = float(t.ppf((1 + level) / 2, units - 1)) * error
-    low, high = (float(np.sqrt(max(0.0, np.mean(squared) + side * half))) for side in (-1, 1))
+    middle = float(np.mean(squared))
+    low, high = (float(np.sqrt(max(0.0, end))) for end in (middle - half, middle + half))
     return min(low, printed), max(high, printed)
 
 
