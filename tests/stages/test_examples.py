@@ -47,6 +47,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
+    "reading": ("reading.csv", {"measure": "word_retrieval", "condition": "text", "value": "0.875", "chance": "0.5"}),
     "verdict": ("verdict.csv", {"model": "one", "protocol": "paper"}),
     "pairs": ("statistics.csv", {"statistic": "paired_exchange", "metric": "accuracy", "p_adjusted": "0.01"}),
     "ranking": ("statistics.csv", {"statistic": "mean_rank", "model": "two", "value": "1.75"}),
@@ -98,7 +99,7 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "ranking": _ranks,
 }
 """Kind -> what its screen makes of a result."""
-NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment", "preprocessing")
+NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment", "reading", "preprocessing")
 """Stages whose records no screen reads: features and intervals reach the screens by the survey, the others by files."""
 
 
