@@ -227,5 +227,6 @@ def _no_images(spec: DatasetSpec, tree: Folder) -> DatasetError:
         )
     found = f"; it holds {counted(len(others), 'other file')} ({held})" if others else ""
     return DatasetError(
-        message + found, "give a folder with a folder of JPEG, PNG, TIFF, BMP, GIF, WebP, PNM or DICOM files per class"
+        message + found,
+        "give a folder with a folder of JPEG, PNG, TIFF, BMP, GIF, WebP, PNM, JPEG 2000 or DICOM files per class",
     )
