@@ -1,4 +1,4 @@
-"""What covered lesions support, in one sentence with its numbers."""
+"""The finding of covered lesions, in one sentence with its numbers."""
 
 from __future__ import annotations
 
