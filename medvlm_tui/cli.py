@@ -37,9 +37,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "attach": ("medvlm_tui.commands.attach", "follow the current run, or show the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the current run; what it computed is kept"),
     "compare": ("medvlm_tui.commands.compare", "show what differs between two runs, and whether beyond noise"),
+    "reproduce": (
+        "medvlm_tui.commands.reproduce",
+        "compute one published score again, and show both with the interval of their difference",
+    ),
     "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
-_READ_IMAGES = ("check", "encode")
+_READ_IMAGES = ("check", "encode", "reproduce")
 _SHARED = ("data", "weights", "offline")
 """Options of a run that every command takes."""
 _OF_IMAGES = (*_SHARED, "window")

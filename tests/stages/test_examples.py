@@ -44,6 +44,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
     "preprocessing": ("preprocessing.csv", {"change": "jpeg:25", "measure": "shift", "value": "0.19", "changed": "4"}),
+    "preprocessing_ranks": ("preprocessing_ranks.csv", {"model": "three", "rank": "1.0", "rank_unchanged": "1.0"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
@@ -99,7 +100,17 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "ranking": _ranks,
 }
 """Kind -> what its screen makes of a result."""
-NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment", "reading", "preprocessing")
+NOT_SHOWN = (
+    "extract",
+    "statistics",
+    "separability",
+    "verdict",
+    "zero_shot",
+    "alignment",
+    "reading",
+    "preprocessing",
+    "preprocessing_ranks",
+)
 """Stages whose records no screen reads: features and intervals reach the screens by the survey, the others by files."""
 
 
