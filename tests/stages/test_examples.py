@@ -27,7 +27,6 @@ from medvlm_tui.tui.map.data import aligned, map_data, reference_words, similari
 from medvlm_tui.tui.saliency.words import asked, decision, made, quality
 from medvlm_tui.tui.scores.cell_detail import whole
 from medvlm_tui.tui.scores.ranks import RanksScreen
-from medvlm_tui.tui.state.board import Board
 from tests.made.examples import STORED, arrays_of, filled, key_of
 
 WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -82,7 +81,7 @@ def _bias(found: Stored[Any], store: Store, table: FeatureTable) -> bool:
 
 
 def _ranks(found: Stored[Any], store: Store, table: FeatureTable) -> bool:
-    return any("Friedman" in line.plain for line in RanksScreen(Board(), found.record, "paper", "accuracy")._lines(80))
+    return any("Friedman" in line.plain for line in RanksScreen(found.record, "paper", "accuracy")._test())
 
 
 SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
