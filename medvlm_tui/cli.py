@@ -37,9 +37,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "attach": ("medvlm_tui.commands.attach", "follow the current run, or show the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the current run; what it computed is kept"),
     "compare": ("medvlm_tui.commands.compare", "show what differs between two runs, and whether beyond noise"),
+    "reproduce": (
+        "medvlm_tui.commands.reproduce",
+        "compute one published score again, and show both with the interval of their difference",
+    ),
+    "completion": ("medvlm_tui.commands.completion", "print the script that completes commands and options in a shell"),
     "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
-_READ_IMAGES = ("check", "encode")
+_READ_IMAGES = ("check", "encode", "reproduce")
 _SHARED = ("data", "weights", "offline")
 """Options of a run that every command takes."""
 _OF_IMAGES = (*_SHARED, "window")
@@ -142,6 +147,10 @@ def _demo_workspace(out: str) -> Any:
 
 def _command(arguments: list[str]) -> int:
     options = command_parser(arguments).parse_args(arguments)
+    if options.serve and not options.command and not streams.is_served():
+        from medvlm_tui.commands.serve import run
+
+        return run(arguments, options.port)
     if options.command == "encode" and options.weights:
         # One model is named already, so `--weights PATH` is enough.
         named = f"{options.model}="
@@ -153,12 +162,9 @@ def _command(arguments: list[str]) -> int:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     streams.refuse_without_terminal()
     data_folders.remember(configuration.workspace, flags.get("data", {}))
-    from medvlm_tui.tui.app import run_tui
+    from medvlm_tui.tui.start import run_tui
 
-    origins = settings.origins(configuration, flags)
-    return run_tui(
-        configuration.workspace, request, mouse=not options.no_mouse, keymap=configuration.keys, origins=origins
-    )
+    return run_tui(configuration, request, mouse=not options.no_mouse, origins=settings.origins(configuration, flags))
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -171,6 +177,10 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medvlm-tui {VERSION}")
     parser.add_argument(
         "--no-mouse", action="store_true", help="do not use the mouse, so that the terminal can select text"
+    )
+    parser.add_argument("--serve", action="store_true", help="show the screens in a browser of this machine")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port of --serve on 127.0.0.1 (default: a free one)"
     )
     _add_shared(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

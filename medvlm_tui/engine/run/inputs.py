@@ -11,7 +11,7 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Event, Log, StepProgress
-from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.specs import SYNTHETIC_GROUP, Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.layouts.phantom import CODE_VERSION
 from medvlm_tui.engine.datasets.opening import open_dataset
@@ -21,7 +21,7 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, 
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.run.text_inputs import TextInput, find_text
+from medvlm_tui.engine.run.text_inputs import TextInput, fetch_tokenizer, find_text
 from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
 from medvlm_tui.stages.request import RunRequest
 
@@ -50,6 +50,8 @@ class DatasetInput:
     spec: DatasetSpec
     dataset: Dataset | None
     problem: MedvlmError | None = None
+    to_come: bool = False
+    """The run makes its images: `dataset` has their names alone."""
 
     @property
     def can_be_made(self) -> bool:
@@ -58,11 +60,14 @@ class DatasetInput:
 
 
 def model_ids(names: tuple[str, ...], catalog: Mapping[str, ModelSpec]) -> list[str]:
-    """Expand `all` (the catalog and what the user added by prefix) and `group:NAME`, in their order, no repeats."""
+    """Expand `all` and `group:NAME`, in their order, no repeats.
+
+    `all` is the catalog but its synthetic models, and what the user added by prefix.
+    """
     chosen: list[str] = []
     for name in names:
         if name == "all":
-            chosen += [*catalog, *added_models()]
+            chosen += [*(spec.id for spec in catalog.values() if spec.group != SYNTHETIC_GROUP), *added_models()]
         elif name.startswith("group:"):
             group = name.removeprefix("group:")
             members = [spec.id for spec in catalog.values() if spec.group == group]
@@ -99,15 +104,26 @@ def find_models(
 
     found = [find(name) for name in model_ids(request.models, catalog)]
     wanted = [model.spec for model in found if model.key is None and _may_be_fetched(model, request)]
-    if fetch is None or not wanted:
+    if fetch is None:
         return found
-    from medvlm_tui.engine.encoders.weights.downloads import download_missing
+    again: dict[str, ModelInput] = {}
+    if wanted:
+        from medvlm_tui.engine.encoders.weights.downloads import download_missing
 
-    problems = download_missing(wanted, fetch)
-    again = {spec.id: find(spec.id) for spec in wanted}
-    for name, problem in problems.items():
-        again[name] = replace(again[name], problem=problem, key=None)
-    return [again.get(model.spec.id, model) for model in found]
+        problems = download_missing(wanted, fetch)
+        again = {spec.id: find(spec.id) for spec in wanted}
+        for name, problem in problems.items():
+            again[name] = replace(again[name], problem=problem, key=None)
+    return [_with_tokenizer(again.get(model.spec.id, model), find, fetch) for model in found]
+
+
+def _with_tokenizer(model: ModelInput, find: Callable[[str], ModelInput], fetch: Say) -> ModelInput:
+    """Return a model after its tokenizer was fetched, where that alone was missing."""
+    if not model.text.tokenizer_lacks:
+        return model
+    if problem := fetch_tokenizer(model.spec, fetch):
+        return replace(model, text=TextInput(missing=problem))
+    return find(model.spec.id)
 
 
 def _may_be_fetched(model: ModelInput, request: RunRequest) -> bool:
@@ -183,6 +199,21 @@ def find_datasets(
     return found
 
 
+def foreseen(found: DatasetInput, request: RunRequest, workspace: Workspace) -> DatasetInput:
+    """Return a dataset that the run itself will make as it will be, any other one as it is."""
+    if found.dataset is not None or not found.can_be_made:
+        return found
+    from medvlm_tui.engine.datasets.layouts.phantom import phantom_to_come
+
+    per_class, seed = request.phantom_per_class, request.seed
+    made = phantom_to_come(found.spec, _phantom_root(request, workspace), per_class, seed, request.limit)
+    return replace(found, dataset=made, problem=None, to_come=True)
+
+
+def _phantom_root(request: RunRequest, workspace: Workspace) -> Path:
+    return workspace.phantom / f"{request.phantom_per_class}-{request.seed}-v{CODE_VERSION}"
+
+
 def _unread(name: str, root: Path) -> DatasetSpec:
     """Return the spec of a path that is not there, or is nothing that can be read."""
     return DatasetSpec(id=name, name=name, modality="unknown", reader="class_folders", root=root)
@@ -192,8 +223,7 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     """Return the phantom with its root: made by code below the workspace, unless the user named a place."""
     if spec.reader != "phantom" or spec.root is not None:
         return spec
-    per_class = request.phantom_per_class
-    root = workspace.phantom / f"{per_class}-{request.seed}-v{CODE_VERSION}"
+    per_class, root = request.phantom_per_class, _phantom_root(request, workspace)
     if make is None and not root.exists():
         raise MissingInputError("the phantom is not made yet", "it is made when a run needs it")
     if make is not None:

@@ -83,7 +83,9 @@ def stored_scores(job: CellJob, context: StepContext, params: SaliencyParams, im
     """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
     masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
     digests = [[sample.id, sample.digest] for sample in images.samples]
-    return StoredScores.of(context.store, job.step.key, digests, job.encoder.digest, job.inputs["probe"], masks)
+    prompts = [[*params.prompts, job.step.params["text"]]] if params.prompts else []
+    depends = (job.encoder.digest, job.inputs["probe"], masks, *prompts)
+    return StoredScores.of(context.store, job.step.key, digests, *depends)
 
 
 def view_regions(job: CellJob, sample: Sample) -> Regions:
@@ -149,7 +151,7 @@ def _progress(job: CellJob, done: int, total: int, rate: float) -> StepProgress:
 
 def _items(images: Explained, found: Sequence[Estimate]) -> list[ExplainedImage]:
     """Return what there is to say of each image but the quality of its map."""
-    names = images.classes
+    names = images.names
     return [
         ExplainedImage(
             image=sample.id,
@@ -158,6 +160,7 @@ def _items(images: Explained, found: Sequence[Estimate]) -> list[ExplainedImage]
             explained=names[explained[0]],
             explained_classes=tuple(names[c] for c in explained),
             score=float(scores[explained[0]]),
+            similarities={text: float(scores[len(images.classes) + p]) for p, text in enumerate(images.prompts)},
             **_noise(one),
         )
         for sample, label, predicted, explained, scores, one in zip(
@@ -177,7 +180,7 @@ def _record(images: Explained, params: SaliencyParams, items: Sequence[Explained
     return SaliencyRecord(
         items=tuple(items),
         quality=quality_table(items),
-        explained="the classes asked for" if params.explain else "the predicted class",
+        explained="the classes asked for" if params.classes else "the predicted class",
         curve_points=STEPS + 1,
         masks=masks,
         masks_asked=params.masks,
