@@ -19,9 +19,9 @@ from medvlm_tui.tui.map.colouring import Colouring, Predicted, colourings, error
 from medvlm_tui.tui.map.data import MapData
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.strip import MarkedStrip
+from medvlm_tui.tui.shared.copying import Copyable, image_copies
 from medvlm_tui.tui.shared.exports import export_folder
 from medvlm_tui.tui.shared.filter_line import FilterLine
-from medvlm_tui.tui.shared.image_copies import image_copies
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state.survey_rows import Cell
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
     from medvlm_tui.core.store.store import Stored
     from medvlm_tui.tui.shared.ask_export import Export
-    from medvlm_tui.tui.shared.copying import Copyable
 
 
 class MapWork(WalkScreen):
@@ -159,8 +158,6 @@ class MapWork(WalkScreen):
 
     def copies(self) -> list[Copyable]:
         """Return the command line, and of the image under the cursor its id, its path and its line of the table."""
-        from medvlm_tui.tui.shared.copying import Copyable
-
         points, at = self.points, self.plot.at
         if points is None or at < 0:
             return super().copies()

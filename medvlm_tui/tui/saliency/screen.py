@@ -23,8 +23,8 @@ from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.beside import BesideModel, beside, map_of, words
 from medvlm_tui.tui.saliency.panels import SaliencyPanels, Shown
 from medvlm_tui.tui.saliency.words import asked, decision, made, quality, so_far
+from medvlm_tui.tui.shared.copying import Copyable, image_copies
 from medvlm_tui.tui.shared.exports import export_folder
-from medvlm_tui.tui.shared.image_copies import image_copies
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
@@ -33,7 +33,6 @@ from medvlm_tui.tui.state.survey_rows import Cell
 
 if TYPE_CHECKING:
     from medvlm_tui.core.store.store import Stored
-    from medvlm_tui.tui.shared.copying import Copyable
 
 STAGES = ("extract", "probe", "saliency", "report")
 ADDED_MASKS = 512
@@ -296,8 +295,6 @@ class SaliencyScreen(WalkScreen):
 
     def copies(self) -> list[Copyable]:
         """Return the command line, the image's id and path, and what is said of the map."""
-        from medvlm_tui.tui.shared.copying import Copyable
-
         found = self.found
         if found is None:
             return super().copies()
