@@ -17,13 +17,12 @@ from medvlm_tui.stages.language import ALIGNMENT, READING, ZERO_SHOT
 from medvlm_tui.stages.preprocessing import PREPROCESSING, PREPROCESSING_RANKS
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
-from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.report import REPORT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.stages.separability import SEPARABILITY
-from medvlm_tui.stages.similarity import SIMILARITY
+from medvlm_tui.stages.similarity import REFERENCES, SIMILARITY
 from medvlm_tui.stages.stage import Scope, Stage
 from medvlm_tui.stages.verdict import VERDICT
 

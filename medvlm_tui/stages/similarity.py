@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.stages.gathered import FEWEST
-from medvlm_tui.stages.params.similarity import SimilarityParams
-from medvlm_tui.stages.records.similarity import SimilarityRecord
+from medvlm_tui.stages.params.similarity import ReferenceParams, SimilarityParams
+from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
 from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
 
 
@@ -39,6 +39,31 @@ SIMILARITY = Stage(
     options=SimilarityParams,
     gathers="tables",
     fewest=FEWEST,
+    outputs="medvlm_tui.report.maps.files",
+    screen="map",
+)
+
+
+def _reference_drafts(view: View) -> Iterator[Draft]:
+    yield Draft(asdict(view.request.of(ReferenceParams)), (view.cell.of("extract")[0].id,))
+
+
+def _reference_summary(record: ReferencesRecord) -> Mapping[str, Any]:
+    return {each.reference: each.cka for each in record.references}
+
+
+REFERENCES = Stage(
+    kind="references",
+    version=1,
+    title="references of similarity",
+    scope=Scope.CELL,
+    record=ReferencesRecord,
+    work="medvlm_tui.engine.similarity.references_step",
+    drafts=_reference_drafts,
+    summary=_reference_summary,
+    needs=("extract",),
+    options=ReferenceParams,
+    on_demand=True,
     outputs="medvlm_tui.report.maps.files",
     screen="map",
 )

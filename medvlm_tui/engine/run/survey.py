@@ -23,9 +23,9 @@ from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import PROTOCOLS
-from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.stages.similarity import REFERENCES
 from medvlm_tui.stages.stage import Scope
 from medvlm_tui.stages.verdict import VERDICT
 

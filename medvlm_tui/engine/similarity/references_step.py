@@ -24,7 +24,7 @@ from medvlm_tui.measures.draws import stratified_subsample
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.params.similarity import ReferenceParams
 from medvlm_tui.stages.records.similarity import ReferenceRecord, ReferencesRecord
-from medvlm_tui.stages.references import REFERENCES
+from medvlm_tui.stages.similarity import REFERENCES
 
 Load = Callable[[str, Precision], Encoder]
 

@@ -12,8 +12,8 @@ from medvlm_tui.stages.projection import GRID
 from medvlm_tui.stages.records.projection import GridRecord
 from medvlm_tui.stages.records.separability import SeparabilityRecord
 from medvlm_tui.stages.records.similarity import Likeness, LikenessRecord, ReferencesRecord, SimilarityRecord
-from medvlm_tui.stages.references import REFERENCES as REFERENCES_STAGE
 from medvlm_tui.stages.separability import SEPARABILITY as STAGE
+from medvlm_tui.stages.similarity import REFERENCES as REFERENCES_STAGE
 from medvlm_tui.stages.similarity import SIMILARITY as SIMILARITY_STAGE
 
 SEPARABILITY = (

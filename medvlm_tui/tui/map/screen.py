@@ -21,9 +21,8 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.stages.projection import GRID, PROJECT
-from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.request import RunRequest
-from medvlm_tui.stages.similarity import SIMILARITY
+from medvlm_tui.stages.similarity import REFERENCES, SIMILARITY
 from medvlm_tui.tui.map.data import (
     MapData,
     aligned,
