@@ -19,7 +19,7 @@ from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Precision, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
@@ -121,7 +121,8 @@ class Extraction:
         device, precision = self.machine.device, self.machine.precision
         if self.load is not None:
             return self.load(device, precision)
-        return load_encoder(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
+        encoders = self.context.resources.of(Encoders)
+        return encoders.get(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
 
 
 def stored_rows(job: CellJob, context: StepContext) -> dict[str, Row]:

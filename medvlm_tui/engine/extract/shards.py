@@ -6,7 +6,8 @@ import queue
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
@@ -19,8 +20,6 @@ from medvlm_tui.engine.step.job import CellJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
 
-# Kept from dataset to dataset, so that each device loads a model once. They end with this process.
-_workers: dict[int, Worker] = {}
 _Said = tuple[int, Event | MedvlmError | None]
 
 
@@ -30,8 +29,9 @@ def extract_sharded(work: Extraction, machines: Sequence[Device]) -> Iterator[Ev
     began = time.monotonic()
     said: queue.Queue[_Said] = queue.Queue()
     stop = threading.Event()
-    jobs = _jobs(work, machines)
-    threads = [threading.Thread(target=_drive, args=(work, n, job, stop, said)) for n, job in enumerate(jobs)]
+    kept, store = work.context.resources.of(ShardWorkers), work.context.store.directory
+    drives = [_Drive(n, kept.get(n, store), job) for n, job in enumerate(_jobs(work, machines))]
+    threads = [threading.Thread(target=_drive, args=(work, drive, stop, said)) for drive in drives]
     yield work.progress.start()
     for thread in threads:
         thread.start()
@@ -63,7 +63,8 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
         return
     params = {"device": machine.device, "only_measure": True}
     step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
-    for event in _worker(work, 0).run(replace(work.job, step=step), work.context.cancelled):
+    worker = work.context.resources.of(ShardWorkers).get(0, work.context.store.directory)
+    for event in worker.run(replace(work.job, step=step), work.context.cancelled):
         if isinstance(event, ResultReady):
             work.batch_size = event.summary["batch_size"]
         elif not isinstance(event, StepProgress):
@@ -83,31 +84,45 @@ def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     return made
 
 
-def _drive(work: Extraction, number: int, job: CellJob, stop: threading.Event, said: queue.Queue[_Said]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Drive:
+    """One device's share of the work, with the worker that does it."""
+
+    number: int
+    worker: Worker
+    job: CellJob
+
+
+def _drive(work: Extraction, drive: _Drive, stop: threading.Event, said: queue.Queue[_Said]) -> None:
     """Run one shard's worker and pass on what it says; None is the last word."""
     try:
-        for event in _worker(work, number).run(job, lambda: stop.is_set() or work.context.cancelled()):
-            said.put((number, event))
-        said.put((number, None))
+        for event in drive.worker.run(drive.job, lambda: stop.is_set() or work.context.cancelled()):
+            said.put((drive.number, event))
+        said.put((drive.number, None))
     except MedvlmError as error:
-        said.put((number, error))
+        said.put((drive.number, error))
     except Exception as error:
-        said.put((number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
+        said.put((drive.number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
 
 
-def _worker(work: Extraction, number: int) -> Worker:
-    if number not in _workers:
-        store = work.context.store.directory
-        logs = Workspace(store.parent).logs
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _workers[number] = Worker(store, logs / f"worker-{number}.log")
-    return _workers[number]
+class ShardWorkers:
+    """The worker processes of the devices, kept from dataset to dataset so that each device loads a model once."""
 
+    def __init__(self) -> None:
+        self._workers: dict[int, Worker] = {}
 
-def end_workers() -> None:
-    """End the processes that are kept."""
-    while _workers:
-        _workers.popitem()[1].close()
+    def get(self, number: int, store: Path) -> Worker:
+        """Return the worker of a device by its number."""
+        if number not in self._workers:
+            logs = Workspace(store.parent).logs
+            logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._workers[number] = Worker(store, logs / f"worker-{number}.log")
+        return self._workers[number]
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._workers:
+            self._workers.popitem()[1].close()
 
 
 def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterator[Event]:

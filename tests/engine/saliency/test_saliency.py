@@ -34,10 +34,8 @@ CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two image
 
 
 @pytest.fixture
-def encoder(monkeypatch):
-    stub = StubEncoder()
-    monkeypatch.setattr(explained_images, "load_encoder", lambda *_: stub)
-    return stub
+def encoder():
+    return StubEncoder()
 
 
 @pytest.fixture
