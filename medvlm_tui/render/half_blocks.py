@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Span, Text
 
-from medvlm_tui.render.palette import RGB, Depth, rgb_style, shaded
+from medvlm_tui.render.palette import RGB, Depth, on_light, rgb_style, shaded
 
 _UPPER_HALF = "▀"
-# Shares of ink for terminals without colour, dark to light.
+# Shares of ink for terminals without colour, from dark to light where ink is light.
 _SHADES = " ░▒▓█"
 
 
@@ -58,8 +58,9 @@ def half_blocks(pixels: RGB, depth: Depth = "truecolor") -> Text:
     else:
         lone = False
     upper, lower = pixels[0::2], pixels[1::2]
+    shades = _SHADES[::-1] if on_light(depth) else _SHADES
     lines = [
-        _shaded(top, bottom) if shaded(depth) else _coloured(top, None if lone and last else bottom)
+        _shaded(top, bottom, shades) if shaded(depth) else _coloured(top, None if lone and last else bottom)
         for top, bottom, last in zip(upper, lower, _last(len(upper)), strict=True)
     ]
     return joined(lines)
@@ -98,7 +99,7 @@ def runs(plain: str, styles: list[str]) -> Text:
     return Text(plain, spans=spans, no_wrap=True, end="")
 
 
-def _shaded(top: RGB, bottom: RGB) -> Text:
+def _shaded(top: RGB, bottom: RGB, shades: str) -> Text:
     light = (top.astype(float).mean(axis=1) + bottom.astype(float).mean(axis=1)) / 2
-    levels = np.minimum((light / 256 * len(_SHADES)).astype(int), len(_SHADES) - 1)
-    return Text("".join(_SHADES[level] for level in levels), no_wrap=True, end="")
+    levels = np.minimum((light / 256 * len(shades)).astype(int), len(shades) - 1)
+    return Text("".join(shades[level] for level in levels), no_wrap=True, end="")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.render.half_blocks import resized
-from medvlm_tui.render.palette import RGB, Depth
+from medvlm_tui.render.palette import RGB, Depth, colourless
 
 _COLOUR = (255, 64, 200)
 """Pink: viridis, the grey image and the frames have none."""
@@ -25,5 +25,5 @@ def outlined(picture: RGB, region: NDArray[np.floating] | None, depth: Depth = "
     padded = np.pad(inside, 1)
     whole = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     drawn = picture.copy()
-    drawn[inside & ~whole] = (255, 255, 255) if depth == "none" else _COLOUR
+    drawn[inside & ~whole] = (255, 255, 255) if colourless(depth) else _COLOUR
     return drawn

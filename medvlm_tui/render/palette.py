@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Depth = Literal["truecolor", "256", "16", "none"]
+Depth = Literal["truecolor", "256", "16", "16-light", "none", "none-light"]
+"""Colours of a terminal; of those that show pictures in shades of ink, whether the ground is light."""
 RGB = NDArray[np.uint8]
 
 # Okabe and Ito's hues in the order of the figures (blue, vermillion, green, pink, orange, sky, grey, yellow) as names
@@ -28,19 +29,29 @@ _VIRIDIS: RGB = np.array(
 
 def class_colours(count: int, depth: Depth = "truecolor") -> tuple[str, ...]:
     """Return the name of a colour for each class, repeating after eight; empty where there is no colour."""
-    if depth == "none":
+    if colourless(depth):
         return ("",) * count
     return tuple(_CLASSES[index % len(_CLASSES)] for index in range(count))
 
 
 def grey(depth: Depth = "truecolor") -> str:
     """Return the colour of what steps back."""
-    return "" if depth == "none" else FAINT
+    return "" if colourless(depth) else FAINT
+
+
+def colourless(depth: Depth) -> bool:
+    """Return whether nothing has a colour."""
+    return depth in ("none", "none-light")
 
 
 def shaded(depth: Depth) -> bool:
     """Return whether pictures are drawn in shades of ink: sixteen colours have four greys, nearly all white."""
-    return depth in ("none", "16")
+    return colourless(depth) or depth in ("16", "16-light")
+
+
+def on_light(depth: Depth) -> bool:
+    """Return whether ink is dark and the ground light."""
+    return depth in ("16-light", "none-light")
 
 
 def class_letters(count: int) -> tuple[str, ...]:

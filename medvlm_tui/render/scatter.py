@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from medvlm_tui.render.half_blocks import joined, runs
-from medvlm_tui.render.palette import Depth, class_colours, class_letters, grey
+from medvlm_tui.render.palette import Depth, class_colours, class_letters, colourless, grey
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -252,7 +252,7 @@ class _Canvas:
 
     def _line(self, row: int, winners: list[int], halves: tuple[list[int], list[int]], colours: list[str]) -> Text:
         styles = [colours[code] for code in winners]
-        if self.depth == "none":
+        if colourless(self.depth):
             names = [*self.names, " "]
             cells = [names[code] if self.focus in (None, code) or code < 0 else "·" for code in winners]
         elif self.size == "cell":

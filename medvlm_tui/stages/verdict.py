@@ -38,5 +38,5 @@ VERDICT = Stage(
     gathers="cells",
     fewest=1,
     outputs="medvlm_tui.report.verdict.files",
-    screen="scores",
+    screen="verdict",
 )

@@ -32,6 +32,14 @@ PLACES = (
     Place("saliency", "f6", "5", "a", "what the classifier looks at", "SaliencyScreen"),
     Place("bias", "f7", "6", "b", "what burned-in words do to it", "BiasScreen"),
     Place("data", "f8", "7", "d", "counts, duplicates and leaks of a dataset, and how to get it", "DataScreen"),
+    Place(
+        "verdict",
+        "f10",
+        "8",
+        "v",
+        "which models are not separated from the best, and what that rests on",
+        "VerdictScreen",
+    ),
     Place("settings", "f9", "9", "e", "the options of every run, and what this machine has", "SettingsScreen"),
 )
 

@@ -35,7 +35,7 @@ def test_every_command_line_of_the_readme_parses() -> None:
 
 
 def test_the_readme_names_the_key_of_every_screen() -> None:
-    rows = re.findall(r"^\| `F(\d)`, `g (\w)` \| (\w+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `F(\d+)`, `g (\w)` \| (\w+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert rows == [(place.key.removeprefix("f"), place.letter, place.name) for place in PLACES]
 
 

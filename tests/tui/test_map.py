@@ -12,8 +12,10 @@ from textual.pilot import Pilot
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.errors import ImageError
+from medvlm_tui.stages.params.projection import MapOptions
 from medvlm_tui.stages.records.projection import GridRecord, MapRecord
 from medvlm_tui.stages.records.similarity import ReferencesRecord, SimilarityRecord
+from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.map.data import cautions, reference_words
 from medvlm_tui.tui.map.plot import MapPlot
@@ -244,3 +246,31 @@ def test_a_model_is_shown_beside_its_references() -> None:
     shown = reference_words(replace(example, references=measured))
     assert shown == "CKA with mirrored images 0.97, random weights 0.10"
     assert reference_words(None) == ""
+
+
+async def test_the_grid_asks_for_the_fifty_maps(make_map) -> None:
+    app = make_map()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("n")
+        screen = await until(pilot, "◆ proposed")
+        assert "trust 0.96" in screen.splitlines()[-2]
+        await pilot.press("r")
+        assert "the grid of 50 maps" in await until(pilot, "enter run it")
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+    (run,) = [command["request"] for command in app.client.sent if command["cmd"] == "run"]
+    asked = RunRequest.from_record(run)
+    assert (len(asked.of(MapOptions).neighbors), len(asked.of(MapOptions).min_dist)) == (10, 5)
+    assert (asked.models, asked.datasets, asked.stages) == ((MODEL,), (DATASET,), ("extract", "project", "report"))
+
+
+async def test_a_grid_of_one_map_says_how_the_others_come(make_app, tmp_path: Path) -> None:
+    fill_store(tmp_path)
+    app, _ = make_app(done=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "81.2")
+        await pilot.press("f5")
+        await until(pilot, "a none 20")
+        await pilot.press("n")
+        await until(pilot, "the only map here: r computes the 50, asking first")

@@ -72,11 +72,30 @@ class ResultsIndex:
         for made, run in reversed(self._cells.get((model, dataset), [])):
             yield made, self._runs[run].request
 
+    def beside(self, dataset: str, kind: str, key: str) -> tuple[Made, ...]:
+        """Return every result on a dataset of the newest run that has this one, or nothing where no run has it.
+
+        After them stand results that later or earlier runs made of the same feature tables, where the run has none of
+        their kind.
+        """
+        name = next((name for made, name in reversed(self._cells.get(("", dataset), [])) if _is(made, kind, key)), "")
+        own = [made for made in self._runs[name].results if made.dataset == dataset] if name else []
+        found = {(made.kind, made.model, made.detail): made for made in own}
+        for model, table in {(made.model, made.table): None for made in own if made.model and made.table}:
+            for made, _ in self.of(model, dataset):
+                if made.table == table:
+                    found.setdefault((made.kind, made.model, made.detail), made)
+        return tuple(found.values())
+
     def requests(self, dataset: str) -> Iterator[Mapping[str, Any]]:
         """Yield the requests of the runs that named a folder for a dataset, the newest first."""
         for run in reversed(self._runs.values()):
             if dataset in run.request.get("data", {}):
                 yield run.request
+
+
+def _is(made: Made, kind: str, key: str) -> bool:
+    return made.kind == kind and made.key == key
 
 
 def _runs(folder: Path, kept: Mapping[str, Run]) -> Iterator[tuple[str, Run]]:

@@ -41,6 +41,8 @@ class FamilyEntry:
     drafted: bool = False
     """True where the network's shape may come from files beside the checkpoint: it is then compared with the
     checkpoint's names and shapes before it is built."""
+    own_preparation: bool = False
+    """True where the module prepares images by itself: the framing of its `PreprocessSpec` is not what it reads."""
     fetched: tuple[str, ...] = ()
     """Further files that are downloaded with a checkpoint: what they say is in the key by itself."""
 
@@ -69,7 +71,9 @@ FAMILIES: Mapping[str, FamilyEntry] = {
     ),
     "panderm": FamilyEntry(f"{_MODELS}.panderm", "1", ("open_clip_config.json",), _VISUAL),
     "ctranspath": FamilyEntry(f"{_MODELS}.ctranspath", "1"),
-    "visionunite": FamilyEntry(f"{_MODELS}.visionunite", "1", reads=r"^(eva02\.model|clip\.visual)\."),
+    "visionunite": FamilyEntry(
+        f"{_MODELS}.visionunite", "1", reads=r"^(eva02\.model|clip\.visual)\.", own_preparation=True
+    ),
     "llava": FamilyEntry(
         f"{_MODELS}.llava", "1", ("config.json",), r"(^|\.)(vision_tower|mm_projector|multi_modal_projector)\."
     ),
@@ -80,7 +84,7 @@ FAMILIES: Mapping[str, FamilyEntry] = {
         r"(^|\.)(vision_tower|multi_modal_projector)\.",
         drafted=True,
     ),
-    "mammo_clip": FamilyEntry(f"{_MODELS}.mammo_clip", "2", reads=r"(^|\.)image_encoder\."),
+    "mammo_clip": FamilyEntry(f"{_MODELS}.mammo_clip", "2", reads=r"(^|\.)image_encoder\.", own_preparation=True),
     "efficientnet_lite": FamilyEntry(f"{_MODELS}.efficientnet_lite", "1"),
     "merlin": FamilyEntry(f"{_MODELS}.merlin", "1", reads=r"(^|\.)i3_resnet\."),
     "ct_clip": FamilyEntry(f"{_MODELS}.ct_clip", "1", reads=r"^(visual_transformer|to_visual_latent)\."),

@@ -15,9 +15,11 @@ from PIL import Image
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.extract.framed_images import FramesOfStep
+from medvlm_tui.engine.extract.image_source import ImageSource
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import ARCHIVE_WORKERS
-from medvlm_tui.engine.images.decoding_task import Read, Reduced
+from medvlm_tui.engine.images.decoding_task import Read
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.device_memory import is_out_of_memory
@@ -91,12 +93,13 @@ def batches(
     pool: DecoderPool,
     ahead: int,
     check: Callable[[], None],
+    kept: FramesOfStep | None = None,
 ) -> Generator[Batch, None, None]:
     """Yield one batch for each span of samples; `ahead` images are decoded beyond it meanwhile.
 
-    `check` is called while it waits and may raise.
+    `check` is called while it waits and may raise. Images that are `kept` are not decoded.
     """
-    builder = _Builder(read, encoder, pool, check)
+    builder = _Builder(encoder, pool, ImageSource(read, encoder.framing, pool, kept), check)
     made = builder.batches(spans, ahead)
     if not encoder.device.startswith("cuda"):
         yield from made
@@ -112,8 +115,8 @@ def batches(
 class _Builder:
     """Makes batches of what the decoders deliver."""
 
-    def __init__(self, read: Read, encoder: Encoder, pool: DecoderPool, check: Callable[[], None]) -> None:
-        self._read, self._encoder, self._pool, self._check = read, encoder, pool, check
+    def __init__(self, encoder: Encoder, pool: DecoderPool, source: ImageSource, check: Callable[[], None]) -> None:
+        self._encoder, self._pool, self._source, self._check = encoder, pool, source, check
         self._spec = encoder.framing
         self._pinned = encoder.device.startswith("cuda")
 
@@ -124,14 +127,9 @@ class _Builder:
         for span in wanted:
             taken += len(span)
             while submitted < min(len(todo), taken + ahead):
-                self._pool.submit(todo[submitted], self._read, self._spec)
+                self._source.ask(todo[submitted])
                 submitted += 1
-            yield self._batch(span, [self._take() for _ in span])
-
-    def _take(self) -> _Image:
-        found = self._pool.take(self._check)
-        assert not isinstance(found, Reduced)  # which `read_sample` never gives
-        return found
+            yield self._batch(span, [self._source.take(self._check) for _ in span])
 
     def _batch(self, span: Sequence[Sample], decoded: Sequence[_Image]) -> Batch:
         made: list[tuple[Sample, _Image | torch.Tensor]] = list(zip(span, decoded, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -22,6 +22,7 @@ from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
+from medvlm_tui.engine.extract.framed_images import FramedImages, FramesOfStep
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
@@ -182,9 +183,22 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
     flat = [span for block in spans for span in block]
     ahead = batches.ahead_of(work.machine.device, size)
     read = partial(read_sample, window=work.job.request.window)
-    with closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check)) as source:
+    with (
+        _kept(work, encoder) as kept,
+        closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check, kept)) as source,
+    ):
         for block in spans:
             yield from _block(work, encoder, islice(source, len(block)))
+
+
+def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOfStep | None]:
+    """Return the framed images that this worker keeps; None for a step that no plan made, and for whole images."""
+    job = work.job
+    if job.frames is None or encoder.framing is None:
+        return nullcontext()
+    processes = int(job.step.params.get("processes", 1))
+    images = work.context.resources.of(FramedImages)
+    return images.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
 
 
 def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Iterator[Event]:

@@ -78,7 +78,8 @@ def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     made = []
     for number, share in enumerate(dealt):
         request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
-        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
+        params = {"device": machines[number].device, "processes": len(dealt)}
+        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, params)
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))
     return made

@@ -63,6 +63,7 @@ def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> Non
         found = task.read(task.sample)
         hidden = not isinstance(found, Reduced) and is_hidden(found)
         pixels, texts = _pixels(found, task.spec), found.texts if isinstance(found, Reduced) else None
+        also = [_framed_too(found, spec) for spec in task.also]
     except ImageError as error:
         _answer(connection, {"error": error.message, "hint": error.hint})
     except MemoryError:
@@ -75,9 +76,19 @@ def _serve(connection: Connection, task: Task, frames: NDArray[np.uint8]) -> Non
         if task.spec is not None:
             frames[task.slot] = pixels
             _answer(connection, {"slot": task.slot, "hidden": hidden})
+            for each in also:
+                connection.send_bytes(each)
         else:
             _answer(connection, {"shape": pixels.shape} | ({} if texts is None else {"texts": dict(texts)}))
             connection.send_bytes(np.ascontiguousarray(pixels).tobytes())
+
+
+def _framed_too(found: Image.Image | Reduced, spec: PreprocessSpec) -> bytes:
+    """Return the bytes of a further framing; none of an image that it does not fit, as its own model will say."""
+    try:
+        return b"" if isinstance(found, Reduced) else framed(found, spec).tobytes()
+    except (ImageError, MemoryError):
+        return b""
 
 
 def _pixels(found: Image.Image | Reduced, spec: PreprocessSpec | None) -> NDArray[np.uint8]:

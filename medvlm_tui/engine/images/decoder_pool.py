@@ -69,6 +69,8 @@ class DecoderPool:
         """Causes of death of processes, for the log; the reader empties it."""
         self.hidden: set[str] = set()
         """Ids of framed images of which their window left nothing; the reader empties it."""
+        self.framed_too: dict[str, list[NDArray[np.uint8] | None]] = {}
+        """Ids of framed images -> their further framings, None for one that does not fit; the reader empties it."""
         self._decoders = [self._start() for _ in range(workers)]
 
     @property
@@ -81,12 +83,14 @@ class DecoderPool:
         """Images that were submitted and not taken."""
         return self._submitted - self._taken
 
-    def submit(self, sample: Sample, read: Read, spec: PreprocessSpec | None) -> None:
-        """Queue an image; no more may wait than there are slots."""
+    def submit(
+        self, sample: Sample, read: Read, spec: PreprocessSpec | None, also: tuple[PreprocessSpec, ...] = ()
+    ) -> None:
+        """Queue an image, and further framings of it; no more may wait than there are slots."""
         assert self.waiting < self.shape[0]
         position = self._submitted
         self._submitted += 1
-        self._tasks[position] = Task(sample, read, spec, position % self.shape[0])
+        self._tasks[position] = Task(sample, read, spec, position % self.shape[0], also)
         self._queue.append(position)
         self._give()
 
@@ -162,6 +166,8 @@ class DecoderPool:
         if task.spec is not None:
             if answer.get("hidden") is True:
                 self.hidden.add(task.sample.id)
+            if task.also:
+                self.framed_too[task.sample.id] = [_framing(connection.recv_bytes(), spec) for spec in task.also]
             framed: NDArray[np.uint8] = self._frames[task.slot]
             return framed
         shape = [int(side) for side in answer["shape"]]
@@ -199,6 +205,10 @@ class DecoderPool:
 
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def _framing(raw: bytes, spec: PreprocessSpec) -> NDArray[np.uint8] | None:
+    return None if not raw else np.frombuffer(raw, np.uint8).reshape(spec.size_px, spec.size_px, 3)
 
 
 def _cause(code: int) -> str:

@@ -35,3 +35,5 @@ class Task:
     """Framing of the image; None sends back all that was read."""
     slot: int
     """Place of the framed image in the ring."""
+    also: tuple[PreprocessSpec, ...] = ()
+    """Further framings that are made of what was read, for other models; sent back after the answer."""

@@ -18,6 +18,7 @@ from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
 from medvlm_tui.engine.run.layout import Layout
+from medvlm_tui.engine.run.shared_frames import with_frames
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import PlannedJob
 from medvlm_tui.errors import MedvlmError
@@ -99,7 +100,7 @@ def lay_out(
     # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
     jobs = {
         step: replace(job, request=replace(job.request, device=devices.name_of(machines)))
-        for step, job in layout.jobs.items()
+        for step, job in with_frames(layout.steps, layout.jobs).items()
     }
     return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
 

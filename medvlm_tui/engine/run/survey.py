@@ -26,6 +26,7 @@ from medvlm_tui.stages.references import REFERENCES
 from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.stage import Scope
+from medvlm_tui.stages.verdict import VERDICT
 
 # Results of a cell that a survey names by their kind; the feature table is called `table`.
 _KINDS = tuple(
@@ -128,6 +129,7 @@ def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str,
                     "problem": "its results are in the store, its folder is not given",
                     "hint": f"o gives the folder; it was {folder}" if folder else "o gives the folder",
                     "check": _check(records, name, ""),
+                    "verdicts": _verdicts(records, name),
                 }
             )
     return rows
@@ -159,6 +161,7 @@ def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
         "layout": spec.layout,
         "root": str(spec.root or ""),
         "check": _check(records, spec.id, dataset.digest if dataset is not None else ""),
+        "verdicts": _verdicts(records, spec.id),
         "warnings": list(dataset.warnings if dataset is not None else ()),
     }
 
@@ -168,6 +171,16 @@ def _check(records: Records, dataset: str, digest: str) -> str:
     made = (made.key for made, _ in records.index.of("", dataset) if made.kind == "check")
     known = [records.latest.of("check", digest)] if digest else list(made)
     return next((key for key in known if key and records.store.has_result(key)), "")
+
+
+def _verdicts(records: Records, dataset: str) -> dict[str, str]:
+    """Return protocol -> key of a dataset's verdict: of those of the most models the newest."""
+    found: dict[str, tuple[int, str]] = {}
+    for made, _ in records.index.of("", dataset):
+        record = records.store.read_record(made.key, VERDICT.record) if made.kind == VERDICT.kind else None
+        if record is not None and len(record.candidates) > found.get(record.protocol, (0, ""))[0]:
+            found[record.protocol] = len(record.candidates), made.key
+    return {protocol: key for protocol, (_, key) in found.items()}
 
 
 def _cell(

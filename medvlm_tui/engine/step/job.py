@@ -13,6 +13,7 @@ from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.weights.record import Weights
+from medvlm_tui.engine.step.frames_wanted import FramesWanted
 from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
@@ -40,6 +41,8 @@ class CellJob:
     """Kind of an earlier step -> key of its result, e.g. `extract` -> key of the sealed table."""
     ahead: tuple[Step, ...] = ()
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
+    frames: tuple[FramesWanted, ...] | None = None
+    """Framed images that later extractions of the plan read; None for other steps."""
     text: TextParts | None = None
     """From what the model's text tower is loaded; None where no step of the run needs it."""
     text_key: EncoderKey | None = None

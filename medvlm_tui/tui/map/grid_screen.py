@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from medvlm_tui.core.safe_text import error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.palette import Depth
 from medvlm_tui.render.small_multiples import Panel, multiples
+from medvlm_tui.stages.params.projection import POSTER_MIN_DISTS, POSTER_NEIGHBORS, MapOptions
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.tui.map.data import MapData, aligned, cautions, map_data
 from medvlm_tui.tui.shared.picture import Picture
@@ -23,6 +25,7 @@ from medvlm_tui.tui.state.survey_rows import Cell
 from medvlm_tui.tui.states import GREY
 
 PROPOSED = "◆"
+STAGES = ("extract", "project", "report")
 
 
 class MapGridScreen(PlaceScreen):
@@ -36,6 +39,7 @@ class MapGridScreen(PlaceScreen):
         Binding("up,k", "move(-1,0)", "up", show=False),
         Binding("down,j", "move(1,0)", "down", show=False),
         Binding("enter", "open", "open"),
+        Binding("r", "compute", "compute all 50"),
         Binding("escape,n", "leave", "back"),
     ]
 
@@ -99,6 +103,14 @@ class MapGridScreen(PlaceScreen):
         if self.here in self.maps:
             self.dismiss(self.maps[self.here].key)
 
+    async def action_compute(self) -> None:
+        """Ask for the maps of every setting of the poster, with their cost."""
+        asked = replace(self.medvlm.request.of(MapOptions), neighbors=POSTER_NEIGHBORS, min_dist=POSTER_MIN_DISTS)
+        request = self.medvlm.request.having(asked)
+        request = replace(request, models=(self.cell.model,), datasets=(self.cell.dataset,), stages=STAGES)
+        count = len(POSTER_NEIGHBORS) * len(POSTER_MIN_DISTS)
+        await self.medvlm.ask_run(request, note=f"the grid of {count} maps; those that are there are kept")
+
     def action_leave(self) -> None:
         """Go back to the map that was shown."""
         self.dismiss(None)
@@ -133,10 +145,9 @@ class MapGridScreen(PlaceScreen):
         if self.here not in self.maps:
             return Text("no map was drawn with these settings", style=GREY)
         one = self.maps[self.here]
-        words = Text(one.facts, no_wrap=True, overflow="ellipsis")
-        if len(self.maps) == 1:
-            words = Text("the only map here: --umap-neighbors grid --umap-min-dist grid compute the 50", style=GREY)
+        words = Text(no_wrap=True, overflow="ellipsis")
         if one.key == self.proposed:
-            words.append(f"   {PROPOSED} proposed", "bold")
-        words.append(cautions(one.scores), GREY)
-        return words
+            words.append(f"{PROPOSED} proposed   ", "bold")
+        if len(self.maps) == 1:
+            return words.append("the only map here: r computes the 50, asking first", GREY)
+        return words.append(one.facts).append(cautions(one.scores), GREY)

@@ -6,29 +6,25 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.measures.map_noise import MOSTLY_NOISE, mostly_noise
-from medvlm_tui.render.heat import colour_bar, heat, overlay
-from medvlm_tui.render.palette import Depth
-from medvlm_tui.render.thumbnail import thumbnail
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.saliency import PreviewRecord, SaliencyRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.stages.saliency import SALIENCY
 from medvlm_tui.tui.saliency import save
-from medvlm_tui.tui.saliency.words import asked, decision, error_so_far, made, quality, so_far
+from medvlm_tui.tui.saliency.beside import BesideModel, beside, map_of, words
+from medvlm_tui.tui.saliency.panels import SaliencyPanels, Shown
+from medvlm_tui.tui.saliency.words import asked, decision, made, quality, so_far
 from medvlm_tui.tui.shared.exports import export_folder
-from medvlm_tui.tui.shared.picture import Drawing, Picture
+from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
 from medvlm_tui.tui.state import messages
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
     from medvlm_tui.core.store.store import Stored
 
 STAGES = ("extract", "probe", "saliency", "report")
-_SCALE_FROM = 8
-"""Lines of a picture from which two are spent on its colour scale."""
 ADDED_MASKS = 512
 """Two ranges of masks (engine/saliency/masks.py): a range that is whole is never scored again."""
 
@@ -55,6 +49,9 @@ class SaliencyScreen(WalkScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket,left,up,k", "image(-1)", "image", key_display="[ ]"),
         Binding("right_square_bracket,right,down,j", "image(1)", "next image", show=False),
+        Binding("g", "gallery", "gallery"),
+        Binding("b", "beside", "beside"),
+        Binding("z", "larger", "larger"),
         Binding("c", "class", "class"),
         Binding("plus", "more_masks", "more masks", key_display="+"),
         Binding("l", "outline", "lesion"),
@@ -76,14 +73,16 @@ class SaliencyScreen(WalkScreen):
         self.index = 0
         self.explained = 0
         """Which of the image's explained classes."""
+        self.layout_number = 0
+        """Which of the layouts of pictures is shown."""
+        self.other: BesideModel | None = None
+        """The model whose map stands beside this one's."""
+        self.other_id = ""
 
     def body(self) -> ComposeResult:
         """Three pictures side by side, words below."""
         yield Picture("Saliency", widget_id="words")
-        with Container(id="pictures"):
-            yield Picture("image", widget_id="image")
-            yield Picture("map", widget_id="heat")
-            yield Picture("overlay", widget_id="overlay")
+        yield SaliencyPanels(id="pictures")
         yield Static(id="about")
 
     def show(self) -> None:
@@ -105,7 +104,7 @@ class SaliencyScreen(WalkScreen):
     def _show_words(self, words: bool) -> None:
         self.query_one("#words").display = words
         self.query_one("#pictures").display = self.query_one("#about").display = not words
-        self.set_focus(self.query_one("#words" if words else "#image"))
+        self.set_focus(self.query_one("#words" if words else "#overlay"))
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -115,6 +114,7 @@ class SaliencyScreen(WalkScreen):
         if found is None or not len(found.arrays["images"]):
             return False
         self.found, self.index, self.explained = found, 0, 0
+        self.other, self.other_id = None, ""
         self._show_words(False)
         self._choose(self.medvlm.selection.image)
         self._draw_pictures()
@@ -195,6 +195,50 @@ class SaliencyScreen(WalkScreen):
         self.shows_errors = not self.shows_errors
         self._draw_pictures()
 
+    def action_larger(self) -> None:
+        """Show fewer pictures, each of them larger; after the largest, all again."""
+        self.layout_number += 1
+        self._draw_pictures()
+
+    @work(exclusive=True, group="beside")
+    async def action_beside(self) -> None:
+        """Show another model's map of the same image beside this one, then the next one's, then none."""
+        found, board = self._finished(), self.medvlm.board
+        there = [cell for cell in board.with_result("saliency") if cell.dataset == self.cell.dataset]
+        others = [cell for cell in there if cell.model != self.cell.model]
+        if found is None or not others:
+            self.medvlm.tell("no other model has saliency maps of this dataset" if found else "there is no map yet")
+            return
+        ids = ["", *(cell.model for cell in others)]
+        number = (ids.index(self.other_id) + 1) % len(ids) if self.other_id in ids else 0
+        self.other_id, self.other, self.layout_number = ids[number], None, 0
+        if number:
+            try:
+                theirs = await self.medvlm.results.read(others[number - 1].keys["saliency"], SALIENCY.record)
+            except MedvlmError as error:
+                self.medvlm.tell(error.message, "error")
+                return
+            if theirs is not None:
+                measure = partial(beside, board.model_name(ids[number]), theirs, found)
+                self.other = await asyncio.get_running_loop().run_in_executor(None, measure)
+        self._draw_pictures()
+
+    def action_gallery(self) -> None:
+        """Show every explained image of this cell on a page."""
+        from medvlm_tui.tui.saliency.gallery import GalleryScreen
+
+        found = self._finished()
+        if found is None:
+            self.medvlm.tell("masks still come in" if self.growing else "there is no map yet")
+            return
+        self.medvlm.push_screen(GalleryScreen(self.cell_title, found, self.index), self._chosen)
+
+    def _chosen(self, index: object) -> None:
+        """Show the image that was chosen on the page, if one was."""
+        if isinstance(index, int) and self.found is not None:
+            self.index, self.explained = index, 0
+            self._draw_pictures()
+
     async def action_explain(self) -> None:
         """Ask for the map of the image that was chosen on the map, with its cost."""
         image = self.medvlm.selection.image
@@ -228,7 +272,7 @@ class SaliencyScreen(WalkScreen):
             self.medvlm.tell("masks still come in: x saves the finished map" if self.growing else "there is no map yet")
             return
         folder, board = export_folder(self.medvlm.workspace, "saliency"), self.medvlm.board
-        index, shown, values, cell = self.index, self.explained, self._values(found), self.cell
+        index, shown, values, cell = self.index, self.explained, self._shown(found).values, self.cell
         write = lambda: save.write_map(save.explained(board, cell, found), found, index, shown, values, folder)  # noqa: E731
         try:
             picture, raw = await asyncio.get_running_loop().run_in_executor(None, write)
@@ -263,87 +307,38 @@ class SaliencyScreen(WalkScreen):
     # -- drawing -----------------------------------------------------------------------------------
 
     def on_resize(self) -> None:
-        """All three have another size."""
+        """All pictures have another size."""
         self.call_after_refresh(self._draw_pictures)
-
-    def _values(self, found: Stored[Any]) -> np.ndarray[Any, Any]:
-        if self.explained and "class_maps" in found.arrays:
-            values: np.ndarray[Any, Any] = found.arrays["class_maps"][self.index, self.explained]
-            return values
-        first: np.ndarray[Any, Any] = found.arrays["maps"][self.index]
-        return first
 
     def _draw_pictures(self) -> None:
         found = self.found
         if found is None:
             return
         self.index %= len(found.arrays["images"])
-        image, values = found.arrays["images"][self.index], self._values(found)
-        # A third of 80 cells is no whole number: all three are drawn as wide as the narrowest frame.
-        most = self.app.size.width // 3 - 2
-        lesions = found.arrays.get("lesions") if self.outlined else None
-        region = None if lesions is None else lesions[self.index]
-        errors = found.arrays["errors"][self.index] if self.shows_errors and "errors" in found.arrays else None
-        for name, draw in (
-            ("#image", partial(thumbnail, image, region=region)),
-            ("#heat", partial(scaled, values if errors is None else errors, errors is not None)),
-            ("#overlay", partial(overlay, values, image, region=region)),
-        ):
-            self.query_one(name, Picture).show_drawing(partial(_no_wider, draw, most))
-        self.query_one("#image", Picture).set_title(f"image {self.index + 1} of {len(found.arrays['images'])}")
-        self._head_map(found)
-        self.query_one("#about", Static).update(self._about(found))
+        shown = self._shown(found)
+        self.query_one(SaliencyPanels).draw(shown)
+        self.query_one("#about", Static).update(self._about(shown))
 
-    def _head_map(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> None:
-        """Name the map's frame; of a map that is mostly noise the frame says so, in the colour of warnings."""
-        record = found.record
-        if isinstance(record, PreviewRecord):
-            error = self._error(found)
-            noisy = mostly_noise(error)
-        else:
-            item = record.items[self.index]
-            error = item.relative_error
-            noisy = not self.explained and (item.mostly_noise or (error is not None and mostly_noise(error)))
-        panel = self.query_one("#heat", Picture)
-        panel.set_class(noisy, "-noise")
-        if self.shows_errors and "errors" in found.arrays:
-            panel.set_title("standard error", "e shows the map")
-            return
-        title = "map" if not noisy else MOSTLY_NOISE if error is None else f"{MOSTLY_NOISE}: {error:.2f}"
-        panel.set_title(title, self._progress(found) or ("+ adds masks" if noisy else ""))
+    def _shown(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> Shown:
+        name = self.medvlm.board.model_name(self.cell.model)
+        other = None if self.growing else self.other
+        return Shown(
+            found, self.index, self.explained, self.outlined, self.shows_errors, self.layout_number, name, other
+        )
 
-    def _progress(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> str:
-        """Return `1,536 / 4,096 masks` and the standard error of maps that grow."""
-        record = found.record
-        if not isinstance(record, PreviewRecord):
-            return ""
-        error = self._error(found)
-        said = "" if error is None else f" · standard error {error:.2f}"
-        return f"{record.items[self.index].masks:,} / {record.masks_asked:,} masks{said}"
-
-    def _error(self, found: Stored[Any]) -> float | None:
-        return error_so_far(found.arrays["maps"][self.index], found.arrays["errors"][self.index])
-
-    def _about(self, found: Stored[SaliencyRecord] | Stored[PreviewRecord]) -> Text:
-        record = found.record
+    def _about(self, shown: Shown) -> Text:
+        record = shown.found.record
         if isinstance(record, PreviewRecord):
             growing = record.items[self.index]
-            return Text("\n").join([*decision(self.cell_title, growing, growing.explained), so_far(self._error(found))])
+            return Text("\n").join([*decision(self.cell_title, growing, growing.explained), so_far(shown.error)])
         item = record.items[self.index]
         names = item.explained_classes or (item.explained,)
-        lines, said = decision(self.cell_title, item, names[self.explained % len(names)]), quality(item)
-        return Text("\n").join([*lines, *([said] if said.plain else []), made(record, item)])
+        explained = names[self.explained % len(names)]
+        lines, said = decision(self.cell_title, item, explained), quality(item)
+        compared = [] if shown.other is None else self._compared(shown.other, item.image, explained)
+        return Text("\n").join([*lines, *compared, *([said] if said.plain else []), made(record, item)])
 
-
-def scaled(values: np.ndarray[Any, Any], from_zero: bool, width: int, height: int, depth: Depth) -> Text:
-    """Return a map with its colour scale below it; standard errors are drawn from zero on."""
-    low, high = (0.0 if from_zero else float(values.min())), float(values.max())
-    if height < _SCALE_FROM:
-        return heat(values, width, height, depth, (low, high))
-    drawn = heat(values, width, height - 2, depth, (low, high))
-    across = max(line.cell_len for line in drawn.split("\n"))
-    return Text("\n", end="").join([drawn, colour_bar(across, low, high, depth)])
-
-
-def _no_wider(draw: Drawing, most: int, width: int, height: int, depth: Depth) -> Text:
-    return draw(min(width, most), height, depth)
+    def _compared(self, other: BesideModel, image: str, explained: str) -> list[Text]:
+        found = self._finished()
+        ours = None if found is None else map_of(found, image, explained)
+        return [] if found is None or ours is None else [words(other, ours, found.record.cells)]

@@ -14,6 +14,7 @@ from medvlm_tui.tui.shared.pane import Pane
 Drawing = Callable[[int, int, Depth], Text]
 """Width and height in cells, and the terminal's colours -> lines of text, not larger than that."""
 _DEPTHS: dict[str | None, Depth] = {"truecolor": "truecolor", "256": "256", "standard": "16", "windows": "16"}
+_ON_LIGHT: dict[Depth, Depth] = {"16": "16-light", "none": "none-light"}
 
 
 class Picture(Pane):
@@ -28,7 +29,7 @@ class Picture(Pane):
         self._drawing: Drawing | None = None
         self._words = Text()
         self._lines: list[Text] = []
-        self._drawn_for: tuple[int, int] | None = None
+        self._drawn_for: tuple[int, int, Depth] | None = None
 
     def show_drawing(self, drawing: Drawing) -> None:
         """Show another picture."""
@@ -42,10 +43,11 @@ class Picture(Pane):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the picture."""
-        size = (self.content_size.width, self.content_size.height)
-        if self._drawn_for != size:
-            self._drawn_for = size
-            self._lines = list(self._draw(*size))
+        width, height = self.content_size
+        drawn_for = (width, height, colour_depth(self.app))
+        if self._drawn_for != drawn_for:
+            self._drawn_for = drawn_for
+            self._lines = list(self._draw(width, height))
         return self.strip(self.overlaid(y, self._lines[y] if y < len(self._lines) else Text()))
 
     def overlaid(self, y: int, line: Text) -> Text:
@@ -63,7 +65,8 @@ class Picture(Pane):
 
 def colour_depth(app: App[int]) -> Depth:
     """Return how many colours the terminal shows, none under NO_COLOR."""
-    return "none" if app.no_color else _DEPTHS.get(app.console.color_system, "none")
+    depth: Depth = "none" if app.no_color else _DEPTHS.get(app.console.color_system, "none")
+    return depth if app.current_theme.dark else _ON_LIGHT.get(depth, depth)
 
 
 def _centred(lines: list[Text], width: int, height: int) -> list[Text]:

@@ -18,15 +18,20 @@ class Told(Rows):
         super().__init__(widget_id=widget_id)
         self._lines: tuple[Text, ...] = ()
 
+    @property
+    def _room(self) -> int:
+        """Cells of a line beside the cursor's sign."""
+        return self.content_size.width - 1
+
     def tell(self, title: str, lines: Iterable[Text]) -> None:
         """Show other sentences."""
         self._lines = tuple(lines)
         self.set_title(title)
-        self.set_rows(wrapped(self._lines, self.content_size.width))
+        self.set_rows(wrapped(self._lines, self._room))
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap for the new width."""
-        self.set_rows(wrapped(self._lines, self.content_size.width))
+        self.set_rows(wrapped(self._lines, self._room))
         super().on_resize(event)
 
 

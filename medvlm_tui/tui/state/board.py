@@ -185,6 +185,14 @@ class Board:
             return task.key
         return self.datasets[dataset].check if dataset in self.datasets else ""
 
+    def verdict_keys(self) -> dict[tuple[str, str], str]:
+        """Return (dataset, protocol) -> key of its verdict; of the run under way where no other is known."""
+        found = {(row.id, protocol): key for row in self.datasets.values() for protocol, key in row.verdicts.items()}
+        for task in self.tasks.values():
+            if task.step.kind == "verdict" and task.state == "done" and task.key:
+                found.setdefault((task.step.dataset, str(task.step.params.get("protocol", "paper"))), task.key)
+        return found
+
     def best(self, dataset: str) -> float | None:
         """Return the best accuracy on a dataset under today's settings, None when nothing was computed."""
         cells = [cell for cell in self.cells.values() if cell.dataset == dataset and not cell.differs]

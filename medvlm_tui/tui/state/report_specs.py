@@ -14,8 +14,12 @@ def model_spec(board: Board, model: str) -> ModelSpec:
     if known is not None:
         return known
     row = board.models.get(model)
-    name, dim = (row.name, row.dim) if row is not None else (model, 0)
-    return ModelSpec(model, name, "", "", "", "", PreprocessSpec(0, 0), {"": dim})
+    if row is None:
+        return ModelSpec(model, model, "", "", "", "", PreprocessSpec(0, 0), {"": 0})
+    features = {"": row.dim}
+    return ModelSpec(
+        model, row.name, "", "", "", "", PreprocessSpec(0, 0), features, gated=row.gated, licence=row.licence
+    )
 
 
 def dataset_spec(board: Board, dataset: str) -> DatasetSpec:

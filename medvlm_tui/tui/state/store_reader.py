@@ -52,6 +52,10 @@ class Results:
         """Return a feature table, its matrix on disk, None when it is not there; raises StoreError."""
         return await self._read(self._tables, key, lambda store: store.tables.read(key))
 
+    async def ask(self, read: Callable[[Store], T]) -> T | None:
+        """Return what `read` makes of the store, in the thread that reads; raises MedvlmError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._guarded, read))
+
     def close(self) -> None:
         """End the thread; it holds nothing that needs saving."""
         self._thread.shutdown(wait=False, cancel_futures=True)

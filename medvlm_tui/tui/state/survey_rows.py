@@ -52,6 +52,8 @@ class DatasetRow:
     """The expected folders as a tree, several lines."""
     check: str = ""
     """Key of its newest check in the store, empty when there is none."""
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    """Protocol -> key of its verdict in the store."""
     problem: str = ""
     """Why it cannot be read, empty where nothing is known that could be read."""
     root: str = ""
@@ -157,6 +159,7 @@ def dataset_row(record: Record) -> DatasetRow:
         size=_text(record, "size"),
         layout=_lines(record, "layout"),
         check=str(record.get("check") or ""),
+        verdicts={str(protocol): str(key) for protocol, key in (record.get("verdicts") or {}).items()},
         problem=_lines(record, "problem"),
         root=_text(record, "root"),
     )
