@@ -1,4 +1,4 @@
-"""The only loop: takes a prepared plan, hands each step to the worker, and says what happens."""
+"""The only loop: takes a prepared plan, hands each step to the executor, and says what happens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared
-from medvlm_tui.engine.step.worker import Worker
+from medvlm_tui.engine.step.executor import Executor
 from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.extract import EXTRACT
@@ -70,10 +70,10 @@ class ReportSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The store, the worker and the outputs that a run needs besides its plan."""
+    """The store, the executor and the outputs that a run needs besides its plan."""
 
     store: Store
-    worker: Worker
+    executor: Executor
     cancelled: Callable[[], bool]
     report: ReportSink
     out: str
@@ -156,7 +156,7 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         if step.kind == "report":
             yield from _report(step, prepared, context, outcome)
         else:
-            yield from context.worker.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
+            yield from context.executor.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
     except Cancelled:
         outcome.cancelled = True
         outcome.skipped[step.id] = "cancelled"
