@@ -19,6 +19,7 @@ from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.records.check import AuditReport, CountRow, DuplicateSet, SplitPlan
 from medvlm_tui.stages.request import RunRequest
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))
         report = replace(_report(job, store), root=str(job.everything.root))
-        LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
+        LatestResults(workspace.root / "latest.json", VERSIONS).note("check", job.study.digest, job.step.key)
     if options.json:
         print(json.dumps(report.to_record(), indent=2, ensure_ascii=True))
     else:

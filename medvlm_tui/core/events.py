@@ -124,6 +124,8 @@ class ResultReady(Event):
     dataset: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
+    version: int = 0
+    """Of the stage that made it; 0 in the journal of a release that did not tell it."""
 
 
 @_register

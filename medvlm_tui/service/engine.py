@@ -46,7 +46,7 @@ from medvlm_tui.engine.step.executor import Executor
 from medvlm_tui.engine.step.job import CellJob, CheckJob, ModelJob, PlannedJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
-from medvlm_tui.stages import as_demo
+from medvlm_tui.stages import VERSIONS, as_demo
 from medvlm_tui.stages.request import RunRequest
 
 _VERSIONED = (
@@ -193,7 +193,7 @@ class Engine:
         return Path(chosen).absolute() if chosen else self.workspace.export_directory(prepared.plan.run_id)
 
     def _latest(self) -> LatestResults:
-        return LatestResults(self.workspace.root / "latest.json")
+        return LatestResults(self.workspace.root / "latest.json", VERSIONS)
 
 
 class _Sayer:

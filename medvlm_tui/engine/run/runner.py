@@ -126,7 +126,8 @@ def _step(step: Step, prepared: Prepared, context: RunContext, outcome: Outcome)
     elif step.have:
         outcome.cached.append(step.id)
         known = _stored_summary(context.store, step)
-        yield ResultReady(step.id, step.kind, step.key, step.model, step.dataset, known, cached=True)
+        version = stage_of(step.kind).version
+        yield ResultReady(step.id, step.kind, step.key, step.model, step.dataset, known, cached=True, version=version)
     else:
         yield from _execute(step, prepared, context, outcome)
 
@@ -156,7 +157,8 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         if step.kind == "report":
             yield from _report(step, prepared, context, outcome)
         else:
-            yield from context.executor.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
+            for event in context.executor.run(replace(prepared.jobs[step.id], step=step), context.cancelled):
+                yield replace(event, version=stage_of(step.kind).version) if isinstance(event, ResultReady) else event
     except Cancelled:
         outcome.cancelled = True
         outcome.skipped[step.id] = "cancelled"

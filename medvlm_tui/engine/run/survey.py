@@ -17,7 +17,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference, is_there
-from medvlm_tui.stages import CELL_STAGES, STAGES
+from medvlm_tui.stages import CELL_STAGES, STAGES, is_current
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
@@ -168,7 +168,11 @@ def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
 
 def _check(records: Records, dataset: str, digest: str) -> str:
     """Return the key of the newest check of these images, of the dataset's last one where they are not here."""
-    made = (made.key for made, _ in records.index.of("", dataset) if made.kind == "check")
+    made = (
+        made.key
+        for made, _ in records.index.of("", dataset)
+        if made.kind == "check" and is_current(made.kind, made.version)
+    )
     known = [records.latest.of("check", digest)] if digest else list(made)
     return next((key for key in known if key and records.store.has_result(key)), "")
 
@@ -177,7 +181,8 @@ def _verdicts(records: Records, dataset: str) -> dict[str, str]:
     """Return protocol -> key of a dataset's verdict: of those of the most models the newest."""
     found: dict[str, tuple[int, str]] = {}
     for made, _ in records.index.of("", dataset):
-        record = records.store.read_record(made.key, VERDICT.record) if made.kind == VERDICT.kind else None
+        known = made.kind == VERDICT.kind and is_current(made.kind, made.version)
+        record = records.store.read_record(made.key, VERDICT.record) if known else None
         if record is not None and len(record.candidates) > found.get(record.protocol, (0, ""))[0]:
             found[record.protocol] = len(record.candidates), made.key
     return {protocol: key for protocol, (_, key) in found.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.stored_results import OTHERWISE
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import KEYS, fill_store
 
@@ -26,7 +28,7 @@ MODEL, N = "efficientnet_lite0", 60  # images in the table of `fill_store`
 
 def ready(kind: str, key: str, detail: str = "", model: str = MODEL, dataset: str = "scans") -> ResultReady:
     step = ":".join(filter(None, (kind, model, dataset, detail)))
-    return ResultReady(step, kind, key, model, dataset)
+    return ResultReady(step, kind, key, model, dataset, version=VERSIONS[kind])
 
 
 RESULTS = (
@@ -149,6 +151,17 @@ def test_the_newest_run_is_shown_unless_an_older_one_has_todays_table(root: Path
     assert found["differs"] == f"{N} images, limit 30, seed 1; now no limit, seed 0"
 
 
+def test_an_analysis_of_an_older_version_is_not_told(root: Path) -> None:
+    assert cell(surveyed(root))["saliency"] == KEYS["saliency"]
+    older = tuple(replace(event, version=1) if event.kind == "saliency" else event for event in RESULTS)
+    for journal in (root / "runs").iterdir():
+        shutil.rmtree(journal)
+    note_run(root, "20260102-000000-bbbb", RunRequest(limit=30), older)
+    told = cell(surveyed(root))
+    assert "saliency" not in told
+    assert told["project"] == KEYS["project"]
+
+
 def test_a_workspace_is_read_without_changing_a_file(root: Path, tmp_path: Path) -> None:
     copied = tmp_path / "copied"
     shutil.copytree(root, copied)
@@ -181,5 +194,5 @@ def test_journals_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert {(made.table, request["seed"]) for made, request in found} == {(KEYS["extract"], 3)}
         assert [made.detail for made, _ in found] == ["", "15-0.1", "paper", ""]
     monkeypatch.undo()
-    (tmp_path / "results.json").write_text('{"version": 1, "runs": {"x": []}}')
+    (tmp_path / "results.json").write_text('{"version": 2, "runs": {"x": []}}')
     assert len(list(ResultsIndex(tmp_path / "runs", tmp_path / "results.json").of(MODEL, "scans"))) == 4
