@@ -18,7 +18,7 @@ class Encoders:
     """Encoders by what they are loaded for; the last one is kept and given out again."""
 
     def __init__(self, ready: Encoder | None = None) -> None:
-        """Give out `ready`, where one is handed in, whatever is asked for."""
+        """An encoder that is `ready` is given out whatever is asked for."""
         self._ready = ready
         self._last: LastLoaded[Encoder] = LastLoaded()
 

@@ -73,7 +73,7 @@ class FramedImages:
         return max(0, (self._budget or 0) - self.held)
 
     def close(self) -> None:
-        """Give up every image."""
+        """Release every image."""
         self._give_up_all_but(())
 
     def _group(self, key: _Key) -> _Group:

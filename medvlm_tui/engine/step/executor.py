@@ -1,4 +1,4 @@
-"""Where the jobs of a run are done."""
+"""The protocol of a place where the jobs of a run are done."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Executor(Protocol):
         ...
 
     def kill(self) -> None:
-        """Give up the job that is under way; the next one is done as if there had been none."""
+        """Abandon the job that is under way; the next one is done as if there had been none."""
         ...
 
     def close(self) -> None:

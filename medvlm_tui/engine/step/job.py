@@ -102,7 +102,7 @@ class StepContext:
     store: Store
     cancelled: Callable[[], bool]
     resources: Resources = field(default_factory=Resources)
-    """What the worker keeps from step to step."""
+    """Resources that the worker keeps from step to step."""
 
     def check(self) -> None:
         """Raise Cancelled when the user asked to stop; called between batches."""

@@ -1,4 +1,4 @@
-"""What a worker process keeps between steps: an encoder, an open grid of maps, workers of other devices."""
+"""Resources that a worker process keeps between steps: an encoder, an open grid of maps, workers of other devices."""
 
 from __future__ import annotations
 
