@@ -75,7 +75,7 @@ def _report(job: CheckJob, store: Store) -> AuditReport:
 
 
 def lines(report: AuditReport) -> Iterator[str]:
-    """Yield the report as plain text, a finding a line."""
+    """Yield the report as plain text, one finding per line."""
     took = f", read in {report.seconds:.1f} s" if report.seconds else ""
     yield f"{report.dataset}: {counted(report.images, 'image')} in {report.root}{took}"
     yield from _table(report.counts)
@@ -105,7 +105,7 @@ def lines(report: AuditReport) -> Iterator[str]:
 
 
 def _table(counts: Sequence[CountRow]) -> list[str]:
-    """Return a line a class, a column a part, each with the catalog's number where it differs."""
+    """Return one line per class with one column per part, each with the catalog's number where it differs."""
     parts = sorted({row.part for row in counts})
     labels = list(dict.fromkeys(row.label for row in counts))
     cells = {(row.part, row.label): _count(row) for row in counts}
