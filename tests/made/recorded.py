@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 
+Row = Mapping[str, Any]
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
     ("biomedclip", "BiomedCLIP", "medical", 512, False, "MIT", "weights_missing"),
@@ -86,7 +87,15 @@ def survey(
                     "saliency": KEYS["saliency"],
                 }
             cells.append(cell)
-    return events.Survey(tuple(models), tuple(datasets), tuple(cells), "cpu", 3_100_000)
+    return survey_of(models, datasets, cells)
+
+
+def survey_of(models: Iterable[Row], datasets: Iterable[Row], cells: Iterable[Row]) -> events.Survey:
+    """Return a survey from the JSON objects of its rows."""
+    rows = {"models": list(models), "datasets": list(datasets), "cells": list(cells)}
+    found = events.from_record({"type": "Survey", **rows, "device": "cpu", "store_bytes": 3_100_000})
+    assert isinstance(found, events.Survey)
+    return found
 
 
 def plan(models: tuple[str, ...], datasets: tuple[str, ...], run_id: str = "run-1") -> Plan:

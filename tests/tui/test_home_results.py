@@ -12,7 +12,7 @@ import pytest
 from medvlm_tui.core import events
 from medvlm_tui.errors import ImageError, StoreError
 from medvlm_tui.tui.shared.matrix import Matrix
-from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
+from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey, survey_of
 from tests.tui.conftest import SIZES, seen, until
 
 MISSING = {"state": "data_missing", "images": 0}
@@ -131,7 +131,7 @@ def wall(cells: Mapping[tuple[str, str], Mapping[str, Any]] | None = None, data:
         {"model": model, "dataset": dataset, "state": "done", **SCORES, **more}
         for (model, dataset), more in (cells or {}).items()
     )
-    return events.Survey(models, datasets, made, "cpu", 1)
+    return survey_of(models, datasets, made)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -236,7 +236,7 @@ async def test_an_exported_table_of_two_precisions_marks_the_reduced_one(tmp_pat
     assert "bf16" in (folder / "table.tex").read_text().split(r"\bottomrule")[0]
     rows = list(csv.DictReader((folder / "results.csv").open()))
     features = {(row["model"], row["dataset"]): row["feature"] for row in rows}
-    assert features.pop((cell["model"], cell["dataset"])) == "other"
+    assert features.pop((cell.model, cell.dataset)) == "other"
     assert set(features.values()) == {"pooled"}
 
 

@@ -1,4 +1,4 @@
-"""Measures that every experiment of the bench takes: distances to the unchanged image, flips, accuracy with intervals."""
+"""Measures of every experiment of the bench: distances to the unchanged image, flips, accuracy with intervals."""
 
 from __future__ import annotations
 

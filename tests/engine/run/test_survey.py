@@ -15,6 +15,7 @@ from PIL import Image
 
 from medvlm_tui.core.events import Event, ResultReady, RunAsked, Survey, to_json
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.survey import Cell
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.stored_results import OTHERWISE
@@ -80,39 +81,39 @@ def surveyed(root: Path, **settings: Any) -> Survey:
         return engine.survey(RunRequest(device="cpu", **settings))
 
 
-def cell(survey: Survey, model: str = MODEL, dataset: str = "scans") -> dict[str, Any]:
-    (found,) = [dict(each) for each in survey.cells if (each["model"], each["dataset"]) == (model, dataset)]
+def cell(survey: Survey, model: str = MODEL, dataset: str = "scans") -> Cell:
+    (found,) = [each for each in survey.cells if (each.model, each.dataset) == (model, dataset)]
     return found
 
 
 def test_results_are_told_though_their_folder_is_not_given(root: Path, folder: Path) -> None:
     survey = surveyed(root, limit=30)
     found = cell(survey)
-    assert (found["state"], found["here"], found["differs"]) == ("done", "data_missing", "")
-    assert found["accuracy"] == 0.8125
-    assert (found["table"], found["probe"], found["project"], found["saliency"]) == tuple(
+    assert (found.state, found.here, found.differs) == ("done", "data_missing", "")
+    assert found.accuracy == 0.8125
+    assert (found.keys["table"], found.keys["probe"], found.keys["project"], found.keys["saliency"]) == tuple(
         KEYS[kind] for kind in ("extract", "probe", "project", "saliency")
     )
-    assert found["maps"] == [KEYS["project"]]
-    assert found["probes"].keys() == {"paper"}
-    (row,) = [row for row in survey.datasets if row["id"] == "scans"]
-    assert (row["state"], row["hint"]) == ("data_missing", f"o gives the folder; it was {folder}")
+    assert found.maps == (KEYS["project"],)
+    assert found.probes.keys() == {"paper"}
+    (row,) = [row for row in survey.datasets if row.id == "scans"]
+    assert (row.state, row.hint) == ("data_missing", f"o gives the folder; it was {folder}")
 
 
 def test_results_of_another_limit_say_which(root: Path, folder: Path) -> None:
     found = cell(surveyed(root, data={"scans": str(folder)}))
-    assert (found["state"], found["here"]) == ("stale", "ready")
-    assert found["differs"] == f"{N} images, limit 30; now 90"
-    assert found["accuracy"] == 0.8125
-    assert cell(surveyed(root))["differs"] == f"{N} images, limit 30; now no limit"
-    assert cell(surveyed(root, limit=5, seed=2))["differs"] == f"{N} images, limit 30, seed 0; now limit 5, seed 2"
+    assert (found.state, found.here) == ("stale", "ready")
+    assert found.differs == f"{N} images, limit 30; now 90"
+    assert found.accuracy == 0.8125
+    assert cell(surveyed(root)).differs == f"{N} images, limit 30; now no limit"
+    assert cell(surveyed(root, limit=5, seed=2)).differs == f"{N} images, limit 30, seed 0; now limit 5, seed 2"
 
 
 def test_equal_settings_with_other_images_say_so(root: Path, folder: Path) -> None:
     found = cell(surveyed(root, data={"scans": str(folder)}, limit=30))
-    assert (found["state"], found["differs"]) == ("stale", f"{N} images, {OTHERWISE}")
+    assert (found.state, found.differs) == ("stale", f"{N} images, {OTHERWISE}")
     (folder / "a" / "0.png").unlink()
-    assert cell(surveyed(root, data={"scans": str(folder)}))["differs"] == f"{N} images, limit 30; now 89"
+    assert cell(surveyed(root, data={"scans": str(folder)})).differs == f"{N} images, limit 30; now 89"
 
 
 def test_a_model_that_nothing_names_today_keeps_its_row(root: Path) -> None:
@@ -121,11 +122,11 @@ def test_a_model_that_nothing_names_today_keeps_its_row(root: Path) -> None:
     )
     note_run(root, "20260102-000000-aaaa", RunRequest(limit=30), theirs)
     survey = surveyed(root, limit=30)
-    (row,) = [row for row in survey.models if row["id"] == "timm:vit_tiny"]
-    assert row["state"] == "weights_missing"
-    assert cell(survey, "timm:vit_tiny", "phantom")["state"] == "weights_missing"
+    (row,) = [row for row in survey.models if row.id == "timm:vit_tiny"]
+    assert row.state == "weights_missing"
+    assert cell(survey, "timm:vit_tiny", "phantom").state == "weights_missing"
     found = cell(survey, "timm:vit_tiny")
-    assert (found["state"], found["here"], found["accuracy"]) == ("done", "data_missing", 0.8125)
+    assert (found.state, found.here, found.accuracy) == ("done", "data_missing", 0.8125)
 
 
 def test_what_was_removed_from_the_store_is_not_told(root: Path) -> None:
@@ -134,7 +135,7 @@ def test_what_was_removed_from_the_store_is_not_told(root: Path) -> None:
             store.discard(f"result/{KEYS[kind]}")
         store.tables.remove(KEYS["extract"])
     survey = surveyed(root)
-    assert "scans" not in {row["id"] for row in survey.datasets}
+    assert "scans" not in {row.id for row in survey.datasets}
 
 
 def test_the_newest_run_is_shown_unless_an_older_one_has_todays_table(root: Path, folder: Path) -> None:
@@ -146,18 +147,18 @@ def test_the_newest_run_is_shown_unless_an_older_one_has_todays_table(root: Path
     later = (ready("extract", KEYS["extract"]), ready("probe", "probe-2", "paper"))
     note_run(root, "20260103-000000-aaaa", RunRequest(data={"scans": str(folder)}, limit=30, seed=1), later)
     found = cell(surveyed(root))
-    assert (found["accuracy"], found["probe"]) == (0.5, "probe-2")
-    assert found["saliency"] == KEYS["saliency"], "of the same table"
-    assert found["differs"] == f"{N} images, limit 30, seed 1; now no limit, seed 0"
+    assert (found.accuracy, found.keys["probe"]) == (0.5, "probe-2")
+    assert found.keys["saliency"] == KEYS["saliency"], "of the same table"
+    assert found.differs == f"{N} images, limit 30, seed 1; now no limit, seed 0"
 
 
 def test_an_analysis_of_an_older_version_is_not_told(root: Path) -> None:
-    assert cell(surveyed(root))["saliency"] == KEYS["saliency"]
+    assert cell(surveyed(root)).keys["saliency"] == KEYS["saliency"]
     older = tuple(replace(event, version=1) if event.kind == "saliency" else event for event in RESULTS)
     for journal in (root / "runs").iterdir():
         shutil.rmtree(journal)
     note_run(root, "20260102-000000-bbbb", RunRequest(limit=30), older)
-    told = cell(surveyed(root))
+    told = cell(surveyed(root)).keys
     assert "saliency" not in told
     assert told["project"] == KEYS["project"]
 
@@ -172,7 +173,7 @@ def test_a_workspace_is_read_without_changing_a_file(root: Path, tmp_path: Path)
     finally:
         engine.close()
     assert survey.read_only
-    assert cell(survey)["accuracy"] == 0.8125
+    assert cell(survey).accuracy == 0.8125
     assert contents(copied) == before
 
 
