@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from medvlm_tui import __version__, streams
+from medvlm_tui import streams
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.system_errors import in_words
@@ -17,6 +17,7 @@ from medvlm_tui.errors import ExitCode, MedvlmError, UsageError
 from medvlm_tui.settings import sources as settings
 from medvlm_tui.settings.flags import add_flag, add_sections, values_of
 from medvlm_tui.settings.options import OPTIONS
+from medvlm_tui.version import VERSION
 
 # Command -> (its module, what it is for). A module is imported when its command is given.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -36,9 +37,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "attach": ("medvlm_tui.commands.attach", "follow the current run, or show the last one; leaving does not stop it"),
     "cancel": ("medvlm_tui.commands.cancel", "stop the current run; what it computed is kept"),
     "compare": ("medvlm_tui.commands.compare", "show what differs between two runs, and whether beyond noise"),
+    "reproduce": (
+        "medvlm_tui.commands.reproduce",
+        "compute one published score again, and show both with the interval of their difference",
+    ),
     "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
-_READ_IMAGES = ("check", "encode")
+_READ_IMAGES = ("check", "encode", "reproduce")
 _SHARED = ("data", "weights", "offline")
 """Options of a run that every command takes."""
 _OF_IMAGES = (*_SHARED, "window")
@@ -167,7 +172,7 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         description="Compare image encoders on medical images: accuracy, UMAP, saliency, bias by burned-in text.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"medvlm-tui {__version__}")
+    parser.add_argument("--version", action="version", version=f"medvlm-tui {VERSION}")
     parser.add_argument(
         "--no-mouse", action="store_true", help="do not use the mouse, so that the terminal can select text"
     )

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from medvlm_tui import streams
 from medvlm_tui.batch.display import Display, JsonDisplay, choose_display
@@ -25,6 +26,11 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.errors import ExitCode
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.stages.request import RunRequest
+
+if TYPE_CHECKING:
+    from medvlm_tui.core.events import RunFinished
+    from medvlm_tui.engine.run.planner import Prepared
+    from medvlm_tui.report.results.cells import Cell
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -103,15 +109,38 @@ def run_batch(workspace: Path, request: RunRequest, options: BatchOptions) -> in
     try:
         if options.dry_run:
             return _dry_run(engine, request, options)
-        display = choose_display(options.json, sys.stdout, sys.stderr)
-        with _stoppable() as stop, display:
-            audience = _Audience(display, stop)
-            prepared, last = engine.run(request, "batch", lambda: stop.requested, audience)
+        prepared, last = _shown(engine, request, options)
         if not options.json:
             _print(result_lines(prepared.plan, engine.store, last))
         return last.exit_code
     finally:
         engine.close()
+
+
+def run_and_read(workspace: Path, request: RunRequest) -> tuple[tuple[Cell, ...], int]:
+    """Run with progress on stderr; return the scores of the run and its exit code, and print nothing on stdout.
+
+    Raises MedvlmError when nothing could start.
+    """
+    # Imported here: numpy, which `--batch` needs only in its workers.
+    from medvlm_tui.report.results.run_results import Gathered, ReportInput
+
+    leave_no_core()
+    engine = Engine(Workspace(workspace))
+    log_to(engine.workspace.logs / "engine.log")
+    try:
+        prepared, last = _shown(engine, request, BatchOptions())
+        plan, asked = prepared.plan, prepared.request
+        found = ReportInput(plan.run_id, plan, asked, prepared.models, prepared.datasets, engine.store)
+        return Gathered(found).cells, last.exit_code
+    finally:
+        engine.close()
+
+
+def _shown(engine: Engine, request: RunRequest, options: BatchOptions) -> tuple[Prepared, RunFinished]:
+    display = choose_display(options.json, sys.stdout, sys.stderr)
+    with _stoppable() as stop, display:
+        return engine.run(request, "batch", lambda: stop.requested, _Audience(display, stop))
 
 
 def _print(lines: Iterator[str]) -> None:

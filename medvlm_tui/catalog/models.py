@@ -25,7 +25,7 @@ _TEXT = {
 _TABLES = {"preprocess", "volume", "text"}
 _LISTS = {"files", "modalities", "trained_on"}
 _REQUIRED = ("name", "group", "family", "architecture", "source", "features")
-_SOURCES = ("hub:", "torchvision:", "package:", "local:", "bring")
+_SOURCES = ("hub:", "torchvision:", "package:", "shipped:", "local:", "bring")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "resize": ("short_side", "squash", "squash_float", "long_side_pad", "pad_square"),
     "interpolation": ("bicubic", "bilinear", "lanczos", "nearest"),

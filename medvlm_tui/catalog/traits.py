@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from medvlm_tui.catalog.models import load_models
-from medvlm_tui.core.specs import DatasetSpec, ModelSpec
+from medvlm_tui.core.specs import SYNTHETIC_GROUP, DatasetSpec, ModelSpec
 
 _LANGUAGE_MODEL = re.compile(r"language model|LLM2Vec", re.IGNORECASE)
 _GENERAL = "general"
@@ -25,8 +25,9 @@ class Trait:
 
 
 def traits_of(model: ModelSpec, dataset: DatasetSpec) -> dict[str, bool | None]:
-    """Return every trait of a model on a dataset; all None for a model that the catalog does not describe."""
-    known = model.id in load_models()
+    """Return every trait of a model on a dataset; all None for a model that the catalog does not describe,
+    and for a synthetic one."""
+    known = model.id in load_models() and model.group != SYNTHETIC_GROUP
     return {name: trait.of(model, dataset) if known else None for name, trait in TRAITS.items()}
 
 

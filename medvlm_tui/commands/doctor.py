@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from medvlm_tui import __version__
 from medvlm_tui.catalog.models import load_models, user_file
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import ModelSpec
@@ -27,6 +26,7 @@ from medvlm_tui.engine.step.cuda_driver import cuda_state
 from medvlm_tui.errors import ExitCode, MedvlmError
 from medvlm_tui.settings.sources import Settings
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.version import VERSION
 
 State = Literal["ok", "missing", "failed"]
 _GB = 1e9
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 def examine(request: RunRequest, configuration: Settings) -> Iterator[Finding]:
     """Yield what was found, the machine first, then each model."""
-    yield Finding("medvlm-tui", "ok", __version__)
+    yield Finding("medvlm-tui", "ok", VERSION)
     yield _python()
     yield from (
         _package(name) for name in ("torch", "torchvision", "transformers", "timm", "open_clip_torch", "Pillow")

@@ -96,7 +96,8 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
 
 def _texts(options: argparse.Namespace, request: RunRequest) -> int:
     """Encode texts, and the images beside them into the same space."""
-    from medvlm_tui.engine.new_images.encode_texts import Where, encode_texts, encode_vectors, read_texts, save_texts
+    from medvlm_tui.engine.new_images.encode import Where
+    from medvlm_tui.engine.new_images.encode_texts import encode_texts, encode_vectors, read_texts, save_texts
 
     if options.feature or options.pixels:
         raise UsageError(

@@ -74,6 +74,10 @@ class VolumeSpec:
         return digests.of_record(asdict(self))
 
 
+SYNTHETIC_GROUP = "synthetic"
+"""Group of the models that know drawings alone: no model of the study, and part of no comparison of groups."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """One encoder of the catalog, or one that the user named by prefix or path."""
@@ -82,13 +86,14 @@ class ModelSpec:
     name: str
     """As tables print it."""
     group: str
-    """medical, modality_specific or general: the groups of the paper's tables."""
+    """medical, modality_specific or general: the groups of the paper's tables; or SYNTHETIC_GROUP."""
     family: str
     """The module of `engine/encoders` that loads it."""
     architecture: str
     """The name the family's library knows the network by."""
     source: str
-    """Source of the weights: `hub:ORG/NAME`, `torchvision:WEIGHTS`, `package:NAME`, `bring` or a local path."""
+    """Source of the weights: `hub:ORG/NAME`, `torchvision:WEIGHTS`, `package:NAME`, `shipped:NAME` with
+    this program, `bring` or a local path."""
     preprocess: PreprocessSpec
     features: Mapping[str, int]
     """Feature name to dimension; the first is the default."""

@@ -87,7 +87,9 @@ class Reading:
     statistics: str = ""
     """Key of its intervals in the store, empty where there are none."""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Metric -> lower and upper end over the held-out images, fractions."""
+    """Metric -> lower and upper end over the held-out images, or over the hold-outs, fractions."""
+    seeds: int = 1
+    """Hold-outs over which `metrics` are means."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import medvlm_tui
+from medvlm_tui.version import VERSION
 
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of this program, of Python, and of the named distributions (`absent` when missing)."""
     return {
-        "medvlm-tui": medvlm_tui.__version__,
+        "medvlm-tui": VERSION,
         "python": platform.python_version(),
         **{package: _version(package) for package in packages},
     }

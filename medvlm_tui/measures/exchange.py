@@ -3,6 +3,7 @@
 Accuracy, balanced accuracy and AUROC are sums over images: an exchange changes the sign of the image's contribution,
 and all exchanges are a sign-flip test (measures/sign_flips.py). F1 is a ratio and is computed anew for each exchange.
 For AUROC the decision values are put on one scale first, as ranks within each model (Venkatraman and Begg 1996).
+Over several hold-outs the score is the mean over them, and an image is exchanged in all of those that it belongs to.
 """
 
 from __future__ import annotations
@@ -64,11 +65,41 @@ def exchange_p_values(images: Images, first: Outputs, second: Outputs, draws: in
     units, else (b + 1) / (N + 1) over at most `draws` drawn ones, where b differences are at least as large as the
     observed one. AUROC is missing where no class has members and others.
     """
-    steps = right_steps(images.codes, first.predicted, second.predicted)
-    found = {"accuracy": exact_p_value(unit_sums(steps.astype(np.float64), images.groups).round().astype(np.int64))}
-    exhaustive = images.units <= EXACT_UNITS
-    tests = _Tests(images, first, second)
-    for signs in [all_signs(images.units)] if exhaustive else drawn_signs(images.units, draws, seed):
+    return exchange_over_hold_outs([OneHoldOut(images, first, second, np.arange(images.units))], draws, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class OneHoldOut:
+    """Two models on one of several hold-outs."""
+
+    images: Images
+    first: Outputs
+    second: Outputs
+    units: Ints
+    """(units,) number of each of its units among those of all hold-outs; its images, or its groups by number."""
+
+    def right_steps(self) -> Ints:
+        """Return (units,) how many more of the first model's classifiers have the images of each unit right."""
+        steps = right_steps(self.images.codes, self.first.predicted, self.second.predicted)
+        return unit_sums(steps.astype(np.float64), self.images.groups).round().astype(np.int64)
+
+
+def exchange_over_hold_outs(hold_outs: Sequence[OneHoldOut], draws: int, seed: int) -> dict[str, float]:
+    """Return metric -> two-sided p-value that two models' mean scores over the hold-outs differ.
+
+    As `exchange_p_values`; an image or group that belongs to several hold-outs is one unit. Accuracy's is exact where
+    all hold-outs have equally many images. Metrics that are not defined on every hold-out are missing.
+    """
+    units = int(max(one.units.max() for one in hold_outs)) + 1
+    exhaustive = units <= EXACT_UNITS
+    found: dict[str, float] = {}
+    if len({one.first.predicted.shape for one in hold_outs}) == 1:
+        steps = np.zeros(units, dtype=np.int64)
+        for one in hold_outs:
+            steps[one.units] += one.right_steps()
+        found["accuracy"] = exact_p_value(steps)
+    tests = _Tests([(_Scores(one), one.units) for one in hold_outs], units, tuple(found))
+    for signs in [all_signs(units)] if exhaustive else drawn_signs(units, draws, seed):
         tests.add(signs)
         if tests.settled:
             break
@@ -78,15 +109,13 @@ def exchange_p_values(images: Images, first: Outputs, second: Outputs, draws: in
 class _Tests:
     """The exchanges of two models that were tried so far, metric by metric."""
 
-    def __init__(self, images: Images, first: Outputs, second: Outputs) -> None:
-        steps = right_steps(images.codes, first.predicted, second.predicted)
-        sums = {"balanced_accuracy": _balanced(images, steps, len(first.predicted))}
-        area = _area_contributions(images, first.ranks, second.ranks)
-        if area is not None:
-            sums["auroc"] = area
-        self._linear = {name: unit_sums(values, images.groups) for name, values in sums.items()}
-        self._f1 = _F1(images, first.predicted, second.predicted)
-        self._observed = self._differences(np.ones((1, images.units), dtype=np.float32), ())
+    def __init__(self, parts: Sequence[tuple[_Scores, Ints]], units: int, known: Sequence[str]) -> None:
+        """`parts`: the scores on each hold-out with the places of its units; `known`: metrics that need no test."""
+        self._parts = parts
+        self._metrics = [
+            name for name in parts[0][0].metrics if name not in known and all(name in one.metrics for one, _ in parts)
+        ]
+        self._observed = self._differences(np.ones((1, units), dtype=np.float32), ())
         self._extreme = dict.fromkeys(self._observed, 0)
         self._tried = dict.fromkeys(self._observed, 0)
 
@@ -109,9 +138,34 @@ class _Tests:
         return {name: (b + more) / (self._tried[name] + more) for name, b in self._extreme.items()}
 
     def _differences(self, signs: Signs, done: Sequence[str]) -> dict[str, Floats]:
-        found = {name: signs @ values for name, values in self._linear.items() if name not in done}
-        if not set(self._f1.metrics) <= set(done):
-            found |= {name: values for name, values in self._f1.differences(signs).items() if name not in done}
+        """Return metric -> (draws,) differences of the means over the hold-outs."""
+        wanted = [name for name in self._metrics if name not in done]
+        found = [
+            one.differences(signs if len(places) == signs.shape[1] else signs[:, places], wanted)
+            for one, places in self._parts
+        ]
+        return {name: np.asarray(sum(each[name] for each in found) / len(found)) for name in wanted}
+
+
+class _Scores:
+    """The differences of two models' scores on one hold-out, under any exchange."""
+
+    def __init__(self, one: OneHoldOut) -> None:
+        images, first, second = one.images, one.first, one.second
+        steps, folds = right_steps(images.codes, first.predicted, second.predicted), len(first.predicted)
+        sums = {"accuracy": steps / (folds * len(steps)), "balanced_accuracy": _balanced(images, steps, folds)}
+        area = _area_contributions(images, first.ranks, second.ranks)
+        if area is not None:
+            sums["auroc"] = area
+        self._linear = {name: unit_sums(values, images.groups) for name, values in sums.items()}
+        self._f1 = _F1(images, first.predicted, second.predicted)
+        self.metrics = (*self._linear, *self._f1.metrics)
+
+    def differences(self, signs: Signs, wanted: Sequence[str]) -> dict[str, Floats]:
+        """Return each wanted metric's (draws,) differences under signs (draws, units)."""
+        found = {name: signs @ values for name, values in self._linear.items() if name in wanted}
+        if set(self._f1.metrics) & set(wanted):
+            found |= self._f1.differences(signs)
         return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.stats import binom, norm, t
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,3 +82,17 @@ def _wilson(value: float, n: float, confidence: float) -> Interval:
     half = z * np.sqrt(value * (1 - value) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # The value itself lies inside in exact arithmetic: rounding must not leave 1 out of an interval that ends there.
     return float(max(0.0, min(value, centre - half))), float(min(1.0, max(value, centre + half)))
+
+
+def median_interval(values: Floats, confidence: float = 0.95) -> Interval | None:
+    """Return the interval of the median of independent values (n,): two of the values themselves, by the binomial.
+
+    None below FEWEST_IMAGES, or where not even the least and the greatest value reach the confidence.
+    """
+    n = len(values)
+    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+    # P(B < rank) < (1 - confidence) / 2 for B ~ Binomial(n, 1/2): so often is the median below the rank-th value.
+    if n < FEWEST_IMAGES or rank < 1:
+        return None
+    ordered = np.sort(values)
+    return float(ordered[rank - 1]), float(ordered[n - rank])

@@ -6,6 +6,7 @@ Hold-outs of different seeds share images, and so do their training parts: the v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from medvlm_tui.measures.intervals import PULL, Interval
 from medvlm_tui.measures.paired_scores import POWER
 
 Floats = NDArray[np.float64]
+SCALE = {"brier": 2.0, "brier_calibrated": 2.0}
+"""Largest value of the scores whose scale does not end at 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,21 @@ def resampled_interval(values: Floats, hold_outs: HoldOuts, confidence: float = 
     mean = float(np.mean(values))
     half = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * hold_outs.error(values)
     return max(0.0, mean - half), min(1.0, mean + half)
+
+
+def mean_over_hold_outs(
+    means: Sequence[float | None], hold_outs: HoldOuts, scale: float = 1.0, confidence: float = 0.95
+) -> tuple[float, Interval] | None:
+    """Return the mean of scores of two hold-outs or more, between 0 and `scale`, and its corrected interval.
+
+    None where a score is undefined on some hold-out: a mean of the others would be over other hold-outs than its
+    neighbours'.
+    """
+    known = [mean for mean in means if mean is not None]
+    interval = resampled_interval(np.array(known) / scale, hold_outs, confidence)
+    if interval is None or len(known) < len(means):
+        return None
+    return float(np.mean(known)), (scale * interval[0], scale * interval[1])
 
 
 def repeated_difference(

@@ -33,10 +33,14 @@ def framed(image: NDArray[np.uint8], box: Box, width: int, height: int, depth: D
 
 def closer(image: NDArray[np.uint8], box: Box, width: int, height: int, depth: Depth = "truecolor") -> Text:
     """Return the box alone with a little of what is around it."""
+    return thumbnail(part_of(image, box), width, height, depth)
+
+
+def part_of(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """Return the box with a third of its height around it."""
     left, top, right, bottom = box
     room = max(1, (bottom - top) // 3)
-    part = image[max(0, top - room) : bottom + room, max(0, left - room) : right + room]
-    return thumbnail(part, width, height, depth)
+    return image[max(0, top - room) : bottom + room, max(0, left - room) : right + room]
 
 
 def _outside(low: float, high: float, size: int) -> tuple[int, int]:

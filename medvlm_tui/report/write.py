@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from medvlm_tui.core.atomic_files import refuse_linked_folders, write_export
-from medvlm_tui.core.events import FileWritten
+from medvlm_tui.core.events import FileWritten, Log
 from medvlm_tui.report.manifest import manifest_record, write_manifest
 from medvlm_tui.report.page.blocks import Section
 from medvlm_tui.report.page.render import render
 from medvlm_tui.report.page.run_section import run_section
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
+from medvlm_tui.report.scores.files import left_out
 from medvlm_tui.stages import STAGES
 
 PAGE = "report.html"
@@ -37,10 +38,11 @@ class WithSections(Protocol):
         """Return the stage's sections of report.html; `written` are the files of the report so far."""
 
 
-def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
+def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten | Log]:
     """Write tables, per-image files, figures, the page and the manifest below `out`; yields each complete file.
 
-    Only what the store has is written: a step that failed leaves its files out, and the manifest says why.
+    Only what the store has is written: a step that failed leaves its files out, and the manifest says why. A file that
+    this installation cannot write is told of by a Log and in the manifest.
     Raises OSError when `out` cannot be written, StoreError when a folder below it is a link to another place.
     """
     refuse_linked_folders(out)
@@ -49,7 +51,10 @@ def write_report(source: ReportInput, out: Path) -> Iterator[FileWritten]:
     for event in chain(write_tables(results, out), draw_figures(results, out)):
         written.append(Path(event.path))
         yield event
-    manifest = manifest_record(source, results)
+    absent = left_out(results)
+    manifest = {**manifest_record(source, results), "left_out": absent}
+    for name, reason in absent.items():
+        yield Log("warning", f"{name} is not written: {reason}")
     made = [*page_sections(results, written), run_section(manifest)]
     write_export(out / PAGE, render(f"medvlm-tui report, run {source.run_id}", made))
     yield FileWritten(str(out / PAGE), "page")

@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from medvlm_tui import __version__
 from medvlm_tui.core.events import Event, Log, from_line
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.service import address
 from medvlm_tui.service.launcher import Launcher
 from medvlm_tui.service.protocol import LINE_LIMIT_BYTES, Command, Hello, command_line, is_own_peer, read_hello
+from medvlm_tui.version import VERSION
 
 # Starting imports some modules; a loaded machine takes its time.
 START_PATIENCE_S = 60.0
@@ -135,7 +135,7 @@ class EngineClient:
             return self.hello.busy or self.hello.others > 0 or not self.hello.differing()
         if self.hello.busy:
             raise EngineStoppedError(
-                f"the engine of this workspace is of release {clean(self.hello.version)} (this is {__version__})"
+                f"the engine of this workspace is of release {clean(self.hello.version)} (this is {VERSION})"
                 " and has a run under way",
                 "wait for its end, or `medvlm-tui cancel`; then start again",
             )

@@ -250,7 +250,7 @@ class _ReportWriter:
     def __init__(self, out: Path) -> None:
         self._out = out
 
-    def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten]:
+    def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten | Log]:
         from medvlm_tui.report.results.run_results import ReportInput
         from medvlm_tui.report.write import write_report
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,23 @@ _LINE_BYTES = 4 << 20
 KEPT = 256
 
 
+@dataclass(frozen=True, slots=True)
+class BurnedIn:
+    """Overlay of the bias lab, for a picture that shows it (engine/bias/overlay.py)."""
+
+    word: str
+    kind: str
+    """`text` or one of its controls."""
+    position: str
+    height: float
+    contrast: float
+    seed: int
+    drawn: bool = True
+    """False: the image as it is, at the same place."""
+    closer: bool = False
+    """The overlay's place alone, with a little of what is around it."""
+
+
 class PictureClient:
     """Asks for pictures by dataset and image id; answers are kept, the newest 256 of them."""
 
@@ -45,14 +63,19 @@ class PictureClient:
         self._starting = asyncio.Lock()
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
-        self._kept: dict[tuple[str, str, int, str], Picture] = {}
+        self._kept: dict[tuple[str, str, int, str, BurnedIn | None], Picture] = {}
 
-    async def picture(self, request: RunRequest, dataset: str, image: str, side_px: int = 64) -> Picture:
+    async def picture(
+        self, request: RunRequest, dataset: str, image: str, side_px: int = 64, burned_in: BurnedIn | None = None
+    ) -> Picture:
         """Return the image, (h, w, 3), no side above `side_px`; raises ImageError with the reason."""
-        name = (dataset, image, side_px, f"{request.window} {request.data.get(dataset, '')}")
+        name = (dataset, image, side_px, f"{request.window} {request.data.get(dataset, '')}", burned_in)
         if name not in self._kept:
             record = {**request.to_record(), "datasets": [dataset]}
-            pixels = await self._ask({"dataset": dataset, "image": image, "side_px": side_px, "request": record})
+            asked = {"dataset": dataset, "image": image, "side_px": side_px, "request": record}
+            if burned_in is not None:
+                asked["burned_in"] = asdict(burned_in)
+            pixels = await self._ask(asked)
             while len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[name] = pixels

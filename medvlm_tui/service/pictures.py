@@ -1,6 +1,7 @@
 """The process that decodes single images for the screens: JSON lines in, JSON lines out.
 
     {"number": 7, "dataset": "brain_mr", "image": "Training/a.png", "side_px": 64, "request": {...}}
+    {"number": 8, ..., "burned_in": {"word": "LEFT", "kind": "text", ...}}   the same image with a word in it
     {"number": 7, "shape": [64, 48, 3], "pixels": "<base64 of uint8 RGB>"}
     {"number": 7, "error": "...", "hint": "..."}
 
@@ -22,11 +23,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.core.digests import FileDigests, of_record
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Dataset, Sample
 from medvlm_tui.core.workspace.workspace import Workspace
+from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.engine.images.decoder import MEMORY_BYTES, allow_time, cap
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.run.inputs import find_datasets
@@ -67,6 +71,8 @@ class Pictures:
             raise ImageError(f"{clean(asked['image'])} is not in {clean(asked['dataset'])} any more", "look at --data")
         allow_time()
         image = read_sample(sample, request.window)
+        if "burned_in" in asked:
+            image = burned_in(image, asked["burned_in"])
         side = max(1, min(int(asked["side_px"]), MOST_PX))
         # A picture as large as it is shown: reduced with a margin first, which reads a fraction of a large image.
         image.thumbnail((side, side), reducing_gap=3.0)
@@ -90,6 +96,25 @@ class Pictures:
         if found.dataset is None:
             raise found.problem or ImageError(f"{found.spec.id} cannot be read", "")
         return found.dataset
+
+
+def burned_in(image: Image.Image, asked: Mapping[str, Any]) -> Image.Image:
+    """Return an image as the bias lab draws into it; where asked for, the overlay's place alone.
+
+    `asked` are the fields of `picture_client.BurnedIn`; raises UsageError for an overlay that cannot be drawn.
+    """
+    spec = OverlaySpec(
+        str(asked["word"]), str(asked["kind"]), str(asked["position"]), float(asked["height"]),
+        float(asked["contrast"]), seed=int(asked["seed"]),
+    )  # fmt: skip
+    found = draw_overlay(image, spec)
+    shown = found.image if asked["drawn"] else image.convert("RGB")
+    if not asked["closer"]:
+        return shown
+    left, top, right, bottom = found.box
+    room = max(1, (bottom - top) // 3)
+    return shown.crop((max(0, left - room), max(0, top - room),
+                       min(image.width, right + room), min(image.height, bottom + room)))  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from medvlm_tui import __version__
+from medvlm_tui.version import VERSION
 
 PROTOCOL = 1
 """Raised when a command or an event changes its meaning."""
@@ -61,7 +61,7 @@ class Hello:
     @property
     def is_ours(self) -> bool:
         """Return whether this program and the engine are of the same release."""
-        return (self.protocol, self.version) == (PROTOCOL, __version__)
+        return (self.protocol, self.version) == (PROTOCOL, VERSION)
 
     def differing(self) -> list[str]:
         """Return the variables that are set otherwise here than in the engine."""

@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from medvlm_tui import __version__
 from medvlm_tui.core.events import (
     Attached,
     CancelAsked,
@@ -40,6 +39,7 @@ from medvlm_tui.service.protocol import GREETING, PROTOCOL, Command, Hello, surr
 from medvlm_tui.service.run_queue import RunQueue
 from medvlm_tui.settings.options import read_request
 from medvlm_tui.stages.request import RunRequest
+from medvlm_tui.version import VERSION
 
 # A worker holds a device; starting another costs some seconds.
 WORKER_IDLE_S = 60.0
@@ -83,7 +83,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._signalled, number)
         ready()
-        _log.info("engine %s listens at %s", __version__, self.door.path)
+        _log.info("engine %s listens at %s", VERSION, self.door.path)
         await self._until_leaving()
         return await self._end()
 
@@ -150,7 +150,7 @@ class Server:
     def _hello(self) -> Hello:
         busy, others = self._run is not None, len(self.door.guests)
         return Hello(
-            GREETING, PROTOCOL, __version__, os.getpid(), busy, others, self._salt, surroundings(self._salt)
+            GREETING, PROTOCOL, VERSION, os.getpid(), busy, others, self._salt, surroundings(self._salt)
         )  # fmt: skip
 
     def _handle(self, guest: Guest, command: Command) -> None:

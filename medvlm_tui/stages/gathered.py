@@ -26,11 +26,24 @@ class CellInput:
     """Key of the result that is compared: of a probe; in `bias_groups` of a bias lab."""
     traits: Mapping[str, bool | None]
     """Groups of models that this one belongs to on this dataset; None: no part in the comparison."""
+    further: tuple[str, ...] = ()
+    """Keys of the same probe on the further hold-outs of a run with several, seed after seed."""
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """The key of the probe on every hold-out, the first one first."""
+        return self.probe, *self.further
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a JSON-able dict, without `further` where there is none: keys stay as they were."""
+        record = asdict(self)
+        further = list(record.pop("further"))
+        return {**record, "further": further} if further else record
 
     @classmethod
     def all_of(cls, params: Mapping[str, Any]) -> tuple[CellInput, ...]:
         """Return the cells in the parameters of a step."""
-        return tuple(cls(**cell) for cell in params["cells"])
+        return tuple(cls(**{**cell, "further": tuple(cell.get("further", ()))}) for cell in params["cells"])
 
 
 def by_protocol(
@@ -44,8 +57,24 @@ def by_protocol(
 
 
 def over_cells(params: Mapping[str, Any], read: Iterable[tuple[PlannedCell, Step]], detail: str = "") -> Draft:
-    """Return the draft of a step that compares the results `read` of several cells."""
+    """Return the draft of a step that compares the results `read` of several cells.
+
+    Where these are probes of a run with several hold-outs, the step reads the further ones too: the probes of all
+    cells under the first seed, then those under the next seed, and so on.
+    """
     read = tuple(read)
-    cells = [CellInput(step.model, step.dataset, cell.table, step.key, cell.traits) for cell, step in read]
-    listed = {**params, "cells": [asdict(each) for each in cells]}
-    return Draft(listed, tuple(step.id for _, step in read), detail)
+    further = [_further(cell, step) for cell, step in read]
+    cells = [
+        CellInput(step.model, step.dataset, cell.table, step.key, cell.traits, tuple(again.key for again in more))
+        for (cell, step), more in zip(read, further, strict=True)
+    ]
+    listed = {**params, "cells": [each.to_record() for each in cells]}
+    reads = [step for _, step in read] + [again for of_one_seed in zip(*further, strict=True) for again in of_one_seed]
+    return Draft(listed, tuple(step.id for step in reads), detail)
+
+
+def _further(cell: PlannedCell, step: Step) -> list[Step]:
+    """Return the steps of the same protocol on the further hold-outs; none of a step that is no probe."""
+    if step.kind != "probe":
+        return []
+    return [again for again in cell.of("repeat") if again.params["protocol"] == step.params["protocol"]]

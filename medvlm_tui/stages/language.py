@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from medvlm_tui.stages.params.language import AlignmentParams, ZeroShotParams
-from medvlm_tui.stages.probe import linear_probe
-from medvlm_tui.stages.records.language import AlignmentRecord, ZeroShotRecord
+from medvlm_tui.stages.params.language import AlignmentParams, ReadingParams, ZeroShotParams
+from medvlm_tui.stages.probe import linear_probe, on_linear_probe
+from medvlm_tui.stages.records.language import AlignmentRecord, ReadingRecord, ZeroShotRecord
 from medvlm_tui.stages.stage import Draft, PlannedCell, Remark, Scope, Stage, View
 
 
@@ -20,6 +20,14 @@ def _asked(cell: PlannedCell) -> Mapping[str, Any]:
 
 def _blocked(cell: PlannedCell) -> str:
     return cell.no_classifier or cell.no_text
+
+
+def no_free_text(cell: PlannedCell) -> str:
+    """Return why a model reads no text of one's own, with the hint after a line break; empty where it does."""
+    text = cell.model.text
+    if text is not None and text.tokenizer.kind == "ranks":
+        return f"{cell.model.id} knows learned prompts alone\nchoose a model that reads free text"
+    return cell.no_text
 
 
 def _without_text(cell: PlannedCell) -> Remark:
@@ -100,4 +108,40 @@ ALIGNMENT = Stage(
     options=AlignmentParams,
     outputs="medvlm_tui.report.language.files",
     screen="scores",
+)
+
+
+def _reading(view: View) -> Iterator[Draft | Remark]:
+    """Yield the step beside the bias lab of a model with a text tower; the lab itself says what else is missing."""
+    cell = view.cell
+    if cell.model.text is None or cell.no_classifier:
+        return
+    if reason := no_free_text(cell):
+        yield Remark(f"{reason.partition(chr(10))[0]}: the words of the bias lab are not compared with texts")
+        return
+    headline = [each for each in cell.prompts if each.name == "ensemble"] or list(cell.prompts[-1:])
+    params = {**asdict(view.request.of(ReadingParams)), **_asked(cell), "sets": [headline[0].to_record()]}
+    draft = on_linear_probe(cell, params)
+    if not draft.blocked:
+        yield draft
+
+
+def _reading_summary(record: ReadingRecord) -> Mapping[str, Any]:
+    return {name: record.by_name[name, "text"].value for name in ("word_retrieval", "zero_shot_flip_rate")}
+
+
+READING = Stage(
+    kind="reading",
+    version=1,
+    title="words in pictures, by words",
+    scope=Scope.CELL,
+    record=ReadingRecord,
+    work="medvlm_tui.engine.bias.reading_step",
+    drafts=_reading,
+    summary=_reading_summary,
+    asked_by="bias",
+    needs=("extract", "probe"),
+    options=ReadingParams,
+    outputs="medvlm_tui.report.language.files",
+    screen="bias",
 )

@@ -12,6 +12,8 @@ from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
+    if view.cell.no_classifier:
+        return  # the probe says so
     extract, split = view.cell.of("extract")[0], view.request.of(SplitParams)
     for seed in view.request.further_seeds():
         for protocol in view.request.protocols:

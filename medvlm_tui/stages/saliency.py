@@ -7,14 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from medvlm_tui.measures.map_noise import NOISY_ABOVE
-from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.language import no_free_text
+from medvlm_tui.stages.params.saliency import PROMPT, SaliencyParams
 from medvlm_tui.stages.probe import on_linear_probe
 from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.stages.stage import Draft, Scope, Stage, View
 
 
 def _drafts(view: View) -> Iterator[Draft]:
-    yield on_linear_probe(view.cell, asdict(view.request.of(SaliencyParams)))
+    params = view.request.of(SaliencyParams)
+    asked = asdict(params)
+    if params.prompts:
+        if reason := no_free_text(view.cell):
+            what = reason.partition("\n")[0]
+            yield Draft({}, blocked=f"{what}: it has no map of a prompt\nleave {PROMPT} out of --rise-explain for it")
+            return
+        asked["text"] = view.cell.text.digest if view.cell.text else ""
+    yield on_linear_probe(view.cell, asked)
 
 
 def _summary(record: SaliencyRecord) -> Mapping[str, Any]:

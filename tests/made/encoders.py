@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from medvlm_tui.engine.encoders.loaded import Encoders
-from medvlm_tui.engine.step.resources import Resources
+from medvlm_tui.engine.step.resources import Resource, Resources
 
 
-def having(encoder: Any) -> Resources:
-    """Return the resources of a worker that has this encoder."""
-    return Resources({Encoders: Encoders(encoder)})
+def having(encoder: Any, more: Mapping[type[Resource], Resource] | None = None) -> Resources:
+    """Return the resources of a worker that has this encoder, and `more`."""
+    return Resources({Encoders: Encoders(encoder), **(more or {})})
 
 
 class _Refused(Encoders):

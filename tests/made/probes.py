@@ -49,6 +49,19 @@ def probes(folder: Path, models, datasets, distance, counts=(60, 50, 40), dim=6,
     return context, jobs
 
 
+def further_hold_outs(context: StepContext, jobs, seeds) -> dict[str, list[Step]]:
+    """Return the id of each probe's step -> its steps under further seeds, done."""
+    found: dict[str, list[Step]] = {}
+    for job in jobs:
+        for seed in seeds:
+            params = {**job.step.params, "split": {**job.step.params["split"], "seed": seed}}
+            step_id = job.step.id.replace("probe", "repeat", 1) + f":{seed}"
+            step = replace(job.step, id=step_id, kind="repeat", params=params, key=f"{job.step.key}-{seed}")
+            list(step_function("repeat")(replace(job, step=step), context))
+            found.setdefault(job.step.id, []).append(step)
+    return found
+
+
 def done(job: AnyJob, context: StepContext):
     """Do a job; return (record, events)."""
     events = list(step_function(job.step.kind)(job, context))

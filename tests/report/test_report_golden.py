@@ -63,4 +63,4 @@ def test_every_file_is_told(tmp_path: Path) -> None:
         patch.setattr("medvlm_tui.report.write.draw_figures", lambda *_: iter(()))
         told = {Path(event.path) for event in write_report(source, tmp_path / "out")}
     assert told == {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert len(told) == 11 + 5 + 6 + 6 + 2
+    assert len(told) == 12 + 5 + 6 + 6 + 2

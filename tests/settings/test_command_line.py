@@ -24,6 +24,7 @@ ODD = RunRequest(
         "rise_explain": ("*",), "rise_fill": "blur", "rise_stop_error": 0.25, "bias_words": ("L,5", "R"),
         "bias_position": "top", "bias_size": 0.1, "bias_contrast": 0.5, "bias_controls": (), "bias_train": 3,
         "bias_test": 2, "bias_masks": 0, "bias_images": 1, "bias_removed": 0,
+        "prep_variants": ("jpeg:10", "invert"), "prep_train": 4, "prep_test": 5,
     },
 )  # fmt: skip
 

@@ -43,9 +43,11 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "saliency": ("saliency_quality.csv", {"measure": "mass_over_area_lesion", "mean": "0.25"}),
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
+    "preprocessing": ("preprocessing.csv", {"change": "jpeg:25", "measure": "shift", "value": "0.19", "changed": "4"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
+    "reading": ("reading.csv", {"measure": "word_retrieval", "condition": "text", "value": "0.875", "chance": "0.5"}),
     "verdict": ("verdict.csv", {"model": "one", "protocol": "paper"}),
     "pairs": ("statistics.csv", {"statistic": "paired_exchange", "metric": "accuracy", "p_adjusted": "0.01"}),
     "ranking": ("statistics.csv", {"statistic": "mean_rank", "model": "two", "value": "1.75"}),
@@ -97,7 +99,7 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "ranking": _ranks,
 }
 """Kind -> what its screen makes of a result."""
-NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment")
+NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment", "reading", "preprocessing")
 """Stages whose records no screen reads: features and intervals reach the screens by the survey, the others by files."""
 
 

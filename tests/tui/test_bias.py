@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.errors import ImageError
+from medvlm_tui.service.picture_client import BurnedIn
 from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
+from medvlm_tui.tui.bias import ranking
 from medvlm_tui.tui.bias.ask_words import words_and_position
 from tests.made.examples import bias_arrays
 from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
@@ -17,6 +20,17 @@ from tests.tui.conftest import SIZES, confirm, seen, until
 from tests.tui.test_map import Pictures
 
 OTHER = "resnet50"
+
+
+class Burned(Pictures):
+    """Remembers what was to be drawn into which image."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, BurnedIn]] = []
+
+    async def picture(self, request, dataset, image, side_px=64, burned_in=None):
+        self.asked.append((image, burned_in))
+        return await super().picture(request, dataset, image, side_px)
 
 
 def fill_lab(workspace: Path, key: str, shift: float) -> None:
@@ -90,11 +104,12 @@ async def test_models_are_ranked_and_the_word_is_seen(lab_app, size) -> None:
         assert "0.400" in screen
         assert "0.88" in screen
         assert "▀▀▀" in screen
-        assert "shift 0.100, same class" in screen
+        assert ", stays " in screen
+        assert "shift 0.100, " in screen
         await pilot.press("right_square_bracket")
-        assert "the class flips" in await until(pilot, "image 2 of 2")
+        assert "spiculated → smooth" in await until(pilot, "image 2 of 2")
         await pilot.press("o")
-        assert "shift 0.030, same class" in await until(pilot, "with box")
+        assert "shift 0.030, stays spiculated" in await until(pilot, "with box")
         assert app.screen.zoomed, "the overlay's place fills the pane"
         await pilot.press("z")
         assert not app.screen.zoomed
@@ -148,9 +163,11 @@ async def test_medical_and_general_models_are_compared_under_the_table(lab_app) 
         assert "permutation" not in await until(pilot, "by flips")
 
 
-async def test_the_flipped_images_are_listed_and_shown(lab_app) -> None:
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_flipped_images_are_shown_before_and_after(lab_app, size) -> None:
     app, client = lab_app
-    async with app.run_test(size=(160, 48)) as pilot:
+    app.pictures = shown = Burned()
+    async with app.run_test(size=size) as pilot:
         await opened(pilot, client)
         await until(pilot, "with text")
         await pilot.press("enter")
@@ -158,30 +175,102 @@ async def test_the_flipped_images_are_listed_and_shown(lab_app) -> None:
         assert "b/[/]2.png" in screen
         assert "true spiculated  spiculated → smooth" in screen
         await until(pilot, "▀▀▀")
+        assert "without: spiculated" in seen(app)
+        assert "with BREAST: smooth" in seen(app)
+        expected = BurnedIn("BREAST", "text", "bottom_left", 0.08, 1.0, 0)
+        assert shown.asked == [("b/[/]2.png", replace(expected, drawn=drawn)) for drawn in (False, True)]
+        await pilot.press("z")
+        await pilot.pause(0.1)
+        assert shown.asked[-1][1].closer
         await pilot.press("escape")
         await until(pilot, "with text")
         await pilot.press("o", "enter")
         await until(pilot, "no image changes its class")
 
 
+class NoData(Pictures):
+    async def picture(self, request, dataset, image, side_px=64, burned_in=None):
+        raise ImageError("the picture needs the data folder", "o on home")
+
+
+async def test_without_the_data_the_stored_pictures_are_shown(lab_app) -> None:
+    app, client = lab_app
+    app.pictures = NoData()
+    async with app.run_test(size=(160, 48)) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "with text")
+        await pilot.press("enter")
+        screen = await until(pilot, "▀▀▀")
+        assert "needs the data folder" not in screen
+
+
+async def test_two_models_stand_side_by_side(lab_app) -> None:
+    app, client = lab_app
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "with text")
+        await pilot.press("b")
+        screen = await until(pilot, "ResNet50 beside EfficientNet-Lite0")
+        assert "ResNet50: a/0.png" in screen
+        assert "EfficientNet-Lite0: a/0.png" in screen
+        (line,) = [line for line in screen.splitlines() if " shift  " in line and "text" in line and "[" in line]
+        assert line.index("0.400 [0.19, 0.21]") < line.index("0.200 [0.19, 0.21]")
+        await pilot.press("b")
+        assert "beside EfficientNet" not in await until(pilot, "with text: BREAST")
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+async def test_no_word_of_a_column_is_cut(lab_app, width: int) -> None:
+    app, client = lab_app
+    with Store(app.workspace / "store") as store:
+        lab = store.read("lab-2", BiasRecord)
+        second = replace(lab.record.by_name["decodability", "BREAST/AXILLA"], condition="LEFT/RIGHT")
+        store.discard("result/lab-2")
+        store.put_result("lab-2", lab.arrays, replace(lab.record, measures=(*lab.record.measures, second)))
+    async with app.run_test(size=(width, 40)) as pilot:
+        await opened(pilot, client)
+        await until(pilot, "with text")
+        screen = seen(app)
+        for head in ("shift", "over ctrl", "flips %", "BREAST/AXILLA", "LEFT/RIGHT"):
+            assert head in screen
+        assert "EfficientNet-Lite0" in screen
+
+
+def test_long_words_give_way_evenly_and_with_a_sign() -> None:
+    long = "A" * 24 + "/" + "B" * 24
+    heads = ranking.header([long, "LEFT/RIGHT"], 72).plain
+    assert len(heads) == 72
+    assert "AAA…/BBB" in heads
+    assert "LEFT/RIGHT" in heads or "LEFT/RIG…" in heads
+
+
 async def test_other_words_start_a_run(lab_app) -> None:
     app, client = lab_app
+    app.pictures = shown = Burned()
     async with app.run_test(size=(160, 48)) as pilot:
         await opened(pilot, client)
         await until(pilot, "with text")
         await pilot.press("e")
         await until(pilot, "The lab's words")
+        await until(pilot, "drawn for the shift: BREAST, bottom_left; told apart: BREAST against AXILLA, LEFT against")
+        await until(pilot, "BREAST, bottom_left ─")
+        assert shown.asked[-1] == ("a/0.png", BurnedIn("BREAST", "text", "bottom_left", 0.08, 1.0, 0))
         for key in ("home", "shift+end", "delete"):
             await pilot.press(key)
         await pilot.press(*"ONE", "enter")
-        await until(pilot, "is no place")
-        await pilot.press("home", "shift+end", "delete", *"ONE,TWO top", "enter")
+        await until(pilot, "give two different words")
+        await pilot.press(*",TWO")
+        await pilot.press("tab", "home", "shift+end", "delete", *"nowhere", "enter")
+        await until(pilot, "nowhere is no place")
+        await pilot.press("down", "down")
+        await until(pilot, "ONE, top_right ─")
+        await pilot.press("enter")
         await confirm(pilot)
         await until(pilot, "run")
         await pilot.pause(0.1)
     (run,) = [command["request"] for command in client.sent if command["cmd"] == "run"]
     assert run["bias_words"] == ("ONE", "TWO")
-    assert run["bias_position"] == "top"
+    assert run["bias_position"] == "top_right"
     assert "bias" in run["stages"]
     assert run["models"] == (OTHER,)
 
@@ -195,10 +284,10 @@ async def test_without_a_lab_it_says_how_to_get_one(make_app, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("typed", "problem"),
-    [("A,B nowhere", "no place"), ("A top", "two different"), ("A,A top", "two different"), ("", "no place"),
-     ("A," + "B" * 25 + " top", "at most"), ("A,B\x1b]52 top", "at most")],
+    ("typed", "place", "problem"),
+    [("A,B", "nowhere", "no place"), ("A", "top", "two different"), ("A,A", "top", "two different"),
+     ("A,B", "", "no place"), ("A," + "B" * 25, "top", "at most"), ("A,B\x1b]52", "top", "at most")],
 )  # fmt: skip
-def test_words_that_cannot_be_drawn_are_told(typed: str, problem: str) -> None:
-    assert problem in words_and_position(typed)[2]
-    assert words_and_position("LEFT, RIGHT top_left") == (("LEFT", "RIGHT"), "top_left", "")
+def test_words_that_cannot_be_drawn_are_told(typed: str, place: str, problem: str) -> None:
+    assert problem in words_and_position(typed, place)[2]
+    assert words_and_position("LEFT, RIGHT", " top_left ") == (("LEFT", "RIGHT"), "top_left", "")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
 from medvlm_tui.errors import ImageError
-from medvlm_tui.service.picture_client import PictureClient
+from medvlm_tui.service.picture_client import BurnedIn, PictureClient
 from medvlm_tui.stages.request import RunRequest
 
 DIES_ONCE = """
@@ -76,4 +77,24 @@ async def test_a_picture_of_a_larger_run_is_found_under_a_limit(tmp_path: Path, 
     few = replace(request_for, limit=1)
     for number in range(2):
         assert (await pictures.picture(few, "mine", f"a/{number}[[.png", 8)).shape == (4, 8, 3)
+    await pictures.stop()
+
+
+async def test_a_picture_bears_the_word_that_the_lab_draws(tmp_path: Path, request_for: RunRequest) -> None:
+    pictures = PictureClient(tmp_path / "workspace")
+    burned = BurnedIn("LEFT", "text", "bottom_left", 0.3, 1.0, 0)
+    spec = OverlaySpec("LEFT", "text", "bottom_left", 0.3, 1.0)
+    with Image.open(tmp_path / "data" / "a" / "0[[.png") as image:
+        expected = draw_overlay(image.convert("RGB"), spec)
+    drawn = await pictures.picture(request_for, "mine", "a/0[[.png", 512, burned)
+    np.testing.assert_array_equal(drawn, np.asarray(expected.image))
+    plain = await pictures.picture(request_for, "mine", "a/0[[.png", 512, replace(burned, drawn=False))
+    assert (plain == np.array([200, 0, 0])).all()
+    part = await pictures.picture(request_for, "mine", "a/0[[.png", 512, replace(burned, closer=True))
+    left, top, right, bottom = expected.box
+    room = (bottom - top) // 3
+    inside = np.asarray(expected.image)[max(0, top - room) : bottom + room, max(0, left - room) : right + room]
+    np.testing.assert_array_equal(part, inside)
+    with pytest.raises(ImageError, match="wider than the image"):
+        await pictures.picture(request_for, "mine", "a/0[[.png", 512, replace(burned, word="W" * 24))
     await pictures.stop()

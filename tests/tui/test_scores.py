@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
+from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.stages.records.language import AlignmentRecord, PromptRecord, ScoreRecord, ZeroShotRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
-from medvlm_tui.tui.scores.table import mean_ranks, score_table
+from medvlm_tui.tui.scores.table import VIEWS, mean_ranks, score_table
 from medvlm_tui.tui.state.board import Board
 from tests.made.recorded import KEYS, RecordedClient
 from tests.made.study import fill, survey
 from tests.made.whole_study import survey as whole_survey
 from tests.tui.conftest import SIZES, seen, until
+from tests.tui.test_hostile import NAMES, RAW
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ async def test_the_whole_study_stands_in_120_columns_under_one_heading_for_each_
         assert "▲rank" in screen
         numbers = [re.findall(r"\d+\.\d", row) for row in screen.splitlines() if row.startswith("│")]
         ranks = [float(found[-10]) for found in numbers if len(found) >= 10]
-        assert len(ranks) == 47
+        assert len(ranks) == len(load_models())
         assert ranks == sorted(ranks)
         assert "▸" in line(screen, "MedSigLIP")
 
@@ -169,7 +172,7 @@ async def test_a_cell_opens_and_leads_to_saliency(app: MedvlmApp, size) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_ranks_are_shown_as_text(app: MedvlmApp, size) -> None:
+async def test_the_ranks_are_a_view_with_their_pairs(app: MedvlmApp, size) -> None:
     async with app.run_test(size=size) as pilot:
         await until(pilot, "MedSigLIP")
         await pilot.press("f4")
@@ -178,10 +181,91 @@ async def test_the_ranks_are_shown_as_text(app: MedvlmApp, size) -> None:
         screen = await until(pilot, "Friedman")
         assert "2.34" in screen
         assert any("CLIP (B/16)" in row and "●" in row for row in screen.splitlines())
-        await pilot.press("escape", "m", "v")
+        assert "better  –  worse" in screen
+        assert "MedSigLIP  –  Mine [/]" in screen
+        await pilot.press("a")
+        assert "no pair is told apart" in await until(pilot, "told apart")
+        await pilot.press("m")
         assert "2 models cannot be ranked" in await until(pilot, "cannot be ranked")
         await pilot.press("escape", "t", "v")
         await until(pilot, "No ranking under the grouped protocol")
+        await pilot.press("v")
+        await until(pilot, "grouped protocol, by catalog")
+
+
+def texts_app(tmp_path: Path, name: str = "") -> MedvlmApp:
+    """Return the program over a study in which one cell has zero-shot and alignment."""
+    fill(tmp_path)
+    example = ZeroShotRecord.example()
+    shown = replace(
+        example.sets[0],
+        name=name or "ensemble",
+        hold_out={
+            "accuracy": ScoreRecord(value=0.613, low=0.5, high=0.7),
+            "balanced_accuracy": ScoreRecord(value=0.571, low=0.412, high=0.7),
+        },
+        prompts=(
+            PromptRecord(prompt=f"a scan of {{}}{name}", scores={"balanced_accuracy": 0.4}, flips=0.25),
+            PromptRecord(prompt="{}", scores={"balanced_accuracy": 0.6}, flips=0.1),
+        ),
+    )
+    with Store(tmp_path / "store") as store:
+        store.put_result("zero-1", {}, replace(example, sets=(shown,)))
+        gap = replace(AlignmentRecord.example().measures[0], condition=name, chance=0.25, p_value=0.01)
+        store.put_result("align-1", {}, replace(AlignmentRecord.example(), measures=(gap,)))
+    said = survey()
+    cells = [
+        {**cell, "zero_shot": "zero-1", "alignment": "align-1"}
+        if (cell["model"], cell["dataset"]) == ("medsiglip", "brain_mr")
+        else cell
+        for cell in said.cells
+    ]
+    return MedvlmApp(tmp_path, client=RecordedClient(shown=replace(said, cells=tuple(cells))))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_zero_shot_stands_beside_the_probe(tmp_path: Path, size) -> None:
+    app = texts_app(tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        for _ in range(len(VIEWS) - 1):
+            await pilot.press("c")
+        screen = await until(pilot, "61.3 (-33.7)")
+        assert "accuracy, zero-shot, paper protocol" in screen
+        assert "by the model's own texts" in screen
+        assert line(screen, "CLIP (B/16)").count("–") == 2
+        await pilot.press("m")
+        assert "(-" not in line(await until(pilot, "macro f1, zero-shot"), "MedSigLIP"), "macro F1 was not scored"
+
+
+async def test_a_cell_tells_of_its_texts(tmp_path: Path) -> None:
+    app = texts_app(tmp_path)
+    app.selection.model, app.selection.dataset = "medsiglip", "brain_mr"
+    async with app.run_test(size=(160, 60)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("enter")
+        screen = await until(pilot, "zero-shot, 8 held-out images")
+        assert re.search(r"ensemble +57\.1 \[41\.2, 70\.0\] +50\.0 +61\.3", screen)
+        assert "accuracy less the probe's (paper) -25.0 [-50.0, +12.5]" in screen
+        assert re.search(r"best +60\.0  \{\}", screen)
+        assert re.search(r"worst +40\.0  a scan of \{\}", screen)
+        assert re.search(r"modality gap +0\.750  \[0\.500, 0\.938\] +0\.250  p 0\.01", screen)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+async def test_hostile_prompts_are_text(tmp_path: Path, name: str) -> None:
+    app = texts_app(tmp_path, name.encode("utf-8", "replace").decode())
+    app.selection.model, app.selection.dataset = "medsiglip", "brain_mr"
+    async with app.run_test(size=(160, 60)) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        await pilot.press("enter")
+        assert not RAW.search(await until(pilot, "texts and images"))
 
 
 async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class Bench:
     encoder: Encoder
     classifier: Classifier
     """Of the probe: the one whose decisions are looked at."""
+    t: float
+    """By which the probe's classifiers were fitted: C = t d / N."""
     samples: Sequence[Sample]
     classes: tuple[str, ...]
     codes: Ints
@@ -129,7 +131,8 @@ def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_pe
     encoder = encoders.get(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     train, hold_out = np.flatnonzero(probe.arrays["fold"] >= 0), probe.arrays["hold_out"]
     return Bench(
-        job, context, encoder, final_classifier(probe), [known[name] for name in ids], probe.record.classes, codes,
+        job, context, encoder, final_classifier(probe), probe.record.t or 1.0, [known[name] for name in ids],
+        probe.record.classes, codes,
         drawn(train, codes, train_per_class, seed),
         drawn(hold_out, codes, test_per_class, seed),
         job.request.batch_size or devices.default_batch_size(encoder.device, job.model.preprocess.size_px),

@@ -59,10 +59,10 @@ def shift(before: Features, after: Features) -> Floats:
     return np.asarray(np.clip(distance, 0.0, 2.0) / max(median_distance(before), 1e-12))
 
 
-def fitted(features: Features, codes: Ints, n_classes: int) -> Classifier:
-    """Return scaler and SVM fitted to features (n, d), as the probe fits its final classifier at t = 1."""
+def fitted(features: Features, codes: Ints, n_classes: int, t: float = _T) -> Classifier:
+    """Return scaler and SVM fitted to features (n, d), as the probe fits its final classifier: C = t d / n."""
     scaler = Scaler.fit(np.asarray(features, dtype=np.float64))
-    cost = _T * features.shape[1] / len(features)
+    cost = t * features.shape[1] / len(features)
     path = svm.solve_path(scaler.apply(features), codes, n_classes, [cost])
     return Classifier(scaler, path.coef[0], path.intercept[0])
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 from medvlm_tui.engine.bench.bench import Bench, Draw, Features, Ints, drawn, open_bench
 from medvlm_tui.engine.bias.overlay import OverlaySpec, draw_overlay
-from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import UsageError
 from medvlm_tui.stages.params.bias import BiasParams
@@ -44,9 +43,8 @@ class Lab(Bench):
         return lambda sample: draw_overlay(self.read(sample), spec).image
 
 
-def prepare(job: CellJob, context: StepContext) -> Lab:
+def prepare(job: CellJob, context: StepContext, params: BiasParams) -> Lab:
     """Read the job's inputs and load its encoder; raises UsageError for parameters the lab cannot work with."""
-    params = params_of(BiasParams, job.step.params)
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:
         raise UsageError("the bias lab needs two words and two images per class", "give more of both")
     bench = open_bench(job, context, params.train_per_class, params.test_per_class, params.seed)

@@ -21,8 +21,10 @@ from medvlm_tui.engine.bias.text_removal import own_text, removals, reversed_tex
 from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_maps
 from medvlm_tui.engine.images.geometry import view_of
 from medvlm_tui.engine.probe.classifier import Classifier
+from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.stages.bias import BIAS
+from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.records.bias import BiasRecord
 from medvlm_tui.stages.records.measure import Measure
 
@@ -46,7 +48,7 @@ class Encoded:
 def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Measure one model on one dataset: measures (a) to (f), its own burned-in text, and what removing text does."""
     begun = time.monotonic()
-    lab = prepare(job, context)
+    lab = prepare(job, context, params_of(BiasParams, job.step.params))
     encoded = yield from _encoded(lab)
     models = {level: experiments.correlated_classifier(lab, encoded.words, level) for level in lab.levels}
     texts = _texts(lab)

@@ -38,6 +38,7 @@ class Predicted:
 class CommonImages:
     """n held-out images that every probe has, in the order of the first."""
 
+    ids: tuple[str, ...]
     classes: tuple[str, ...]
     codes: Ints
     """(n,) true classes."""
@@ -48,6 +49,8 @@ class CommonImages:
     models: tuple[Predicted, ...]
     left_out: int
     """Images that the first probe held out and another did not, since it could not read some image."""
+    n_train: int
+    """Images of the first probe that are not held out."""
 
     @classmethod
     def of(cls, cells: Sequence[CellInput], store: Store) -> CommonImages:
@@ -62,6 +65,7 @@ class CommonImages:
         classes = tuple(dict.fromkeys(name for _, probe in read for name in probe.record.classes))
         groups = held_groups(first)
         return cls(
+            tuple(ids),
             classes,
             _renumbered(first, classes)[first.arrays["labels"][first.arrays["hold_out"]][rows]],
             None if groups is None else groups[rows],
@@ -71,6 +75,7 @@ class CommonImages:
                 for cell, (_, probe), own in zip(cells, read, held, strict=True)
             ),
             len(held[0]) - len(ids),
+            first.record.n_train,
         )
 
 

@@ -38,7 +38,7 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     params = params_of(StatisticsParams, job.step.params)
     groups = held_groups(probe)
     record = IntervalsRecord(
-        intervals=_intervals(probe, groups, params.confidence),
+        intervals=intervals_of(probe, groups, params.confidence),
         final_intervals=_final_intervals(probe, groups, params.confidence),
         confidence=params.confidence,
         n=len(probe.arrays["hold_out"]),
@@ -66,7 +66,8 @@ def held_codes(probe: Stored[ProbeRecord]) -> Ints:
     return codes
 
 
-def _intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
+def intervals_of(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
+    """Return metric -> interval of the mean over the classifiers, over whole groups (n_test,) where there are some."""
     codes, record = held_codes(probe), probe.record
     found = score_intervals(
         codes, probe.arrays["scores_test"], record.positive_index, groups, confidence, record.scores_of_draws

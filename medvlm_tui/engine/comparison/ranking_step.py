@@ -1,4 +1,8 @@
-"""Models over the datasets of a run: ranks, what separates them, and groups of models over all."""
+"""Models over the datasets of a run: ranks, what separates them, and groups of models over all.
+
+Over several hold-outs the scores that are ranked are the means over them, as they are printed; how far the ranks of
+the single hold-outs spread stands beside.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from medvlm_tui.catalog.published import metric_for
 from medvlm_tui.core.events import Event, ResultReady
@@ -46,13 +51,15 @@ def run(job: RunJob, context: StepContext) -> Iterator[Event]:
     groups: list[GroupRecord] = []
     for printed in PRINTED:
         context.check()
-        scores = _scores(cells, models, datasets, printed, context)
-        rankings[printed] = ranking_record(scores, models, datasets, params.alpha)
+        by_seed = _scores(cells, models, datasets, printed, context)
+        scores = by_seed.mean(axis=0)
+        rankings[printed] = _with_spread(ranking_record(scores, models, datasets, params.alpha), by_seed, models)
         groups += group_records(printed, scores, traits, params.seed)
     record = RankingsRecord(
         protocol=job.step.params["protocol"],
         rankings=rankings,
         groups=tuple(groups),
+        seeds=len(cells[0].probes),
         **asdict(params),
         versions=versions("numpy", "scipy"),
         seconds=time.monotonic() - begun,
@@ -96,15 +103,32 @@ def _traits(cells: Sequence[CellInput], models: Sequence[str], datasets: Sequenc
 def _scores(
     cells: Sequence[CellInput], models: Sequence[str], datasets: Sequence[str], printed: str, context: StepContext
 ) -> Floats:
-    """Return (N, k) means over the folds, NaN where there is no probe or the metric is undefined."""
-    scores = np.full((len(datasets), len(models)), np.nan)
+    """Return (S, N, k) means over the folds on each hold-out, NaN where the metric is undefined or no probe is."""
+    scores = np.full((len(cells[0].probes), len(datasets), len(models)), np.nan)
     for cell in cells:
-        probe = context.store.read_record(cell.probe, PROBE.record)
-        if probe is None:
-            raise MedvlmError(f"the probe of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
-        known = probe.metrics
-        metric = metric_for(cell.dataset, printed)
-        found = known.get(metric if metric in known else "macro_f1")
-        if found is not None and found.mean is not None:
-            scores[datasets.index(cell.dataset), models.index(cell.model)] = found.mean
+        place = datasets.index(cell.dataset), models.index(cell.model)
+        for number, key in enumerate(cell.probes):
+            mean = _score(cell, key, printed, context)
+            scores[(number, *place)] = np.nan if mean is None else mean
     return scores
+
+
+def _score(cell: CellInput, key: str, printed: str, context: StepContext) -> float | None:
+    """Return the printed metric of one probe; None where it is undefined."""
+    probe = context.store.read_record(key, PROBE.record)
+    if probe is None:
+        raise MedvlmError(f"the probe of {cell.model} on {cell.dataset} is missing or damaged", AGAIN)
+    known = probe.metrics
+    metric = metric_for(cell.dataset, printed)
+    found = known.get(metric if metric in known else "macro_f1")
+    return None if found is None else found.mean
+
+
+def _with_spread(record: RankingRecord, by_seed: Floats, models: Sequence[str]) -> RankingRecord:
+    """Return the ranking with the lowest and highest mean rank of each model over the hold-outs of (S, N, k) scores."""
+    if record.ranks is None or len(by_seed) < 2:
+        return record
+    columns = [models.index(name) for name in record.ranks.models]
+    ranks = np.stack([rankdata(-scores[:, columns], axis=1).mean(axis=0) for scores in by_seed])
+    low, high = (tuple(each.tolist()) for each in (ranks.min(axis=0), ranks.max(axis=0)))
+    return replace(record, ranks=replace(record.ranks, lowest_ranks=low, highest_ranks=high))

@@ -196,7 +196,7 @@ def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOf
     job = work.job
     if job.frames is None or encoder.framing is None:
         return nullcontext()
-    processes = int(job.step.params.get("processes", 1))
+    processes = 1 + job.request.device.count(",")  # one for each device
     images = work.context.resources.of(FramedImages)
     return images.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
 

@@ -32,6 +32,8 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
         "workers": work.workers,
         "parameters": work.parameters,
         "tensors": work.tensors,
+        "rate": work.rate,
+        "images": len(todo),
     }
     yield ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)
 

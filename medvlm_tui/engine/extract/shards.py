@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from medvlm_tui.core.events import Event, ResultReady, StepProgress
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
+from medvlm_tui.engine.step.device_workers import DeviceWorkers, Said, running
 from medvlm_tui.engine.step.devices import Device
 from medvlm_tui.engine.step.job import CellJob
-from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import MedvlmError
-
-_Said = tuple[int, Event | MedvlmError | None]
 
 
 def extract_sharded(work: Extraction, machines: Sequence[Device]) -> Iterator[Event]:
     """Encode `work.todo` on all machines, in batches of one size. Raises the first shard's error."""
     yield from _measure_batch_size(work, machines[0])
     began = time.monotonic()
-    said: queue.Queue[_Said] = queue.Queue()
-    stop = threading.Event()
-    kept, store = work.context.resources.of(ShardWorkers), work.context.store.directory
-    drives = [_Drive(n, kept.get(n, store), job) for n, job in enumerate(_jobs(work, machines))]
-    threads = [threading.Thread(target=_drive, args=(work, drive, stop, said)) for drive in drives]
+    jobs = _jobs(work, machines)
     yield work.progress.start()
-    for thread in threads:
-        thread.start()
-    try:
-        yield from _merged(work, said, len(threads))
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with running(dict(enumerate(jobs)), work.context) as said:
+        yield from _merged(work, said, len(jobs))
     wanted = {sample.digest for sample in work.todo}
     for digests, block in work.context.store.blocks(work.job.encoder, wanted):
         work.rows.update((d, row) for d, row in zip(digests, block, strict=True) if d in wanted)
@@ -63,7 +48,7 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
         return
     params = {"device": machine.device, "only_measure": True}
     step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
-    worker = work.context.resources.of(ShardWorkers).get(0, work.context.store.directory)
+    worker = work.context.resources.of(DeviceWorkers).get(work.context.store.directory, 0)
     for event in worker.run(replace(work.job, step=step), work.context.cancelled):
         if isinstance(event, ResultReady):
             work.batch_size = event.summary["batch_size"]
@@ -78,55 +63,13 @@ def _jobs(work: Extraction, machines: Sequence[Device]) -> list[CellJob]:
     made = []
     for number, share in enumerate(dealt):
         request = replace(job.request, workers=workers[number], batch_size=work.batch_size)
-        params = {"device": machines[number].device, "processes": len(dealt)}
-        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, params)
+        step = Step(job.step.id, "extract_shard", job.model.id, job.step.dataset, {"device": machines[number].device})
         dataset = replace(job.dataset, samples=tuple(share))
         made.append(replace(job, step=step, request=request, dataset=dataset))
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Drive:
-    """One device's share of the work, with the worker that does it."""
-
-    number: int
-    worker: Worker
-    job: CellJob
-
-
-def _drive(work: Extraction, drive: _Drive, stop: threading.Event, said: queue.Queue[_Said]) -> None:
-    """Run one shard's worker and pass on what it says; None is the last word."""
-    try:
-        for event in drive.worker.run(drive.job, lambda: stop.is_set() or work.context.cancelled()):
-            said.put((drive.number, event))
-        said.put((drive.number, None))
-    except MedvlmError as error:
-        said.put((drive.number, error))
-    except Exception as error:
-        said.put((drive.number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
-
-
-class ShardWorkers:
-    """The worker processes of the devices, kept from dataset to dataset so that each device loads a model once."""
-
-    def __init__(self) -> None:
-        self._workers: dict[int, Worker] = {}
-
-    def get(self, number: int, store: Path) -> Worker:
-        """Return the worker of a device by its number."""
-        if number not in self._workers:
-            logs = Workspace(store.parent).logs
-            logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._workers[number] = Worker(store, logs / f"worker-{number}.log")
-        return self._workers[number]
-
-    def close(self) -> None:
-        """End the processes."""
-        while self._workers:
-            self._workers.popitem()[1].close()
-
-
-def _merged(work: Extraction, said: queue.Queue[_Said], running: int) -> Iterator[Event]:
+def _merged(work: Extraction, said: queue.Queue[Said], running: int) -> Iterator[Event]:
     latest: dict[int, StepProgress] = {}
     while running:
         number, event = said.get()

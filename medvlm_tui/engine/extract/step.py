@@ -28,6 +28,7 @@ from medvlm_tui.engine.extract.blocks import (
     extract,
     stored_rows,
 )
+from medvlm_tui.engine.extract.models_ahead import computed_ahead, deals_models, extract_models
 from medvlm_tui.engine.extract.shards import extract_sharded
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import CellJob, StepContext
@@ -49,16 +50,26 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     progress = Progress(job.step.id, images, images - len(todo))
     machines = devices.every(job.request.device, job.encoder.precision)
     work = Extraction(job, context, machines[0], todo, progress, rows)
+    ahead = computed_ahead(job.step.key) if not todo else None
+    if ahead is not None:
+        work.machine, work.rate = ahead.machine, ahead.rate
+        work.batch_size, work.workers = ahead.batch_size, ahead.workers
+        machines = (ahead.machine,)
     if not todo:
         # A label view or a part of images that are all stored: neither decoders nor the model are needed.
         yield device_status(work)
         yield progress.start()
+    elif deals_models(work, machines):
+        peak_memory.start_counting(work.machine.device)
+        yield from extract_models(work, machines)
+        machines = machines[:1]
     elif len(machines) > 1 and len(todo) > BLOCK_IMAGES:
         yield from extract_sharded(work, machines)
     else:
         peak_memory.start_counting(work.machine.device)
         yield from extract(work)
-    table = _table(work, _provenance(work, machines, time.monotonic() - began))
+    computed = len(todo) if ahead is None else ahead.images
+    table = _table(work, _provenance(work, machines, time.monotonic() - began, computed))
     context.store.seal(job.step.key, table)
     n, dim = table.matrix.shape
     summary = {"rows": n, "failed": len(table.failed), "dim": dim, "images_per_second": work.rate}
@@ -80,7 +91,7 @@ def extract_reference(job: CellJob, context: StepContext, load: Callable[[str, P
         peak_memory.start_counting(machine.device)
         yield from extract(work)
     provenance = {
-        **_provenance(work, [machine], time.monotonic() - began),
+        **_provenance(work, [machine], time.monotonic() - began, len(todo)),
         "weights_digest": job.encoder.weights_digest,
     }
     context.store.seal(job.step.key, _table(work, provenance))
@@ -116,7 +127,7 @@ def _table(work: Extraction, provenance: Mapping[str, Any]) -> FeatureTable:
     )
 
 
-def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: float) -> dict[str, Any]:
+def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: float, computed: int) -> dict[str, Any]:
     job, known = work.job, work.context.store.measured
     # Shards on several devices are other processes, and what was stored before took none.
     peak = peak_memory.peak_bytes(work.machine.device) if work.todo and len(machines) == 1 else None
@@ -135,7 +146,7 @@ def _provenance(work: Extraction, machines: Sequence[devices.Device], seconds: f
         tensors=work.tensors or known.of("tensors", job.encoder.digest),
         source=job.model.source,
         revision=job.model.revision,
-        computed=len(work.todo),
+        computed=computed,
         peak_memory_bytes=peak,
         seconds=round(seconds, 3),
         images_per_second=round(work.rate, 3),

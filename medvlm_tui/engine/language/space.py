@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,17 +54,17 @@ def open_space(job: CellJob, context: StepContext) -> Space:
     sets = _restricted([PromptSet.from_record(each) for each in job.step.params["sets"]], job, labelled)
     listed = [text for each in sets for of in each.prompts for text in of]
     texts = text_features(listed, job.text, job.text_key, context, job.request.device)
-    return Space(table, labelled, _images(job, table), tuple(sets), texts)
+    return Space(table, labelled, lead_of(job)(table.matrix), tuple(sets), texts)
 
 
-def _images(job: CellJob, table: FeatureTable) -> Floats:
-    """Return the table's rows in the space of the texts, at unit length."""
+def lead_of(job: CellJob) -> Callable[[NDArray[np.floating]], Floats]:
+    """Return what leads image features (n, d) of a job into the space of the texts, at unit length."""
     assert job.text is not None
     place = require_text(job.model).joins[job.encoder.feature]
     if not place:
-        return unit(table.matrix)
-    joined = join_of(job.text.weights, place)(torch.from_numpy(np.array(table.matrix, dtype=np.float32)))
-    return unit(joined.numpy())
+        return unit
+    join = join_of(job.text.weights, place)
+    return lambda features: unit(join(torch.from_numpy(np.array(features, dtype=np.float32))).numpy())
 
 
 def _restricted(sets: Sequence[PromptSet], job: CellJob, labelled: Labelled) -> list[PromptSet]:

@@ -38,6 +38,18 @@ _OF_THE_DEVICE = getattr(torch, "AcceleratorError", ())
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """From where and how a model is loaded."""
+
+    weights: str = ""
+    tokenizer: str = ""
+    """Folder of the tokenizer's files; empty: beside the weights, or in the hub's cache."""
+    device: str = "auto"
+    precision: str = "auto"
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """Result of encoding the files."""
 
@@ -74,21 +86,36 @@ def encode_files(
     """
     spec = resolve_model(model, load_models())
     feature = check_feature(spec, feature)
-    if missing := [path for path in paths if not path.is_file()]:
-        raise MissingInputError(f"{missing[0]} is not a file", "check the path")
-    _refuse_other_kind(spec, paths)
-    found = found_weights(spec, weights, offline, say)
-    spec = as_stored(spec, found)
-    # A few files need no speed, and nothing has measured whether the model's features bear less than fp32.
-    machine = devices.choose(device, "fp32" if precision == "auto" else precision)
-    encoder = load_encoder(spec, found, feature, machine.device, machine.precision)
-    inputs = _inputs(encoder, paths, window)
-    size = 1 if spec.volume else devices.default_batch_size(machine.device, spec.preprocess.size_px)
-    parts, _ = with_back_off(partial(_features, encoder), inputs, size)
-    features: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, spec.dim(feature)), np.float32)
+    check_files(spec, paths)
+    where = Where(weights, device=device, precision=precision, offline=offline)
+    encoder, machine = load_image_encoder(spec, feature, where, say)
+    inputs = read_inputs(encoder, paths, window)
+    features = features_of(encoder, inputs)
     pixels = tuple(tensor.numpy() for tensor in inputs) if with_pixels else ()
     report = "; ".join(filter(None, (str(encoder.report), spec.assumption if has_prefix(model) else "")))
     return Encoded(features, tuple(str(path) for path in paths), report, machine.warning, pixels)
+
+
+def load_image_encoder(spec: ModelSpec, feature: str, where: Where, say: Say | None) -> tuple[Encoder, devices.Device]:
+    """Return a model's image tower and the device that it is on; raises as `encode_files` does.
+
+    `auto` is fp32 here: a few files need no speed, and nothing has measured whether the model's features bear less.
+    """
+    found = found_weights(spec, where.weights, where.offline, say)
+    machine = devices.choose(where.device, "fp32" if where.precision == "auto" else where.precision)
+    encoder = load_encoder(as_stored(spec, found), found, feature, machine.device, machine.precision)
+    return encoder, machine
+
+
+def features_of(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    """Return the features (n, d) of a model's inputs, in batches that fit into the device's memory."""
+    spec = encoder.spec
+    if not inputs:
+        return np.zeros((0, spec.dim(encoder.feature)), np.float32)
+    size = 1 if spec.volume else devices.default_batch_size(encoder.device, spec.preprocess.size_px)
+    parts, _ = with_back_off(partial(_features, encoder), inputs, size)
+    features: NDArray[np.float32] = torch.cat(parts).numpy()
+    return features
 
 
 def _features(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -116,8 +143,13 @@ def found_weights(spec: ModelSpec, override: str, offline: bool, say: Say | None
     return locate(spec, override, None, offline)
 
 
-def _refuse_other_kind(spec: ModelSpec, paths: Sequence[Path]) -> None:
-    """Refuse images for an encoder of volumes, and volumes for one of images, before any weight is read."""
+def check_files(spec: ModelSpec, paths: Sequence[Path]) -> None:
+    """Refuse what is no file, images for an encoder of volumes, and volumes for one of images.
+
+    Raises MissingInputError, UsageError; called before any weight is read.
+    """
+    if missing := [path for path in paths if not path.is_file()]:
+        raise MissingInputError(f"{missing[0]} is not a file", "check the path")
     for path in paths:
         if spec.volume is not None and not is_volume(path):
             error = volume_refusal(spec)
@@ -128,7 +160,7 @@ def _refuse_other_kind(spec: ModelSpec, paths: Sequence[Path]) -> None:
             )
 
 
-def _inputs(encoder: Encoder, paths: Sequence[Path], window: str) -> list[torch.Tensor]:
+def read_inputs(encoder: Encoder, paths: Sequence[Path], window: str) -> list[torch.Tensor]:
     """Return the model's input of each file, read in decoding processes; raises the first ImageError."""
     volumes = isinstance(encoder, VolumeEncoder)
     read: Read = read_volume_bytes if volumes else partial(read_sample, window=window)

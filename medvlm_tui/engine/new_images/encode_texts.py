@@ -29,21 +29,9 @@ from medvlm_tui.engine.encoders.text.tokenizer_files import repository, wanted
 from medvlm_tui.engine.encoders.text.tokens import Tokens
 from medvlm_tui.engine.encoders.weights.download import fetch_named
 from medvlm_tui.engine.encoders.weights.downloads import Say
-from medvlm_tui.engine.new_images.encode import Encoded, encode_files, found_weights
+from medvlm_tui.engine.new_images.encode import Encoded, Where, encode_files, found_weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.errors import MissingInputError, UsageError
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """From where and how a model is loaded."""
-
-    weights: str = ""
-    tokenizer: str = ""
-    """Folder of the tokenizer's files; empty: beside the weights, or in the hub's cache."""
-    device: str = "auto"
-    precision: str = "auto"
-    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,7 @@ class EncodedTexts:
     @property
     def cosines(self) -> NDArray[np.float32] | None:
         """(images, texts), None without images."""
-        return None if self.joined is None else _unit(self.joined) @ _unit(self.features).T
+        return None if self.joined is None else unit_vectors(self.joined) @ unit_vectors(self.features).T
 
     @property
     def cut(self) -> int:
@@ -81,7 +69,7 @@ def encode_texts(
     there, WeightsError for a checkpoint that does not fit.
     """
     spec = resolve_model(model, load_models())
-    encoder = _encoder(spec, where, say)
+    encoder = load_texts(spec, where, say)
     tokens = encoder.tokens(texts)
     made = EncodedTexts(tuple(texts), tokens, encoder.encode_texts(texts).numpy(), encoder.scale, str(encoder.report))
     return _with_images(made, model, encoder, images, where, say)
@@ -94,7 +82,7 @@ def encode_vectors(
     spec = resolve_model(model, load_models())
     if require_text(spec).tokenizer.kind != "vectors":
         raise UsageError(f"{model} reads texts, not vectors of a language model", "--texts FILE")
-    encoder = _encoder(spec, where, say)
+    encoder = load_texts(spec, where, say)
     given = _read_vectors(vectors)
     names = tuple(f"{vectors.name}[{row}]" for row in range(len(given)))
     features = encoder.encode_vectors(torch.from_numpy(given)).numpy()
@@ -141,7 +129,8 @@ def save_texts(made: EncodedTexts, out: Path) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _encoder(spec: ModelSpec, where: Where, say: Say | None) -> TextEncoder:
+def load_texts(spec: ModelSpec, where: Where, say: Say | None) -> TextEncoder:
+    """Return a model's text tower; raises as `encode_texts`."""
     parts = located(spec, where, say)
     machine = devices.choose(where.device, "fp32" if where.precision == "auto" else where.precision)
     return load_text_encoder(parts, machine.device, machine.precision)
@@ -193,6 +182,7 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_vectors(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return rows of unit length; a row of zeros stays."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)

@@ -63,7 +63,7 @@ def divide(
                 f"{job.step.dataset} names no groups, and no two of its images show the same picture",
                 "there is nothing to keep on one side: use the protocol paper, or give a CSV with a group column",
             )
-    return Division(split_by_group(table.labels, names, params.split), _numbers(names), kind)
+    return Division(split_by_group(table.labels, names, params.split), group_numbers(names), kind)
 
 
 def short_folds(division: Split, codes: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
@@ -114,6 +114,7 @@ def _cluster_numbers(
     return np.array([position.get(name, -1) for name in names], dtype=np.int32)
 
 
-def _numbers(names: Sequence[str]) -> NDArray[np.int32]:
+def group_numbers(names: Sequence[str]) -> NDArray[np.int32]:
+    """Return the number (n,) of each row's group; an empty name is a group of its own."""
     alone = [name or f"\0{row}" for row, name in enumerate(names)]
     return np.unique(np.array(alone), return_inverse=True)[1].astype(np.int32)

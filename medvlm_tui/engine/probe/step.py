@@ -26,7 +26,7 @@ from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.protocols import LINEAR_PROTOCOLS
 from medvlm_tui.stages.records.probe import ProbeRecord, ProtocolRecord
 
-_MEASURES: Mapping[str, Measure] = {
+MEASURES: Mapping[str, Measure] = {
     **dict.fromkeys(LINEAR_PROTOCOLS, linear_probe.measure),
     "knn": knn.measure,
     "few_shot": few_shot.measure,
@@ -37,24 +37,25 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     """Fit and score the classifiers of one model on one dataset; raises MedvlmError on unusable features."""
     begun = time.monotonic()
     params = probe_params(job.step.params)
-    if params.protocol not in _MEASURES:
-        raise UsageError(f"unknown protocol {params.protocol}", f"choose from {', '.join(_MEASURES)}")
+    if params.protocol not in MEASURES:
+        raise UsageError(f"unknown protocol {params.protocol}", f"choose from {', '.join(MEASURES)}")
     table = feature_table(job, context)
     labelled = _labelled(table, job)
     problem = cv.Problem(np.asarray(table.matrix), labelled.codes, len(labelled.classes))
-    noted = _constant_columns(problem, job)
+    noted = constant_columns(problem, job.step.model, job.step.dataset)
     for note in noted:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {note}")
     division = yield from divide(table, params, job, context)
-    positive = _positive(labelled.classes, job.dataset.spec.positive)
+    positive = positive_index(labelled.classes, job.dataset.spec.positive)
     solver = _solver(job, context)
     task = Task(problem, division.rows, params, positive, labelled.classes, job.step.id, solver)
-    measured = yield from _MEASURES[params.protocol](task)
+    measured = yield from MEASURES[params.protocol](task)
     if solver.note:
         yield Log("warning", f"{job.step.model} on {job.step.dataset}: {solver.note}")
     noted += short_folds(division.rows, labelled.codes, labelled.classes)
     record = replace(
-        _record(table, job, task, measured, [*noted, *measured.warnings, *filter(None, [solver.note])]),
+        record_of(task, measured, [*_warnings(table, job, task.classes), *noted]),
+        label_view=job.dataset.view,
         grouping=division.record(),
         seconds=time.monotonic() - begun,
     )
@@ -64,23 +65,23 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "probe", job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def _record(table: FeatureTable, job: CellJob, task: Task, measured: Measured, noted: Sequence[str]) -> ProbeRecord:
-    """Return the record of a probe, but for the groups of its split and the time it took."""
-    split, used = task.params.split, task.solver.used
+def record_of(task: Task, measured: Measured, noted: Sequence[str]) -> ProbeRecord:
+    """Return the record of a probe, but for the groups of its split, the label view and the time it took."""
+    split, solver = task.params.split, task.solver
     return ProbeRecord(
         **{each.name: getattr(measured.record, each.name) for each in fields(ProtocolRecord)},
         classes=task.classes,
         protocol=task.params.protocol,
-        label_view=job.dataset.view,
-        d=int(table.matrix.shape[1]),
+        label_view="",
+        d=int(task.problem.features.shape[1]),
         positive="" if task.positive is None else task.classes[task.positive],
         seed=split.seed,
         split=split,
         n_train=len(task.pool),
         n_test=len(task.truth),
-        warnings=(*_warnings(table, job, task.classes), *noted),
-        solved_on=tuple(sorted(used)),
-        versions=versions("numpy", "scipy", "scikit-learn", *(() if used <= {"cpu"} else ("torch",))),
+        warnings=(*noted, *measured.warnings, *filter(None, [solver.note])),
+        solved_on=tuple(sorted(solver.used)),
+        versions=versions("numpy", "scipy", "scikit-learn", *(() if solver.used <= {"cpu"} else ("torch",))),
     )
 
 
@@ -100,13 +101,13 @@ def _labelled(table: FeatureTable, job: CellJob) -> Labelled:
     return labelled
 
 
-def _constant_columns(problem: cv.Problem, job: CellJob) -> list[str]:
+def constant_columns(problem: cv.Problem, model: str, dataset: str) -> list[str]:
     """Return a sentence on the dimensions that carry nothing; raises MedvlmError when none carries anything."""
     dim = problem.features.shape[1]
     constant = int((problem.features == problem.features[0]).all(axis=0).sum())
     if constant == dim:
         raise MedvlmError(
-            f"{job.step.model} gives the same features for every image of {job.step.dataset}",
+            f"{model} gives the same features for every image of {dataset}",
             "look at the images and at the model's weights: nothing can be told apart by them",
         )
     if constant:
@@ -114,7 +115,7 @@ def _constant_columns(problem: cv.Problem, job: CellJob) -> list[str]:
     return []
 
 
-def _positive(classes: Sequence[str], named: str) -> int | None:
+def positive_index(classes: Sequence[str], named: str) -> int | None:
     """Return the positive class of two: the one the dataset names, else the last; None with more classes."""
     if len(classes) != 2:
         return None

@@ -32,9 +32,12 @@ def without(step: Step, missed: Collection[str]) -> Step:
     stage = stage_of(step.kind)
     if not stage.gathers or not set(step.needs) & set(missed):
         return step
-    kept = [index for index, need in enumerate(step.needs) if need not in missed]
+    listed = step.params[stage.gathers]
+    # With several hold-outs `needs` names the probes of all entries once for each seed.
+    lost = {place % len(listed) for place, need in enumerate(step.needs) if need in missed}
+    kept = [entry for place, entry in enumerate(listed) if place not in lost]
     if len(kept) < stage.fewest:
         return step
-    params = {**step.params, stage.gathers: [step.params[stage.gathers][index] for index in kept]}
-    needs = tuple(step.needs[index] for index in kept)
+    params = {**step.params, stage.gathers: kept}
+    needs = tuple(need for place, need in enumerate(step.needs) if place % len(listed) not in lost)
     return replace(step, params=params, needs=needs, key=gathered_key(stage, params))

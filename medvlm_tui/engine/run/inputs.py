@@ -11,7 +11,7 @@ from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.digests import FileDigests
 from medvlm_tui.core.events import Event, Log, StepProgress
-from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
+from medvlm_tui.core.specs import SYNTHETIC_GROUP, Dataset, DatasetSpec, EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.datasets.layouts.phantom import CODE_VERSION
 from medvlm_tui.engine.datasets.opening import open_dataset
@@ -58,11 +58,14 @@ class DatasetInput:
 
 
 def model_ids(names: tuple[str, ...], catalog: Mapping[str, ModelSpec]) -> list[str]:
-    """Expand `all` (the catalog and what the user added by prefix) and `group:NAME`, in their order, no repeats."""
+    """Expand `all` and `group:NAME`, in their order, no repeats.
+
+    `all` is the catalog but its synthetic models, and what the user added by prefix.
+    """
     chosen: list[str] = []
     for name in names:
         if name == "all":
-            chosen += [*catalog, *added_models()]
+            chosen += [*(spec.id for spec in catalog.values() if spec.group != SYNTHETIC_GROUP), *added_models()]
         elif name.startswith("group:"):
             group = name.removeprefix("group:")
             members = [spec.id for spec in catalog.values() if spec.group == group]

@@ -17,8 +17,8 @@ from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.run.later_extractions import with_frames, with_models_ahead
 from medvlm_tui.engine.run.layout import Layout
-from medvlm_tui.engine.run.shared_frames import with_frames
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.job import PlannedJob
 from medvlm_tui.errors import MedvlmError
@@ -98,10 +98,12 @@ def lay_out(
     warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
-    jobs = {
+    jobs: dict[str, PlannedJob] = {
         step: replace(job, request=replace(job.request, device=devices.name_of(machines)))
         for step, job in with_frames(layout.steps, layout.jobs).items()
     }
+    if len(machines) > 1:
+        jobs = with_models_ahead(layout.steps, jobs, len(machines))
     return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
 
 

@@ -65,7 +65,7 @@ class Outcome:
 class ReportSink(Protocol):
     """Writes a run's files; the engine is handed one and knows no report."""
 
-    def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten]: ...
+    def __call__(self, prepared: Prepared, store: Store, outcome: Outcome) -> Iterator[FileWritten | Log]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _report(step: Step, prepared: Prepared, context: RunContext, outcome: Outcom
     written = 0
     try:
         for event in context.report(prepared, context.store, outcome):
-            written += 1
+            written += isinstance(event, FileWritten)
             yield event
     except OSError as error:
         raise MedvlmError(f"{context.out}: {error.strerror or error}", "choose another --out") from error

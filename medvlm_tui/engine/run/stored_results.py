@@ -11,7 +11,10 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.settings.options import OPTIONS, all_values
 from medvlm_tui.stages import is_current
+from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
+from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.repeat import REPEAT
 from medvlm_tui.stages.request import RunRequest
 
 # Settings that the features or the scores depend on, with their words; `{}` is the value.
@@ -27,8 +30,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "folds": ("{} folds", ""),
 }
 OTHERWISE = "other images or weights, or another release of the program"
-_BY_PROTOCOL = ("probe", "statistics")
-_WITH_A_WORD = ("extract", *_BY_PROTOCOL)
+# Told with a word on it where they are of an older version; other results are then left out.
+_WITH_A_WORD = (EXTRACT.kind, PROBE.kind, STATISTICS.kind)
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Results:
     """Protocol -> key."""
     statistics: dict[str, str] = field(default_factory=dict)
     """Protocol -> key of the intervals."""
+    repeats: dict[str, str] = field(default_factory=dict)
+    """`protocol:seed` -> key of the probe on a further hold-out."""
     maps: list[str] = field(default_factory=list)
     """Every map of the table, the newest last."""
     requests: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -51,11 +56,15 @@ class Results:
         """Return the key of what a matrix shows: the protocol's probe, else another one, else the features."""
         return self.probes.get(protocol) or next(iter(self.probes.values()), "") or self.keys.get("extract", "")
 
+    def further(self, protocol: str) -> dict[int, str]:
+        """Return seed -> key of a protocol's probes on further hold-outs."""
+        found = ((*name.rpartition(":"), key) for name, key in self.repeats.items())
+        return {int(seed): key for name, _, seed, key in found if name == protocol and seed.isdecimal()}
+
     def add(self, kind: str, detail: str, key: str) -> bool:
         """Take a result unless a better one of its kind and protocol is here; returns whether it was taken."""
-        where, name = self.keys, kind
-        if kind in _BY_PROTOCOL:
-            where, name = (self.probes if kind == "probe" else self.statistics), detail
+        by_detail = {PROBE.kind: self.probes, STATISTICS.kind: self.statistics, REPEAT.kind: self.repeats}
+        where, name = (by_detail[kind], detail) if kind in by_detail else (self.keys, kind)
         if kind == "project" and key not in self.maps:
             self.maps.insert(0, key)
         if name in where:
@@ -82,7 +91,7 @@ def best_results(
     found = {now: Results(now)}
     for step in steps:
         if step.have:
-            found[now].add(step.kind, str(step.params.get("protocol", "")), step.key)
+            found[now].add(step.kind, _detail(step), step.key)
     for made, request in index.of(*cell):
         if made.kind not in _WITH_A_WORD and not is_current(made.kind, made.version):
             continue
@@ -90,6 +99,12 @@ def best_results(
         if made.table and is_there(store, made.kind, made.key) and results.add(made.kind, made.detail, made.key):
             results.requests[made.key] = request
     return max(found.values(), key=lambda each: (protocol in each.probes, bool(each.probes), bool(each.keys)))
+
+
+def _detail(step: Step) -> str:
+    """Return what tells several results of a kind apart, as the ids of the steps end."""
+    protocol = str(step.params.get("protocol", ""))
+    return f"{protocol}:{step.params['split']['seed']}" if step.kind == REPEAT.kind else protocol
 
 
 def difference(results: Results, protocol: str, now: RunRequest, n: int, n_now: int) -> str:

@@ -10,12 +10,13 @@ from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.core.survey import Cell, DatasetRow, ModelRow, Reading
+from medvlm_tui.core.survey import Cell, DatasetRow, ModelRow
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
+from medvlm_tui.engine.run.shown_scores import probe_scores
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference, is_there
 from medvlm_tui.stages import CELL_STAGES, STAGES, is_current
 from medvlm_tui.stages.comparison import STATISTICS
@@ -203,7 +204,7 @@ def _cell(model: ModelRow, dataset: DatasetRow, steps: list[Step], records: Reco
         state=here,
         keys=_keys(results, records),
         probes={
-            protocol: _probe_scores(store, key, results.statistics.get(protocol, ""))
+            protocol: probe_scores(store, key, results.statistics.get(protocol, ""), results.further(protocol))
             for protocol, key in results.probes.items()
         },
         pairs=tuple(key for key in every("pairs", results.table) if store.has_result(key)),
@@ -247,31 +248,3 @@ def _rows(store: Store, results: Results) -> int:
     """Return how many images were encoded."""
     manifest = store.tables.read_record(results.table, EXTRACT.record)
     return 0 if manifest is None else manifest.shape[0]
-
-
-def _probe_scores(store: Store, key: str, statistics: str) -> Reading:
-    """Return every mean and spread of a stored probe, with its t, for a table of scores."""
-    record = store.read_record(key, PROBE.record)
-    if record is None:
-        return Reading(key, statistics=statistics, intervals=_intervals(store, statistics))
-    shown = PROBE.summary(record)
-    means = {name: (found.mean, found.std) for name, found in record.metrics.items()}
-    return Reading(
-        key=key,
-        accuracy=shown.get("accuracy"),
-        std=shown.get("std"),
-        macro_f1=shown.get("macro_f1"),
-        t=shown.get("t"),
-        saturated=bool(shown.get("saturated")),
-        metrics={name: (mean, std) for name, (mean, std) in means.items() if mean is not None},
-        tuned_t=None if record.tuned is None else record.tuned.t,
-        n=record.n_train + record.n_test,
-        statistics=statistics,
-        intervals=_intervals(store, statistics),
-    )
-
-
-def _intervals(store: Store, key: str) -> dict[str, tuple[float, float]]:
-    """Return metric -> (low, high) of a stored `statistics` result; empty when there is none."""
-    record = store.read_record(key, STATISTICS.record) if key else None
-    return {} if record is None else dict(record.intervals)

@@ -10,9 +10,10 @@ from medvlm_tui.core.prompts import PromptSet
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
 from medvlm_tui.engine.encoders.text.loading import locate_text, no_text, text_key
 from medvlm_tui.engine.encoders.text.parts import TextParts
+from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 
-TEXT_STAGES = frozenset({"zero_shot", "alignment"})
+TEXT_STAGES = frozenset({"zero_shot", "alignment", "bias"})
 _VECTORS = (
     "its texts are vectors of a language model, which a run does not make\nuse `medvlm-tui encode --text-vectors`"
 )
@@ -28,9 +29,15 @@ class TextInput:
     """Why there are no vectors of texts, with the hint after a line break; empty where there are."""
 
 
+def reads_texts(request: RunRequest) -> bool:
+    """Return whether a run needs text towers: for a stage of language, or for maps of prompts."""
+    explains = "saliency" in request.stages and bool(request.of(SaliencyParams).prompts)
+    return explains or bool(TEXT_STAGES & set(request.stages))
+
+
 def find_text(spec: ModelSpec, feature: str, request: RunRequest, digests: FileDigests) -> TextInput:
     """Return a model's text tower; nothing is looked for unless a stage of the run reads texts."""
-    if not TEXT_STAGES & set(request.stages):
+    if not reads_texts(request):
         return TextInput()
     if spec.text is None:
         return TextInput(missing=f"{no_text(spec)}\nchoose a model with one")

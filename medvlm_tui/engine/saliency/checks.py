@@ -28,11 +28,11 @@ def check_params(params: SaliencyParams) -> None:
 
 def explained_classes(params: SaliencyParams, classes: list[str]) -> list[int]:
     """Return the indices of the classes to explain for every image; raises UsageError for an unknown one."""
-    if params.explain == ("*",):
+    if params.classes == ("*",):
         return list(range(len(classes)))
-    unknown = [name for name in params.explain if name not in classes]
+    unknown = [name for name in params.classes if name not in classes]
     if unknown:
         raise UsageError(
             f"the probe does not know the class {clean(unknown[0])}", f"it knows {clean(', '.join(classes))}"
         )
-    return [classes.index(name) for name in dict.fromkeys(params.explain)]
+    return [classes.index(name) for name in dict.fromkeys(params.classes)]

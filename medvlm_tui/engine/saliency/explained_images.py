@@ -19,8 +19,9 @@ from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier, final_scaling
 from medvlm_tui.engine.saliency.checks import check_params, explained_classes
-from medvlm_tui.engine.saliency.masking import Masking, hidden_pixels
+from medvlm_tui.engine.saliency.masking import Masking, Scorer, hidden_pixels
 from medvlm_tui.engine.saliency.masks import CHUNK, MaskStream
+from medvlm_tui.engine.saliency.prompts import with_prompts
 from medvlm_tui.engine.saliency.rise import Estimate, estimate
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import naming_shortage, with_back_off
@@ -28,7 +29,7 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
-from medvlm_tui.stages.params.saliency import SaliencyParams
+from medvlm_tui.stages.params.saliency import PROMPT, SaliencyParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.probe import ProbeRecord
 
@@ -45,20 +46,27 @@ class Explained:
     classes: tuple[str, ...]
     labels: tuple[int, ...]
     scores: Floats
-    """(q, k) decision values of the unmasked images."""
+    """(q, k + p) decision values of the unmasked images, and their cosines with the prompts."""
     maps_of: tuple[tuple[int, ...], ...]
-    """For each image the classes to explain; the predicted one when none was named."""
+    """For each image the columns of `scores` to explain: the classes, the predicted one when none was named, then the
+    prompts."""
     scaling: Platt
     """From decision values to probabilities, as the probe made it for its final classifier."""
+    prompts: tuple[str, ...] = ()
 
     @property
     def predicted(self) -> NDArray[np.int64]:
         """(q,) the class with the largest decision value."""
-        return np.asarray(self.scores.argmax(axis=1))
+        return np.asarray(self.scores[:, : len(self.classes)].argmax(axis=1))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of what the columns of `scores` score."""
+        return (*self.classes, *(f"{PROMPT}{text}" for text in self.prompts))
 
 
 def estimated(images: Explained, params: SaliencyParams, scores: Floats, image: int) -> Estimate:
-    """Return the maps of an image's explained classes from its scores (N, k)."""
+    """Return the maps of an image's explained classes and prompts from its scores (N, k + p)."""
     return estimate(images.masking.stream, scores[:, list(images.maps_of[image])], params.estimator)
 
 
@@ -90,11 +98,14 @@ def prepare(job: CellJob, context: StepContext, params: SaliencyParams) -> Expla
     chosen = tuple(samples[ids[row]] for row in rows)
     read = partial(read_sample, window=job.request.window)
     pixels = torch.stack([encoder.preprocess(as_image(found)) for found in decoded(chosen, read)])
-    masking = _masking(job, params, encoder, classifier, pixels)
-    scores = _plain_scores(masking)
-    explained = tuple(tuple(asked) or (int(row.argmax()),) for row in scores)
+    scorer = with_prompts(classifier, params.prompts, job, context) if params.prompts else classifier
+    masking = _masking(job, params, encoder, scorer, pixels)
+    scores, k = _plain_scores(masking), len(classes)
+    texts = tuple(range(k, k + len(params.prompts)))
+    explained = tuple((*(asked or (int(row[:k].argmax()),)), *texts) for row in scores)
     labels = tuple(int(probe.arrays["labels"][row]) for row in rows)
-    return Explained(masking, chosen, tuple(classes), labels, scores, explained, final_scaling(probe))
+    scaling = final_scaling(probe)
+    return Explained(masking, chosen, tuple(classes), labels, scores, explained, scaling, params.prompts)
 
 
 def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: Stored[ProbeRecord]) -> list[int]:
@@ -139,7 +150,7 @@ def _classifier(job: CellJob, probe: Stored[ProbeRecord], table: FeatureTable) -
 
 
 def _masking(
-    job: CellJob, params: SaliencyParams, encoder: Encoder, classifier: Classifier, pixels: torch.Tensor
+    job: CellJob, params: SaliencyParams, encoder: Encoder, classifier: Scorer, pixels: torch.Tensor
 ) -> Masking:
     height, width = pixels.shape[-2:]
     paired = params.estimator == "reduced"

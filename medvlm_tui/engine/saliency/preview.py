@@ -64,7 +64,7 @@ class Preview:
                 image=sample.id,
                 label=images.classes[label],
                 predicted=images.classes[int(predicted)],
-                explained=images.classes[explained[0]],
+                explained=images.names[explained[0]],
                 masks=masks,
             )
             for sample, label, predicted, explained, masks in zip(

@@ -133,7 +133,8 @@ def perturbation_curves(
 
         parts, masking.batch_size = with_back_off(encode, range(STEPS + 1), masking.batch_size)
         features += parts
-    scores = masking.classifier.scores(torch.cat(features).numpy())
+    # Scores of prompts may stand behind those of the classes: they have no probability.
+    scores = masking.classifier.scores(torch.cat(features).numpy())[:, : len(scaling.slope)]
     probability = scaling.probabilities(scores)[:, explained]
     insertion, deletion = probability[: STEPS + 1], probability[STEPS + 1 :]
     return {

@@ -30,7 +30,9 @@ from medvlm_tui.engine.saliency.quality import (
     stability,
 )
 from medvlm_tui.engine.saliency.rise import Estimate, relative_error
+from medvlm_tui.engine.saliency.shares import shared
 from medvlm_tui.engine.saliency.stored_scores import StoredScores
+from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.measures.map_noise import mostly_noise
@@ -81,7 +83,9 @@ def stored_scores(job: CellJob, context: StepContext, params: SaliencyParams, im
     """Return where the scores of this job's masked images lie, named by all they depend on but their number."""
     masks = [params.cells, params.probability, params.seed, params.estimator == "reduced", params.fill]
     digests = [[sample.id, sample.digest] for sample in images.samples]
-    return StoredScores.of(context.store, job.step.key, digests, job.encoder.digest, job.inputs["probe"], masks)
+    prompts = [[*params.prompts, job.step.params["text"]]] if params.prompts else []
+    depends = (job.encoder.digest, job.inputs["probe"], masks, *prompts)
+    return StoredScores.of(context.store, job.step.key, digests, *depends)
 
 
 def view_regions(job: CellJob, sample: Sample) -> Regions:
@@ -89,7 +93,7 @@ def view_regions(job: CellJob, sample: Sample) -> Regions:
     return sample_regions(sample, lambda size: view_of(job.model.preprocess, size), job.request.window)
 
 
-def _ranges(masks: int) -> Iterator[tuple[int, int]]:
+def ranges(masks: int) -> Iterator[tuple[int, int]]:
     """Yield (chunk, masks of it) of the first `masks` masks."""
     for chunk, begin in enumerate(range(0, masks, CHUNK)):
         yield chunk, min(CHUNK, masks - begin)
@@ -103,21 +107,36 @@ def _scores(
     q, k = images.scores.shape
     total, fresh, started = q * params.masks, 0, time.monotonic()
     preview, whole = Preview(job, context, images, params), np.empty((q, 0, k))
-    for chunk, count in _ranges(params.masks):
-        context.check()
-        before, part = whole.shape[1], None
-        for part in score_chunk(images.masking, chunk, (q, count, k), stored, context.check):
-            done = q * before + sum(part.known)
-            rate = (fresh + part.fresh) / max(time.monotonic() - started, 1e-9)
-            yield _progress(job, done, total, rate)
-            if preview.due() and done < total:
-                yield preview.store(whole, part, done)
-        assert part is not None
-        fresh, whole = fresh + part.fresh, np.concatenate([whole, part.scores], axis=1)
-        if params.stop_error and whole.shape[1] < params.masks and _good_enough(images, params, whole):
-            break
+    machines = devices.every(job.request.device, job.encoder.precision)
+    missing = _missing(stored, params, (q, k)) if len(machines) > 1 else []
+    with shared(job, context, machines, missing) as others:
+        for chunk, count in ranges(params.masks):
+            context.check()
+            yield from others.wait(chunk)
+            before, part = whole.shape[1], None
+            for part in score_chunk(images.masking, chunk, (q, count, k), stored, context.check):
+                done = q * before + sum(part.known)
+                rate = (fresh + part.fresh) / max(time.monotonic() - started, 1e-9)
+                yield _progress(job, done, total, rate)
+                if preview.due() and done < total:
+                    yield preview.store(whole, part, done)
+            assert part is not None
+            fresh += q * count if chunk in missing else part.fresh
+            whole = np.concatenate([whole, part.scores], axis=1)
+            if params.stop_error and whole.shape[1] < params.masks and _good_enough(images, params, whole):
+                break
     preview.discard()
     return whole
+
+
+def _missing(stored: StoredScores, params: SaliencyParams, shape: tuple[int, int]) -> list[int]:
+    """Return the ranges that are not stored for every one of the q images with k scores."""
+    q, k = shape
+    return [
+        chunk
+        for chunk, count in ranges(params.masks)
+        if any(stored.get(image, chunk, (count, k)) is None for image in range(q))
+    ]
 
 
 def _good_enough(images: Explained, params: SaliencyParams, scores: Floats) -> bool:
@@ -132,7 +151,7 @@ def _progress(job: CellJob, done: int, total: int, rate: float) -> StepProgress:
 
 def _items(images: Explained, found: Sequence[Estimate]) -> list[ExplainedImage]:
     """Return what there is to say of each image but the quality of its map."""
-    names = images.classes
+    names = images.names
     return [
         ExplainedImage(
             image=sample.id,
@@ -141,6 +160,7 @@ def _items(images: Explained, found: Sequence[Estimate]) -> list[ExplainedImage]
             explained=names[explained[0]],
             explained_classes=tuple(names[c] for c in explained),
             score=float(scores[explained[0]]),
+            similarities={text: float(scores[len(images.classes) + p]) for p, text in enumerate(images.prompts)},
             **_noise(one),
         )
         for sample, label, predicted, explained, scores, one in zip(
@@ -160,7 +180,7 @@ def _record(images: Explained, params: SaliencyParams, items: Sequence[Explained
     return SaliencyRecord(
         items=tuple(items),
         quality=quality_table(items),
-        explained="the classes asked for" if params.explain else "the predicted class",
+        explained="the classes asked for" if params.classes else "the predicted class",
         curve_points=STEPS + 1,
         masks=masks,
         masks_asked=params.masks,

@@ -19,11 +19,12 @@ from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
 
-# Work that is in no plan: one device's share of an extraction, and whether a model's features keep their values in a
-# lower precision. Both are asked for by other parts of the engine.
+# Work that is in no plan: one device's share of an extraction or of RISE, and whether a model's features keep their
+# values in a lower precision. Other parts of the engine ask for it.
 _UNPLANNED: Mapping[str, str] = {
     "extract_shard": "medvlm_tui.engine.extract.shard_step",
     "precision": "medvlm_tui.engine.extract.precision",
+    "saliency_share": "medvlm_tui.engine.saliency.share_step",
 }
 
 
@@ -43,6 +44,8 @@ class CellJob:
     """Later steps of the plan of the same kind on the same inputs, which this one may compute on its way."""
     frames: tuple[FramesWanted, ...] | None = None
     """Framed images that later extractions of the plan read; None for other steps."""
+    models_ahead: tuple[CellJob, ...] = ()
+    """Extractions of the next models on the same dataset, which further devices may begin with."""
     text: TextParts | None = None
     """From what the model's text tower is loaded; None where no step of the run needs it."""
     text_key: EncoderKey | None = None

@@ -17,7 +17,6 @@ from medvlm_tui.report.figures.canvas import COLOUR_MAP, COLOURS, bare, label, n
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.saliency.one_map import NOISE_COLOUR
 from medvlm_tui.stages.records.bias import BiasRecord
-from medvlm_tui.stages.records.measure import Measure
 
 _ROWS = 4
 _TESTS = ("matching", "random", "reversed")
@@ -109,7 +108,7 @@ def draw_models(
         axes = figure.subplots()
         for place, (model, m) in enumerate(found):
             colour = COLOURS[groups.index(model.group) % len(COLOURS)]
-            axes.plot(_ends(m), [place, place], color=colour, lw=1.2)
+            axes.plot(m.ends, [place, place], color=colour, lw=1.2)
             first = model.group not in [other.group for other, _ in found[:place]]
             axes.plot(m.value, place, "o", color=colour, ms=4, label=model.group if first else None)
         axes.set_yticks(range(len(found)), [label(model_title(model), 30) for model, _ in found])
@@ -129,7 +128,7 @@ def _of_every_class(labels: Sequence[str]) -> list[int]:
 def _bars(axes: Axes, wanted: Sequence[tuple[str, str]], record: BiasRecord, names: Sequence[str]) -> None:
     found = [record.by_name[key] for key in wanted]
     values = np.array([m.value for m in found])
-    reach = np.abs(np.array([_ends(m) for m in found]).T - values)
+    reach = np.abs(np.array([m.ends for m in found]).T - values)
     axes.bar(range(len(found)), values, yerr=reach, color=COLOURS[0], ecolor="#222222", error_kw={"lw": 0.8})
     axes.set_xticks(range(len(found)), names, rotation=30, ha="right")
     axes.set_xlim(-0.6, max(len(found), 3) - 0.4)
@@ -141,19 +140,13 @@ def _levels(axes: Axes, record: BiasRecord) -> None:
     for test, colour in zip(_TESTS, (COLOURS[2], COLOURS[6], COLOURS[1]), strict=True):
         found = [table[f"accuracy_{test}", f"{level:.3g}"] for level in levels]
         axes.plot(levels, [m.value for m in found], "o-", color=colour, ms=3, lw=1.0, label=test)
-        axes.fill_between(levels, *np.array([_ends(m) for m in found]).T, color=colour, alpha=0.15, lw=0)
+        axes.fill_between(levels, *np.array([m.ends for m in found]).T, color=colour, alpha=0.15, lw=0)
     axes.axvline(1 / len(record.words), color="#888888", lw=0.8, ls=":")
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("training images with their class's word\n(dotted: words tell nothing)")
     axes.set_ylabel("accuracy")
     axes.legend(loc="best", title="words in test", title_fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _ends(measure: Measure) -> tuple[float, float]:
-    """Return the ends of an interval, the value itself where there are too few images for one."""
-    value = measure.value
-    return (value if measure.low is None else measure.low, value if measure.high is None else measure.high)
 
 
 def _title(figure: Any, model: ModelSpec, dataset: Dataset, what: str) -> None:

@@ -25,9 +25,10 @@ def statistics(gathered: Gathered) -> Table:
     only the first has right less those only the other has (mcnemar), the statistic (friedman: chi2; iman_davenport: F;
     critical_difference), a mean rank or a difference of two (mean_rank, nemenyi, holm_ranks), or how much higher the
     models with the trait score (group_permutation). Over several hold-outs (`resamples` counts them): the mean score
-    (resampled_interval), the mean difference (resampled_t), the mean rank on a dataset with the lowest and highest one
-    (rank_over_hold_outs); paired_exchange and mcnemar are then of the first hold-out. `n` counts images, data
-    sets or, for groups, the models inside.
+    (resampled_interval), the mean difference (resampled_t; with the p-value of exchanges: paired_exchange), the mean
+    rank on a dataset, or over all, with the lowest and highest one of a single hold-out (rank_over_hold_outs); friedman
+    and what follows from it rank the mean scores, mcnemar is of the first hold-out. `n` counts images (different ones
+    of all hold-outs for paired_exchange), data sets or, for groups, the models inside.
     `p_adjusted` is Holm's over the family: all pairs of models, or all traits. `resamples` counts exchanges that were
     drawn, `groups` the groups of images under `grouped`; `smallest_difference` would have been seen in four of five
     cases, and is empty where the images are too few for any; `method` is how the p-value was computed.
@@ -42,7 +43,7 @@ def rows(gathered: Gathered) -> Iterator[Row]:
     yield from _over_hold_outs(gathered)
     for compared in gathered.pairs:
         for pair in compared.record.pairs:
-            yield from _pair(compared, pair)
+            yield from _pair(compared, pair, _held_out(gathered, compared))
         yield from _groups(compared)
     for over_all in gathered.rankings:
         for metric, ranking in over_all.record.rankings.items():
@@ -68,13 +69,20 @@ def _intervals(cell: Cell) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _pair(compared: Compared[PairsRecord], pair: PairRecord) -> Iterator[Row]:
+def _held_out(gathered: Gathered, compared: Compared[PairsRecord]) -> int:
+    """Return the images of the first hold-out."""
+    if compared.record.seeds == 1:
+        return compared.record.n
+    return by_task(gathered.cells)[compared.dataset, compared.protocol][0].n_test
+
+
+def _pair(compared: Compared[PairsRecord], pair: PairRecord, held_out: int) -> Iterator[Row]:
     record, test = compared.record, pair.mcnemar
     ids = (pair.a, pair.b, compared.dataset, compared.view, compared.protocol)
     if test is not None:
         gain = test.only_first - test.only_second
         yield (
-            "mcnemar", *ids, "accuracy", gain, None, None, test.mid_p, test.holm, record.n, None, None, None,
+            "mcnemar", *ids, "accuracy", gain, None, None, test.mid_p, test.holm, held_out, None, None, None,
             None, None, "mid-p",
         )  # fmt: skip
     if not record.by_exchange:
@@ -146,6 +154,11 @@ def _ranks(compared: Compared[RankingsRecord], metric: str, ranks: RanksRecord) 
     yield row("critical_difference", "", "", ranks.critical_difference, ranks.alpha, None)
     for model, rank in zip(ranks.models, ranks.mean_ranks, strict=True):
         yield row("mean_rank", model, "", rank, None, None)
+    spread = zip(ranks.models, ranks.mean_ranks, ranks.lowest_ranks, ranks.highest_ranks, strict=False)
+    for model, rank, low, high in spread:
+        ids = ("rank_over_hold_outs", model, "", compared.dataset, compared.view, compared.protocol, metric)
+        more = (compared.record.seeds, None, None, None, None, None)
+        yield (*ids, rank, low, high, None, None, ranks.datasets, *more)
     for pair in ranks.pairs:
         # Nemenyi's p-value is one over all pairs already.
         yield row("nemenyi", pair.first, pair.second, pair.difference, None, pair.nemenyi)

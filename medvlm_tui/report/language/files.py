@@ -1,4 +1,4 @@
-"""The files of language: zero_shot.csv, prompts.csv and alignment.csv."""
+"""The files of language: zero_shot.csv, prompts.csv, alignment.csv and reading.csv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of zero_shot.csv, prompts.csv and alignment.csv."""
+"""The rows of zero_shot.csv, prompts.csv, alignment.csv and reading.csv."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from medvlm_tui.report.formats.table import Table, Value, numbers, texts
 from medvlm_tui.report.results.run_results import Gathered, ReportInput, made_once
-from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
+from medvlm_tui.stages.language import ALIGNMENT, READING, ZERO_SHOT
 from medvlm_tui.stages.records.language import PromptSetRecord, ScoreRecord, ZeroShotRecord
 
 HOLD_OUT, ALL = "hold_out", "all"
@@ -27,6 +27,12 @@ ALIGNMENT_COLUMNS = (
     *numbers("value", "ci_low", "ci_high", "n", "chance", "p_value"),
     *texts("prompt_set"),
 )
+READING_COLUMNS = (
+    *texts("model", "dataset", "label_view", "measure", "condition"),
+    *numbers("value", "ci_low", "ci_high", "n", "chance"),
+    *texts("words", "position"),
+    *numbers("size", "contrast", "seed"),
+)
 
 
 @made_once
@@ -37,6 +43,7 @@ def tables_of(results: Gathered) -> tuple[Table, ...]:
         Table("zero_shot", ZERO_SHOT_COLUMNS, tuple(_zero_shot(source))),
         Table("prompts", PROMPTS_COLUMNS, tuple(_prompts(source))),
         Table("alignment", ALIGNMENT_COLUMNS, tuple(_alignment(source))),
+        Table("reading", READING_COLUMNS, tuple(_reading(source)), "Words in pictures, by words"),
     )
     return tuple(table for table in made if table.rows)
 
@@ -101,3 +108,11 @@ def _alignment(source: ReportInput) -> Iterator[tuple[Value, ...]]:
         for each in record.measures:
             start = (step.model, step.dataset, each.name, each.condition, each.value, each.low, each.high)
             yield (*start, each.n, each.chance, each.p_value, record.set_name)
+
+
+def _reading(source: ReportInput) -> Iterator[tuple[Value, ...]]:
+    for step, record in source.records(READING):
+        drawn = (record.position, record.height, record.contrast, record.seed)
+        for m in record.measures:
+            start = (step.model, step.dataset, source.datasets[step.dataset].view, m.name, m.condition)
+            yield (*start, m.value, m.low, m.high, m.n, m.chance, " ".join(m.words), *drawn)

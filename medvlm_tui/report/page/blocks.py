@@ -141,5 +141,5 @@ def figures_in(written: Sequence[Path]) -> dict[str, Path]:
     return {path.stem: path for path in written if path.suffix == ".svg"}
 
 
-VERDICT, SCORES, STATISTICS, MAPS, SALIENCY, BIAS, CHECK, RUN = range(0, 80, 10)
+VERDICT, SCORES, STATISTICS, MAPS, SALIENCY, BIAS, PREPROCESSING, CHECK, RUN = range(0, 90, 10)
 """Places of the program's own sections; an analysis of its own takes a number between them."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from medvlm_tui.measures.paired_tests import holm
 from medvlm_tui.measures.repeats import (
+    SCALE,
     HoldOuts,
+    mean_over_hold_outs,
     rank_spread,
     repeated_difference,
-    resampled_interval,
     smallest_repeated_difference,
 )
 from medvlm_tui.report.results.cells import Cell, HoldOut, Interval, Metric
@@ -22,8 +23,6 @@ from medvlm_tui.report.scores.verdicts import Verdicts
 from medvlm_tui.stages.records.comparison import DifferenceRecord, PairRecord
 
 CONFIDENCE, ALPHA = 0.95, 0.05
-# The Brier score's scale ends at 2.
-_SCALE = {"brier": 2.0, "brier_calibrated": 2.0}
 Floats = NDArray[np.float64]
 
 
@@ -47,15 +46,14 @@ def over_hold_outs(cell: Cell, further: Sequence[HoldOut]) -> Cell:
 
 def _over(cell: Cell, metric: Metric, parts: Sequence[tuple[Metric, ...]]) -> Metric:
     found = [one for part in parts for one in part if one.name == metric.name]
-    means = [one.mean for one in found if one.mean is not None]
     stds = [one.std for one in found if one.std is not None]
-    if len(means) < len(parts):
-        # Undefined on some hold-out: a mean over the others would be of other hold-outs than its neighbours'.
+    means = [one.mean for one in found] + [None] * (len(parts) - len(found))
+    sizes = HoldOuts(cell.n_test, cell.n_train)
+    over = mean_over_hold_outs(means, sizes, SCALE.get(metric.name, 1.0), CONFIDENCE)
+    if over is None:
         return replace(metric, mean=None, std=None, low=None, high=None)
-    scale = _SCALE.get(metric.name, 1.0)
-    interval = resampled_interval(np.array(means) / scale, HoldOuts(cell.n_test, cell.n_train), CONFIDENCE)
-    low, high = (None, None) if interval is None else (scale * interval[0], scale * interval[1])
-    return replace(metric, mean=float(np.mean(means)), std=float(np.mean(stds)) if stds else None, low=low, high=high)
+    mean, (low, high) = over
+    return replace(metric, mean=mean, std=float(np.mean(stds)) if stds else None, low=low, high=high)
 
 
 def repeated_verdicts(cells: Sequence[Cell]) -> Verdicts | None:

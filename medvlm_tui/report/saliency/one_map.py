@@ -13,6 +13,7 @@ from medvlm_tui.measures.map_noise import MOSTLY_NOISE
 from medvlm_tui.report.figures.canvas import COLOUR_MAP, bare, label, new_figure, save_png, style
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained
+from medvlm_tui.stages.params.saliency import PROMPT
 from medvlm_tui.stages.records.saliency import ExplainedImage
 
 OPACITY = 0.5
@@ -41,11 +42,17 @@ def draw_saliency(
         bar = figure.colorbar(shown, ax=list(panels), shrink=0.85, pad=0.01)
         _name_ends(bar, float(values.min()), float(values.max()))
         bar.outline.set_visible(False)
-        bar.set_label(f"score for {label(item.explained, 24)}")
+        bar.set_label(_of_score(item))
         figure.suptitle(_title(explained, item), x=0.01, ha="left", fontsize=9)
         if item.mostly_noise:
             figure.text(0.01, 0.02, noise_note(item), color=NOISE_COLOUR, fontsize=9, weight="bold")
         save_png(figure, path, parameters(explained, item))
+
+
+def _of_score(item: ExplainedImage) -> str:
+    if item.explained.startswith(PROMPT):
+        return f"cosine with “{label(item.explained.removeprefix(PROMPT), 40)}”"
+    return f"score for {label(item.explained, 24)}"
 
 
 def _name_ends(bar: Colorbar, low: float, high: float) -> None:

@@ -12,6 +12,7 @@ from medvlm_tui.report.page.blocks import SALIENCY, Block, Fold, Paragraph, Sect
 from medvlm_tui.report.results.naming import dataset_title, model_title
 from medvlm_tui.report.results.run_results import Explained, Gathered
 from medvlm_tui.report.saliency import rows
+from medvlm_tui.stages.params.saliency import PROMPT
 from medvlm_tui.stages.records.saliency import ExplainedImage
 from medvlm_tui.stages.saliency import SALIENCY as STAGE
 
@@ -55,8 +56,12 @@ def _sliders(results: Gathered, shown: Sequence[tuple[int, int]]) -> Iterator[Bl
         yield Subtitle(f"{model_title(explained.model)}, {dataset_title(explained.dataset)}")
         for turn in (turn for other, turn in shown if other == which):
             image, values = result.arrays["images"][turn], result.arrays["maps"][turn]
-            caption = _caption(explained.items[turn])
-            yield Slider(image, overlay(image, values), ("image", "map"), caption)
+            item = explained.items[turn]
+            yield Slider(image, overlay(image, values), ("image", "map"), _caption(item))
+            for place, name in enumerate(item.explained_classes):
+                if place and name.startswith(PROMPT):
+                    text = result.arrays["class_maps"][turn, place]
+                    yield Slider(image, overlay(image, text), ("image", "map"), _of_prompt(item, name))
 
 
 def _caption(item: ExplainedImage) -> str:
@@ -64,3 +69,10 @@ def _caption(item: ExplainedImage) -> str:
     noise = " Mostly noise: too few masks for this map." if item.mostly_noise else ""
     score = "not stored" if item.score is None else f"{item.score:+.2f}"
     return f"{item.image}: score of {item.explained} {score}; predicted {item.predicted} ({right}).{noise}"
+
+
+def _of_prompt(item: ExplainedImage, name: str) -> str:
+    text = name.removeprefix(PROMPT)
+    found = item.similarities.get(text)
+    cosine = "" if found is None else f" {found:+.3f}"
+    return f"{item.image}: cosine with “{text}”{cosine}."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
-from medvlm_tui.report.formats import latex, markdown
+from medvlm_tui.report.formats import latex, markdown, parquet_file
 from medvlm_tui.report.formats.csv_file import write_all
 from medvlm_tui.report.formats.table import Table
 from medvlm_tui.report.results.run_results import Gathered
@@ -17,14 +17,24 @@ from medvlm_tui.report.scores.section import sections as sections
 from medvlm_tui.report.scores.study_tables import datasets_table, models_table
 from medvlm_tui.stages.probe import PROBE
 
+PARQUET = "results.parquet"
+
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write every table of features and probes below `out`; yields each file when it is complete."""
     for path in write_all(out, csv_tables(results)):
         yield FileWritten(str(path), "table")
     if results.cells:
+        if parquet_file.can_write():
+            parquet_file.write_parquet(out / PARQUET, results_csv.results_table(results.cells), results_csv.TYPES)
+            yield FileWritten(str(out / PARQUET), "table")
         yield from _documents(results, out)
         yield from _predictions(results, out)
+
+
+def left_out(results: Gathered) -> dict[str, str]:
+    """Return file -> why it is not written, although the run has something for it."""
+    return {PARQUET: parquet_file.WITHOUT} if results.cells and not parquet_file.can_write() else {}
 
 
 def csv_tables(results: Gathered) -> Iterator[Table]:

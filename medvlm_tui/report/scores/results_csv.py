@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from medvlm_tui.report.formats.parquet_file import Type
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.cells import Cell, HoldOut, Metric
 from medvlm_tui.report.scores.published_difference import Comparison, compare
@@ -15,6 +16,8 @@ RESULTS = (
 )  # fmt: skip
 SEEDS = numbers("seeds")
 """The last column of results.csv where a run had several hold-outs."""
+TYPES: Mapping[str, Type] = {"saturated": "bool", **dict.fromkeys(("n_train", "n_test", "d", "seeds"), "int64")}
+"""Columns of results.parquet that are neither text nor floating-point numbers."""
 FOLDS = (
     *texts("model", "dataset", "protocol"), *numbers("seed", "fold", "t"), *texts("metric", "part"), *numbers("value"),
 )  # fmt: skip

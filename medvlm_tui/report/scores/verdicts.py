@@ -30,12 +30,18 @@ class Verdicts:
         """Read the record of a `pairs` result; one of an earlier release, by other tests, says nothing of any pair."""
         known = record.pairs if record.by_exchange else ()
         pairs = {frozenset((pair.a, pair.b)): pair for pair in known}
-        return cls(record.protocol, record.alpha, record.n, record.groups_drawn or record.n, record.too_few, pairs)
+        units = record.groups_drawn or record.n
+        return cls(record.protocol, record.alpha, record.n, units, record.too_few, pairs, record.seeds)
 
     def p_value(self, one: str, other: str, metric: str) -> float | None:
-        """Return the p-value, adjusted over all pairs, that two models differ; None for an unknown pair or metric."""
+        """Return the p-value, adjusted over all pairs, that two models differ; None for an unknown pair or metric.
+
+        Over several hold-outs that of the corrected resampled t test, which counts what training on other images adds.
+        """
         found = self._difference(one, other, metric)
-        return None if found is None else found.holm
+        if found is None:
+            return None
+        return found.holm if found.resampled_holm is None else found.resampled_holm
 
     def smallest_seen(self, one: str, other: str, metric: str) -> float | None:
         """Return the smallest difference that these images show in four of five cases; None if unknown."""

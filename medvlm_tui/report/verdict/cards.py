@@ -21,7 +21,7 @@ class Card:
     model: ModelSpec
     candidate: CandidateRecord
     low: float | None
-    """The interval of its accuracy over held-out images."""
+    """The interval of its accuracy over held-out images, or over several hold-outs."""
     high: float | None
     preferred: Preferred | None
     """Its place in the set; None outside it."""
@@ -64,7 +64,7 @@ def sentences(verdict: DatasetVerdict) -> Iterator[str]:
     """Yield the verdict, its basis and what would change it, a sentence each."""
     record = verdict.record
     names = [card.model.name for card in verdict.cards if card.candidate.inside]
-    units = counted(record.n, "held-out image")
+    units = counted(record.n, "held-out image" if record.seeds == 1 else "different held-out image")
     if record.groups is not None:
         units = f"{counted(record.groups, 'group')} of {units}"
     if len(record.candidates) == 1:
@@ -78,18 +78,22 @@ def sentences(verdict: DatasetVerdict) -> Iterator[str]:
     else:
         first = f"The best of {len(record.candidates)} models is among these {len(names)}, in order of preference:"
         yield f"{first} {', '.join(names)}."
-    yield from _basis(record, units)
+    yield from _basis(record, verdict.cards, units)
     yield from _limits(verdict, units)
 
 
-def _basis(record: VerdictRecord, units: str) -> Iterator[str]:
+def _basis(record: VerdictRecord, cards: Sequence[Card], units: str) -> Iterator[str]:
     if len(record.candidates) == 1:
         return
     drawn = "all sign flips" if record.exhaustive else f"{record.draws:,} sign flips"
+    mean = "" if record.seeds == 1 else f", the mean over {record.seeds} hold-outs,"
     yield (
-        f"This rests on the accuracy under {record.protocol} over {units}: a model confidence set at level "
+        f"This rests on the accuracy under {record.protocol}{mean} over {units}: a model confidence set at level "
         f"{record.level:.0%}, by {drawn}."
     )
+    times = [f"{card.model.name} {card.candidate.hold_outs_inside}" for card in cards if card.candidate.inside]
+    if record.seeds > 1:
+        yield f"Of {record.seeds} hold-outs alone, in the set of: {', '.join(times)}."
     if record.left_out:
         yield f"{counted(record.left_out, 'held-out image')} could not be read for every model and took no part."
 
@@ -107,9 +111,11 @@ def _verdict(
     results: Gathered, compared: Compared[VerdictRecord], known: Mapping[Names, Sequence[Evidence]]
 ) -> DatasetVerdict:
     dataset, record = results.source.datasets[compared.dataset], compared.record
+    # An interval over other hold-outs than the accuracy beside it would belong to another number.
     spans = {
         cell.model.id: cell.metric("accuracy")
         for cell in by_task(results.cells).get((compared.dataset, record.protocol), ())
+        if max(1, len(cell.hold_outs)) == record.seeds
     }
     models = results.source.models
     places = {

@@ -15,6 +15,8 @@ VERDICT = (
     *numbers("bias_flip_rate", "mass_over_area", "shortcut_index", "images_per_second"), *texts("licence"),
     *texts("trained_on", "protocol"), *numbers("n", "p_value", "behind", "behind_low", "behind_high"),
 )  # fmt: skip
+OVER_HOLD_OUTS = numbers("hold_outs", "hold_outs_inside")
+"""Last columns of verdict.csv where a run had several hold-outs."""
 QUOTED = ("grouped", "few_shot", "zero_shot", "bias_flip_rate", "mass_over_area", "shortcut_index", "images_per_second")
 """Columns that are evidence of the same name; empty where the run did not measure it."""
 TRAINED_ON: Mapping[Mark, str] = {"star": "this dataset", "dagger": "its modality", "": ""}
@@ -25,9 +27,18 @@ SUMMARY = (
 
 
 def verdict_table(verdicts: Sequence[DatasetVerdict]) -> Table:
-    """Return verdict.csv; models outside the set have no place, and their distance to the best as the reason."""
-    rows = tuple(_row(verdict, card) for verdict in verdicts for card in verdict.cards)
-    return Table("verdict", VERDICT, rows, "Verdict")
+    """Return verdict.csv; models outside the set have no place, and their distance to the best as the reason.
+
+    Over several hold-outs the accuracy is the mean over them, the interval is the corrected resampled one, and
+    `hold_outs_inside` counts the hold-outs in whose own set the model is.
+    """
+    every = [(verdict, card) for verdict in verdicts for card in verdict.cards]
+    rows = tuple(_row(verdict, card) for verdict, card in every)
+    if all(verdict.record.seeds == 1 for verdict in verdicts):
+        return Table("verdict", VERDICT, rows, "Verdict")
+    more = [(verdict.record.seeds, card.candidate.hold_outs_inside) for verdict, card in every]
+    longer = tuple((*row, *each) for row, each in zip(rows, more, strict=True))
+    return Table("verdict", (*VERDICT, *OVER_HOLD_OUTS), longer, "Verdict")
 
 
 def summary_table(verdict: DatasetVerdict) -> Table:

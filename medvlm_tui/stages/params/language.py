@@ -29,3 +29,18 @@ class AlignmentParams:
     max_points: int = 3000
     """Images drawn by class for pairs of an image and a text."""
     seed: int = follows(0, "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingParams:
+    """Parameters of `reading`: words drawn into images as the bias lab draws them, compared with the words as texts."""
+
+    words: tuple[str, ...] = follows(("BREAST", "AXILLA", "LEFT", "RIGHT"), "bias_words")
+    position: str = follows("bottom_left", "bias_position")
+    height: float = follows(0.08, "bias_size")
+    contrast: float = follows(1.0, "bias_contrast")
+    controls: tuple[str, ...] = follows(("box", "scrambled", "lines", "calipers"), "bias_controls")
+    test_per_class: int = follows(20, "bias_test")
+    templates: tuple[str, ...] = ("{}", "the word {}", "an image with the word {}")
+    """Texts of a word; their unit vectors are averaged, as those of a class are."""
+    seed: int = follows(0, "seed")

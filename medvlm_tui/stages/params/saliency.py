@@ -13,6 +13,8 @@ Fill = Literal["mean", "black", "blur"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
 Estimator = Literal["plain", "reduced"]
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
+PROMPT = "prompt:"
+"""Before a text in `explain`, and before it where a map of a text is named."""
 
 
 def _images(text: str) -> Mapping[str, Any]:
@@ -87,9 +89,21 @@ class SaliencyParams:
         (),
         Option(
             "rise_explain",
-            "classes to explain for each image, * for all",
+            "classes to explain for each image, * for all; prompt:TEXT for a text of your own",
             "LIST",
             default_words="the predicted class",
         ),
     )
-    """Classes to explain for every image; empty is the predicted one, `*` is all."""
+    """Classes to explain for every image; empty is the predicted one, `*` is all. An entry that begins with PROMPT is a
+    text, whose similarity to the image is explained beside the classes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the classes that were named, `*` among them."""
+        return tuple(each for each in self.explain if not each.startswith(PROMPT))
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Return the texts, without repeats."""
+        named = (each.removeprefix(PROMPT) for each in self.explain if each.startswith(PROMPT))
+        return tuple(dict.fromkeys(text for text in named if text))

@@ -65,6 +65,10 @@ class DifferenceRecord:
     method: str = "bootstrap"
     """Method of the p-value: `exact`, `drawn`, `corrected` (over several hold-outs); `bootstrap` in release
     0.1, which did not record it."""
+    resampled_p: float | None = None
+    """Of the corrected resampled t test over several hold-outs; None with one."""
+    resampled_holm: float | None = None
+    """The same, adjusted over all pairs of models: by it two models are told apart over several hold-outs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +118,15 @@ class PairsRecord(ComparisonParams):
     n: int
     """Held-out images that all models share."""
     left_out: int
-    """Held-out images of the first model that another could not read."""
+    """Held-out images of the first model that another could not read, of all hold-outs together."""
     groups_drawn: int | None
     """Groups that were exchanged whole under `grouped`."""
     too_few: bool = False
     """No p-value of any pair could have been below `alpha`: with so few units the tests tell nothing."""
     draws: int = 0
     """Exchanges that are drawn where all are too many; 0 in results of release 0.1."""
+    seeds: int = 1
+    """Hold-outs; with several, differences are of the means over them and `n` counts different images."""
     pairs: tuple[PairRecord, ...]
     groups: tuple[GroupRecord, ...]
     resamples: int | None = None
@@ -176,6 +182,9 @@ class RanksRecord:
 
     models: tuple[str, ...]
     mean_ranks: tuple[float, ...]
+    lowest_ranks: tuple[float, ...] = ()
+    """Each model's best mean rank on one of several hold-outs; empty with one."""
+    highest_ranks: tuple[float, ...] = ()
     datasets: int
     chi2: float
     iman_davenport: float | None = None
@@ -212,6 +221,8 @@ class RankingsRecord(ComparisonParams):
     rankings: Mapping[str, RankingRecord]
     """`accuracy` and `f1`, as the tables print them."""
     groups: tuple[GroupRecord, ...]
+    seeds: int = 1
+    """Hold-outs; with several, the scores that are ranked are means over them."""
     resamples: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medvlm_tui.stages.params.language import AlignmentParams, ZeroShotParams
+from medvlm_tui.stages.params.language import AlignmentParams, ReadingParams, ZeroShotParams
+from medvlm_tui.stages.records.measure import Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,3 +159,52 @@ class AlignmentRecord(AlignmentParams):
         """Return a small, complete record."""
         gap = MeasureRecord(name="modality_gap", condition="", value=0.75, low=0.5, high=0.9375, n=40)
         return cls(classes=("none", "smooth"), measures=(gap,), n=40, used=40, text_key="0" * 32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingRecord(ReadingParams):
+    """Words drawn into images, beside the same words as texts.
+
+    Arrays: `cosines` (1 + pictures, n_test, 2 words) float32 with the texts of the words, then of the nonsense words;
+    `class_cosines` (1 + pictures, n_test, k) float32 with the classes' texts; the first picture bears nothing.
+    `labels` (n_test,) int16.
+    """
+
+    nonsense: tuple[str, ...]
+    """Of each word one without meaning, of the same letters."""
+    kinds: tuple[str, ...]
+    """Of each picture but the plain one: `text`, `nonsense`, or a control."""
+    drawn: tuple[str, ...]
+    """Of each picture the word that is drawn, or whose ink the control has."""
+    classes: tuple[str, ...]
+    images: tuple[str, ...]
+    """Ids of the hold-out images, those of the bias lab."""
+    measures: tuple[Measure, ...]
+    n_test: int
+    text_key: str
+    device: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def by_name(self) -> dict[tuple[str, str], Measure]:
+        """(measure, condition) -> the measure."""
+        return {(one.name, one.condition): one for one in self.measures}
+
+    @classmethod
+    def example(cls) -> ReadingRecord:
+        """Return a small, complete record."""
+        words = ("BREAST", "AXILLA")
+        measures = (
+            Measure("word_retrieval", "text", 0.875, 0.5, 1.0, 4, 0.5, words),
+            Measure("word_lead", "text", 0.0625, None, None, 4, 0.0, words),
+            Measure("word_lead_over_control", "scrambled", 0.03125, 0.0, 0.0625, 4, 0.0, words),
+            Measure("zero_shot_flip_rate", "text", 0.25, 0.0625, 0.75, 4, None, words),
+        )
+        return cls(
+            words=words, controls=("scrambled",), test_per_class=2, nonsense=("TSAERB", "ALLIXA"),
+            kinds=("text", "text", "nonsense", "nonsense", "scrambled", "scrambled"),
+            drawn=("BREAST", "AXILLA", "TSAERB", "ALLIXA", "BREAST", "AXILLA"), classes=("none", "smooth"),
+            images=("none/0.png", "none/1.png", "smooth/2.png", "smooth/3.png"), measures=measures, n_test=4,
+            text_key="0" * 32,
+        )  # fmt: skip

@@ -20,3 +20,8 @@ class Measure:
     """Value that features would give which hold nothing of it."""
     words: tuple[str, ...] = ()
     """The words that were drawn for it."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the interval; the value itself where there are too few images for one."""
+        return (self.value if self.low is None else self.low, self.value if self.high is None else self.high)

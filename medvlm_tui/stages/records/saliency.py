@@ -55,6 +55,9 @@ class ExplainedImage:
     score: float | None
     """Decision value of the unmasked image; None for a class whose value is not stored."""
     explained_classes: tuple[str, ...] = ()
+    """Of each of its maps the class, or the prompt behind `prompt:`."""
+    similarities: Mapping[str, float] = field(default_factory=dict)
+    """Prompt -> its cosine with the unmasked image."""
     relative_error: float | None = None
     """Standard error of the centred map over its standard deviation over pixels; None where it is unknown."""
     constant: bool = False

@@ -14,7 +14,7 @@ class CandidateRecord:
 
     model: str
     accuracy: float
-    """Mean over the folds' classifiers on the held-out images that all models share."""
+    """Mean over the folds' classifiers on the held-out images that all models share, and over the hold-outs."""
     inside: bool
     """The model belongs to the confidence set."""
     p_value: float
@@ -27,6 +27,8 @@ class CandidateRecord:
     smallest_seen: float | None
     """The smallest difference to the best that would have been seen in four of five cases; None: none could be, or it
     is the best itself."""
+    hold_outs_inside: int | None = None
+    """On how many of several hold-outs the model is in the set of that hold-out alone; None with one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +37,17 @@ class VerdictRecord(VerdictParams):
 
     protocol: str
     n: int
-    """Held-out images that all models share."""
+    """Held-out images that all models share; different ones where there are several hold-outs."""
     left_out: int
-    """Held-out images of the first model that another could not read."""
+    """Held-out images of the first model that another could not read, of all hold-outs together."""
     groups: int | None
     """Groups that were flipped whole under `grouped`."""
     too_few: bool
     """So few images, or groups, that no model could have been separated from another."""
     exhaustive: bool
     """All sign flips were tried."""
+    seeds: int = 1
+    """Hold-outs over which the models are compared."""
     candidates: tuple[CandidateRecord, ...]
     """By falling accuracy."""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.stages.records.bias import EVERY_CONTROL, BiasGroupsRecord, BiasRecord
 
@@ -126,6 +129,33 @@ def group_gap(record: BiasGroupsRecord, sort: str) -> GroupGap | None:
         outside=test.outside,
         datasets=test.datasets,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """A stored picture of the lab, without and with an overlay, and what the overlay does."""
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    box: Sequence[int]
+    """Place of the overlay: left, top, right, bottom."""
+    said: str
+    """The shift and the predictions, safe to show."""
+
+
+def shown_image(found: Stored[BiasRecord], image: str, kind: str) -> ShownImage | None:
+    """Return the pictures of an image under an overlay, None where the lab stored none of it."""
+    record, arrays = found.record, found.arrays
+    kept = [record.images[position] for position in record.shown]
+    if image not in kept or kind not in record.kinds:
+        return None
+    at, number = kept.index(image), record.kinds.index(kind)
+    position, pictures = record.shown[at], arrays["pictures"]
+    before, after = (int(arrays["scores"][row, position].argmax()) for row in (0, 1 + number))
+    names = [clean(name) for name in record.classes]
+    classes = f"{names[before]} → {names[after]}" if position in record.flipped[kind] else f"stays {names[before]}"
+    said = f"shift {float(arrays['shifts'][number, position]):.3f}, {classes}"
+    return ShownImage(pictures[at, 0], pictures[at, 1 + number], arrays["boxes"][at].tolist(), said)
 
 
 def flips(found: Stored[BiasRecord], kind: str) -> list[Flip]:

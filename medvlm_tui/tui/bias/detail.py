@@ -16,6 +16,7 @@ _SCORED = ("accuracy_matching", "accuracy_random", "accuracy_reversed")
 """Hold-out images whose words match their class, are drawn at random, are another class's."""
 _MEASURE, _CONDITION, _NUMBER, _INTERVAL = 24, 15, 7, 17
 _LEVEL, _SCORE, _SCORE_AND_INTERVAL = 28, 10, 19
+_WITH_INTERVAL = 21
 
 
 def detail(one: ModelBias) -> list[Row]:
@@ -30,6 +31,41 @@ def detail(one: ModelBias) -> list[Row]:
         elif measure == next(name for name in by_measure if name in _SCORED):
             rows += _correlation({name: by_measure[name] for name in _SCORED if name in by_measure})
     return rows
+
+
+def beside(one: ModelBias, other: ModelBias) -> list[Row]:
+    """Return the lines of two models: every measure of the first with the other's value, in one order."""
+    rows = [Row("", partial(_two_names, one.name, other.name))]
+    before = ""
+    order = list(dict.fromkeys(measure for measure, _ in one.values))
+    listed = sorted(one.values.items(), key=lambda found: order.index(found[0][0]))
+    for (measure, condition), value in listed:
+        name = "" if measure == before else measure.replace("_", " ")
+        level = measure in ("mass_text", "mass_over_area_text", *_SCORED)
+        said = _percent(condition) if level else condition
+        rows.append(Row("", partial(_two, name, said, value, other.get(measure, condition))))
+        before = measure
+    return rows
+
+
+def _two_names(first: str, second: str, width: int) -> Text:
+    column = _beside_column(width)
+    names = [_cut(name, column - 1) for name in (first, second)]
+    return Text.assemble(" " * (_MEASURE + _CONDITION), names[0], " ", names[1], style="bold")
+
+
+def _two(name: str, condition: str, first: Value, second: Value | None, width: int) -> Text:
+    column = _beside_column(width)
+    form = (lambda value: f"{value.value:.3f} {_interval(value, 2)}") if column >= _WITH_INTERVAL else number
+    cells = [form(value) if value is not None else "–" for value in (first, second)]
+    return Text.assemble(
+        (f"{name:<{_MEASURE}}", GREY), _cut(condition, _CONDITION - 1), " ",
+        (f"{cells[0]:<{column}}{cells[1]:<{column}}", "bold"),
+    )  # fmt: skip
+
+
+def _beside_column(width: int) -> int:
+    return max(10, (width - _MEASURE - _CONDITION) // 2)
 
 
 def _measure(measure: str, values: Mapping[str, Value]) -> Iterator[Row]:

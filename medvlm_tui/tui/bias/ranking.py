@@ -14,12 +14,13 @@ from medvlm_tui.tui.states import GREY
 # Letters of the groups, for a column of one cell.
 GROUP_LETTERS = {"Medical": "M", "Modality-specific": "S", "General": "G"}
 _LEAST_NAME = 14
+_HEADS = ("shift", "over ctrl", "flips %")
+_LEAST_PAIR = 9
 
 
 def header(pairs: Sequence[str], width: int) -> Text:
-    """Return the names of the columns; word pairs by their initials."""
-    cells = ["shift", "over ctrl", "flips %", *(_initials(pair) for pair in pairs)]
-    return _columns(Text("  model"), cells, width, "bold")
+    """Return the names of the columns; word pairs in full where there is room."""
+    return _columns(Text("  model"), _heads(pairs, width), _heads(pairs, width), width, "bold")
 
 
 def rows(found: Sequence[ModelBias], pairs: Sequence[str]) -> list[Row]:
@@ -37,11 +38,11 @@ def _line(one: ModelBias, pairs: Sequence[str], width: int) -> Text:
         *(number(read.get(pair), ".2f") for pair in pairs),
     ]
     name = Text.assemble((f"{GROUP_LETTERS.get(one.group, ' ')} ", GREY), one.name)
-    return _columns(name, cells, width, "")
+    return _columns(name, cells, _heads(pairs, width), width, "")
 
 
-def _columns(name: Text, cells: Sequence[str], width: int, style: str) -> Text:
-    numbers = "".join(f"{cell:>10}" for cell in cells)
+def _columns(name: Text, cells: Sequence[str], heads: Sequence[str], width: int, style: str) -> Text:
+    numbers = "".join(f"{cell:>{len(head) + 2}}" for cell, head in zip(cells, heads, strict=True))
     name = name.copy()
     name.truncate(max(_LEAST_NAME, width - len(numbers)), overflow="ellipsis", pad=True)
     return Text.assemble((name.plain, style) if style else name, (numbers, style))
@@ -52,9 +53,20 @@ def number(value: Value | None, form: str = ".3f") -> str:
     return "" if value is None else format(value.value, form)
 
 
-def _initials(pair: str) -> str:
-    """Return `BRE/AXI` of `BREAST/AXILLA`: nine cells at most."""
-    return "/".join(word[:4] for word in pair.split("/"))[:9]
+def _heads(pairs: Sequence[str], width: int) -> list[str]:
+    """Return the heads of the columns; the words of a pair are cut evenly, with a sign, where they do not fit."""
+    room = width - _LEAST_NAME - sum(len(head) + 2 for head in _HEADS)
+    each = max(_LEAST_PAIR, room // max(1, len(pairs)) - 2)
+    return [*_HEADS, *(pair if len(pair) <= each else _cut_pair(pair, each) for pair in pairs)]
+
+
+def _cut_pair(pair: str, cells: int) -> str:
+    """Return `BREA…/LEFT` of `BREAST/LEFT`: the longer word gives way."""
+    first, _, second = pair.partition("/")
+    most = (cells - 1) // 2
+    left = max(most, cells - 1 - len(second))
+    right = cells - 1 - min(left, len(first))
+    return "/".join(word if len(word) <= to else f"{word[: to - 1]}…" for word, to in ((first, left), (second, right)))
 
 
 def gap_rows(gap: GroupGap | None) -> list[Row]:

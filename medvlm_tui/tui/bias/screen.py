@@ -16,13 +16,23 @@ from textual.containers import Container
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.framed_image import closer, framed
+from medvlm_tui.service.picture_client import BurnedIn
 from medvlm_tui.stages.bias import BIAS, BIAS_GROUPS
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.bias import detail as biasdetail
 from medvlm_tui.tui.bias import ranking
-from medvlm_tui.tui.bias.data import SORTS, ModelBias, flips, group_gap, model_bias, ranked
+from medvlm_tui.tui.bias.data import (
+    SORTS,
+    ModelBias,
+    ShownImage,
+    flips,
+    group_gap,
+    model_bias,
+    ranked,
+    shown_image,
+)
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.rows import Row, Rows, plain
@@ -46,6 +56,7 @@ class BiasScreen(PlaceScreen):
         Binding("right_square_bracket,right", "image(1)", "next image", show=False),
         Binding("o", "overlay", "overlay"),
         Binding("z", "zoom", "zoom"),
+        Binding("b", "beside", "beside"),
         Binding("less_than_sign", "dataset(-1)", "dataset", key_display="< >"),
         Binding("greater_than_sign", "dataset(1)", "next dataset", show=False),
         Binding("s", "sort", "sort"),
@@ -66,6 +77,8 @@ class BiasScreen(PlaceScreen):
         self.index = 0
         self.kind = 0
         self.zoomed = True
+        self.other = ""
+        """Model whose pictures and measures stand beside, empty for none."""
 
     def body(self) -> ComposeResult:
         """Pictures left, numbers right."""
@@ -149,30 +162,51 @@ class BiasScreen(PlaceScreen):
             panel.set_rows([])
             return
         self.medvlm.selection.model, self.medvlm.selection.dataset = model, self.dataset
-        panel.set_title(f"{one.name}: value and 95 % interval over images")
-        panel.set_rows(biasdetail.detail(one))
+        other = next((each for each in self.models if each.model == self.other != model), None)
+        self.other = "" if other is None else self.other
+        if other is None:
+            panel.set_title(f"{one.name}: value and 95 % interval over images")
+            panel.set_rows(biasdetail.detail(one))
+        else:
+            panel.set_title(f"{one.name} beside {other.name}")
+            panel.set_rows(biasdetail.beside(one, other))
         self._draw_pictures()
 
     def _draw_pictures(self) -> None:
         found = self.found.get(self.query_one("#ranking", Rows).row)
         if found is None or not len(found.arrays["pictures"]):
             return
-        record, pictures = found.record, found.arrays["pictures"]
-        self.index %= len(pictures)
+        record = found.record
+        self.index %= len(found.arrays["pictures"])
         self.kind %= len(record.kinds)
-        position = record.shown[self.index]
-        flipped = position in record.flipped[record.kinds[self.kind]]
-        shift = float(found.arrays["shifts"][self.kind, position])
-        kind, image = clean(record.kinds[self.kind]), clean(record.images[position])
-        box = found.arrays["boxes"][self.index].tolist()
-        draw = closer if self.zoomed else framed
-        for name, row in (("#without", 0), ("#with", 1 + self.kind)):
-            self.query_one(name, Picture).show_drawing(partial(draw, pictures[self.index, row], box))
-        count = f"image {self.index + 1} of {len(pictures)}"
-        self.query_one("#without", Picture).set_title(count, image)
-        says = f"shift {shift:.3f}, {'the class flips' if flipped else 'same class'}"
+        kind, image = record.kinds[self.kind], record.images[record.shown[self.index]]
+        ours = shown_image(found, image, kind)
+        if (other := self.found.get(self.other)) is not None:
+            self._beside_each_other(ours, shown_image(other, image, kind), clean(image))
+            return
+        self._draw("#without", ours, with_overlay=False)
+        self._draw("#with", ours)
+        count = f"image {self.index + 1} of {len(found.arrays['pictures'])}"
+        self.query_one("#without", Picture).set_title(count, clean(image))
         word = clean(record.words[0]) if kind == "text" and record.words else ""
-        self.query_one("#with", Picture).set_title(f"with {kind}: {word}" if word else f"with {kind}", says)
+        title = f"with {clean(kind)}: {word}" if word else f"with {clean(kind)}"
+        self.query_one("#with", Picture).set_title(title, "" if ours is None else ours.said)
+
+    def _beside_each_other(self, ours: ShownImage | None, theirs: ShownImage | None, image: str) -> None:
+        """Show the overlay as each of two models sees it, and what it does to each."""
+        board, mine = self.medvlm.board, self.query_one("#ranking", Rows).row
+        for name, model, one in (("#without", mine, ours), ("#with", self.other, theirs)):
+            self._draw(name, one)
+            said = "" if one is None else one.said
+            self.query_one(name, Picture).set_title(f"{board.model_name(model)}: {image}", said)
+
+    def _draw(self, name: str, one: ShownImage | None, with_overlay: bool = True) -> None:
+        panel = self.query_one(name, Picture)
+        if one is None:
+            panel.say(Text("the lab of this model shows no such picture", style=GREY))
+            return
+        draw = closer if self.zoomed else framed
+        panel.show_drawing(partial(draw, one.after if with_overlay else one.before, one.box))
 
     # -- keys --------------------------------------------------------------------------------------
 
@@ -190,6 +224,16 @@ class BiasScreen(PlaceScreen):
         """Show the overlay's place alone, or the whole images with a frame around it."""
         self.zoomed = not self.zoomed
         self._draw_pictures()
+
+    def action_beside(self) -> None:
+        """Show another model's pictures and measures beside this one's, then the next one's, then none."""
+        row = self.query_one("#ranking", Rows).row
+        others = ["", *(one.model for one in self.models if one.model != row)]
+        if len(others) == 1:
+            self.medvlm.tell("no other model was in the lab with this dataset")
+            return
+        self.other = others[(others.index(self.other) + 1) % len(others)] if self.other in others else ""
+        self._moved()
 
     def action_dataset(self, step: int) -> None:
         """Go to another dataset."""
@@ -219,14 +263,18 @@ class BiasScreen(PlaceScreen):
             return
         kind = found.record.kinds[self.kind % len(found.record.kinds)]
         title = f"{self.medvlm.board.model_name(model)}: flipped by {clean(kind)}"
-        self.medvlm.push_screen(FlippedScreen(self.dataset, title, flips(found, kind)))
+        record = found.record
+        drawn = BurnedIn(record.words[0], kind, record.position, record.height, record.contrast, record.seed)
+        stored = partial(shown_image, found, kind=kind)
+        self.medvlm.push_screen(FlippedScreen(self.dataset, title, flips(found, kind), drawn, stored))
 
     def action_edit(self) -> None:
         """Choose words and place, and run the lab with them on what is marked."""
-        from medvlm_tui.tui.bias.ask_words import WordsScreen
+        from medvlm_tui.tui.bias.ask_words import Sample, WordsScreen
 
-        params = self.medvlm.request.of(BiasParams)
-        self.medvlm.push_screen(WordsScreen(params.words, params.position), self._run)
+        found = self.found.get(self.query_one("#ranking", Rows).row)
+        sample = None if found is None else Sample(self.dataset, found.record.images[found.record.shown[0]])
+        self.medvlm.push_screen(WordsScreen(self.medvlm.request.of(BiasParams), sample), self._run)
 
     async def _run(self, chosen: tuple[tuple[str, ...], str] | None) -> None:
         if chosen is None:

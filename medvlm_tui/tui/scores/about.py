@@ -40,6 +40,9 @@ def _facts(
 ) -> Iterator[tuple[str, str]]:
     protocol, metric = shown
     score = table.scores[cell.model, cell.dataset]
+    own = probe_of(cell, protocol)
+    if own is not None and own.seeds > 1:
+        yield "mean over", f"{own.seeds} hold-outs"
     if score.interval is not None:
         yield "95 %", interval(score.interval, metric)
     printed = published(cell.dataset, cell.model, metric, POSTER if protocol == "poster" else PAPER)

@@ -15,9 +15,11 @@ from textual.content import Content
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.render.thumbnail import thumbnail
+from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.probe import ProbeRecord
-from medvlm_tui.tui.scores.cell_detail import whole, worst_images
+from medvlm_tui.tui.scores.cell_detail import flowed, whole, worst_images
+from medvlm_tui.tui.scores.language import alignment_blocks, zero_shot_blocks
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.place import PlaceScreen
 from medvlm_tui.tui.shared.static import Static
@@ -82,8 +84,21 @@ class CellScreen(PlaceScreen):
             words.update(Text("the details are not in the store", style=GREY))
             return
         width = self.query_one("#cell-text").content_size.width
-        words.update(Text("\n").join(whole(probe, table, width, self.medvlm.heat)))
+        lines = whole(probe, table, width, self.medvlm.heat)
+        if language := flowed(await self._language(), width):
+            lines += [Text(), *language]
+        words.update(Text("\n").join(lines))
         await self._show_worst(probe, table)
+
+    async def _language(self) -> list[list[Text]]:
+        """Return the blocks about the model's texts, none where it has no such results or they cannot be read."""
+        results, keys = self.medvlm.results, self.cell.keys
+        try:
+            zero_shot = await results.read_record(keys.get("zero_shot", ""), ZERO_SHOT.record)
+            alignment = await results.read_record(keys.get("alignment", ""), ALIGNMENT.record)
+        except MedvlmError as error:
+            return [[Text(error_text(error))]]
+        return [*zero_shot_blocks(zero_shot), *alignment_blocks(alignment)]
 
     async def _show_worst(self, probe: Stored[ProbeRecord], table: FeatureTable | None) -> None:
         found = worst_images(probe, table, WORST) if table is not None else []

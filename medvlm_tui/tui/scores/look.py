@@ -12,7 +12,7 @@ from medvlm_tui.tui.shared.matrix import Axis
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.states import GREEN, GREY, RED, YELLOW
 
-COLUMNS = {"score": 9, "interval": 13, "published": 10, "difference": 11, "leakage": 9, "grid": 13}
+COLUMNS = {"score": 9, "interval": 13, "published": 10, "difference": 11, "leakage": 9, "grid": 13, "zero-shot": 15}
 """View -> cells that a column takes, its gap included: `100.0=†`, `0.912–0.951`, `97.0≠ncp`, `1e-05s→0.001`."""
 _MARKS = {"": " ", "dagger": "†", "star": "★"}
 NOTES = {
@@ -21,6 +21,7 @@ NOTES = {
     "published": "what was printed   ≠ with other images (n), classes (c), protocol (p)",
     "difference": "ours less the printed one, in points   ≠ other images (n), classes (c), protocol (p)",
     "leakage": "paper minus grouped, in points, of two hold-outs: leakage.csv has the same images",
+    "zero-shot": "by the model's own texts on the same held-out images (in brackets: less the probe's score)",
     "grid": f"the chosen t   s {SATURATED}   → what a tuned grid chooses",
 }
 
@@ -48,6 +49,8 @@ def cell_text(score: ShownScore | None, view: str, metric: str, width: int, heat
         return _grid(score)
     if view == "interval":
         return _absent() if score.interval is None else Text(interval(score.interval, metric))
+    if view == "zero-shot":
+        return _texts(score, metric)
     other = f"≠{score.other}" if score.other else "  "
     if view == "published":
         return _absent() if score.published is None else Text(f"{100 * score.published:.1f}{other}", style=GREY)
@@ -97,6 +100,14 @@ def _grid(score: ShownScore) -> Text:
     if score.saturated:
         text.append("s", style=YELLOW)
     return text.append(f"→{score.tuned_t:g}", style=GREY) if score.tuned_t is not None else text
+
+
+def _texts(score: ShownScore, metric: str) -> Text:
+    if score.zero_shot is None:
+        return _absent()
+    less = score.zero_shot - score.mean
+    shown = f"{less:+.3f}" if metric in NO_SHARES else f"{100 * less:+.1f}"
+    return Text.assemble(number(score.zero_shot, metric), (f" ({shown})", GREY))
 
 
 def _absent() -> Text:

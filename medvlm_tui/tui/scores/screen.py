@@ -14,7 +14,9 @@ from textual.containers import Container
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.stages.comparison import PAIRS
+from medvlm_tui.stages.language import ZERO_SHOT
 from medvlm_tui.stages.probe import PROBE
+from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.tui.scores import look as scoretable
 from medvlm_tui.tui.scores.about import about_cell
 from medvlm_tui.tui.scores.cell_detail import behind
@@ -68,6 +70,8 @@ class ScoresScreen(FilteredScreen):
         self.table = ScoreTable({})
         self.verdicts: dict[tuple[str, str], list[Verdicts]] = {}
         self._read_pairs: set[str] = set()
+        self.zero_shots: dict[tuple[str, str], ZeroShotRecord] = {}
+        self._read_texts: set[str] = set()
 
     def body(self) -> ComposeResult:
         """Table, and beside or below it what lies behind a cell."""
@@ -85,7 +89,7 @@ class ScoresScreen(FilteredScreen):
         board, selection = self.medvlm.board, self.medvlm.selection
         if self.protocol not in protocols(board):
             self.protocol = "paper"
-        self.table = score_table(board, self.protocol, self.metric, self.verdicts)
+        self.table = score_table(board, self.protocol, self.metric, self.verdicts, self.zero_shots)
         wanted = self.filter_text.lower()
         datasets = [d for d in self.table.datasets if wanted in f"{d} {board.dataset_name(d)}".lower()]
         models = [
@@ -105,6 +109,8 @@ class ScoresScreen(FilteredScreen):
         self._settle(models, datasets)
         self._arrange()
         self._load_pairs()
+        if self.view == "zero-shot":
+            self._load_zero_shots()
         self._show_behind()
 
     def _title(self) -> str:
@@ -153,6 +159,24 @@ class ScoresScreen(FilteredScreen):
             if record is not None:
                 verdict = Verdicts.of(record)
                 self.verdicts.setdefault((dataset, verdict.protocol), []).append(verdict)
+        if wanted:
+            self.show()
+
+    @work(exclusive=True, group="zero-shot")
+    async def _load_zero_shots(self) -> None:
+        """Read the scores by texts that are new, and draw the table anew."""
+        wanted = {
+            key: (cell.model, cell.dataset) for cell in self.medvlm.board.cells.values()
+            if (key := cell.keys.get("zero_shot", "")) and key not in self._read_texts
+        }  # fmt: skip
+        for key, place in wanted.items():
+            try:
+                record = await self.medvlm.results.read_record(key, ZERO_SHOT.record)
+            except MedvlmError:
+                record = None
+            self._read_texts.add(key)
+            if record is not None:
+                self.zero_shots[place] = record
         if wanted:
             self.show()
 
@@ -233,7 +257,7 @@ class ScoresScreen(FilteredScreen):
         self.show()
 
     def action_view(self) -> None:
-        """Show scores, the published ones, the difference, the leakage, or the grid of t."""
+        """Show scores, published ones, their difference, the leakage, the grid of t, or zero-shot beside the probe."""
         self.view = _next(list(VIEWS), self.view)
         self.show()
 
@@ -247,12 +271,12 @@ class ScoresScreen(FilteredScreen):
 
     @work(exclusive=True, group="ranks")
     async def action_ranks(self) -> None:
-        """Show the critical difference diagram."""
+        """Show the models by their ranks: the critical difference diagram, and which pairs differ."""
         from medvlm_tui.tui.scores.ranks import RanksScreen, newest_ranking
 
         printed = "f1" if "f1" in self.metric else "accuracy"
         found = await newest_ranking(self.medvlm, self.protocol)
-        self.app.push_screen(RanksScreen(self.medvlm.board, found, self.protocol, printed))
+        self.app.push_screen(RanksScreen(found, self.protocol, printed))
 
     @work(exclusive=True, group="export")
     async def action_export(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, POSTER, published
+from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, Reading, reading
 
@@ -23,7 +24,8 @@ METRICS = (
 )  # fmt: skip
 NO_SHARES = frozenset({"auroc", "ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated"})
 """Metrics that are no percentages."""
-VIEWS = ("score", "interval", "published", "difference", "leakage", "grid")
+VIEWS = ("score", "interval", "published", "difference", "leakage", "grid", "zero-shot")
+NO_ZERO_SHOTS: Mapping[tuple[str, str], ZeroShotRecord] = {}
 _LOWER_IS_BETTER = NO_SHARES - {"auroc"}
 
 
@@ -51,6 +53,8 @@ class ShownScore:
     too_few: bool = False
     """Compared with the best on too few images for any difference to show."""
 
+    zero_shot: float | None = None
+    """Of the model's own texts, on the same held-out images."""
     better_than: float | None = None
     """Share of the other models of the column that it is better than; equal ones count half."""
 
@@ -97,15 +101,23 @@ def protocols(board: Board) -> list[str]:
 
 
 def score_table(
-    board: Board, protocol: str, metric: str, verdicts: Mapping[tuple[str, str], Sequence[Verdicts]]
+    board: Board,
+    protocol: str,
+    metric: str,
+    verdicts: Mapping[tuple[str, str], Sequence[Verdicts]],
+    zero_shots: Mapping[tuple[str, str], ZeroShotRecord] = NO_ZERO_SHOTS,
 ) -> ScoreTable:
-    """Return the table; `verdicts` (dataset, protocol) -> what is known of its pairs of models, the newest last."""
+    """Return the table.
+
+    `verdicts` (dataset, protocol) -> what is known of its pairs of models, the newest last; `zero_shots` (model,
+    dataset) -> the results of texts that were read.
+    """
     scores: dict[tuple[str, str], ShownScore] = {}
     for model in board.models:
         for dataset in board.datasets:
             shown = _score(board, board.cell(model, dataset), protocol, metric)
             if shown is not None:
-                scores[model, dataset] = shown
+                scores[model, dataset] = replace(shown, zero_shot=_zero_shot(zero_shots.get((model, dataset)), metric))
     sign = -1 if metric in _LOWER_IS_BETTER else 1
     for dataset in board.datasets:
         column = {model: score.mean * sign for (model, of), score in scores.items() if of == dataset}
@@ -123,6 +135,11 @@ def score_table(
                     too_few=verdict is not None and verdict.undecided(model, best, metric),
                 )
     return ScoreTable(scores, mean_ranks(scores, sign), lower_is_better=sign < 0)
+
+
+def _zero_shot(record: ZeroShotRecord | None, metric: str) -> float | None:
+    score = None if record is None else record.headline.hold_out.get(metric)
+    return None if score is None else score.value
 
 
 def _better_than(column: Mapping[str, float], model: str) -> float:

@@ -301,7 +301,7 @@ def test_draws_of_training_images_count_in_a_difference(tmp_path, monkeypatch):
     accuracy = record["pairs"][0]["differences"]["accuracy"]
     folds = [context.store.result(f"probe-{m}-0-few_shot").record["metrics"]["accuracy"]["folds"] for m in (0, 1)]
     spread = np.var(np.subtract(*folds), ddof=1) / 10
-    monkeypatch.setattr("medvlm_tui.engine.comparison.pairs_step._draws", lambda *_: None)
+    monkeypatch.setattr("medvlm_tui.engine.comparison.two_models._draws", lambda *_: None)
     alone = done(replace(job, step=replace(job.step, key="alone")), context)[0]["pairs"][0]["differences"]["accuracy"]
     assert alone["p_value"] <= accuracy["p_value"]
     half, without_draws = ((one["high"] - one["low"]) / 2 for one in (accuracy, alone))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
 import transformers
-from open_clip.transform import PreprocessCfg
 from safetensors.torch import save_file
 from torch.nn import functional
 
@@ -20,7 +19,7 @@ from medvlm_tui.core.text_specs import TextSpec, TokenizerSpec
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.text.loading import load_text_encoder, locate_text, text_key
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
-from tests.made.models import local, pixels_of
+from tests.made.models import local, pixels_of, save_clip
 
 TEXTS = ["a photo of a glioma.", "Chest X-Ray &amp; CT", "", "naïve “ﬁbrosis”", "word " * 90]
 LAYERS = {"width": 32, "heads": 2, "layers": 2}
@@ -42,19 +41,7 @@ def largest(ours, theirs):
 @pytest.fixture
 def saved_clip(tmp_path):
     """A folder in open_clip's layout, and the model that was saved in it."""
-    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
-    text = {"context_length": 77, "vocab_size": 49408, **LAYERS}
-    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text, "quick_gelu": True}
-    preprocess = asdict(PreprocessCfg(size=32))
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
-    torch.manual_seed(0)
-    model = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text, quick_gelu=True).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.1)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, tmp_path / "open_clip_model.safetensors")
-    return tmp_path, model
+    return tmp_path, save_clip(tmp_path)
 
 
 def test_zero_shot_of_an_open_clip_folder_is_open_clips_own(saved_clip, images):

@@ -32,11 +32,11 @@ from medvlm_tui.engine.extract import (
 from medvlm_tui.engine.extract import (
     step as extract,
 )
-from medvlm_tui.engine.extract.shards import ShardWorkers
 from medvlm_tui.engine.extract.step import pending
 from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_workers import DeviceWorkers
 from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.engine.step.worker import Worker
@@ -129,12 +129,12 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
             21,
         ]  # their own blocks hold 256
         assert isinstance(events[-1], ResultReady)
-        pids = {worker._process.pid for worker in resources.of(ShardWorkers)._workers.values()}
+        pids = {worker._process.pid for worker in resources.of(DeviceWorkers)._workers.values()}
         assert len(pids) == 2
         # The processes are kept: another dataset of the model loads nothing.
         other = replace(dataset, samples=dataset.samples[::-1], view="reversed")
         run(replace(job, dataset=other, step=replace(job.step, key="other")), tmp_path / "ws" / "store", resources)
-        assert pids == {worker._process.pid for worker in resources.of(ShardWorkers)._workers.values()}
+        assert pids == {worker._process.pid for worker in resources.of(DeviceWorkers)._workers.values()}
     finally:
         resources.close()
 
@@ -142,8 +142,8 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
 def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path) -> None:
     asked: list[dict] = []
 
-    class First(ShardWorkers):
-        def get(self, number, store):
+    class First(DeviceWorkers):
+        def get(self, store, number):
             assert number == 0
             return self
 
@@ -155,7 +155,7 @@ def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, wei
     job = job_of(dataset, weights, batch_size=0, workers=4)
     with Store(tmp_path / "store") as store:
         progress = extract_blocks.Progress("x", 37, 0)
-        context = StepContext(store, lambda: False, Resources({ShardWorkers: First()}))
+        context = StepContext(store, lambda: False, Resources({DeviceWorkers: First()}))
         work = extract_blocks.Extraction(job, context, machines[0], dataset.samples, progress)
         assert list(extract_shards._measure_batch_size(work, machines[0])) == []
         assert [shard.request.batch_size for shard in extract_shards._jobs(work, machines)] == [24, 24]

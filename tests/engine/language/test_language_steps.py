@@ -6,13 +6,11 @@ import contextlib
 import csv
 import io
 import json
-from dataclasses import asdict
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from open_clip.transform import PreprocessCfg
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
@@ -28,9 +26,9 @@ from medvlm_tui.engine.language.text_features import text_features
 from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.measures.language import geometry, retrieval
 from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
+from tests.made.language import coloured, saved_clip
 from tests.made.models import local
 
-COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 PROMPTS = """
 [datasets.made]
 source = "this test"
@@ -46,13 +44,8 @@ blue = ["blue tissue", "a blue lesion"]
 def study(tmp_path_factory):
     """A folder of coloured images, a model, prompts, and what a run over them left behind."""
     folder = tmp_path_factory.mktemp("language")
-    rng = np.random.default_rng(0)
-    for name, colour in COLOURS.items():
-        (folder / "made" / name).mkdir(parents=True)
-        for number in range(10):
-            pixels = np.clip(np.array(colour) + rng.normal(0, 40, size=(32, 32, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "made" / name / f"{number}.png")
-    model = saved_model(folder / "clip")
+    coloured(folder / "made")
+    model = saved_clip(folder / "clip")
     (folder / "prompts.toml").write_text(PROMPTS)
     image_only(folder / "clip", folder / "image_only")
     said = io.StringIO()
@@ -69,19 +62,6 @@ def image_only(clip, folder):
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     state = load_file(clip / "open_clip_model.safetensors")
     save_file({k: v for k, v in state.items() if k.startswith("visual.")}, folder / "open_clip_model.safetensors")
-
-
-def saved_model(folder):
-    vision = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
-    folder.mkdir()
-    preprocess = asdict(PreprocessCfg(size=32))
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
-    torch.manual_seed(0)
-    model = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text).eval()
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
-    return model
 
 
 def run(folder):

@@ -195,7 +195,7 @@ def test_every_step_of_the_rich_request_has_a_key(tmp_path: Path) -> None:
     found = step_keys("rich", tmp_path)
     assert {step for step, key in found.items() if not key} == {"report"}
     kinds = {step.partition(":")[0] for step in found}
-    assert kinds == {*STAGE_NAMES, "grid", "pairs", "ranking", "bias_groups", "repeat"}
+    assert kinds == {*STAGE_NAMES, "grid", "pairs", "ranking", "bias_groups", "reading", "repeat"}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import t
 
 from medvlm_tui.core.events import Event, ResultReady, RunAsked, Survey, to_json
 from medvlm_tui.core.store.store import Store
@@ -21,6 +22,7 @@ from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.stored_results import OTHERWISE
 from medvlm_tui.service.engine import Engine
 from medvlm_tui.stages import VERSIONS
+from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import KEYS, fill_store
 
@@ -197,3 +199,30 @@ def test_journals_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
     (tmp_path / "results.json").write_text('{"version": 2, "runs": {"x": []}}')
     assert len(list(ResultsIndex(tmp_path / "runs", tmp_path / "results.json").of(MODEL, "scans"))) == 4
+
+
+def test_several_hold_outs_are_shown_as_their_mean(root: Path, folder: Path) -> None:
+    with Store(root / "store") as store:
+        first = store.read(KEYS["probe"], ProbeRecord)
+        assert first is not None
+        own = first.record
+        accuracy = own.metrics["accuracy"]
+        assert accuracy.mean is not None
+        values = [accuracy.mean, 0.5, 0.75]
+        for seed, value in zip((1, 2, 4), (*values[1:], 0.1), strict=True):
+            split = replace(own.split, seed=own.seed + seed)
+            metrics = {"accuracy": replace(accuracy, mean=value, std=0.25)}
+            again = replace(own, seed=own.seed + seed, split=split, metrics=metrics)
+            store.put_result(f"again-{seed}", {}, again)
+    # The last seed does not follow the others': it is of another run.
+    results = (*RESULTS, *(ready("repeat", f"again-{seed}", f"paper:{own.seed + seed}") for seed in (1, 2, 4)))
+    note_run(root, "20260102-000000-bbbb", RunRequest(data={"scans": str(folder)}, limit=30), results)
+    found = cell(surveyed(root, limit=30))
+    shown = found.probes["paper"]
+    assert shown.seeds == 3
+    assert found.accuracy == shown.metrics["accuracy"][0] == pytest.approx(np.mean(values))
+    error = np.sqrt((1 / 3 + own.n_test / own.n_train) * np.var(values, ddof=1))
+    half = t.ppf(0.975, 2) * max(error, 0.5 / own.n_test)
+    low, high = max(0.0, np.mean(values) - half), min(1.0, np.mean(values) + half)
+    assert shown.intervals["accuracy"] == pytest.approx((low, high))
+    assert shown.metrics.keys() == {"accuracy"}, "the others are undefined on two hold-outs"

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import t
 
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core.plan import Step
 from medvlm_tui.report.comparison import rows as comparison
 from medvlm_tui.report.formats.table import Table
 from medvlm_tui.report.page.blocks import VERDICT, Caution, Fold, Paragraph
+from medvlm_tui.report.results.cells import HoldOut
+from medvlm_tui.report.results.hold_outs import over_hold_outs
 from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import group_gap, layout
 from medvlm_tui.report.verdict import cards
@@ -179,3 +182,38 @@ def test_too_little_evidence_is_a_caution_on_the_page(tmp_path: Path) -> None:
     (section,) = sections(judged(tmp_path, record(candidates=record().candidates[:2])), ())
     (caution,) = [block.text for block in section.blocks if isinstance(block, Caution)]
     assert caution.startswith("Not enough evidence")
+
+
+def test_over_several_hold_outs_accuracy_and_interval_belong_together(tmp_path: Path) -> None:
+    found = record(seeds=3)
+    times = zip(found.candidates, (3, 2, 0), strict=True)
+    stored = replace(found, candidates=tuple(replace(each, hold_outs_inside=n) for each, n in times))
+    results = judged(tmp_path / "run", stored)
+    # The scores of this run are of one hold-out: their interval is not that of a mean over three.
+    (verdict,) = verdicts(results)
+    assert {(card.low, card.high) for card in verdict.cards} == {(None, None)}
+    text = " ".join(sentences(verdict))
+    assert "the mean over 3 hold-outs, over 64 different held-out images" in text
+    assert "Of 3 hold-outs alone, in the set of: " in text
+    list(tables(results, tmp_path))
+    with open(tmp_path / "verdict.csv", newline="") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert [rows[model]["hold_outs_inside"] for model in RANKED] == ["3", "2", "0"]
+    assert {row["hold_outs"] for row in rows.values()} == {"3"}
+
+
+def test_the_interval_beside_a_mean_over_hold_outs_is_the_corrected_one(tmp_path: Path) -> None:
+    results = judged(tmp_path / "run", record(seeds=2))
+    cells = results.cells
+    results.__dict__["cells"] = tuple(
+        over_hold_outs(cell, [HoldOut(cell.seed + 1, cell.t, cell.metrics, cell.final)]) for cell in cells
+    )
+    (verdict,) = verdicts(results)
+    for card in verdict.cards:
+        cell = next(c for c in results.cells if (c.model, c.dataset.spec.id) == (card.model, "brain_mr"))
+        metric = cell.metric("accuracy")
+        assert metric is not None
+        assert (card.low, card.high) == (metric.low, metric.high)
+        # Two equal hold-outs: the error is that of a quarter of an image, with one degree of freedom.
+        half = t.ppf(0.975, 1) * 0.5 / cell.n_test
+        assert card.high == pytest.approx(min(1.0, (metric.mean or 0.0) + half))

