@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from completions import scripts
+
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import batch_parser
+from medvlm_tui.commands.completion import SHELLS, script
 from medvlm_tui.engine.encoders.config_fields import Fields
 from medvlm_tui.engine.encoders.resolve.image_processors import CLASSES, processing
 from medvlm_tui.errors import MedvlmError
@@ -25,6 +28,7 @@ from medvlm_tui.tui.keys.palette import actions_of
 from medvlm_tui.tui.places import PLACES
 
 ROOT = Path(__file__).parents[1]
+COMPLETIONS = ROOT / "medvlm_tui" / "commands" / "completions"
 FILES = (ROOT / "README.md", ROOT / "docs" / "models.md")
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -235,7 +239,18 @@ def main() -> int:
             print(f"{path.relative_to(ROOT)} is stale: run `.venv/bin/python docs/generate.py`", file=sys.stderr)
         else:
             path.write_text(generated(path.read_text()))
-    return int(bool(stale) and "--check" in sys.argv)
+    return int((write_completions() or bool(stale)) and "--check" in sys.argv)
+
+
+def write_completions() -> bool:
+    """Write the shells' scripts, or compare them; returns whether one was stale."""
+    stale = [shell for shell, text in scripts(SHELLS).items() if text != script(shell)]
+    for shell in stale:
+        if "--check" in sys.argv:
+            print(f"the completion for {shell} is stale: run `.venv/bin/python docs/generate.py`", file=sys.stderr)
+        else:
+            (COMPLETIONS / f"medvlm-tui.{shell}").write_text(scripts(SHELLS)[shell])
+    return bool(stale)
 
 
 if __name__ == "__main__":

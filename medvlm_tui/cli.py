@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "medvlm_tui.commands.reproduce",
         "compute one published score again, and show both with the interval of their difference",
     ),
+    "completion": ("medvlm_tui.commands.completion", "print the script that completes commands and options in a shell"),
     "audit": ("medvlm_tui.commands.published", "test the study's published tables for significance"),
 }
 _READ_IMAGES = ("check", "encode", "reproduce")

@@ -13,7 +13,7 @@ from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.comparison import PAIRS, RANKING, STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.language import ALIGNMENT, READING, ZERO_SHOT
-from medvlm_tui.stages.preprocessing import PREPROCESSING
+from medvlm_tui.stages.preprocessing import PREPROCESSING, PREPROCESSING_RANKS
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.stages.references import REFERENCES
@@ -28,7 +28,7 @@ from medvlm_tui.stages.verdict import VERDICT
 
 STAGES: tuple[Stage[Any], ...] = (
     CHECK, EXTRACT, PROBE, REPEAT, ZERO_SHOT, PROJECT, GRID, SEPARABILITY, REFERENCES, SIMILARITY, ALIGNMENT, SALIENCY,
-    BIAS, READING, BIAS_GROUPS, PREPROCESSING, STATISTICS, PAIRS, RANKING, VERDICT, REPORT,
+    BIAS, READING, BIAS_GROUPS, PREPROCESSING, PREPROCESSING_RANKS, STATISTICS, PAIRS, RANKING, VERDICT, REPORT,
 )  # fmt: skip
 """In the order of a plan: a stage stands after those whose results it reads."""
 STAGE_NAMES = tuple(stage.kind for stage in STAGES if stage.name == stage.kind)

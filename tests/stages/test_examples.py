@@ -27,7 +27,6 @@ from medvlm_tui.tui.map.data import aligned, map_data, reference_words, similari
 from medvlm_tui.tui.saliency.words import asked, decision, made, quality
 from medvlm_tui.tui.scores.cell_detail import whole
 from medvlm_tui.tui.scores.ranks import RanksScreen
-from medvlm_tui.tui.state.board import Board
 from tests.made.examples import STORED, arrays_of, filled, key_of
 
 WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -44,6 +43,7 @@ WRITTEN: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bias": ("bias.csv", {"measure": "flip_rate", "condition": "text", "value": "0.25"}),
     "bias_groups": ("bias_groups.csv", {"trait": "medical", "difference": "0.031"}),
     "preprocessing": ("preprocessing.csv", {"change": "jpeg:25", "measure": "shift", "value": "0.19", "changed": "4"}),
+    "preprocessing_ranks": ("preprocessing_ranks.csv", {"model": "three", "rank": "1.0", "rank_unchanged": "1.0"}),
     "statistics": ("statistics.csv", {"model": "one", "metric": "accuracy"}),
     "zero_shot": ("zero_shot.csv", {"metric": "accuracy", "mean": "0.75"}),
     "alignment": ("alignment.csv", {"measure": "modality_gap", "value": "0.75"}),
@@ -81,7 +81,7 @@ def _bias(found: Stored[Any], store: Store, table: FeatureTable) -> bool:
 
 
 def _ranks(found: Stored[Any], store: Store, table: FeatureTable) -> bool:
-    return any("Friedman" in line.plain for line in RanksScreen(Board(), found.record, "paper", "accuracy")._lines(80))
+    return any("Friedman" in line.plain for line in RanksScreen(found.record, "paper", "accuracy")._test())
 
 
 SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
@@ -99,7 +99,17 @@ SHOWN: Mapping[str, Callable[[Stored[Any], Store, FeatureTable], object]] = {
     "ranking": _ranks,
 }
 """Kind -> what its screen makes of a result."""
-NOT_SHOWN = ("extract", "statistics", "separability", "verdict", "zero_shot", "alignment", "reading", "preprocessing")
+NOT_SHOWN = (
+    "extract",
+    "statistics",
+    "separability",
+    "verdict",
+    "zero_shot",
+    "alignment",
+    "reading",
+    "preprocessing",
+    "preprocessing_ranks",
+)
 """Stages whose records no screen reads: features and intervals reach the screens by the survey, the others by files."""
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from medvlm_tui.core.specs import ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport
 from medvlm_tui.engine.encoders.encoder import NotFiniteError
+from medvlm_tui.engine.encoders.launched import OnTheWay
 from medvlm_tui.engine.images.framing import by_pillow
 from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.errors import MedvlmError
@@ -68,6 +69,20 @@ class NetworkEncoder:
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return features (n, d) float32 on the CPU of a batch (n, 3, H, W); raises NotFiniteError."""
+        features = self._computed(pixels)
+        # Found on the device, which is free of cost there; in fp16 a value above 65,504 is infinite.
+        finite = torch.isfinite(features).all(dim=1)
+        copied = features.to("cpu", torch.float32)
+        if not bool(finite.all()):
+            raise self._not_finite(finite)
+        return copied
+
+    def launch(self, pixels: torch.Tensor) -> OnTheWay:
+        """Begin to encode a batch (n, 3, H, W) on a GPU; reading the features waits for them."""
+        return OnTheWay(self._computed(pixels), self._not_finite)
+
+    def _computed(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return features (n, d) on the device, in the precision of the last operation."""
         with torch.inference_mode(), self._autocast():
             moved = pixels.to(self.device, non_blocking=True, memory_format=self._format)
             features = self._forward(moved)
@@ -77,12 +92,7 @@ class NetworkEncoder:
                 f"its entry says dimension {self.spec.dim(self.feature)}",
                 "correct `features` in the model's entry",
             )
-        # Found on the device, which is free of cost there; in fp16 a value above 65,504 is infinite.
-        finite = torch.isfinite(features).all(dim=1)
-        copied = features.to("cpu", torch.float32)
-        if not bool(finite.all()):
-            raise self._not_finite(finite)
-        return copied
+        return features
 
     def at(self, precision: Precision) -> NetworkEncoder:
         """Return an encoder of the same network that computes in another precision; the weights are shared."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 
 import numpy as np
 import torch
@@ -19,9 +18,11 @@ from medvlm_tui.core.intensity_windows import one_level_note
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Precision, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
+from medvlm_tui.engine.encoders.launched import InFlight, Launched, launch
 from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
+from medvlm_tui.engine.extract.block_writer import BlockWriter, block_writer
 from medvlm_tui.engine.extract.framed_images import FramedImages, FramesOfStep
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoders
@@ -183,12 +184,12 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
     flat = [span for block in spans for span in block]
     ahead = batches.ahead_of(work.machine.device, size)
     read = partial(read_sample, window=work.job.request.window)
+    ends = [span is block[-1] for block in spans for span in block]
     with (
         _kept(work, encoder) as kept,
         closing(batches.batches(flat, read, encoder, pool, ahead, work.context.check, kept)) as source,
     ):
-        for block in spans:
-            yield from _block(work, encoder, islice(source, len(block)))
+        yield from _encoded(work, encoder, source, ends)
 
 
 def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOfStep | None]:
@@ -201,46 +202,103 @@ def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOf
     return images.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
 
 
-def _block(work: Extraction, encoder: Encoder, source: Iterator[Batch]) -> Iterator[Event]:
-    """Encode and store one block; a batch never crosses its end."""
-    digests: list[str] = []
-    parts: list[Row] = []
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """A batch whose features are being computed."""
+
+    batch: Batch
+    parts: tuple[tuple[Launched, Sequence[int]], ...]
+    """Features, and the positions in the batch that they are of."""
+    ends_block: bool
+
+
+def _encoded(work: Extraction, encoder: Encoder, source: Iterator[Batch], ends: Sequence[bool]) -> Iterator[Event]:
+    """Encode batches and store their blocks; `ends` says of each batch whether a block ends with it.
+
+    On a GPU a batch is launched before the features of the one before are read, and blocks are stored meanwhile.
+    """
+    flight: InFlight[_Launched] = InFlight(work.machine.device)
+    with block_writer(work.machine.device, partial(work.context.store.put_block, work.job.encoder)) as writer:
+        blocks = _Blocks(work, writer)
+        for batch, ends_block in zip(work.progress.timed(source), ends, strict=True):
+            work.context.check()
+            yield from _said_of(work, batch)
+            for launched in flight.add(_launched(work, encoder, batch, ends_block)):
+                yield from blocks.add(launched)
+        for launched in flight.rest():
+            yield from blocks.add(launched)
+        yield from blocks.stored(writer.finish())
+
+
+def _said_of(work: Extraction, batch: Batch) -> Iterator[Event]:
+    """Yield what the log is told of a batch, and note the images that it lacks."""
     step = work.job.step.id
-    for batch in work.progress.timed(source):
-        work.context.check()
-        yield from (Log("warning", note, step) for note in batch.notes)
-        work.hidden += batch.hidden
-        for sample, error in batch.failed:
-            work.failed[sample.digest] = error.message
-            yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)
+    yield from (Log("warning", note, step) for note in batch.notes)
+    work.hidden += batch.hidden
+    for sample, error in batch.failed:
+        work.failed[sample.digest] = error.message
+        yield Log("warning", f"{clean(sample.id)} is left out: {error.message}", step)
+
+
+class _Blocks:
+    """The block on its way."""
+
+    def __init__(self, work: Extraction, writer: BlockWriter) -> None:
+        self._work, self._writer = work, writer
+        self._digests: list[str] = []
+        self._parts: list[Row] = []
+
+    def add(self, launched: _Launched) -> Iterator[Event]:
+        """Read the features of a batch and count it; store the block that ends with it."""
+        batch = launched.batch
         if batch.samples:
-            parts.append(_encode(work, encoder, batch))
-            digests += [sample.digest for sample in batch.samples]
-        yield from work.progress.add(batch.drawn, len(batch.failed))
-    if digests:
-        block = np.concatenate(parts)
-        work.rows.update(zip(digests, block, strict=True))
-        key = work.context.store.put_block(work.job.encoder, digests, block)
-        yield BlockStored(step, len(digests), key)
+            self._parts.append(_rows(self._work, launched))
+            self._digests += [sample.digest for sample in batch.samples]
+        yield from self._work.progress.add(batch.drawn, len(batch.failed))
+        if launched.ends_block and self._digests:
+            block = np.concatenate(self._parts)
+            self._work.rows.update(zip(self._digests, block, strict=True))
+            yield from self.stored(self._writer.write(self._digests, block))
+            self._digests, self._parts = [], []
+
+    def stored(self, blocks: Sequence[tuple[str, int]]) -> Iterator[Event]:
+        """Yield the events of blocks that are durable."""
+        yield from (BlockStored(self._work.job.step.id, count, key) for key, count in blocks)
 
 
-def _encode(work: Extraction, encoder: Encoder, batch: Batch) -> Row:
-    """Return the features of a batch; a batch size halved for lack of memory holds for the rest of the step."""
+def _launched(work: Extraction, encoder: Encoder, batch: Batch, ends_block: bool) -> _Launched:
+    """Begin to encode a batch; a batch size halved for lack of memory holds for the rest of the step."""
 
-    def encode(part: Sequence[int]) -> torch.Tensor:
+    def begin(part: Sequence[int]) -> tuple[Launched, Sequence[int]]:
         # Scaled here, so that bytes are all that waits on the GPU, and floats are backed off from like the rest.
         pixels = batches.scaled(batch.pixels[part[0] : part[-1] + 1], encoder)
-        try:
-            return encoder.encode(pixels)
-        except NotFiniteError as error:
-            raise _not_finite(work, [batch.samples[part[row]] for row in error.rows]) from error
+        with _naming_images(work, batch, part):
+            return launch(encoder, pixels), part
 
-    parts, work.batch_size = with_back_off(encode, range(len(batch.samples)), work.batch_size)
+    parts, work.batch_size = with_back_off(begin, range(len(batch.samples)), work.batch_size)
+    return _Launched(batch, tuple(parts), ends_block)
+
+
+def _rows(work: Extraction, launched: _Launched) -> Row:
+    """Return the features of a batch once they are there."""
+    batch, parts = launched.batch, []
+    for features, part in launched.parts:
+        with _naming_images(work, batch, part):
+            parts.append(features.features())
     rows: Row = torch.cat(parts).numpy()
     if not np.isfinite(rows).all():  # of an encoder that does not check by itself
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist()
         raise _not_finite(work, [batch.samples[row] for row in bad])
     return rows
+
+
+@contextmanager
+def _naming_images(work: Extraction, batch: Batch, part: Sequence[int]) -> Iterator[None]:
+    """Turn an encoder's complaint of features that are not finite into an error that names the images."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise _not_finite(work, [batch.samples[part[row]] for row in error.rows]) from error
 
 
 def _not_finite(work: Extraction, samples: Sequence[Sample]) -> MedvlmError:

@@ -21,7 +21,7 @@ from medvlm_tui.engine.encoders.resolve.names import has_prefix, resolve_model, 
 from medvlm_tui.engine.encoders.resolve.saved_folders import as_stored
 from medvlm_tui.engine.encoders.weights.location import locate
 from medvlm_tui.engine.encoders.weights.record import Weights
-from medvlm_tui.engine.run.text_inputs import TextInput, find_text
+from medvlm_tui.engine.run.text_inputs import TextInput, fetch_tokenizer, find_text
 from medvlm_tui.errors import Cancelled, DatasetError, MedvlmError, MissingInputError, UsageError
 from medvlm_tui.stages.request import RunRequest
 
@@ -102,15 +102,26 @@ def find_models(
 
     found = [find(name) for name in model_ids(request.models, catalog)]
     wanted = [model.spec for model in found if model.key is None and _may_be_fetched(model, request)]
-    if fetch is None or not wanted:
+    if fetch is None:
         return found
-    from medvlm_tui.engine.encoders.weights.downloads import download_missing
+    again: dict[str, ModelInput] = {}
+    if wanted:
+        from medvlm_tui.engine.encoders.weights.downloads import download_missing
 
-    problems = download_missing(wanted, fetch)
-    again = {spec.id: find(spec.id) for spec in wanted}
-    for name, problem in problems.items():
-        again[name] = replace(again[name], problem=problem, key=None)
-    return [again.get(model.spec.id, model) for model in found]
+        problems = download_missing(wanted, fetch)
+        again = {spec.id: find(spec.id) for spec in wanted}
+        for name, problem in problems.items():
+            again[name] = replace(again[name], problem=problem, key=None)
+    return [_with_tokenizer(again.get(model.spec.id, model), find, fetch) for model in found]
+
+
+def _with_tokenizer(model: ModelInput, find: Callable[[str], ModelInput], fetch: Say) -> ModelInput:
+    """Return a model after its tokenizer was fetched, where that alone was missing."""
+    if not model.text.tokenizer_lacks:
+        return model
+    if problem := fetch_tokenizer(model.spec, fetch):
+        return replace(model, text=TextInput(missing=problem))
+    return find(model.spec.id)
 
 
 def _may_be_fetched(model: ModelInput, request: RunRequest) -> bool:

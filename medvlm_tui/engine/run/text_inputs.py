@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from medvlm_tui.catalog.prompts import prompt_sets
 from medvlm_tui.core.digests import FileDigests
+from medvlm_tui.core.events import Event, Log
 from medvlm_tui.core.prompts import PromptSet
 from medvlm_tui.core.specs import Dataset, EncoderKey, ModelSpec, Precision
 from medvlm_tui.engine.encoders.text.loading import locate_text, no_text, text_key
 from medvlm_tui.engine.encoders.text.parts import TextParts
+from medvlm_tui.engine.encoders.text.tokenizer_files import repository, wanted
+from medvlm_tui.errors import MissingInputError
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
 
 TEXT_STAGES = frozenset({"zero_shot", "alignment", "bias"})
+Say = Callable[[Event], None]
 _VECTORS = (
     "its texts are vectors of a language model, which a run does not make\nuse `medvlm-tui encode --text-vectors`"
 )
@@ -27,6 +32,8 @@ class TextInput:
     key: EncoderKey | None = None
     missing: str = ""
     """Why there are no vectors of texts, with the hint after a line break; empty where there are."""
+    tokenizer_lacks: bool = False
+    """The tokenizer alone is missing, and the hub has it."""
 
 
 def reads_texts(request: RunRequest) -> bool:
@@ -49,10 +56,26 @@ def find_text(spec: ModelSpec, feature: str, request: RunRequest, digests: FileD
     override, folder = request.weights.get(spec.id, ""), request.tokenizers.get(spec.id, "")
     parts = locate_text(spec, override, folder, digests, request.offline)
     if parts.missing:
-        return TextInput(missing=parts.missing)
+        fetchable = not (request.offline or folder) and bool(repository(spec.text))
+        lacks = parts.weights.state == "present" and not parts.tokenizer.present and fetchable
+        return TextInput(missing=parts.missing, tokenizer_lacks=lacks)
     # A few hundred texts need no speed: fp32, unless another precision is asked for by name.
     precision: Precision = "fp32" if request.precision == "auto" else request.precision
     return TextInput(parts, text_key(parts, precision))
+
+
+def fetch_tokenizer(spec: ModelSpec, say: Say) -> str:
+    """Download a model's tokenizer from the hub, said first; returns why it could not be had, empty where it could."""
+    from medvlm_tui.engine.encoders.weights.download import fetch_named
+
+    assert spec.text is not None
+    place = repository(spec.text)
+    say(Log("info", f"tokenizer of {spec.id} to download: {', '.join(wanted(spec.text))} of {place}"))
+    try:
+        fetch_named(spec, place, wanted(spec.text))
+    except MissingInputError as error:
+        return f"{error.message}\n{error.hint}"
+    return ""
 
 
 def words_of(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.encoders.launched import InFlight, Launched, launch
 from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.saliency.stored_scores import StoredScores
 from medvlm_tui.engine.step.device_memory import is_out_of_memory, naming_shortage, release_memory, with_back_off
@@ -60,15 +61,21 @@ class Masking:
     def scores(self, chunk: int, count: int, check: Check, images: Sequence[int] | None = None) -> Iterator[Floats]:
         """Yield, image after image in parts, the scores (m, k) of the chunk's first `count` masks."""
         masks = self._masks(chunk, count)
+        flight: InFlight[list[Launched]] = InFlight(self.encoder.device)
         for image in range(len(self.pixels)) if images is None else images:
             begin = 0
             while begin < count:
                 check()
                 batch = range(begin, min(begin + self.batch_size, count))
-                encode = partial(self._encode, image, masks)
+                encode = partial(self._launch, image, masks)
                 parts, self.batch_size = with_back_off(encode, batch, self.batch_size)
-                yield self.classifier.scores(torch.cat(parts).numpy())
+                yield from map(self._scored, flight.add(parts))
                 begin = batch.stop
+        yield from map(self._scored, flight.rest())
+
+    def _scored(self, parts: Sequence[Launched]) -> Floats:
+        """Return the scores (m, k) of a batch once its features are there."""
+        return self.classifier.scores(torch.cat([part.features() for part in parts]).numpy())
 
     def _masks(self, chunk: int, count: int) -> torch.Tensor:
         """Return a chunk's masks on the device, or in main memory when they do not fit there."""
@@ -81,8 +88,11 @@ class Masking:
         with naming_shortage("a block of masks", self.encoder.device):
             return self.stream.masks(chunk, count, self.encoder.device, keep_on="cpu")
 
-    def _encode(self, image: int, masks: torch.Tensor, part: Sequence[int]) -> torch.Tensor:
-        """Return the features (m, d) of one image under consecutive masks, made in a buffer that is kept."""
+    def _launch(self, image: int, masks: torch.Tensor, part: Sequence[int]) -> Launched:
+        """Begin to encode one image under consecutive masks, made in a buffer that is kept.
+
+        The next batch may overwrite it: a GPU does one after the other.
+        """
         shape = (len(part), *self.pixels.shape[1:])
         if self._buffer.shape[1:] != shape[1:] or len(self._buffer) < len(part):
             self._buffer = torch.empty(shape, device=self.pixels.device)
@@ -92,7 +102,7 @@ class Masking:
         else:
             hidden = self.hidden[image]
             torch.addcmul(hidden.expand(shape), (self.pixels[image] - hidden).expand(shape), chosen, out=batch)
-        return self.encoder.encode(batch)
+        return launch(self.encoder, batch)
 
 
 def hidden_pixels(fill: Fill, encoder: Encoder, pixels: torch.Tensor) -> torch.Tensor:

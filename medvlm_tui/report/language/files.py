@@ -1,4 +1,4 @@
-"""The files of language: zero_shot.csv, prompts.csv, alignment.csv and reading.csv."""
+"""The files of language: charts, and zero_shot.csv, prompts.csv, alignment.csv and reading.csv."""
 
 from __future__ import annotations
 
@@ -19,5 +19,9 @@ def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
 
 
 def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
-    """Yield nothing: the numbers stand in tables."""
-    yield from ()
+    """Draw the charts of the datasets that have results of language below `out`."""
+    if tables_of(results):
+        # Imported here: matplotlib costs seconds that a report without language need not pay.
+        from medvlm_tui.report.language.figures import language_figures
+
+        yield from language_figures(results.source, out / "figures")

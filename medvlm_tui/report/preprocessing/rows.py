@@ -1,15 +1,17 @@
-"""The rows of preprocessing.csv: every measure of every change, and the changes that were left out with the reason."""
+"""The rows of preprocessing.csv (each measure of each change) and preprocessing_ranks.csv (the order of the models)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from scipy.stats import rankdata
 
 from medvlm_tui.core.plan import Step
 from medvlm_tui.report.formats.table import Row, Table, numbers, texts
 from medvlm_tui.report.results.run_results import Gathered, ReportInput, made_once
-from medvlm_tui.stages.preprocessing import PREPROCESSING
+from medvlm_tui.stages.preprocessing import PREPROCESSING, PREPROCESSING_RANKS
 from medvlm_tui.stages.records.measure import Measure
-from medvlm_tui.stages.records.preprocessing import DEFAULT, PreprocessingRecord
+from medvlm_tui.stages.records.preprocessing import DEFAULT, DatasetRanks, PreprocessingRecord
 
 COLUMNS = (
     *texts("model", "dataset", "label_view", "change", "place", "measure"),
@@ -18,12 +20,39 @@ COLUMNS = (
 )  # fmt: skip
 
 
+RANKS = (
+    *texts("dataset", "change", "way", "model"),
+    *numbers("accuracy", "rank", "accuracy_unchanged", "rank_unchanged", "tau", "ci_low", "ci_high"),
+    *numbers("reversed_pairs", "models", "n"),
+    *texts("note"),
+)  # fmt: skip
+
+
 @made_once
 def tables_of(results: Gathered) -> tuple[Table, ...]:
-    """Return the table of the lab, where the run has one."""
-    found = list(results.source.records(PREPROCESSING))
-    rows = tuple(row for step, record in found for row in _rows(results.source, step, record))
-    return (Table("preprocessing", COLUMNS, rows, "Measures of the preprocessing lab"),) if rows else ()
+    """Return the tables that the run has rows for."""
+    source = results.source
+    rows = tuple(row for step, record in source.records(PREPROCESSING) for row in _rows(source, step, record))
+    orders = [each for _, record in source.records(PREPROCESSING_RANKS) for each in record.datasets]
+    ranks = tuple(row for dataset in orders for row in _ranks(dataset))
+    made = (
+        Table("preprocessing", COLUMNS, rows, "Measures of the preprocessing lab"),
+        Table("preprocessing_ranks", RANKS, ranks, "The order of the models under each change"),
+    )
+    return tuple(table for table in made if table.rows)
+
+
+def _ranks(found: DatasetRanks) -> Iterator[Row]:
+    end = (len(found.models), found.n, found.note)
+    if found.note:
+        yield (found.dataset, *[""] * 3, *[None] * 8, *end)
+    before = _ranked(found.unchanged)
+    for each in found.changes:
+        after = _ranked(each.accuracies)
+        for place, model in enumerate(found.models):
+            ranked = (each.accuracies[place], after[place], found.unchanged[place], before[place])
+            agreement = (each.tau, each.low, each.high, each.reversed_pairs)
+            yield (found.dataset, each.change, each.way, model, *ranked, *agreement, *end)
 
 
 def _rows(source: ReportInput, step: Step, record: PreprocessingRecord) -> Iterator[Row]:
@@ -41,3 +70,8 @@ def _rows(source: ReportInput, step: Step, record: PreprocessingRecord) -> Itera
 
 def _measure(measure: Measure) -> Row:
     return (measure.name, measure.value, measure.low, measure.high, measure.n, measure.chance)
+
+
+def _ranked(accuracies: Sequence[float]) -> list[float]:
+    """Return the rank of each model, 1 for the best; models that are equal share the mean of their ranks."""
+    return [float(rank) for rank in rankdata([-value for value in accuracies])]

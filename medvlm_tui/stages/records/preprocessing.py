@@ -92,3 +92,63 @@ def _example(name: str) -> tuple[Measure, ...]:
         "accuracy_transfer": 0.5, "accuracy_reverse": 0.5, "loss_of_information": 0.0, "loss_of_fit": 0.25,
     }  # fmt: skip
     return tuple(Measure(measure, name, value, value - 0.1, value + 0.1, 4) for measure, value in values.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRanks:
+    """The order of the models under one change, by one way of training, against their order on unchanged images."""
+
+    change: str
+    """Name of the change."""
+    way: str
+    """retrained or transfer."""
+    accuracies: tuple[float, ...]
+    """Of each model."""
+    tau: float | None
+    """Kendall's tau b to the order on unchanged images; None where all models are equal in one of the two."""
+    low: float | None = None
+    high: float | None = None
+    reversed_pairs: int = 0
+    """Pairs of models whose order is turned round, each difference with an interval that leaves out 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRanks:
+    """The models of one dataset under every change that was measured for all of them."""
+
+    dataset: str
+    models: tuple[str, ...]
+    unchanged: tuple[float, ...]
+    """Accuracy of each model on unchanged images."""
+    n: int
+    """Hold-out images that all models share."""
+    changes: tuple[ChangeRanks, ...]
+    note: str = ""
+    """Why there are no changes, where there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessingRanksRecord:
+    """The order of the models under each change, dataset by dataset."""
+
+    datasets: tuple[DatasetRanks, ...]
+    seed: int
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @classmethod
+    def example(cls) -> PreprocessingRanksRecord:
+        """Return a small, complete record: three models on one dataset under one change."""
+        change = ChangeRanks(
+            change="jpeg:25",
+            way="transfer",
+            accuracies=(0.5, 0.6, 0.7),
+            tau=0.333,
+            low=-0.3,
+            high=1.0,
+            reversed_pairs=0,
+        )
+        ranks = DatasetRanks(
+            dataset="phantom", models=("one", "two", "three"), unchanged=(0.6, 0.55, 0.9), n=20, changes=(change,)
+        )
+        return cls(datasets=(ranks,), seed=0)

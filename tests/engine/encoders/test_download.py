@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -196,3 +198,31 @@ def test_a_disk_that_is_too_small_is_said_before_the_download(server, catalog, m
     problems = download_missing([catalog["dinov2_s"]], lambda event: None)
     assert "needs 1.2 MB" in problems["dinov2_s"].message
     assert where(catalog["dinov2_s"]).state == "missing"
+
+
+def test_a_run_fetches_the_tokenizer_that_a_text_tower_lacks(server, repositories, tmp_path):
+    place = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
+    repositories[place] = {"vocab.txt": b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", "pytorch_model.bin": b"not asked for"}
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "w.safetensors").write_bytes(save({"visual.w": torch.zeros(3), "text.proj.w": torch.zeros(2)}))
+    weights = {"biomedclip": str(tmp_path / "own" / "w.safetensors")}
+    asked = RunRequest(models=("biomedclip",), weights=weights, stages=("zero_shot",))
+    said = []
+
+    def find(request, fetch):
+        (model,) = find_models(request, FileDigests(), lambda *rest: "fp32", fetch=fetch)
+        return model.text
+
+    assert "hf download" in find(replace(asked, offline=True), said.append).missing
+    assert "hf download" in find(asked, None).missing
+    assert server.asked == []
+    found = find(asked, said.append)
+    assert found.missing == ""
+    assert found.parts.tokenizer.files["vocab.txt"].is_file()
+    assert any("tokenizer of biomedclip to download: vocab.txt" in event.message for event in said)
+    assert not any("pytorch_model.bin" in path for _, path, _ in server.asked)
+    repositories[place] = GATED
+    shutil.rmtree(tmp_path / "hf")
+    refused = find(asked, said.append)
+    assert refused.key is None
+    assert "terms" in refused.missing or "gated" in refused.missing
