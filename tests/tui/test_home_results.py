@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from medvlm_tui.core import events
+from medvlm_tui.core.survey import Cell, row_of
 from medvlm_tui.errors import ImageError, StoreError
 from medvlm_tui.tui.shared.matrix import Matrix
 from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey, survey_of
@@ -22,9 +23,10 @@ SCORES = {"accuracy": 0.8125, "std": 0.021, "macro_f1": 0.8, "t": 1.0, "table": 
 def with_results(cells: Mapping[tuple[str, str], Mapping[str, Any]], weights: bool = True) -> events.Survey:
     """A survey with these cells changed; without `weights` no model has any."""
     base = survey()
-    models = tuple({**row, "state": row["state"] if weights else "weights_missing"} for row in base.models)
-    changed = tuple({**cell, **cells.get((str(cell["model"]), str(cell["dataset"])), {})} for cell in base.cells)
-    return replace(base, models=models, cells=changed)
+    models = tuple(row if weights else replace(row, state="weights_missing") for row in base.models)
+    own = [{"model": cell.model, "dataset": cell.dataset, "state": cell.state} for cell in base.cells]
+    changed = [row_of({**cell, **cells.get((cell["model"], cell["dataset"]), {})}, Cell) for cell in own]
+    return replace(base, models=models, cells=tuple(changed))
 
 
 @pytest.mark.parametrize("size", SIZES)

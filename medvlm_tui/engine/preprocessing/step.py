@@ -44,7 +44,7 @@ class Images:
     bench: Bench
     seed: int
     own_framing: bool
-    """Whether the encoder prepares its input by the plain preprocessing of its entry."""
+    """True where the encoder prepares its input by the plain preprocessing of its entry."""
     kept: dict[str, Image.Image] = field(default_factory=dict)
     size: int = 0
 
