@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.text import Text
 from textual.geometry import Region
 
+from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.render import regions
-from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.palette import Depth, class_letters
 from medvlm_tui.render.scatter import MAX_POINTS, Bounds, Tag, cells_of, inside, scatter, stratified, with_cross
 from medvlm_tui.tui.map.colouring import Colouring

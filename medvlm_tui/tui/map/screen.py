@@ -18,7 +18,7 @@ from textual.events import Resize
 
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.gaps import Gaps
+from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.stages.references import REFERENCES
