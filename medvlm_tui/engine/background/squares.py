@@ -13,17 +13,20 @@ from medvlm_tui.engine.images.geometry import Box
 Pixels = NDArray[np.uint8]
 LARGEST = 0.7
 """Of the short side: the largest square."""
-TOO_LARGE, NO_ROOM = "the lesion is larger than the square", "no room for the same square elsewhere"
+TOO_LARGE = "the lesion is larger than the square"
 _TRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Squares:
-    """The square over the lesion, and one of the same size elsewhere that touches no part of the lesion's box."""
+    """The square over the lesion, and one of the same size elsewhere."""
 
     lesion: Box
     """(left, top, right, bottom) in pixels of the image."""
     moved: Box
+    """Touches no part of the lesion's box where the image has room for that, and as little of it as was found else."""
+    overlap: float
+    """Share of the lesion's box below `moved`."""
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box | None:
@@ -51,11 +54,15 @@ def squares(box: Box, size: tuple[int, int], share: float, jitter: float, seed: 
         centre = (box[axis] + box[axis + 2] - side) / 2 + rng.uniform(-jitter, jitter) * min(size)
         corner.append(int(np.clip(round(centre), low, high)))
     over = (corner[0], corner[1], corner[0] + side, corner[1] + side)
-    for left, top in rng.integers(0, [size[0] - side + 1, size[1] - side + 1], size=(_TRIES, 2)).tolist():
-        moved = (left, top, left + side, top + side)
-        if moved[0] >= box[2] or moved[2] <= box[0] or moved[1] >= box[3] or moved[3] <= box[1]:
-            return Squares(over, moved)
-    return NO_ROOM
+    tries = [(x, y, x + side, y + side) for x, y in rng.integers(0, [n - side + 1 for n in size], (_TRIES, 2)).tolist()]
+    moved = min(tries, key=lambda square: _overlap(square, box))  # the first of several that are equal
+    return Squares(over, moved, _overlap(moved, box))
+
+
+def _overlap(square: Box, box: Box) -> float:
+    """Return the share of a box that lies below a square."""
+    width, height = (max(0, min(square[axis + 2], box[axis + 2]) - max(square[axis], box[axis])) for axis in (0, 1))
+    return width * height / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def covered(image: Image.Image, square: Box, fill: str, seed: tuple[int, ...]) -> Image.Image:

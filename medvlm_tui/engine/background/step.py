@@ -106,6 +106,7 @@ def _record(found: Found, params: BackgroundParams, right: Mapping[str, Flags]) 
         conditions=tuple(right),
         measures=measures_of(right, params.fills, chance, params.seed, params.resamples),
         side_share=found.side,
+        overlap=float(np.mean([found.places[row].overlap for row in (*bench.train, *bench.test)])),
         left_out={reason: count for reason, count in found.left_out.items() if count},
         t=bench.t,
         n_train=len(bench.train),

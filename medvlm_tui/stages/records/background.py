@@ -30,6 +30,8 @@ class BackgroundRecord(BackgroundParams):
     measures: tuple[Measure, ...]
     side_share: float
     """Side of the square over the image's short side."""
+    overlap: float
+    """Mean share of the lesion's box that the square elsewhere hides: above 0 where images have no room for it."""
     left_out: Mapping[str, int]
     """Reason -> number of images that have no part."""
     t: float
@@ -67,6 +69,7 @@ class BackgroundRecord(BackgroundParams):
                 for (name, condition), (value, chance) in values.items()
             ),
             side_share=0.4,
+            overlap=0.02,
             left_out={"no lesion mask": 2},
             t=1.0,
             n_train=6,

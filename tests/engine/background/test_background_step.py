@@ -11,13 +11,13 @@ from PIL import Image
 from statsmodels.stats.proportion import proportion_confint
 
 from medvlm_tui.engine.background.measures import measures_of
-from medvlm_tui.engine.bench import bench as bench_module
 from medvlm_tui.errors import DatasetError
 from medvlm_tui.report.background.finding import finding
 from medvlm_tui.stages.background import BACKGROUND
 from medvlm_tui.stages.params.background import BackgroundParams
 from medvlm_tui.stages.params.probe import ProbeParams
 from tests.made.bias import StubEncoder
+from tests.made.encoders import having
 from tests.made.jobs import Bench, table_of
 
 N, SIDE = 120, 64
@@ -53,15 +53,14 @@ def bench_of(folder, encoder, decides, masks=True):
     with_masks = zip(bench.dataset.samples, made, strict=True)
     samples = tuple(replace(sample, mask=mask if masks else None) for sample, mask in with_masks)
     bench.dataset = replace(bench.dataset, samples=samples)
+    bench.context = replace(bench.context, resources=having(encoder))
     bench.run("probe", ProbeParams())
     return bench
 
 
 @pytest.fixture
-def encoder(monkeypatch):
-    made = Blocks(False)
-    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: made)
-    return made
+def encoder():
+    return Blocks(False)
 
 
 @pytest.mark.parametrize("decides", ["lesion", "word"])

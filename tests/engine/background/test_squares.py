@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medvlm_tui.engine.background.squares import NO_ROOM, TOO_LARGE, Squares, box_of, covered, extent, only, squares
+from medvlm_tui.engine.background.squares import TOO_LARGE, Squares, box_of, covered, extent, only, squares
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -35,13 +35,20 @@ def test_the_square_holds_the_lesion_and_the_other_one_touches_none_of_it(seed: 
     assert found.lesion[1] <= box[1] < box[3] <= found.lesion[3]
     inside = np.zeros((60, 80), bool)
     inside[box[1] : box[3], box[0] : box[2]] = True
+    assert found.overlap == 0
     assert not inside[found.moved[1] : found.moved[3], found.moved[0] : found.moved[2]].any()
     assert found == squares(box, (80, 60), 0.35, 0.05, (seed,))
 
 
-def test_what_does_not_fit_says_why() -> None:
+def test_what_does_not_fit_says_why_and_without_room_the_other_square_hides_least() -> None:
     assert squares((0, 0, 40, 10), (80, 60), 0.5, 0.0, (0,)) == TOO_LARGE
-    assert squares((10, 10, 70, 50), (80, 60), 1.0, 0.0, (0,)) == NO_ROOM
+    found = squares((50, 10, 70, 30), (80, 60), 0.9, 0.0, (0,))
+    assert isinstance(found, Squares)
+    assert found.moved[0] <= 2  # as far left as it goes: 54 of 80 pixels
+    inside = np.zeros((60, 80), bool)
+    inside[10:30, 50:70] = True
+    hidden = inside[found.moved[1] : found.moved[3], found.moved[0] : found.moved[2]].sum() / inside.sum()
+    assert found.overlap == pytest.approx(hidden)
 
 
 @pytest.mark.parametrize("fill", ["mean", "noise", "blur"])

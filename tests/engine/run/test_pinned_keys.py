@@ -99,6 +99,13 @@ def rich(folder: Path) -> RunRequest:
             "bias_masks": 32,
             "bias_images": 1,
             "bias_removed": 1,
+            "cover_fills": ("blur",),
+            "cover_side": 0.3,
+            "cover_train": 5,
+            "cover_test": 3,
+            "prep_variants": ("jpeg:10", "invert"),
+            "prep_train": 5,
+            "prep_test": 3,
         },
     )
 
