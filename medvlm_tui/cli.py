@@ -147,6 +147,10 @@ def _demo_workspace(out: str) -> Any:
 
 def _command(arguments: list[str]) -> int:
     options = command_parser(arguments).parse_args(arguments)
+    if options.serve and not options.command and not streams.is_served():
+        from medvlm_tui.commands.serve import run
+
+        return run(arguments, options.port)
     if options.command == "encode" and options.weights:
         # One model is named already, so `--weights PATH` is enough.
         named = f"{options.model}="
@@ -158,12 +162,9 @@ def _command(arguments: list[str]) -> int:
         return int(import_module(COMMANDS[options.command][0]).run(options, request, configuration))
     streams.refuse_without_terminal()
     data_folders.remember(configuration.workspace, flags.get("data", {}))
-    from medvlm_tui.tui.app import run_tui
+    from medvlm_tui.tui.start import run_tui
 
-    origins = settings.origins(configuration, flags)
-    return run_tui(
-        configuration.workspace, request, mouse=not options.no_mouse, keymap=configuration.keys, origins=origins
-    )
+    return run_tui(configuration, request, mouse=not options.no_mouse, origins=settings.origins(configuration, flags))
 
 
 def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -176,6 +177,10 @@ def command_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"medvlm-tui {VERSION}")
     parser.add_argument(
         "--no-mouse", action="store_true", help="do not use the mouse, so that the terminal can select text"
+    )
+    parser.add_argument("--serve", action="store_true", help="show the screens in a browser of this machine")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port of --serve on 127.0.0.1 (default: a free one)"
     )
     _add_shared(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -52,21 +52,27 @@ def drop_unwritten() -> None:
 
 
 def can_draw() -> bool:
-    """Return whether the screens can be shown: all three streams are a terminal that accepts UTF-8."""
-    return all(map(os.isatty, range(3))) and _encoding() == "utf-8"
+    """Return whether the screens can be shown: all three streams are a terminal that accepts UTF-8, or a browser."""
+    return is_served() or (all(map(os.isatty, range(3))) and _encoding() == "utf-8")
+
+
+def is_served() -> bool:
+    """Return whether `--serve` has started this process: the browser is at the other end of its streams."""
+    return "web_driver" in os.environ.get("TEXTUAL_DRIVER", "")
 
 
 def refuse_without_terminal() -> None:
     """Raise UsageError where the screens cannot be shown."""
+    if can_draw():
+        return
     if not all(map(os.isatty, range(3))):
         raise UsageError(
             "the screens need a terminal", "use `medvlm-tui --batch ...` where there is none, `ssh -t` over SSH"
         )
-    if not can_draw():
-        raise UsageError(
-            f"the screens need UTF-8, this terminal's encoding is {_encoding()}",
-            "export LC_ALL=C.UTF-8 (and unset PYTHONIOENCODING), or use `medvlm-tui --batch ...`",
-        )
+    raise UsageError(
+        f"the screens need UTF-8, this terminal's encoding is {_encoding()}",
+        "export LC_ALL=C.UTF-8 (and unset PYTHONIOENCODING), or use `medvlm-tui --batch ...`",
+    )
 
 
 def _encoding() -> str:

@@ -27,11 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, request: RunRequest, configuration: Settings) -> int:
     """Show the run under way, or the last one, to its end; returns its exit code. Leaving does not stop it."""
     if not options.json and streams.can_draw():
-        from medvlm_tui.tui.app import run_tui
+        from medvlm_tui.tui.start import run_tui
 
-        return run_tui(
-            configuration.workspace, request, mouse=not options.no_mouse, place="run", keymap=configuration.keys
-        )
+        return run_tui(configuration, request, mouse=not options.no_mouse, place="run")
     display = JsonDisplay(sys.stdout) if options.json else PlainDisplay(sys.stdout)
     workspace = Workspace(configuration.workspace)
     try:

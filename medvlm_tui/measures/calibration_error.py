@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
+
+from medvlm_tui.measures.intervals import FEWEST_IMAGES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,13 +32,67 @@ def squared_calibration_error(confidence: Floats, correct: Mask) -> float:
     squared gap the variance of its accuracy is taken off, so that a calibrated classifier gets 0 on average.
     """
     n = len(confidence)
-    order = np.argsort(confidence, kind="stable")
     total = 0.0
-    for rows in np.array_split(order, max(1, min(BINS, n // FEWEST_IN_A_BIN))):
+    for rows in _equal_bins(confidence):
         share = float(correct[rows].mean())
         noise = share * (1 - share) / (len(rows) - 1) if len(rows) > 1 else 0.0
         total += len(rows) / n * ((share - float(confidence[rows].mean())) ** 2 - noise)
     return total
+
+
+def calibration_error_interval(
+    confidence: Floats, correct: Mask, groups: Ints | None = None, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Return the interval of `debiased_calibration_error`, the mean over F classifiers, of (F, n) values.
+
+    The jackknife's, over images or whole `groups` (n,), of the squared error in bins that stay as they are, with
+    Student's quantile; its ends below 0 become 0 before the root. It always holds the mean of the roots. None below
+    FEWEST_IMAGES, and where leaving images out changes nothing.
+    """
+    n = confidence.shape[1]
+    members = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    units = int(members.max()) + 1 if n else 0
+    if n < FEWEST_IMAGES or units < 2:
+        return None
+    without = np.mean([_left_out(c, r, members) for c, r in zip(confidence, correct, strict=True)], axis=0)
+    error = float(np.sqrt((units - 1) / units * ((without - without.mean()) ** 2).sum()))
+    if error < 1e-12:
+        return None
+    squared = [squared_calibration_error(c, r) for c, r in zip(confidence, correct, strict=True)]
+    printed = float(np.mean(np.sqrt(np.maximum(squared, 0.0))))
+    half = float(t.ppf((1 + level) / 2, units - 1)) * error
+    middle = float(np.mean(squared))
+    low, high = (float(np.sqrt(max(0.0, end))) for end in (middle - half, middle + half))
+    return min(low, printed), max(high, printed)
+
+
+def _equal_bins(confidence: Floats) -> list[Ints]:
+    """Return the rows of each of up to BINS bins of equal numbers of images, by rising confidence."""
+    bins = max(1, min(BINS, len(confidence) // FEWEST_IN_A_BIN))
+    return np.array_split(np.argsort(confidence, kind="stable"), bins)
+
+
+def _left_out(confidence: Floats, correct: Mask, members: Ints) -> Floats:
+    """Return (units,) the squared error without each unit's images; `members` (n,) is the unit of each image."""
+    rows = _equal_bins(confidence)
+    bins = np.empty(len(confidence), dtype=np.int64)
+    for number, inside in enumerate(rows):
+        bins[inside] = number
+
+    def remaining(values: Floats) -> Floats:
+        sums = np.zeros((int(members.max()) + 1, len(rows)))
+        np.add.at(sums, (members, bins), values)
+        found: Floats = sums.sum(axis=0) - sums
+        return found
+
+    counts = remaining(np.ones(len(confidence)))
+    share, mean = (
+        np.divide(remaining(values), counts, out=np.zeros_like(counts), where=counts > 0)
+        for values in (correct.astype(np.float64), confidence)
+    )
+    noise = np.where(counts > 1, share * (1 - share) / np.maximum(counts - 1, 1), 0.0)
+    found: Floats = (counts * ((share - mean) ** 2 - noise)).sum(axis=1) / counts.sum(axis=1)
+    return found
 
 
 def calibrated_ece(confidence: Floats, bins: int = BINS) -> float:

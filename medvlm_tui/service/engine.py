@@ -96,9 +96,9 @@ class Engine:
         return DataFound(str(path), candidates, found.others, found.problem, round(time.monotonic() - began, 3))
 
     def plan(self, request: RunRequest, run_id: str = "", say: Say | None = None) -> Prepared:
-        """Lay out a run without starting it."""
+        """Lay out a run without starting it; with `say` what it needs is made and fetched first."""
         measure = None if say is None else partial(self._measure, say)
-        return prepare(_complete(request), self.workspace, self.store, run_id, say, measure)
+        return prepare(_complete(request), self.workspace, self.store, run_id, say, measure, foresee=say is None)
 
     def _measure(self, say: Say, job: ModelJob) -> Mapping[str, Any]:
         """Do a `precision` job: which precision `auto` stands for is part of the keys of the plan."""

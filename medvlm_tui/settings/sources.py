@@ -13,6 +13,7 @@ import platformdirs
 
 from medvlm_tui.core.workspace import data_folders
 from medvlm_tui.errors import UsageError
+from medvlm_tui.settings.screens import Appearance, taken_from
 from medvlm_tui.settings.values import checked, in_range
 from medvlm_tui.stages.request import RunRequest
 
@@ -34,6 +35,8 @@ class Settings:
     """Ids of the screens' actions -> keys, separated by commas."""
     engine_idle_s: float = 600.0
     """Time after which an engine without run and connection ends."""
+    appearance: Appearance = field(default_factory=Appearance)
+    """Look of the screens."""
 
 
 def config_file() -> Path:
@@ -58,7 +61,7 @@ def load(workspace: str | None = None) -> Settings:
     chosen = workspace or os.environ.get("MEDVLM_WORKSPACE") or table.pop("workspace", None)
     table.pop("workspace", None)
     idle = table.pop("engine_idle_minutes", 10)
-    keys = _keys(table.pop("keys", {}), path)
+    keys, appearance = _keys(table.pop("keys", {}), path), taken_from(table, path)
     values = checked(table, path)
     if not isinstance(datasets, dict) or not all(isinstance(d, dict) for d in datasets.values()):
         raise UsageError(
@@ -73,7 +76,7 @@ def load(workspace: str | None = None) -> Settings:
     root = Path(chosen).expanduser() if chosen else platformdirs.user_data_path(APP)
     values["data"] = {**roots, **values.get("data", {}), **data_folders.read(root.absolute())}
     idle_s = _idle_s(os.environ.get("MEDVLM_ENGINE_IDLE_MINUTES", idle), path)
-    return Settings(root.absolute(), path, values, told, keys, idle_s)
+    return Settings(root.absolute(), path, values, told, keys, idle_s, appearance)
 
 
 def _keys(table: Any, path: Path) -> dict[str, str]:

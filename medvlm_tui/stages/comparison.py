@@ -25,7 +25,7 @@ def _summary(record: IntervalsRecord) -> Mapping[str, Any]:
 
 STATISTICS = Stage(
     kind="statistics",
-    version=4,
+    version=5,
     title="intervals",
     scope=Scope.CELL,
     record=IntervalsRecord,

@@ -8,15 +8,20 @@ from typing import Any
 from medvlm_tui.stages.gathered import by_protocol, over_cells
 from medvlm_tui.stages.params.verdict import VerdictParams
 from medvlm_tui.stages.records.verdict import VerdictRecord
-from medvlm_tui.stages.stage import Draft, Scope, Stage, View
+from medvlm_tui.stages.stage import Draft, Remark, Scope, Stage, View
 
 _WITHOUT = frozenset({"few_shot"})
 """Protocols whose draws of training images are part of the chance, which sign flips of images leave out."""
 
 
-def _drafts(view: View) -> Iterator[Draft]:
+def _drafts(view: View) -> Iterator[Draft | Remark]:
     for protocol, probes, params in by_protocol(view, VerdictParams):
-        if probes and protocol not in _WITHOUT:
+        if probes and protocol in _WITHOUT:
+            yield Remark(
+                f"{view.dataset}: no verdict under {protocol}: it would leave out the chance of the drawn training "
+                "images, which the comparisons of models count"
+            )
+        elif probes:
             yield over_cells(params, probes, protocol)
 
 

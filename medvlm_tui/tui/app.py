@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -32,6 +31,7 @@ from medvlm_tui.tui.theme import DARK, LOOKS, names_of
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.filter import LineFilter
 
     from medvlm_tui.tui.shared.notice import Leaving
 
@@ -100,6 +100,9 @@ class MedvlmApp(NamedBindings, App[int]):
         """Keys of the settings file by the ids of their actions."""
         self.left_running = False
         """The user left while a run was under way."""
+        self._plain_characters: tuple[LineFilter, ...] = ()
+        self.once_mounted: list[Callable[[], object]] = []
+        """Called when the first screen is there."""
         self.animation_level = "none"
         # Before the first frame: set later, a theme has every style computed twice.
         for name in self.available_themes:
@@ -132,6 +135,16 @@ class MedvlmApp(NamedBindings, App[int]):
         few = self.no_color or self.console.color_system not in ("truecolor", "256")
         return () if few else LOOKS[self.theme].heat
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what changes every line that is drawn: colours as the terminal has them, and at last ASCII."""
+        return (*super().get_line_filters(), *self._plain_characters)
+
+    def draw_in_ascii(self) -> None:
+        """Draw everything with ASCII from now on."""
+        from medvlm_tui.tui.plain_characters import PlainCharacters
+
+        self._plain_characters = (PlainCharacters(),)
+
     def get_default_screen(self) -> Screen[object]:
         """Home lies below all other places."""
         return screen_factory(PLACES[0])()
@@ -139,6 +152,8 @@ class MedvlmApp(NamedBindings, App[int]):
     def on_mount(self) -> None:
         """Listen to the engine once the first screen is drawn."""
         self.call_after_refresh(self.restart_engine)
+        for call in self.once_mounted:
+            call()
         if not self.is_headless:
             leaving.heed_signals(lambda code: self.call_later(self.leave, "go_on", code))
         if self._given_keys:
@@ -380,20 +395,3 @@ class MedvlmApp(NamedBindings, App[int]):
 
         for problem in problems_of(self._given_keys):
             self.tell(f"[keys] in the settings: {problem}", "warning")
-
-
-def run_tui(
-    workspace: Path,
-    request: RunRequest,
-    mouse: bool = True,
-    place: str = "home",
-    keymap: Mapping[str, str] | None = None,
-    origins: Mapping[str, str] | None = None,
-) -> int:
-    """Show the screens until the user quits; returns the exit code."""
-    app = MedvlmApp(workspace, request=replace(request), place=place, origins=origins)
-    app.take_keymap(keymap or {})
-    code = app.run(mouse=mouse)
-    if app.left_running:
-        leaving.say_farewell(workspace)
-    return code if code is not None else app.return_code or 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = ("demo", "dicom", "lite", "parquet", "volume")
+EXTRAS = ("demo", "dicom", "lite", "parquet", "serve", "volume")
 ACCEPTED = (
     "0BSD", "APACHE", "BSD", "BSL-1.0", "CC0-1.0", "CNRI-PYTHON", "ISC", "LLVM", "MIT", "MPL-2.0", "MPL 2.0",
     "PSF", "PYTHON SOFTWARE FOUNDATION", "ZLIB",

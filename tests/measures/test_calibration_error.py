@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from sklearn.metrics import brier_score_loss
 
 from medvlm_tui.measures import calibration_error as ce
@@ -60,3 +61,55 @@ def test_brier_is_scikit_learn_s():
     drawn = [[rng.choice(3, p=row) for row in probabilities] for _ in range(300)]
     means = [ce.brier_per_image(probabilities, np.array(each)).mean() for each in drawn]
     assert ce.calibrated_brier(probabilities) == pytest.approx(np.mean(means), abs=0.01)
+
+
+def plain_squared(confidence, correct, bins):
+    """Return the debiased squared error in given bins by explicit sums."""
+    total, n = 0.0, len(confidence)
+    for b in np.unique(bins):
+        c, r = confidence[bins == b], correct[bins == b]
+        noise = r.mean() * (1 - r.mean()) / (len(r) - 1) if len(r) > 1 else 0.0
+        total += len(r) / n * ((r.mean() - c.mean()) ** 2 - noise)
+    return total
+
+
+def test_the_interval_is_the_jackknife_s_by_explicit_deletions():
+    rng = np.random.default_rng(6)
+    n, members = 23, np.repeat(np.arange(12), 2)[:23]
+    confidence, correct = rng.uniform(0.4, 1, (3, n)), rng.random((3, n)) < 0.6
+    for groups in (None, members):
+        units = np.arange(n) if groups is None else groups
+        found = ce.calibration_error_interval(confidence, correct, groups)
+        deleted = []
+        for unit in range(units.max() + 1):
+            keep = units != unit
+            values = []
+            for c, r in zip(confidence, correct, strict=True):
+                bins = np.empty(n, dtype=int)
+                for number, rows in enumerate(np.array_split(np.argsort(c), n // 5)):
+                    bins[rows] = number
+                values.append(plain_squared(c[keep], r[keep], bins[keep]))
+            deleted.append(np.mean(values))
+        u = len(deleted)
+        half = t.ppf(0.975, u - 1) * np.sqrt((u - 1) ** 2 / u * np.var(deleted, ddof=1))
+        pairs = list(zip(confidence, correct, strict=True))
+        middle = np.mean([ce.squared_calibration_error(c, r) for c, r in pairs])
+        printed = np.mean([ce.debiased_calibration_error(c, r) for c, r in pairs])
+        low, high = (np.sqrt(max(0.0, end)) for end in (middle - half, middle + half))
+        assert found == pytest.approx((min(low, printed), max(high, printed)))
+    assert ce.calibration_error_interval(confidence[:, :4], correct[:, :4]) is None
+    assert ce.calibration_error_interval(np.full((1, 9), 0.9), np.ones((1, 9), dtype=bool)) is None
+
+
+def test_the_interval_holds_the_error_of_an_overconfident_classifier():
+    rng = np.random.default_rng(7)
+    n, draws, held = 60, 300, 0
+    middles = 0.4 + 0.6 * (np.arange(12) + 0.5) / 12
+    # The chance of being right moves by 0.4 of the confidence: gaps of the twelve bins' middles.
+    truth = np.sqrt(np.mean((0.6 * (middles - 0.7)) ** 2))
+    for _ in range(draws):
+        confidence = confident(rng, n)
+        correct = rng.random((1, n)) < 0.7 + 0.4 * (confidence - 0.7)
+        low, high = ce.calibration_error_interval(confidence[None], correct)
+        held += low <= truth <= high
+    assert held / draws >= 0.93 - 3 * np.sqrt(0.95 * 0.05 / draws)

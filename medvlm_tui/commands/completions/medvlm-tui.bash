@@ -27,7 +27,7 @@ _shtab_medvlm_tui_compare_option_strings=(-h --help --json --workspace --data --
 _shtab_medvlm_tui_reproduce_option_strings=(-h --help --protocol --device --json --workspace --data --weights --offline --window)
 _shtab_medvlm_tui_completion_option_strings=(-h --help --workspace --data --weights --offline)
 _shtab_medvlm_tui_audit_option_strings=(-h --help --json --workspace --data --weights --offline)
-_shtab_medvlm_tui_option_strings=(-h --help --version --no-mouse --workspace --data --weights --offline --batch --models --datasets --tokenizer --prompts --stages --demo --protocol --seed --seeds --label --part --limit --window --tags --phantom-per-class --feature --precision --device --batch-size --workers --out --strict --hold-out --folds --umap-neighbors --umap-min-dist --umap-max-points --rise-masks --rise-cells --rise-images --rise-estimator --rise-fill --rise-stop-error --rise-explain --bias-words --bias-position --bias-size --bias-contrast --bias-controls --bias-train --bias-test --bias-masks --bias-images --bias-removed --prep-variants --prep-train --prep-test --json --dry-run)
+_shtab_medvlm_tui_option_strings=(-h --help --version --no-mouse --serve --port --workspace --data --weights --offline --batch --models --datasets --tokenizer --prompts --stages --demo --protocol --seed --seeds --label --part --limit --window --tags --phantom-per-class --feature --precision --device --batch-size --workers --out --strict --hold-out --folds --umap-neighbors --umap-min-dist --umap-max-points --rise-masks --rise-cells --rise-images --rise-estimator --rise-fill --rise-stop-error --rise-explain --bias-words --bias-position --bias-size --bias-contrast --bias-controls --bias-train --bias-test --bias-masks --bias-images --bias-removed --prep-variants --prep-train --prep-test --json --dry-run)
 
 _shtab_medvlm_tui_models___workspace_COMPGEN=_shtab_compgen_dirs
 _shtab_medvlm_tui_datasets___workspace_COMPGEN=_shtab_compgen_dirs
@@ -153,6 +153,7 @@ _shtab_medvlm_tui__h_nargs=0
 _shtab_medvlm_tui___help_nargs=0
 _shtab_medvlm_tui___version_nargs=0
 _shtab_medvlm_tui___no_mouse_nargs=0
+_shtab_medvlm_tui___serve_nargs=0
 _shtab_medvlm_tui___offline_nargs=0
 _shtab_medvlm_tui___batch_nargs=0
 _shtab_medvlm_tui___demo_nargs=0

@@ -51,7 +51,7 @@ function _shtab_medvlm_tui_using
 end
 
 set -g _shtab_medvlm_tui_commands models datasets check doctor encode place store 'store stats' 'store verify' 'store scrub' 'store prune' 'store export' 'store import' attach cancel compare reproduce completion audit
-set -g _shtab_medvlm_tui_opts_with_value --add --batch-size --bias-contrast --bias-controls --bias-images --bias-masks --bias-position --bias-removed --bias-size --bias-test --bias-train --bias-words --data --dataset --datasets --device --feature --folds --format --hold-out --label --limit --model --models --older-than --out --part --phantom-per-class --precision --prep-test --prep-train --prep-variants --prompts --protocol --rise-cells --rise-estimator --rise-explain --rise-fill --rise-images --rise-masks --rise-stop-error --seed --seeds --stages --tags --text --text-vectors --texts --tokenizer --umap-max-points --umap-min-dist --umap-neighbors --weights --window --workers --workspace
+set -g _shtab_medvlm_tui_opts_with_value --add --batch-size --bias-contrast --bias-controls --bias-images --bias-masks --bias-position --bias-removed --bias-size --bias-test --bias-train --bias-words --data --dataset --datasets --device --feature --folds --format --hold-out --label --limit --model --models --older-than --out --part --phantom-per-class --port --precision --prep-test --prep-train --prep-variants --prompts --protocol --rise-cells --rise-estimator --rise-explain --rise-fill --rise-images --rise-masks --rise-stop-error --seed --seeds --stages --tags --text --text-vectors --texts --tokenizer --umap-max-points --umap-min-dist --umap-neighbors --weights --window --workers --workspace
 
 complete -c medvlm-tui -e
 complete -c medvlm-tui -f
@@ -59,6 +59,8 @@ complete -c medvlm-tui -f
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -s h -l help -d 'show this help message and exit'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l version -d 'show program'"'"'s version number and exit'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l no-mouse -d 'do not use the mouse, so that the terminal can select text'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l serve -d 'show the screens in a browser of this machine'
+complete -c medvlm-tui -n _shtab_medvlm_tui_using -l port -x -d 'port of --serve on 127.0.0.1 (default: a free one)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l workspace -xka "(__fish_complete_directories)" -d 'folder of store, runs and exports (MEDVLM_WORKSPACE, else the user'"'"'s data folder)'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l data -x -d 'folder or file of a dataset; can be given several times'
 complete -c medvlm-tui -n _shtab_medvlm_tui_using -l weights -x -d 'local checkpoint of a model; can be given several times'

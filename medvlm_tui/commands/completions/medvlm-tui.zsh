@@ -43,6 +43,8 @@ _shtab_medvlm_tui_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)--version[show program\'s version number and exit]"
   "--no-mouse[do not use the mouse, so that the terminal can select text]"
+  "--serve[show the screens in a browser of this machine]"
+  "--port[port of --serve on 127.0.0.1 (default\: a free one)]:N:"
   "--workspace[folder of store, runs and exports (MEDVLM_WORKSPACE, else the user\'s data folder)]:DIR:_files -/"
   "*--data[folder or file of a dataset\; can be given several times]:NAME=PATH:"
   "*--weights[local checkpoint of a model\; can be given several times]:MODEL=PATH:"

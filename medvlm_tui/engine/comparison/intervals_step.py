@@ -18,7 +18,7 @@ from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.step.inputs import earlier_result, params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
-from medvlm_tui.measures.calibration_error import brier_per_image
+from medvlm_tui.measures.calibration_error import brier_per_image, calibration_error_interval
 from medvlm_tui.measures.intervals import Interval
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.comparison import STATISTICS
@@ -73,7 +73,7 @@ def intervals_of(probe: Stored[ProbeRecord], groups: Ints | None, confidence: fl
         codes, probe.arrays["scores_test"], record.positive_index, groups, confidence, record.scores_of_draws
     )
     probabilities = probe.arrays.get("probabilities_test")
-    return _with_brier(found, probabilities, codes, groups, confidence)
+    return _with_calibration(found, probabilities, probe.arrays["predicted_test"], codes, groups, confidence)
 
 
 def _final_intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence: float) -> dict[str, Interval]:
@@ -83,16 +83,30 @@ def _final_intervals(probe: Stored[ProbeRecord], groups: Ints | None, confidence
         return {}
     codes = held_codes(probe)
     found = score_intervals(codes, scores[None], probe.record.positive_index, groups, confidence)
-    probabilities = probe.arrays.get("final_probabilities")
-    return _with_brier(found, None if probabilities is None else probabilities[None], codes, groups, confidence)
+    probabilities, predicted = probe.arrays.get("final_probabilities"), probe.arrays["final_predicted"]
+    last = None if probabilities is None else probabilities[None]
+    return _with_calibration(found, last, predicted[None], codes, groups, confidence)
 
 
-def _with_brier(
-    found: dict[str, Interval], probabilities: NDArray[Any] | None, codes: Ints, groups: Ints | None, confidence: float
+def _with_calibration(
+    found: dict[str, Interval],
+    probabilities: NDArray[Any] | None,
+    predicted: NDArray[Any],
+    codes: Ints,
+    groups: Ints | None,
+    confidence: float,
 ) -> dict[str, Interval]:
-    """Return the intervals with the Brier score's, where there are probabilities (F, n, k)."""
+    """Return the intervals with those of Brier score and debiased ECE, where there are probabilities (F, n, k).
+
+    `predicted` (F, n) are the predicted classes.
+    """
     if probabilities is None:
         return found
-    brier = np.mean([brier_per_image(fold.astype(np.float64), codes) for fold in probabilities], axis=0)
-    interval = brier_interval(brier, codes, groups, confidence)
-    return found if interval is None else {**found, "brier": interval}
+    shares = probabilities.astype(np.float64)
+    brier = np.mean([brier_per_image(fold, codes) for fold in shares], axis=0)
+    of_predicted = np.take_along_axis(shares, predicted[..., None].astype(np.int64), axis=2)[..., 0]
+    more = {
+        "brier": brier_interval(brier, codes, groups, confidence),
+        "ece_debiased": calibration_error_interval(of_predicted, predicted == codes, groups, confidence),
+    }
+    return found | {name: interval for name, interval in more.items() if interval is not None}

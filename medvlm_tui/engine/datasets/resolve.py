@@ -16,12 +16,20 @@ from medvlm_tui.errors import MissingInputError, UsageError
 LIST_READERS = dict.fromkeys((".csv", ".tsv", ".tab", ".txt", ".xlsx", ".parquet"), "csv_list") | {".npz": "medmnist"}
 
 _UNPACK = "unpack the archive and give the folder that comes out"
+_AS_CSV = "write it as CSV with the columns path,label, one line per image"
+_AS_FILES = "save its images as files in one folder per class, or list them as path,label"
 _OTHER_FILES = dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"), _UNPACK) | {
     ".xls": "save it as .xlsx or as CSV",
     ".ods": "save it as .xlsx or as CSV",
-    ".json": "write it as CSV with the columns path,label",
-    ".jsonl": "write it as CSV with the columns path,label",
+    ".json": _AS_CSV,
+    ".jsonl": _AS_CSV,
+    ".ndjson": _AS_CSV,
+    ".npy": "save its images as PNG files in one folder per class, or as .npz with train_images and train_labels",
+    ".h5": _AS_FILES,
+    ".hdf5": _AS_FILES,
+    ".arrow": "save it as Parquet: images inside Parquet are read (docs/datasets.md)",
 }
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def resolve_dataset(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> DatasetSpec:
@@ -54,8 +62,16 @@ def _reader(name: str, path: Path) -> str:
         return reader
     raise UsageError(
         f"{clean(name)}: {clean(str(path))} is neither a folder nor a list ({', '.join(LIST_READERS)})",
-        _OTHER_FILES.get(path.suffix.lower(), "give a folder of class folders, or a list with the columns path,label"),
+        _hint_for(path),
     )
+
+
+def _hint_for(path: Path) -> str:
+    """Return what to do with a file that is neither a folder nor a list."""
+    suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if suffix in _COMPRESSED and inner in LIST_READERS:
+        return f"a compressed list: unpack it into the folder of the images and give {clean(path.stem)}"
+    return _OTHER_FILES.get(suffix, "give a folder of class folders, or a list with the columns path,label")
 
 
 def _unknown(name: str, roots: Mapping[str, str], catalog: Mapping[str, DatasetSpec]) -> UsageError:

@@ -1,7 +1,8 @@
 """The values of raster files that hold more than 8 bits per channel, as the file states them.
 
-Pillow cuts 16-bit colour to its high bytes and scales the values of PGM and PPM. Colour is therefore unpacked twice
-here, once for the high and once for the low bytes, and PGM and PPM are read without it.
+Pillow cuts 16-bit colour to its high bytes and scales the values of PGM, PPM and JPEG 2000. Colour is therefore
+unpacked twice here, once for the high and once for the low bytes, PGM and PPM are read without it, and the values of
+JPEG 2000 are scaled back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from medvlm_tui.errors import ImageError
 _GREY_MODES = ("I", "F")
 _PNM = re.compile(rb"P([2356])")
 _COMMENT = re.compile(rb"#[^\r\n]*")
+_JPEG_2000_SIZE, _JPEG_2000_HEAD = b"\xffO\xffQ", 1 << 16
 _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _LAYOUTS = {
@@ -55,6 +57,8 @@ def deep_image(image: Image.Image, path: Path) -> DeepImage | None:
     """
     if image.format == "PPM" and (found := _pnm(image, path)) is not None:
         return found
+    if image.format == "JPEG2000":
+        return _jpeg_2000(image, path)
     kind = raw_kind(image)
     if kind.startswith("CMYK;16"):
         raise ImageError("holds CMYK of 16 bits per channel, which is not read", "convert it to RGB")
@@ -117,6 +121,25 @@ def _unpacked(image: Image.Image, mode: str, layout: str) -> NDArray[np.uint8]:
     if image.mode != mode:
         raise ImageError("has its channels in an unknown order", "convert it to PNG")
     return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _jpeg_2000(image: Image.Image, path: Path) -> DeepImage | None:
+    """Return a grey JPEG 2000 of more than 8 bits; raises ImageError for deep colour, which Pillow cuts to 8 bits."""
+    with open(path, "rb") as file:
+        head = file.read(_JPEG_2000_HEAD)
+    place = head.find(_JPEG_2000_SIZE)
+    fields = head[place + 40 : place + 42]
+    if place < 0 or len(fields) < 2:
+        raise ImageError("states no size near its beginning, as JPEG 2000 does", "get the file again, or remove it")
+    # Csiz, then Ssiz of each channel: one less than its bits, and 128 for signed values (ISO/IEC 15444-1, A.5.1).
+    channels = int.from_bytes(fields, "big")
+    sizes = head[place + 42 : place + 42 + 3 * channels : 3]
+    depth = max((size & 0x7F) + 1 for size in sizes) if sizes else 0
+    if depth <= 8 and not any(size & 0x80 for size in sizes):
+        return None
+    if channels > 1 or any(size & 0x80 for size in sizes) or depth > 16 or not image.mode.startswith("I;16"):
+        raise ImageError("holds JPEG 2000 of more than 8 bits per channel that is not plain grey", "convert it to PNG")
+    return DeepImage(np.asarray(image).astype(np.uint16) >> (16 - depth))
 
 
 def _pnm(image: Image.Image, path: Path) -> DeepImage | None:

@@ -9,9 +9,13 @@ DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 RASTER_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
     | {".pbm", ".pgm", ".ppm", ".pnm", ".pfm"}
+    | {".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"}
 )
 _DICOM_MARK = slice(128, 132)
-_RASTER_MARKS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RASTER_MARKS = (
+    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xffO\xffQ"),  # JPEG 2000, in its boxes or bare
+)
 _PNM_MARK = re.compile(rb"P[1-6fF]\s")
 
 

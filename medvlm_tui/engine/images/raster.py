@@ -16,7 +16,7 @@ from medvlm_tui.engine.images.deep_raster import DeepImage, deep_image, raw_kind
 from medvlm_tui.engine.images.windowing import between_percentiles, to_bytes, windowed, windowed_rgb
 from medvlm_tui.errors import ImageError
 
-FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 # Pillow's own limit, a quarter of a gibibyte as RGB; the largest image of the study's data sets has 24 million.
 MAX_PIXELS = 89_478_485
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")

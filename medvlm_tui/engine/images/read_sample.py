@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -12,6 +14,7 @@ from medvlm_tui.core.intensity_windows import parse_window
 from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.images.file_kind import is_dicom
+from medvlm_tui.engine.images.parquet_images import FRAME, image_bytes
 from medvlm_tui.errors import ImageError
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ def read_sample(sample: Sample, window: str = "") -> Image.Image:
 
     `window` says how more than 8 bits become 8 (see core/intensity_windows.py); features depend on it.
     """
+    if sample.frame.startswith(FRAME):
+        return _from_parquet(sample, window)
     if sample.path.suffix.lower() == ".npz":
         return _from_archive(sample)
     try:
@@ -37,6 +42,22 @@ def read_sample(sample: Sample, window: str = "") -> Image.Image:
     from medvlm_tui.engine.images.raster import read_image
 
     return read_image(sample.path, parse_window(window))
+
+
+def _from_parquet(sample: Sample, window: str) -> Image.Image:
+    """Return an image inside a Parquet file: its bytes are read as a file of their own, which lies in memory."""
+    content = image_bytes(sample.path, sample.frame)
+    descriptor = os.memfd_create("image", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        inside = replace(sample, path=Path(f"/proc/self/fd/{descriptor}"), frame="")
+        return read_sample(inside, window)
+    except ImageError as error:
+        shown = error.message.replace(str(descriptor), f"row {sample.id} of {clean(sample.path.name)}", 1)
+        raise ImageError(shown, error.hint) from error
+    finally:
+        os.close(descriptor)
 
 
 def _from_dicom(sample: Sample, window: str) -> Image.Image:

@@ -50,6 +50,8 @@ class DatasetInput:
     spec: DatasetSpec
     dataset: Dataset | None
     problem: MedvlmError | None = None
+    to_come: bool = False
+    """The run makes its images: `dataset` has their names alone."""
 
     @property
     def can_be_made(self) -> bool:
@@ -197,6 +199,21 @@ def find_datasets(
     return found
 
 
+def foreseen(found: DatasetInput, request: RunRequest, workspace: Workspace) -> DatasetInput:
+    """Return a dataset that the run itself will make as it will be, any other one as it is."""
+    if found.dataset is not None or not found.can_be_made:
+        return found
+    from medvlm_tui.engine.datasets.layouts.phantom import phantom_to_come
+
+    per_class, seed = request.phantom_per_class, request.seed
+    made = phantom_to_come(found.spec, _phantom_root(request, workspace), per_class, seed, request.limit)
+    return replace(found, dataset=made, problem=None, to_come=True)
+
+
+def _phantom_root(request: RunRequest, workspace: Workspace) -> Path:
+    return workspace.phantom / f"{request.phantom_per_class}-{request.seed}-v{CODE_VERSION}"
+
+
 def _unread(name: str, root: Path) -> DatasetSpec:
     """Return the spec of a path that is not there, or is nothing that can be read."""
     return DatasetSpec(id=name, name=name, modality="unknown", reader="class_folders", root=root)
@@ -206,8 +223,7 @@ def _with_phantom(spec: DatasetSpec, request: RunRequest, workspace: Workspace, 
     """Return the phantom with its root: made by code below the workspace, unless the user named a place."""
     if spec.reader != "phantom" or spec.root is not None:
         return spec
-    per_class = request.phantom_per_class
-    root = workspace.phantom / f"{per_class}-{request.seed}-v{CODE_VERSION}"
+    per_class, root = request.phantom_per_class, _phantom_root(request, workspace)
     if make is None and not root.exists():
         raise MissingInputError("the phantom is not made yet", "it is made when a run needs it")
     if make is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from medvlm_tui.catalog.traits import traits_of
 from medvlm_tui.core.digests import of_record
 from medvlm_tui.core.plan import Step
-from medvlm_tui.core.specs import EncoderKey
+from medvlm_tui.core.specs import Dataset, EncoderKey
 from medvlm_tui.core.store.keys import step_key
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.tags import Tags, tags_of, unmatched
@@ -76,7 +76,7 @@ class Layout:
         try:
             if found.dataset is None:
                 raise found.problem or MissingInputError(f"{name} is not there")
-            everything = open_every_part(found.dataset.spec, found.dataset.root, self.store.file_digests)
+            everything = found.dataset if found.to_come else self._every_part(found.dataset)
         except MedvlmError as error:
             self.steps.append(Step(step_id, CHECK.kind, dataset=name, blocked=f"{error.message}\n{error.hint}"))
             return
@@ -94,6 +94,9 @@ class Layout:
         step = Step(step_id, CHECK.kind, dataset=name, params=params, key=key, have=have, images=images)
         self.steps.append(step)
         self.jobs[step_id] = CheckJob(step, self.request, found.dataset, everything, encoder)
+
+    def _every_part(self, dataset: Dataset) -> Dataset:
+        return open_every_part(dataset.spec, dataset.root, self.store.file_digests)
 
     def _add_cell(self, model: ModelInput, dataset: DatasetInput) -> None:
         """Add every step of one model on one dataset."""

@@ -16,7 +16,7 @@ from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import precision
 from medvlm_tui.engine.extract.precision import Measure
 from medvlm_tui.engine.run.classes import too_few_classes
-from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models
+from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput, Say, find_datasets, find_models, foreseen
 from medvlm_tui.engine.run.later_extractions import with_frames, with_models_ahead
 from medvlm_tui.engine.run.layout import Layout
 from medvlm_tui.engine.step import devices
@@ -58,10 +58,12 @@ def prepare(
     run_id: str,
     say: Say | None = None,
     measure: Measure | None = None,
+    foresee: bool = False,
 ) -> Prepared:
     """Lay out a run; raises UsageError for names that do not exist, and the reason (MissingInputError,
-    DatasetError) when nothing at all can run."""
-    prepared = lay_out(request, workspace, store, run_id, say, measure)
+    DatasetError) when nothing at all can run. With `foresee` the steps on a phantom that the run will make are laid out
+    as they will be, under keys that are not theirs: such a plan is to be read, not carried out."""
+    prepared = lay_out(request, workspace, store, run_id, say, measure, foresee)
     _refuse_if_nothing_can_run(prepared.found_models, prepared.found_datasets)
     return prepared
 
@@ -73,6 +75,7 @@ def lay_out(
     run_id: str,
     say: Say | None = None,
     measure: Measure | None = None,
+    foresee: bool = False,
 ) -> Prepared:
     """Resolve the request and lay out its steps; one that lacks its input says so in `Step.blocked`.
 
@@ -88,14 +91,14 @@ def lay_out(
         return precision.chosen(request, machine, store, (spec, weights, feature), measure)
 
     models = [] if _needs_no_model(request) else find_models(request, store.file_digests, precision_of, say)
-    datasets = [_with_classes(found, request) for found in find_datasets(request, workspace, store.file_digests, say)]
+    datasets = find_datasets(request, workspace, store.file_digests, say)
+    datasets = [_with_classes(foreseen(each, request, workspace) if foresee else each, request) for each in datasets]
     if not store.read_only:
         store.file_digests.save()
     tags = read_tags(Path(request.tags).expanduser()) if request.tags else {}
     layout = Layout(request, store, tags)
     layout.lay_out(models, datasets)
-    warnings = [machine.warning] if machine.warning else []
-    warnings += [warning for found in datasets if found.dataset for warning in found.dataset.warnings]
+    warnings = [machine.warning] * bool(machine.warning) + [w for each in datasets for w in _warnings(each)]
     plan = Plan(run_id, tuple(layout.steps), (*warnings, *_assumptions(models), *layout.warnings))
     # The workers keep to the devices of the plan: asked later, `auto` would find them in use, by this run itself.
     jobs: dict[str, PlannedJob] = {
@@ -105,6 +108,10 @@ def lay_out(
     if len(machines) > 1:
         jobs = with_models_ahead(layout.steps, jobs, len(machines))
     return Prepared(plan, request, machine, jobs, tuple(models), tuple(datasets))
+
+
+def _warnings(found: DatasetInput) -> tuple[str, ...]:
+    return found.dataset.warnings if found.dataset else ()
 
 
 def _assumptions(models: Iterable[ModelInput]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import MapRecord
 
 PREDICTIONS = texts("label_view", "feature", "part", "image", "label", "fold", "predicted")
+GROUP = numbers("group")
 PROJECTION = (*texts("image", "label"), *numbers("x", "y"))
 
 
@@ -35,9 +36,12 @@ def predictions_table(cell: Cell, features: FeatureTable, probe: Stored[ProbeRec
     """Return every (image, fold) prediction with its decision values.
 
     part is test (fold 0 to F - 1: that fold's, or that draw's, classifier; final: the one fitted to all the rest,
-    where the protocol has one) or validation (the fold whose classifier had not seen the image).
+    where the protocol has one) or validation (the fold whose classifier had not seen the image). Under `grouped` the
+    last column is the number of the image's group: images of one number belong together.
     """
     columns = (*PREDICTIONS, *numbers(*(f"score_{name}" for name in cell.classes)))
+    if "group" in probe.arrays:
+        columns = (*columns, *GROUP)
     return Table(predictions_name(cell), columns, _predictions(cell, features, probe.arrays))
 
 
@@ -49,16 +53,17 @@ def projection_table(shown: Map, features: FeatureTable, result: Stored[MapRecor
 
 
 def _predictions(cell: Cell, table: FeatureTable, arrays: Mapping[str, NDArray[Any]]) -> Iterator[Row]:
-    held_out = arrays["hold_out"].tolist()
+    held_out, groups = arrays["hold_out"].tolist(), arrays.get("group")
     for fold, (scores, predicted) in enumerate(zip(arrays["scores_test"], arrays["predicted_test"], strict=True)):
-        yield from _part(cell, table, "test", held_out, str(fold), predicted, scores)
+        yield from _part(cell, table, "test", held_out, str(fold), predicted, scores, groups)
     if "final_scores" in arrays:
-        yield from _part(cell, table, "test", held_out, "final", arrays["final_predicted"], arrays["final_scores"])
+        predicted, scores = arrays["final_predicted"], arrays["final_scores"]
+        yield from _part(cell, table, "test", held_out, "final", predicted, scores, groups)
     for fold in range(len(arrays["scores_test"])):
         chosen = arrays["fold"] == fold
         rows = chosen.nonzero()[0].tolist()
         predicted, scores = arrays["predicted_validation"][chosen], arrays["scores_validation"][chosen]
-        yield from _part(cell, table, "validation", rows, str(fold), predicted, scores)
+        yield from _part(cell, table, "validation", rows, str(fold), predicted, scores, groups)
 
 
 def _part(
@@ -69,7 +74,9 @@ def _part(
     fold: str,
     predicted: NDArray[Any],
     scores: NDArray[Any],
+    groups: NDArray[Any] | None,
 ) -> Iterator[Row]:
     for row, choice, values in zip(rows, predicted.tolist(), scores.tolist(), strict=True):
         image, label = table.ids[row], table.labels[row]
-        yield (cell.dataset.view, cell.feature, part, image, label, fold, cell.classes[choice], *values)
+        group = () if groups is None else (int(groups[row]),)
+        yield (cell.dataset.view, cell.feature, part, image, label, fold, cell.classes[choice], *values, *group)

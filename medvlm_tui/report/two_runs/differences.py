@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medvlm_tui.measures.classification import evaluate
 from medvlm_tui.measures.exchange import Images, Outputs, exchange_p_values
-from medvlm_tui.measures.influence import influences
-from medvlm_tui.measures.paired_scores import score_difference
+from medvlm_tui.measures.influence import influences, variance
+from medvlm_tui.measures.paired_scores import draws_p_value, score_difference
 from medvlm_tui.measures.paired_tests import holm
-from medvlm_tui.report.two_runs.run_files import CellName, HoldOutScores, RunFiles, Score
+from medvlm_tui.measures.score_intervals import draws_variance
+from medvlm_tui.report.two_runs.run_files import CellName, Floats, HoldOutScores, Ints, RunFiles, Score
 
 Finding = Literal["equal", "not told apart", "differs", "not tested"]
 ROUNDING = 1e-9
@@ -90,8 +92,9 @@ def _changes(cell: CellName, before: RunFiles, after: RunFiles) -> Iterator[Chan
 
 def _tests(cell: CellName, before: RunFiles, after: RunFiles) -> tuple[dict[str, tuple[float, float, float]], str]:
     """Return metric -> interval and p-value of after less before, or why there are none."""
-    if cell.protocol in ("grouped", "few_shot"):
-        return {}, "predictions/ names neither groups nor draws of training images"
+    seeds = {score.seeds for run in (before, after) for score in run.scores[cell].values()}
+    if seeds != {1}:
+        return {}, "scores are means over several hold-outs, and predictions/ holds the first one alone"
     first, second = before.hold_out(cell), after.hold_out(cell)
     if first is None or second is None:
         return {}, "a run has no predictions/ of this cell"
@@ -99,22 +102,53 @@ def _tests(cell: CellName, before: RunFiles, after: RunFiles) -> tuple[dict[str,
         return {}, "other images were held out, or their labels differ"
     if first.classes != second.classes:
         return {}, "the classes differ"
-    return _paired(first, second), ""
-
-
-def _paired(first: HoldOutScores, second: HoldOutScores) -> dict[str, tuple[float, float, float]]:
     place = {image: number for number, image in enumerate(second.images)}
-    reordered = second.scores[:, [place[image] for image in first.images]]
+    again = second.in_order([place[image] for image in first.images])
+    if cell.protocol == "grouped":
+        if first.groups is None or again.groups is None:
+            return {}, "predictions/ of a run names no groups: an earlier release wrote it"
+        if not _same_groups(first.groups, again.groups):
+            return {}, "the images are grouped in another way"
+    if cell.protocol == "few_shot":
+        if len(first.scores) != len(again.scores):
+            return {}, "the runs drew training images another number of times"
+        return _paired(first, again, draws=True), ""
+    return _paired(first, again, draws=False), ""
+
+
+def _same_groups(first: Ints, second: Ints) -> bool:
+    """Return whether two numberings of the images' groups keep the same images together."""
+    pairs = set(zip(first.tolist(), second.tolist(), strict=True))
+    return len(pairs) == len(set(first.tolist())) == len(set(second.tolist()))
+
+
+def _paired(first: HoldOutScores, second: HoldOutScores, draws: bool) -> dict[str, tuple[float, float, float]]:
+    """Return metric -> interval and p-value of second less first on the same images in one order.
+
+    With `draws` the classifiers are of draws of training images, whose spread counts too.
+    """
     codes = np.array([first.classes.index(label) for label in first.labels], dtype=np.int64)
-    images = Images(codes, len(first.classes), 1 if len(first.classes) == 2 else None, None)
-    p_values = exchange_p_values(images, Outputs.of(reordered), Outputs.of(first.scores), DRAWS, 0)
-    old, new = (influences(codes, scores, images.positive) for scores in (first.scores, reordered))
+    images = Images(codes, len(first.classes), 1 if len(first.classes) == 2 else None, first.groups)
+    p_values = exchange_p_values(images, Outputs.of(second.scores), Outputs.of(first.scores), DRAWS, 0)
+    old, new = (influences(codes, each.scores, images.positive) for each in (first, second))
     found = {}
     for name, p_value in p_values.items():
-        if name != "f1_positive":  # the files do not say which class is the positive one
-            gap = score_difference(new[name], old[name], codes, None)
-            found[name] = (gap.low, gap.high, p_value)
+        if name == "f1_positive":  # the files do not say which class is the positive one
+            continue
+        spread = 0.0
+        if draws:
+            gains = _of_draws(codes, second.scores, name) - _of_draws(codes, first.scores, name)
+            spread = draws_variance(gains.tolist())
+            by_images = variance(new[name].per_image - old[name].per_image, codes, first.groups)
+            p_value = max(p_value, draws_p_value(float(gains.mean()), by_images, gains, images.units))
+        gap = score_difference(new[name], old[name], codes, first.groups, draws_variance=spread)
+        found[name] = (gap.low, gap.high, p_value)
     return found
+
+
+def _of_draws(codes: Ints, scores: Floats, metric: str) -> Floats:
+    """Return the score (F,) of each classifier alone; defined wherever the mean over them is."""
+    return np.array([evaluate(codes, one, None)[metric] for one in scores], dtype=np.float64)
 
 
 def _adjusted(changes: list[Change]) -> Iterator[Change]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from medvlm_tui.errors import MissingInputError, UsageError
 from medvlm_tui.report.results.naming import file_stem
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 _HINT = "name the folder that a run wrote, its --out: it holds manifest.json and results.csv"
 _SCORE = "score_"
 
@@ -41,6 +42,8 @@ class Score:
     low: float | None
     high: float | None
     n_test: int
+    seeds: int = 1
+    """Hold-outs over which it is the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,18 @@ class HoldOutScores:
     classes: tuple[str, ...]
     scores: Floats
     """(F, n, k) decision values, one row per image in the order of `images`."""
+    groups: Ints | None = None
+    """(n,) number of each image's group under `grouped`; None where the file names none."""
+
+    def in_order(self, places: Sequence[int]) -> HoldOutScores:
+        """Return the same with the images of these places, in their order."""
+        return HoldOutScores(
+            tuple(self.images[place] for place in places),
+            tuple(self.labels[place] for place in places),
+            self.classes,
+            self.scores[:, list(places)],
+            None if self.groups is None else self.groups[list(places)],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +117,8 @@ def _scores(path: Path) -> dict[CellName, dict[str, Score]]:
             continue
         cell = CellName(row["model"], row["dataset"], row["label_view"], row["protocol"], row["feature"])
         low, high = (float(row[name]) if row[name] else None for name in ("ci_low", "ci_high"))
-        found[cell][row["metric"]] = Score(float(row["mean"]), low, high, int(row["n_test"]))
+        seeds = int(row.get("seeds") or 1)
+        found[cell][row["metric"]] = Score(float(row["mean"]), low, high, int(row["n_test"]), seeds)
     return dict(found)
 
 
@@ -110,6 +126,7 @@ def _hold_out(path: Path, cell: CellName) -> HoldOutScores | None:
     """Return the rows of the folds' classifiers on the hold-out, or None where there are none of this cell."""
     folds: dict[str, dict[str, list[float]]] = defaultdict(dict)
     labels: dict[str, str] = {}
+    groups: dict[str, int] = {}
     classes: tuple[str, ...] = ()
     for row in _rows(path):
         if row["part"] != "test" or row["fold"] == "final":
@@ -119,12 +136,15 @@ def _hold_out(path: Path, cell: CellName) -> HoldOutScores | None:
         classes = classes or tuple(name.removeprefix(_SCORE) for name in row if name.startswith(_SCORE))
         label = row["label"]
         labels[row["image"]] = label if label in classes else label.removeprefix("'")  # the mark of csv_file.safe
+        if row.get("group"):
+            groups[row["image"]] = int(row["group"])
         folds[row["fold"]][row["image"]] = [float(row[_SCORE + name]) for name in classes]
     if not folds:
         return None
     images = tuple(labels)
     scores = np.array([[fold[image] for image in images] for _, fold in sorted(folds.items())])
-    return HoldOutScores(images, tuple(labels.values()), classes, scores)
+    numbers = np.array([groups[image] for image in images], dtype=np.int64) if groups else None
+    return HoldOutScores(images, tuple(labels.values()), classes, scores, numbers)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -227,3 +227,22 @@ def test_unknown_names_get_suggestions(tmp_path):
     touch(tmp_path, "notes.docx")
     with pytest.raises(UsageError, match="neither a folder nor a list"):
         resolve_dataset("mine", {"mine": f"{tmp_path}/notes.docx"}, load_datasets())
+
+
+@pytest.mark.parametrize(
+    ("name", "todo"),
+    [
+        ("list.csv.gz", "unpack it into the folder of the images and give list.csv"),
+        ("list.tsv.XZ", "give list.tsv"),
+        ("images.tar.gz", "unpack the archive"),
+        ("list.json", "write it as CSV with the columns path,label"),
+        ("list.jsonl", "write it as CSV with the columns path,label"),
+        ("images.npy", "PNG files in one folder per class"),
+        ("images.h5", "files in one folder per class"),
+    ],
+)
+def test_a_file_that_is_no_list_is_refused_with_the_fix(tmp_path, name, todo):
+    touch(tmp_path, name)
+    with pytest.raises(UsageError, match="neither a folder nor a list") as caught:
+        resolve_dataset("mine", {"mine": f"{tmp_path}/{name}"}, load_datasets())
+    assert todo in caught.value.hint

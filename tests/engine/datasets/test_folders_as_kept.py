@@ -214,7 +214,7 @@ def test_every_suffix_of_the_decoder_is_walked():
 
 def test_files_that_are_passed_over_are_counted(tmp_path):
     others = ["a/Thumbs.db", "a/notes.txt", "README", "a/list.csv", "a/.DS_Store", "b/desktop.ini", "b/x.json"]
-    unknown = ["a/1.heic", "b/2.nii.gz", "b/3.jp2", "a/4"]
+    unknown = ["a/1.heic", "b/2.nii.gz", "b/3.npy", "a/4"]
     dataset = open_dataset(FOLDER, touch(tmp_path, *classed(""), *others, *unknown))
     assert len(dataset.samples) == 6
     assert dataset.warnings == ("own: 4 files were passed over, the first is a/1.heic",)

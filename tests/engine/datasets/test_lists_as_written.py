@@ -1,17 +1,25 @@
 """Lists as people and programs write them: what is read, what is left out and named, what is refused and how."""
 
+import io
+import json
 import os
 import subprocess
 import sys
 import time
 import unicodedata
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from medvlm_tui.core.specs import DatasetSpec
 from medvlm_tui.engine.datasets.opening import open_dataset
-from medvlm_tui.errors import DatasetError, UsageError
+from medvlm_tui.engine.images import parquet_images
+from medvlm_tui.engine.images.decoders import decoded
+from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.errors import DatasetError, ImageError, UsageError
 
 LIST = DatasetSpec(id="own", name="own", modality="unknown", reader="csv_list")
 
@@ -281,34 +289,103 @@ def test_a_column_called_set_that_names_no_parts_is_none(root):
 # -- Parquet ----------------------------------------------------------------------------------------
 
 
-def test_images_inside_parquet_are_refused_with_the_way_out(root):
+def encoded(value, mode="L", kind="PNG"):
+    content = io.BytesIO()
+    Image.new(mode, (6, 4), value).save(content, kind)
+    return content.getvalue()
+
+
+def test_images_inside_parquet_are_read_row_by_row(root):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
     import pyarrow
 
-    image = [{"bytes": b"\x89PNG", "path": f"{i}.png"} for i in range(4)]
-    parquet.write_table(pyarrow.table({"image": image, "label": [0, 0, 1, 1]}), root / "train.parquet")
-    with pytest.raises(DatasetError) as caught:
-        open_dataset(LIST, root / "train.parquet")
-    assert "its column image holds the images themselves" in caught.value.message
-    assert "docs/datasets.md" in caught.value.hint
+    values = [10, 40, 70, 100, 130, 160, 190]
+    image = [{"bytes": encoded(value), "path": f"{value}.png"} for value in values]
+    image[5]["bytes"] = None
+    table = pyarrow.table(
+        {
+            "image": image,
+            "label": [0, 1, 0, 1, 0, 1, -1],
+            "patient": list("aabbccd"),
+            "split": ["train", "test"] * 3 + [""],
+        }
+    )
+    features = {"image": {"_type": "Image"}, "label": {"names": ["benign", "malignant"], "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(table, root / "train.parquet", row_group_size=2)
+    dataset = open_dataset(LIST, root / "train.parquet")
+    assert dataset.classes == ("benign", "malignant")
+    assert [(s.id, s.label, s.group, s.part) for s in dataset.samples][:2] == [
+        ("000000", "benign", "a", "train"), ("000001", "malignant", "a", "test"),
+    ]  # fmt: skip
+    assert len(dataset.samples) == 6, "-1 is no label"
+    assert any("have no label" in warning or "has no label" in warning for warning in dataset.warnings)
+    assert any("names the classes of its column label: benign, malignant" in note for note in dataset.notes)
+    assert len({s.digest for s in dataset.samples}) == 6
+    # In any order: each row is found in its own group.
+    for number in (4, 0, 3):
+        pixels = np.asarray(read_sample(dataset.samples[number]))
+        assert (pixels == values[number]).all()
+        assert pixels.shape == (4, 6, 3)
+    with pytest.raises(ImageError, match=r"row 5 of train\.parquet holds no bytes"):
+        read_sample(dataset.samples[5])
 
 
-def test_the_program_of_the_docs_takes_the_images_out(root):
+def test_images_inside_parquet_come_through_the_decoding_processes(root):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    import pyarrow
+
+    deep = io.BytesIO()
+    Image.fromarray(np.array([[0, 1000], [2000, 4000]], dtype=np.uint16)).save(deep, "PNG")
+    cells = [encoded((9, 8, 7), "RGB"), b"not an image", deep.getvalue(), encoded(200, kind="JPEG")]
+    parquet.write_table(pyarrow.table({"img": pyarrow.array(cells, pyarrow.binary())}), root / "all.parquet")
+    samples = open_dataset(LIST, root / "all.parquet").samples
+    assert [s.label for s in samples] == ["", "", "", ""]
+    found = list(decoded(samples, partial(read_sample, window="2000/4000"), workers=1))
+    assert (np.asarray(found[0]) == (9, 8, 7)).all()
+    assert "all.parquet" in str(found[1])
+    assert np.asarray(found[2])[..., 0].tolist() == [[0, 64], [128, 255]]
+    assert (np.asarray(found[3]) == 200).all()
+
+
+def test_a_group_of_rows_that_unpacks_to_too_much_is_refused(root, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    import pyarrow
+
+    monkeypatch.setattr(parquet_images, "MAX_GROUP_BYTES", 1 << 20)
+    cells = [{"bytes": bytes(800_000), "path": ""} for _ in range(4)]
+    parquet.write_table(pyarrow.table({"image": cells}), root / "all.parquet", compression="zstd", use_dictionary=False)
+    assert (root / "all.parquet").stat().st_size < 20_000
+    (first, *_) = open_dataset(LIST, root / "all.parquet").samples
+    with pytest.raises(ImageError, match="row_group_size=100"):
+        read_sample(first)
+
+
+def test_two_columns_of_images_are_asked_about(root):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
+    import pyarrow
+
+    cells = [{"bytes": encoded(1), "path": "a.png"}] * 2
+    parquet.write_table(pyarrow.table({"left": cells, "right": cells, "label": ["a", "b"]}), root / "two.parquet")
+    with pytest.raises(DatasetError, match="several columns hold images: left, right"):
+        open_dataset(LIST, root / "two.parquet")
+
+
+def test_the_program_of_the_docs_joins_files_of_images(root):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is optional")
     import pyarrow
 
     docs = Path(__file__).parents[3] / "docs" / "datasets.md"
     program = docs.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    for shard in ("train-0", "train-1"):
-        image = [{"bytes": f"{shard} {i}".encode(), "path": f"{i}.jpg"} for i in range(4)]
-        parquet.write_table(pyarrow.table({"image": image, "label": [0, 0, 1, 1]}), root / f"{shard}.parquet")
-    (root / "images").rename(root / "before")
-    subprocess.run([sys.executable, "-c", program, "train-0.parquet", "train-1.parquet"], cwd=root, check=True)
-    dataset = open_dataset(LIST, root / "images" / "list.csv")
+    for shard in (0, 1):
+        image = [{"bytes": encoded(100 * shard + i), "path": f"{i}.jpg"} for i in range(4)]
+        parquet.write_table(pyarrow.table({"image": image, "label": [0, 0, 1, 1]}), root / f"train-{shard}.parquet")
+    line = [sys.executable, "-c", program, "all.parquet", "train-0.parquet", "train-1.parquet"]
+    subprocess.run(line, cwd=root, check=True)
+    dataset = open_dataset(LIST, root / "all.parquet")
     assert dataset.classes == ("0", "1")
-    assert {sample.path.read_bytes() for sample in dataset.samples} == {
-        f"{shard} {i}".encode() for shard in ("train-0", "train-1") for i in range(4)
-    }
+    found = [int(np.asarray(read_sample(sample))[0, 0, 0]) for sample in dataset.samples]
+    assert found == [0, 1, 2, 3, 100, 101, 102, 103]
 
 
 def test_a_parquet_list_of_lists_is_refused(root):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from medvlm_tui.core.events import BlockStored
 from medvlm_tui.core.store.store import Store
@@ -180,3 +181,21 @@ def test_a_full_disk_stops_the_step_that_writes_beside_a_gpu(dataset, weights, t
     with pytest.raises(MedvlmError, match="the disk is full"):
         extracted(on_cuda(job_of(dataset, weights, batch_size=4)), tmp_path / "store")
     assert len(written) == 1
+
+
+def test_an_own_preparation_takes_one_core_for_each_of_its_threads(dataset, weights, tmp_path, monkeypatch):
+    encoder = load_encoder(SPEC, weights, "", "cpu", "fp32")
+    plain, seen = type(encoder).preprocess, set()
+
+    def preparing(self, image):
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return plain(self, image)
+
+    monkeypatch.setattr(type(encoder), "preprocess", preparing)
+    monkeypatch.setattr(type(encoder), "framing", None)
+    with threadpool_limits(2, user_api="blas"):
+        extracted(job_of(dataset, weights), tmp_path / "store")
+        after = {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+    assert seen == {1}
+    assert after == {2}
+    decoders.end_decoders()

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("pydicom", reason="DICOM needs pydicom")
+from pydicom.encaps import generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medvlm_tui.core.intensity_windows import PRESETS
@@ -293,7 +294,35 @@ def other_raster_cases() -> list[Case]:
         Case("WebP", "RGBA, lossless",
              by_pillow(Image.fromarray(RGBA8), format="WEBP", lossless=True, exact=True),
              over_black(RGBA8[..., :3], RGBA8[..., 3]), tolerance=1),
+        *jpeg_2000_cases(),
     ]  # fmt: skip
+
+
+def jpeg_2000_cases() -> list[Case]:
+    def lossless(pixels: np.ndarray, **options: object) -> Callable[[Path], object]:
+        return by_pillow(Image.fromarray(pixels), format="JPEG2000", irreversible=False, **options)
+
+    signed = drawn(3000, low=-1200, kind="int16")
+    return [
+        Case("JPEG 2000", "grey, 8 bit", lossless(GREY8), as_rgb(GREY8)),
+        Case("JPEG 2000", "RGB, 8 bit, without boxes", lossless(RGB8, no_jp2=True), RGB8),
+        Case("JPEG 2000", "RGBA, 8 bit", lossless(RGBA8), over_black(RGBA8[..., :3], RGBA8[..., 3]), tolerance=1),
+        Case("JPEG 2000", "grey, 12 bit", codestream(GREY12, 12), deep=GREY12),
+        Case("JPEG 2000", "grey, 16 bit", lossless(GREY16), deep=GREY16),
+        Case("JPEG 2000", "grey, 12 bit, signed", codestream(signed, 16), refused="not plain grey"),
+        Case("JPEG 2000", "RGB, 16 bit", codestream(RGB16, 16), refused="not plain grey"),
+    ]
+
+
+def codestream(pixels: np.ndarray, bits: int) -> Callable[[Path], object]:
+    """Write a bare JPEG 2000 codestream, as pydicom's encoder makes it."""
+
+    def write(path: Path) -> None:
+        dataset = dicom_dataset(pixels, BitsStored=bits, HighBit=bits - 1)
+        dataset.compress(JPEG2000Lossless)
+        path.write_bytes(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+
+    return write
 
 
 def ybr_full(rgb: np.ndarray) -> np.ndarray:

@@ -319,3 +319,23 @@ def test_given_parts_are_named_by_the_plan(plan, request_: RunRequest, images: P
     (warning,) = plan(asked).plan.warnings
     assert "its parts test (2), train (6) are pooled; hold-out and folds are drawn anew" in warning
     assert plan(replace(asked, part="train")).plan.warnings == ()
+
+
+def test_a_phantom_that_the_run_will_draw_blocks_nothing(tmp_path: Path) -> None:
+    asked = RunRequest(
+        models=("efficientnet_lite0",), datasets=("phantom",), stages=EVERY_STAGE, phantom_per_class=3, offline=True,
+        device="cpu",
+    )  # fmt: skip
+    engine = Engine(Workspace(tmp_path / "ws"))
+    try:
+        before = engine.plan(asked).plan.steps
+        assert not (tmp_path / "ws" / "phantom").exists()
+        limited = engine.plan(replace(asked, limit=2)).plan.steps
+        after = engine.plan(asked, "run", lambda event: None).plan.steps
+    finally:
+        engine.close()
+    assert [(step.id, step.images) for step in before] == [(step.id, step.images) for step in after]
+    assert [step.images for step in limited if step.kind == "extract"] == [6]
+    params = [{step.kind: step.params for step in steps}["saliency"] for steps in (before, after)]
+    assert params[0] == params[1]  # what a run costs is told by them
+    assert not any(step.have or step.blocked for step in before)

@@ -93,6 +93,22 @@ def test_a_table_is_sorted_by_its_headings(tmp_path: Path) -> None:
     assert with_headings == ["b", "a", "x", "d"]
 
 
+def test_the_frame_of_a_map_has_its_shape_and_both_axes_one_scale(page: Path, tmp_path: Path) -> None:
+    script = """
+      const plot = document.querySelector(".map > svg");
+      const places = [...plot.querySelectorAll("path")].map(one =>
+        one.getAttribute("transform").match(/translate\\(([0-9.]+) ([0-9.]+)\\)/).slice(1).map(Number));
+      return [plot.getAttribute("viewBox").split(" ").map(Number), places];
+    """
+    (left, top, wide, tall), places = driven(page, tmp_path, script)
+    # The map of `every_section`: (0, 0), (1, 2), (4, 1), with a rim of 24 on a frame that is 640 wide.
+    unit = (640 - 2 * 24) / 4
+    assert (left, top, wide) == (0, 0, 640)
+    assert abs(tall - (2 * unit + 2 * 24)) < 0.1
+    expected = [[24 + x * unit, tall - 24 - y * unit] for x, y in ((0, 0), (1, 2), (4, 1))]
+    assert np.allclose(places, expected, atol=0.2)
+
+
 def test_classes_are_switched_and_the_keyboard_walks_the_map(page: Path, tmp_path: Path) -> None:
     script = """
       const plot = document.querySelector(".map > svg"), text = document.querySelector(".shown p");

@@ -200,7 +200,7 @@ def list_hint(dataset: str, lists: Sequence[Path]) -> str:
     if lists[0].suffix.lower() == ".parquet":
         return (
             f"give a list by its name: --data {dataset}={clean(str(lists[0]))}; where Parquet holds the images "
-            "themselves, take them out first (docs/datasets.md)"
+            "themselves in several files, join them first (docs/datasets.md)"
         )
     more = f" (or one of {counted(len(lists) - 1, 'more list')})" if len(lists) > 1 else ""
     return f"the folder holds {clean(str(lists[0]))}: give --data {dataset}={clean(str(lists[0]))}{more}"
@@ -227,5 +227,6 @@ def _no_images(spec: DatasetSpec, tree: Folder) -> DatasetError:
         )
     found = f"; it holds {counted(len(others), 'other file')} ({held})" if others else ""
     return DatasetError(
-        message + found, "give a folder with a folder of JPEG, PNG, TIFF, BMP, GIF, WebP, PNM or DICOM files per class"
+        message + found,
+        "give a folder with a folder of JPEG, PNG, TIFF, BMP, GIF, WebP, PNM, JPEG 2000 or DICOM files per class",
     )

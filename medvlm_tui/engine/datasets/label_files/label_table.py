@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvlm_tui.core.counts import counted
@@ -31,6 +31,10 @@ class LabelTable:
     """Columns that hold images instead of their paths."""
     nested: tuple[str, ...] = ()
     """Columns whose cells are lists or records."""
+    count: int = 0
+    """Rows of a Parquet file."""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column -> names of the classes that its numbers stand for, where the file says so."""
 
 
 def read_table(dataset: str, path: Path, required: Iterable[str]) -> tuple[Row, ...]:
@@ -127,4 +131,4 @@ def _parquet(dataset: str, path: Path) -> LabelTable:
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise _unreadable(dataset, path, error) from error
 
-    return LabelTable(table.head, rows, (), table.images, table.nested)
+    return LabelTable(table.head, rows, (), table.images, table.nested, table.count, table.class_names)

@@ -62,6 +62,8 @@ class ListRows:
     """Lines that are not read."""
     notes: tuple[str, ...] = ()
     """Guesses that were needed to read the list."""
+    images: str = ""
+    """The column of a Parquet file that holds the images themselves; `path` is then the number of the row."""
 
 
 def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
@@ -74,6 +76,8 @@ def read_rows(dataset: str, path: Path, label: str = "") -> ListRows:
         return plain
     table = open_table(dataset, path)
     columns = _columns(path, table, label)
+    if image := _image_column(path, table, columns):
+        return _with_images(path, table, columns, image)
     wanted = [table.columns[i] for i in columns.used]
     others = _other_columns(table, columns)
     rows = _different(table.rows([*wanted, *others]))
@@ -163,8 +167,10 @@ def _columns(path: Path, table: LabelTable, label: str) -> Columns:
     except AmbiguousColumnsError as error:
         raise DatasetError(f"{clean(path.name)}: {clean(str(error))}", "give each column a name of its own") from error
     named = {table.columns[i] for i in columns.used}
-    if columns.path < 0 or table.columns[columns.path] in table.images:
+    if columns.path < 0 and not table.images:
         raise _no_paths(path, table)
+    if table.images:  # a mask may be an image as well
+        named -= {table.columns[i] for i in (columns.path, columns.mask) if i >= 0}
     if odd := sorted(named.intersection((*table.nested, *table.images))):
         raise DatasetError(
             f"{clean(path.name)}: the cells of column {clean(odd[0])} are no single values",
@@ -175,15 +181,44 @@ def _columns(path: Path, table: LabelTable, label: str) -> Columns:
 
 def _no_paths(path: Path, table: LabelTable) -> DatasetError:
     name, columns = clean(path.name), clean(", ".join(table.columns))
-    if table.images:
-        return DatasetError(
-            f"{name}: its column {clean(table.images[0])} holds the images themselves, which are not read from Parquet",
-            "write the bytes of each row to a file, list these as path,label and give that list: docs/datasets.md has "
-            "the ten lines of Python that do it",
-        )
     if looks_like_a_row(table.columns):
         return DatasetError(f"{name}: its first line names an image, not the columns: {columns}", _HEAD_HINT)
     return DatasetError(f"{name} has no column path; it has: {columns}", _HEAD_HINT)
+
+
+def _image_column(path: Path, table: LabelTable, columns: Columns) -> str:
+    """Return the column that holds the images; "" where the list names their paths."""
+    if not table.images or (columns.path >= 0 and table.columns[columns.path] not in table.images):
+        return ""
+    if columns.path >= 0:
+        return table.columns[columns.path]
+    if len(table.images) > 1:
+        names = clean(", ".join(table.images))
+        raise DatasetError(f"{clean(path.name)}: several columns hold images: {names}", "call one of them image")
+    return table.images[0]
+
+
+def _with_images(path: Path, table: LabelTable, columns: Columns, image: str) -> ListRows:
+    """Return the rows of a table that holds the images themselves, each by its number from 0."""
+    plain = replace(columns, path=-1, mask=-1)
+    names = [table.columns[i] for i in plain.used]
+    blank: Mapping[str, str] = dict.fromkeys(names, "")
+    cells = dict(table.rows(names)) if names else {}
+    rows = [(line, 1, cells.get(line, blank)) for line in range(1, table.count + 1)]
+    label = _label_column(path, table.columns, plain, rows)
+    found = [replace(_row(*row, table.columns, plain, label), path=f"{row[0] - 1:06d}") for row in rows]
+    if not _are_parts(table.columns, plain, found):
+        found = [replace(row, split="") for row in found]
+    notes = (*table.notes, f"its images are read from the column {clean(image)}")
+    if known := table.class_names.get(label):
+        found = [replace(row, label=_named_class(row.label, known)) for row in found]
+        notes = (*notes, f"the file names the classes of its column {clean(label)}: {clean(', '.join(known))}")
+    return ListRows(found, label, table.columns, (), notes, image)
+
+
+def _named_class(number: str, names: Sequence[str]) -> str:
+    """Return the name of a class; -1, which the hub writes for none, and numbers beyond the names are no label."""
+    return names[int(number)] if number.isascii() and number.isdecimal() and int(number) < len(names) else ""
 
 
 def _label_column(

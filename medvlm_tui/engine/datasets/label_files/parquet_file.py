@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ class ParquetList:
     """Columns of lists and structs, which are no cells."""
     rows: Callable[[Sequence[str]], Iterator[dict[str, str]]]
     """Columns to read -> their cells as text, row by row; raises what `open_parquet` raises."""
+    count: int = 0
+    """Rows, as the foot says."""
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column -> names of the classes that its numbers stand for, where the hub's datasets wrote them."""
 
 
 def open_parquet(path: Path) -> ParquetList:
@@ -46,7 +51,22 @@ def open_parquet(path: Path) -> ParquetList:
         raise ValueError(f"it has {rows:,} rows, more than the {MAX_ROWS:,} that a list may have")
     images = tuple(field.name for field in schema if _holds_images(field.type, types))
     nested = tuple(field.name for field in schema if types.is_nested(field.type) and field.name not in images)
-    return ParquetList(tuple(schema.names), images, nested, lambda wanted: _rows(path, wanted))
+    names = _class_names(schema.metadata or {})
+    return ParquetList(tuple(schema.names), images, nested, lambda wanted: _rows(path, wanted), rows, names)
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """Return the names that `ClassLabel` columns of the hub's datasets have; nothing where the record is none."""
+    try:
+        columns = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        listed = {name: each["names"] for name, each in columns.items() if each.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {
+        name: tuple(names)
+        for name, names in listed.items()
+        if isinstance(names, list) and all(isinstance(each, str) and each for each in names)
+    }
 
 
 def read_all(path: Path) -> None:

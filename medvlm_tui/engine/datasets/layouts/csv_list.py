@@ -19,6 +19,7 @@ from medvlm_tui.engine.datasets.label_files import label_text
 from medvlm_tui.engine.datasets.label_files.list_rows import ListRow, ListRows, read_rows
 from medvlm_tui.engine.datasets.label_files.listed_paths import PathsOfList
 from medvlm_tui.engine.datasets.opening import COLUMN_VIEW, Reading, counted_parts
+from medvlm_tui.engine.images.parquet_images import frame_of
 from medvlm_tui.errors import DatasetError, UsageError
 
 
@@ -36,6 +37,10 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
     if part and not chosen:
         raise UsageError(f"{spec.id}: no line has the split {clean(part)!r}", f"it has: {_parts(rows)}")
     labelled, left_out = _labelled(spec, chosen, found)
+    if found.images:
+        notes += _written_twice(spec, found.rows)
+        samples = tuple(_inside(root, row, found.images) for row in labelled)
+        return Reading(samples, (*found.warnings, *left_out), (*notes, *counted_parts(spec, samples, part)))
     located = PathsOfList(root).locate((row.line, row.path) for row in labelled)
     samples, repeated = _samples(root, labelled, located.ids)
     missing = [row for row in labelled if row.path not in located.ids]
@@ -52,6 +57,11 @@ def read(spec: DatasetSpec, root: Path, view: str, part: str) -> Reading:
         notes.append(f"{spec.id}: {counted(repeated, 'line')} {verb(repeated, 'names', 'name')} an image again")
     notes += _written_twice(spec, found.rows)
     return Reading(samples, tuple(warnings), (*notes, *counted_parts(spec, samples, part)))
+
+
+def _inside(root: Path, row: ListRow, column: str) -> Sample:
+    """Return an image that lies inside the list itself, called by the number of its row."""
+    return Sample(row.path, root, row.label, group=row.group, part=row.split, frame=frame_of(column, int(row.path)))
 
 
 def _merged(rows: Sequence[ListRow]) -> list[ListRow]:

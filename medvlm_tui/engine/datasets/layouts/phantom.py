@@ -7,12 +7,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medvlm_tui.core.safe_text import clean
-from medvlm_tui.core.specs import DatasetSpec, Sample
+from medvlm_tui.core.specs import Dataset, DatasetSpec, Sample
 from medvlm_tui.engine.datasets.folders.finding import find_folder, images_in, relative_id
 from medvlm_tui.engine.datasets.opening import Reading, nothing_found
 from medvlm_tui.errors import DatasetError, UsageError
@@ -89,6 +89,24 @@ def make_phantom(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
+
+
+def phantom_to_come(spec: DatasetSpec, root: Path, per_class: int, seed: int, limit: int) -> Dataset:
+    """Return the dataset that a run will make: its images by name, class and words, without their files.
+
+    It tells what a run will do; keys of its results are not those of the images once they are drawn.
+    """
+    params = PhantomParams(per_class, seed, 0.0, *SIZE_PX)
+    _check(params)
+    samples = []
+    for label, number, rng in _draws(params):
+        _size(params, rng)
+        words = _words(label, params, rng)
+        if not limit or number <= limit:
+            name = f"{label}/{label}_{number:04d}.png"
+            tags = {tag: word for tag, known in _TAGS.items() for word in known if word in words}
+            samples.append(Sample(name, root / name, label, digest=f"to come: {name}", tags=tags))
+    return Dataset(replace(spec, root=root), root, "", tuple(samples), CLASSES)
 
 
 def _check(params: PhantomParams) -> None:

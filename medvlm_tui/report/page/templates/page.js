@@ -51,7 +51,7 @@ const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9
 const LIGHT = ["#4FA8E0", "#F28A4B", "#35C69B", "#E3A3C5", "#F2BC4A", "#8CCBF2", "#B5B5B5", "#DACB3E"];
 const DARK_GROUND = matchMedia("(prefers-color-scheme: dark)");
 const SVG = "http://www.w3.org/2000/svg";
-const SIDE = 640, RIM = 24;
+const SIDE = 640, RIM = 24, LEAST = 160;
 
 function polygon(corners, turn, inner) {
   const count = inner ? 2 * corners : corners;
@@ -83,7 +83,7 @@ for (const place of document.querySelectorAll(".maps")) {
   const which = place.querySelector(".which"), by = place.querySelector(".by");
   const plot = place.querySelector(".map > svg"), legend = place.querySelector(".legend");
   const picture = place.querySelector(".shown img"), text = place.querySelector(".shown p");
-  let drawn = [], hidden = new Set(), current = null;
+  let drawn = [], hidden = new Set(), current = null, wide = SIDE, tall = SIDE;
 
   const option = (select, title, value) => {
     const made = document.createElement("option");
@@ -108,10 +108,20 @@ for (const place of document.querySelectorAll(".maps")) {
     plot.setAttribute("aria-label", `${map.title}: each mark is an image`);
     drawn = [];
     current = null;
-    for (let at = 0; at < bytes.length; at += 6) {
-      const image = numbers.getUint16(at, true), value = colouring.values[image];
-      const x = RIM + numbers.getUint16(at + 2, true) / 65535 * (SIDE - 2 * RIM);
-      const y = SIDE - RIM - numbers.getUint16(at + 4, true) / 65535 * (SIDE - 2 * RIM);
+    // Both axes have one scale, so the frame takes the shape of the map.
+    const at = (offset, from) => numbers.getUint16(from + offset, true) / 65535 * (SIDE - 2 * RIM);
+    let right = 0, top = 0;
+    for (let from = 0; from < bytes.length; from += 6) {
+      right = Math.max(right, at(2, from));
+      top = Math.max(top, at(4, from));
+    }
+    wide = Math.max(LEAST, right + 2 * RIM);
+    tall = Math.max(LEAST, top + 2 * RIM);
+    plot.setAttribute("viewBox", `0 0 ${wide} ${tall}`);
+    plot.style.maxWidth = `${wide / SIDE * 40}rem`;
+    for (let from = 0; from < bytes.length; from += 6) {
+      const image = numbers.getUint16(from, true), value = colouring.values[image];
+      const x = (wide - right) / 2 + at(2, from), y = (tall + top) / 2 - at(4, from);
       const path = mark(value, x.toFixed(1), y.toFixed(1), size);
       path.setAttribute("fill-opacity", "0.85");
       drawn.push({ image, value, x, y, path });
@@ -167,14 +177,14 @@ for (const place of document.querySelectorAll(".maps")) {
   };
   plot.addEventListener("pointermove", event => {
     const box = plot.getBoundingClientRect();
-    const point = nearest((event.clientX - box.left) / box.width * SIDE, (event.clientY - box.top) / box.height * SIDE, 20);
+    const point = nearest((event.clientX - box.left) / box.width * wide, (event.clientY - box.top) / box.height * tall, 20);
     if (point && point !== current) show(point);
   });
   plot.addEventListener("keydown", event => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!way) return;
     event.preventDefault();
-    const from = current || nearest(SIDE / 2, SIDE / 2, SIDE);
+    const from = current || nearest(wide / 2, tall / 2, 2 * SIDE);
     if (!from) return;
     // The nearest mark within a quarter turn of the arrow.
     let found = from, least = Infinity;
