@@ -22,7 +22,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.request import RunRequest
 from medvlm_tui.tui.app import MedvlmApp
-from tests.made.recorded import DATASET, KEYS, MODEL, RecordedClient, fill_store, survey
+from tests.made.recorded import DATASET, KEYS, MODEL, RecordedClient, changed, fill_store, survey
 from tests.tui import test_data
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.test_bias import fill_lab
@@ -62,12 +62,11 @@ def everything() -> events.Survey:
     """The recorded survey with all of that."""
     said = survey(done=True)
     datasets = [
-        {**row, "check": test_data.KEY, "verdicts": {"paper": "verdict-1"}} if row["id"] == DATASET else row
+        replace(row, check=test_data.KEY, verdicts={"paper": "verdict-1"}) if row.id == DATASET else row
         for row in said.datasets
     ]
     cells = [
-        {**cell, "bias": "lab-1"} if (cell["model"], cell["dataset"]) == (MODEL, DATASET) else cell
-        for cell in said.cells
+        changed(cell, bias="lab-1") if (cell.model, cell.dataset) == (MODEL, DATASET) else cell for cell in said.cells
     ]
     return replace(said, datasets=tuple(datasets), cells=tuple(cells))
 

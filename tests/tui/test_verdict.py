@@ -101,10 +101,10 @@ async def test_a_verdict_of_more_models_is_kept_beside_a_newer_one_of_fewer(tmp_
         store.put_result("verdict-two", {}, replace(fewer, candidates=fewer.candidates[:2]))
     ready = events.ResultReady("verdict:*:brain_mr:paper", "verdict", "verdict-two", "", "brain_mr")
     verdicts._journal(tmp_path, "20260103-000000-aaaa", [ready])
-    rows = {row["id"]: row for row in verdicts.survey(tmp_path).datasets}
-    assert rows["brain_mr"]["verdicts"] == {"paper": "verdict-mr"}
-    assert rows["phantom"]["verdicts"] == {"paper": "verdict-phantom"}
-    assert rows["breakhis"]["verdicts"] == {}
+    rows = {row.id: row for row in verdicts.survey(tmp_path).datasets}
+    assert rows["brain_mr"].verdicts == {"paper": "verdict-mr"}
+    assert rows["phantom"].verdicts == {"paper": "verdict-phantom"}
+    assert rows["breakhis"].verdicts == {}
 
 
 async def test_without_a_verdict_the_place_says_how_to_get_one(make_app) -> None:

@@ -14,7 +14,7 @@ from medvlm_tui.core.events import BlockStored
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.launched import InFlight, OnTheWay, Ready, launch
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.registry import forget_encoder, load_encoder
+from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import blocks
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.extract.block_writer import block_writer
@@ -43,7 +43,6 @@ def cuda(monkeypatch):
     plug_in(monkeypatch, A100)
     yield stand_in(monkeypatch, Cuda())
     decoders.end_decoders()
-    forget_encoder()
 
 
 @pytest.fixture
@@ -70,7 +69,6 @@ def order(monkeypatch):
 
 
 def extracted(job, folder):
-    forget_encoder()
     with Store(folder) as store:
         events = list(extract.run(job, StepContext(store, lambda: False)))
         return events, np.array(store.tables.read(job.step.key).matrix)

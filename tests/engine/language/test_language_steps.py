@@ -24,6 +24,7 @@ from medvlm_tui.engine.encoders.text import network
 from medvlm_tui.engine.encoders.text.loading import locate_text, text_key
 from medvlm_tui.engine.language import alignment
 from medvlm_tui.engine.language.text_features import text_features
+from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.measures.language import geometry, retrieval
 from medvlm_tui.service.prompts import Prompts
 from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
@@ -178,8 +179,9 @@ def test_other_prompts_encode_their_own_texts_alone(study, monkeypatch):
     with Store(Workspace(folder / "workspace").store) as store:
         parts = locate_text(resolve_model(f"local:{folder / 'clip'}", {}), "", "", store.file_digests)
         key = text_key(parts, "fp32")
-        text_features(["a photo of red tissue", "a photo of a crimson lesion"], parts, key, store, "cpu")
-        text_features(["a photo of a crimson lesion"], parts, key, store, "cpu")
+        context = StepContext(store, lambda: False)
+        text_features(["a photo of red tissue", "a photo of a crimson lesion"], parts, key, context, "cpu")
+        text_features(["a photo of a crimson lesion"], parts, key, context, "cpu")
     assert seen == ["a photo of a crimson lesion"]
 
 
