@@ -19,7 +19,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import keys, packing
 from medvlm_tui.engine.bench.read_images import ReadImages
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
@@ -145,7 +145,8 @@ def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_pe
     known = {sample.id: sample for sample in job.dataset.samples}
     codes = probe.arrays["labels"].astype(np.int64)
     machine = devices.choose(job.request.device, job.encoder.precision)
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
+    encoders = context.resources.of(Encoders)
+    encoder = encoders.get(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     train, hold_out = np.flatnonzero(probe.arrays["fold"] >= 0), probe.arrays["hold_out"]
     return Bench(
         job, context, encoder, final_classifier(probe), probe.record.t or 1.0, [known[name] for name in ids],

@@ -13,7 +13,7 @@ from medvlm_tui.engine.images.decoding_task import Read, Reduced
 from medvlm_tui.errors import ImageError
 
 _KEPT_BYTES = 256 << 20
-"""What does not fit is decoded again for each change."""
+"""An image that does not fit is decoded again for each change."""
 
 
 class ReadImages:

@@ -42,7 +42,7 @@ class Images:
     bench: Bench
     seed: int
     own_framing: bool
-    """Whether the encoder prepares its input by the plain preprocessing of its entry."""
+    """True where the encoder prepares its input by the plain preprocessing of its entry."""
 
     def plain(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
