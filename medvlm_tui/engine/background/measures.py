@@ -1,4 +1,4 @@
-"""What a classifier knows with the lesion covered: accuracies, the cost of the cover, and the shortcut index."""
+"""Accuracies of a classifier with the lesion covered, the cost of the cover, and the shortcut index."""
 
 from __future__ import annotations
 
