@@ -59,7 +59,7 @@ async def test_an_edit_is_scored_beside_the_stored_prompts(make_app, tmp_path: P
         shown = await until(pilot, "a photo of smooth")
         assert "balanced accuracy       75.0" in shown
         assert "optimistic" in shown
-        await pilot.press("down", "enter", "end", *" x", "enter")
+        await pilot.press("down", "enter", *" x", "enter")
         shown = await until(pilot, "scored in 0.25 s")
         assert scorer.asked[-1]["prompts"] == [
             ["a drawing of none", "a photo of none x"],

@@ -13,6 +13,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.content import Content
 from textual.widgets import Input
 
 from medvlm_tui.core.safe_text import clean, error_text
@@ -68,7 +69,7 @@ class PromptsScreen(PlaceScreen):
         with Container(id="prompts-body"):
             with Container(id="prompts-left"):
                 yield Rows("", widget_id="prompt-list")
-                yield Input(id="prompt-line", placeholder="a prompt of this class")
+                yield Input(id="prompt-line", placeholder="a prompt of this class", select_on_focus=False)
             yield Static(id="prompt-scores")
 
     def on_mount(self) -> None:
@@ -157,7 +158,8 @@ class PromptsScreen(PlaceScreen):
     def _type(self, text: str) -> None:
         line = self.query_one("#prompt-line", Input)
         line.value, line.display = text, True
-        line.border_title = Text(clean(self.record.classes[self.edited_class]))
+        line.cursor_position = len(text)
+        line.border_title = Content(clean(self.record.classes[self.edited_class]))
         line.focus()
 
     @on(Input.Submitted, "#prompt-line")

@@ -152,6 +152,11 @@ def test_a_table_has_its_marks_and_its_numbers_in_full() -> None:
     assert "9.0 ± 0.5 %† too few" in page.text
 
 
+def test_a_long_text_has_a_class_that_keeps_it_readable_on_a_narrow_screen() -> None:
+    made = Table("t", texts("a", "b"), (("x", "y" * 41), ("x", "y" * 40)))
+    assert [cell.get("class") for cell in Page(str(table_html(made, 1))).of("td")] == ["long", None]
+
+
 def test_a_long_table_is_cut_and_says_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "MOST_ROWS", 2)
     made = Table("long", (*texts("name"), *numbers("empty", "n")), [(f"row {i}", None, i) for i in range(5)])
