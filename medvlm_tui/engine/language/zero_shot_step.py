@@ -41,9 +41,8 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     yield StepProgress(job.step.id, 0, 1, unit="sets of prompts")
     space = open_space(job, context)
     probes = [_probe(key, job, context) for key in job.step.params["probes"]]
-    held = Held.of(space.labelled.codes, probes[0])
-    further = [_probe(key, job, context) for key in job.step.params.get("further", ())]
-    held_out = [held, *(Held.of(space.labelled.codes, probe) for probe in further)]
+    held_out = _held_out(space, probes[0], job, context)
+    held = held_out[0]
     made, records = [], []
     for number, chosen in enumerate(space.sets):
         context.check()
@@ -84,6 +83,12 @@ def _arrays(cosines: Floats, vectors: Floats, held: Held, space: Space) -> dict[
         "hold_out": held.rows,
         "labels": space.labelled.codes.astype(np.int16),
     }
+
+
+def _held_out(space: Space, first: Stored[ProbeRecord], job: CellJob, context: StepContext) -> list[Held]:
+    """Return the hold-out of the first probe, and the further ones of a run with several."""
+    further = [_probe(key, job, context) for key in job.step.params.get("further", ())]
+    return [Held.of(space.labelled.codes, probe) for probe in (first, *further)]
 
 
 def _probe(key: str, job: CellJob, context: StepContext) -> Stored[ProbeRecord]:
