@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -36,11 +35,11 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, ModelSpec, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.libraries import timm_
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.extract import batch_sizes
 from medvlm_tui.engine.extract import batches as loading
-from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.extract.framed_images import FramedImages, FramesOfStep
 from medvlm_tui.engine.images.decoders import decoders, end_decoders
@@ -49,6 +48,7 @@ from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.frames_wanted import FramesWanted, framing_of
 from medvlm_tui.engine.step.freed_memory import keep_freed_memory
 from medvlm_tui.engine.step.job import CellJob, StepContext
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.stages.request import RunRequest
 
 SIZE = PreprocessSpec(224, 256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -139,12 +139,10 @@ class Bench:
         job = self._job(self.batch)
         if images:
             job = replace(job, dataset=replace(self.dataset, samples=self.dataset.samples[:images]))
-        with (
-            Store(self.folder / f"{self.spec.id}-{self.runs}") as store,
-            patch.object(extract_blocks, "load_encoder", lambda *_: self.encoder),
-        ):
+        with Store(self.folder / f"{self.spec.id}-{self.runs}") as store:
             began = time.perf_counter()
-            events = list(extract.run(job, StepContext(store, lambda: False)))
+            context = StepContext(store, lambda: False, Resources({Encoders: Encoders(self.encoder)}))
+            events = list(extract.run(job, context))
             taken = time.perf_counter() - began
             table = store.tables.read(job.step.key)
         assert isinstance(events[-1], ResultReady)

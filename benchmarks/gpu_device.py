@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -17,13 +16,15 @@ from medvlm_tui.core.digests import of_file
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Dataset, DatasetSpec, EncoderKey, Precision, PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.encoders.network import NetworkEncoder
 from medvlm_tui.engine.encoders.weights.location import Weights
-from medvlm_tui.engine.extract import blocks, step
+from medvlm_tui.engine.extract import step
 from medvlm_tui.engine.gpu_check.networks import encoder_of, noise_images
 from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step.job import CellJob, StepContext
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.stages.request import RunRequest
 
 
@@ -124,13 +125,9 @@ def whole_path(bench: Bench, encoder: NetworkEncoder, dataset: Dataset, batch: i
     key = EncoderKey(spec.id, "random", spec.preprocess.digest, "pooled", encoder.precision, "1")
     planned = Step("extract:x", "extract", spec.id, "made", {}, "table")
     job = CellJob(planned, request, dataset, spec, Weights("present"), key)
-    with (
-        tempfile.TemporaryDirectory() as place,
-        Store(Path(place) / "store") as store,
-        patch.object(blocks, "load_encoder", lambda *_: encoder),
-    ):
+    with tempfile.TemporaryDirectory() as place, Store(Path(place) / "store") as store:
         began = time.perf_counter()
-        list(step.run(job, StepContext(store, lambda: False)))
+        list(step.run(job, StepContext(store, lambda: False, Resources({Encoders: Encoders(encoder)}))))
         taken = time.perf_counter() - began
         table = store.tables.read("table")
         assert table is not None

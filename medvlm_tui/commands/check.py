@@ -19,6 +19,7 @@ from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.step.job import CheckJob
 from medvlm_tui.errors import ExitCode, MissingInputError
 from medvlm_tui.settings.sources import Settings
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.check import CHECK
 from medvlm_tui.stages.records.check import AuditReport, CountRow, DuplicateSet, SplitPlan
 from medvlm_tui.stages.request import RunRequest
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace, request: RunRequest, configuration: Setting
     with Store(workspace.store) as store:
         job = _job(prepare(asked, workspace, store, ""))
         report = replace(_report(job, store), root=str(job.everything.root))
-        LatestResults(workspace.root / "latest.json").note("check", job.study.digest, job.step.key)
+        LatestResults(workspace.root / "latest.json", VERSIONS).note("check", job.study.digest, job.step.key)
     if options.json:
         print(json.dumps(report.to_record(), indent=2, ensure_ascii=True))
     else:
@@ -74,7 +75,7 @@ def _report(job: CheckJob, store: Store) -> AuditReport:
 
 
 def lines(report: AuditReport) -> Iterator[str]:
-    """Yield the report as plain text, a finding a line."""
+    """Yield the report as plain text, one finding per line."""
     took = f", read in {report.seconds:.1f} s" if report.seconds else ""
     yield f"{report.dataset}: {counted(report.images, 'image')} in {report.root}{took}"
     yield from _table(report.counts)
@@ -104,7 +105,7 @@ def lines(report: AuditReport) -> Iterator[str]:
 
 
 def _table(counts: Sequence[CountRow]) -> list[str]:
-    """Return a line a class, a column a part, each with the catalog's number where it differs."""
+    """Return one line per class with one column per part, each with the catalog's number where it differs."""
     parts = sorted({row.part for row in counts})
     labels = list(dict.fromkeys(row.label for row in counts))
     cells = {(row.part, row.label): _count(row) for row in counts}

@@ -49,7 +49,7 @@ def _add_texts(parser: argparse.ArgumentParser) -> None:
         help="a text to encode by the model's text tower (repeatable)",
     )
     parser.add_argument(
-        "--texts", type=Path, metavar="FILE", help="texts to encode: a JSON list of strings, or one a line"
+        "--texts", type=Path, metavar="FILE", help="texts to encode: a JSON list of strings, or one per line"
     )
     parser.add_argument(
         "--text-vectors",

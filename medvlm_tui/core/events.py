@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from medvlm_tui.core.plan import Plan
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.core.survey import Cell, DatasetRow, ModelRow, row_of
 
 STATES = (
     "nothing",
@@ -124,6 +125,8 @@ class ResultReady(Event):
     dataset: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
     cached: bool = False
+    version: int = 0
+    """Of the stage that made it; 0 in the journal of a release that did not tell it."""
 
 
 @_register
@@ -182,21 +185,11 @@ class FileWritten(Event):
 @_register
 @dataclass(frozen=True, slots=True)
 class Survey(Event):
-    """All models, datasets and cells with their state; the answer to a front end's `survey`.
+    """All models, datasets and cells with their state; the answer to a front end's `survey`."""
 
-    `models`: id, name, group, dim, gated, licence, state (ready or weights_missing), hint.
-    `datasets`: id, name, modality, images, classes, licence, state (ready or data_missing), hint, problem, root (its
-    folder), synthetic, warnings. `cells`: model, dataset, `here` (ready, data_missing or weights_missing: what a run
-    would need), state (one of STATES: done or stale where a result exists, else as `here`), and where a result exists
-    accuracy, std (fractions), t, saturated, `differs` (how its settings differ from today's, in words), and the keys
-    `table`, `probe`, `project`, `saliency` under which the store has results; `probes` has key and numbers of every
-    protocol with a result, every metric's [mean, std], and `statistics`, the key of its intervals; `pairs`,
-    `rankings` and `bias_groups` list the keys of comparisons with other models.
-    """
-
-    models: tuple[Mapping[str, Any], ...] = ()
-    datasets: tuple[Mapping[str, Any], ...] = ()
-    cells: tuple[Mapping[str, Any], ...] = ()
+    models: tuple[ModelRow, ...] = ()
+    datasets: tuple[DatasetRow, ...] = ()
+    cells: tuple[Cell, ...] = ()
     device: str = ""
     store_bytes: int = 0
     read_only: bool = False
@@ -299,7 +292,15 @@ def from_record(record: Mapping[str, Any]) -> Event:
     if cls is None:
         raise ValueError(f"unknown event type {record.get('type')!r}")
     known = {f.name for f in fields(cls)}
-    return cls(**{key: value for key, value in record.items() if key in known})
+    return cls(**{key: _typed(cls, key, value) for key, value in record.items() if key in known})
+
+
+def _typed(cls: type[Event], name: str, value: Any) -> Any:
+    """Return the value of a field as its class declares it: rows of a survey are records, everything else is JSON."""
+    inner = get_args(_hints(cls.__name__)[name])
+    if not inner or not isinstance(inner[0], type) or not is_dataclass(inner[0]) or not isinstance(value, list | tuple):
+        return value
+    return tuple(row_of(each, inner[0]) for each in value)
 
 
 def from_json(line: str) -> Event:

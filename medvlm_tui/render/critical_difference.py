@@ -1,4 +1,4 @@
-"""The critical difference diagram as text: a line a model, bars beside the models that are not told apart."""
+"""The critical difference diagram as text: one line per model, bars beside the models that are not told apart."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,9 @@ POINT, _UPPER, _LOWER = "●", "▀", "▄"
 # Points in view up to which each takes a cell, and half of one; where so many would cover the frame, the next smaller.
 CELL_POINTS, HALF_POINTS = 400, 2000
 _COVERED = 0.25
-Size = Literal["cell", "half", "dot"]
+Size = Literal["cell", "half", "dot", "density"]
+# From few points of a cell to many; the class with most of them gives the colour.
+_DENSITIES = "░▒▓█"
 # Cells that a tag may lie away from its place: further, it would not be read as the name of those points.
 _TAG_REACH = 24
 # Bit of the dot at (row, column) of a cell, as Unicode numbers them.
@@ -100,17 +103,19 @@ def scatter(
     tags: Sequence[Tag] = (),
     letters: bool = True,
     max_points: int = MAX_POINTS,
+    density: bool = False,
 ) -> ScatterView:
     """Draw points (n, 2) of classes `codes` (n,) so that they fill `width` x `height` cells exactly.
 
     `focus` is one class against the grey of all others. A cell takes the colour of the class with most points in
     it; without colour it shows that class's letter. Each class's letter stands at its middle point unless
     `letters` is off. `tags` stand beside their places where nothing is drawn; those without such room are left out.
+    With `density` every point counts, and a cell's shade says how many it holds, by powers of their largest number.
     """
     bounds = bounds or Bounds.of(xy)
     shown = np.flatnonzero(inside(xy, bounds))
-    rows = shown[stratified(codes[shown], max_points)]
-    size = point_size(len(rows), width, height)
+    rows = shown if density else shown[stratified(codes[shown], max_points)]
+    size: Size = "density" if density else point_size(len(rows), width, height)
     canvas = _Canvas(width, height, int(codes.max(initial=0)) + 1, depth, focus, size)
     dots = cells_of(xy[rows], bounds, width, height, dots=True)
     canvas.add(dots, codes[rows])
@@ -234,6 +239,14 @@ class _Canvas:
             occupied[row, column] = True
         return occupied
 
+    @cached_property
+    def _levels(self) -> NDArray[np.intp]:
+        """The shade of each cell (height, width), -1 where there is no point: even steps of the logarithm."""
+        counts = self.counts.reshape(len(self.bits), 2, -1, self.classes).sum(axis=(1, 3))
+        share = np.log1p(counts) / max(float(np.log1p(counts.max(initial=0))), 1e-9)
+        steps = np.minimum((share * len(_DENSITIES)).astype(np.intp), len(_DENSITIES) - 1)
+        return np.where(counts > 0, steps, -1)
+
     def text(self) -> Text:
         """Return the lines."""
         counts = self.counts
@@ -257,6 +270,8 @@ class _Canvas:
             cells = [names[code] if self.focus in (None, code) or code < 0 else "·" for code in winners]
         elif self.size == "cell":
             cells = [POINT if code >= 0 else " " for code in winners]
+        elif self.size == "density":
+            cells = [_DENSITIES[level] if level >= 0 else " " for level in self._levels[row].tolist()]
         elif self.size == "half":
             cells = [_half(up, low) for up, low in zip(*halves, strict=True)]
             styles = [_half_style(up, low, colours) for up, low in zip(*halves, strict=True)]

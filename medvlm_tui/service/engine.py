@@ -42,10 +42,11 @@ from medvlm_tui.engine.run.inputs import Say
 from medvlm_tui.engine.run.planner import Prepared, prepare
 from medvlm_tui.engine.run.runner import Outcome, RunContext, run
 from medvlm_tui.engine.run.survey import Records, survey
+from medvlm_tui.engine.step.executor import Executor
 from medvlm_tui.engine.step.job import CellJob, CheckJob, ModelJob, PlannedJob
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
-from medvlm_tui.stages import as_demo
+from medvlm_tui.stages import VERSIONS, as_demo
 from medvlm_tui.stages.request import RunRequest
 
 _VERSIONED = (
@@ -71,7 +72,7 @@ class Engine:
         self.store = Store(workspace.store, read_only)
         self._log = workspace.logs / "engine.log"
         self._worker_log = workspace.logs / "worker.log"
-        self._worker = Worker(workspace.store, self._worker_log)
+        self._executor: Executor = Worker(workspace.store, self._worker_log)
         self._cancelled: Callable[[], bool] = lambda: False
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class Engine:
 
     def free(self) -> None:
         """End the worker, which may hold a device; the next step starts another."""
-        self._worker.close()
+        self._executor.close()
 
     def survey(self, request: RunRequest) -> Survey:
         """Emit the survey: models, datasets, and the state of every cell."""
@@ -106,7 +107,7 @@ class Engine:
         say(Log("info", f"{job.model.id}: measuring whether {tried} changes its features"))
         summary: Mapping[str, Any] = {}
         with self._whole_steps():
-            for event in self._worker.run(job, self._cancelled):
+            for event in self._executor.run(job, self._cancelled):
                 if isinstance(event, ResultReady):
                     summary = event.summary
                 else:
@@ -119,7 +120,7 @@ class Engine:
         try:
             yield
         except BaseException:
-            self._worker.kill()
+            self._executor.kill()
             raise
 
     def run(
@@ -163,7 +164,7 @@ class Engine:
 
     def _carry_out(self, prepared: Prepared, say: _Sayer, file: Path, summing: Summing) -> RunFinished:
         out, latest, rotated = self.out_directory(prepared), self._latest(), 0.0
-        context = RunContext(self.store, self._worker, say.cancelled, _ReportWriter(out), str(out), self._log)
+        context = RunContext(self.store, self._executor, say.cancelled, _ReportWriter(out), str(out), self._log)
         event: Event | None = None
         with self._whole_steps():
             for event in run(prepared, context):
@@ -192,7 +193,7 @@ class Engine:
         return Path(chosen).absolute() if chosen else self.workspace.export_directory(prepared.plan.run_id)
 
     def _latest(self) -> LatestResults:
-        return LatestResults(self.workspace.root / "latest.json")
+        return LatestResults(self.workspace.root / "latest.json", VERSIONS)
 
 
 class _Sayer:

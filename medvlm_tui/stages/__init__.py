@@ -41,11 +41,19 @@ FIRST_LOOK = {name: value for stage in STAGES for name, value in stage.first_loo
 """Values of options for a first look at everything."""
 _DEMO = {name: value for stage in STAGES for name, value in stage.demo.items()}
 _BY_KIND = {stage.kind: stage for stage in STAGES}
+VERSIONS = {stage.kind: stage.version for stage in STAGES}
+"""Kind -> version of its numbers."""
 
 
 def stage_of(kind: str) -> Stage[Any]:
     """Return the stage of a step's kind; raises KeyError when there is none."""
     return _BY_KIND[kind]
+
+
+def is_current(kind: str, version: int) -> bool:
+    """Return whether a result of this version is what its stage computes today; version 0, which the first journals
+    left out, is 1."""
+    return VERSIONS.get(kind) == (version or 1)
 
 
 def with_needs(names: tuple[str, ...]) -> set[str]:

@@ -128,17 +128,21 @@ def test_the_home_screen_finds_the_study_again(first: Outcome, folder: Path) -> 
     engine = Engine(Workspace(folder / "ws"))
     try:
         shown = engine.survey(RunRequest(phantom_per_class=20, device="cpu"))
-        [cell] = [c for c in shown.cells if (c["model"], c["dataset"]) == ("efficientnet_lite0", "phantom")]
-        intervals = engine.store.result(cell["probes"]["paper"]["statistics"])
+        [cell] = [c for c in shown.cells if (c.model, c.dataset) == ("efficientnet_lite0", "phantom")]
+        intervals = engine.store.result(cell.probes["paper"].statistics)
     finally:
         engine.close()
     keys = {event.kind: event.key for event in first.of(events.ResultReady)}
-    assert cell["state"] == "done"
-    assert (cell["table"], cell["probe"], cell["saliency"]) == (keys["extract"], keys["probe"], keys["saliency"])
-    assert cell["probes"].keys() == {"paper"}
+    assert cell.state == "done"
+    assert (cell.keys["table"], cell.keys["probe"], cell.keys["saliency"]) == (
+        keys["extract"],
+        keys["probe"],
+        keys["saliency"],
+    )
+    assert cell.probes.keys() == {"paper"}
     assert intervals is not None
     low, high = intervals.record["intervals"]["accuracy"]
-    assert low <= cell["accuracy"] <= high
+    assert low <= cell.accuracy <= high
 
 
 def test_a_dry_run_says_what_is_had_and_runs_nothing(first: Outcome, folder: Path, arguments: list[str]) -> None:

@@ -118,7 +118,7 @@ def test_medical_and_general_models_are_compared_by_the_lab_and_the_screens_find
     try:
         data = {"hicervix": str(out.parent / "hicervix")}
         shown = engine.survey(RunRequest(data=data, label="microbe", device="cpu"))
-        keys = {cell["model"]: cell["bias_groups"] for cell in shown.cells if "bias_groups" in cell}
+        keys = {cell.model: cell.bias_groups for cell in shown.cells if cell.bias_groups}
         [key] = keys["efficientnet_lite0"]  # small_net is known to the run's own settings alone
         record = engine.store.read_record(key, BiasGroupsRecord)
     finally:

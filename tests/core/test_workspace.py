@@ -159,7 +159,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(
     refuse(monkeypatch, "replace", errno.EIO)
     digests.save()
     Measured(tmp_path / "measured.json").note("batch_size", "k", 8)
-    LatestResults(tmp_path / "latest.json").note("probe", "t", "k")
+    LatestResults(tmp_path / "latest.json", {}).note("probe", "t", "k")
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image"], "no temporary file is left behind"
 

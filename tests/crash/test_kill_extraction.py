@@ -13,6 +13,7 @@ import torch
 
 from medvlm_tui.core.events import BlockStored, ResultReady
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.engine.encoders.encoder import Encoder
 from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import blocks as extract_blocks
 from medvlm_tui.engine.extract import step as extract
@@ -20,6 +21,7 @@ from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from tests.crash.conftest import make_store, tidy
 from tests.crash.writer import Child
+from tests.made.encoders import having
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -30,29 +32,27 @@ BLOCK = 16
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CellJob:
-    """An extraction of 30 blocks; the network is loaded before the fork, so that a life is short."""
+    """An extraction of 30 blocks."""
     monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", BLOCK)
     weights = make_weights(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    load_encoder(SPEC, weights, "", "cpu", "fp32")
     yield job_of(make_images(tmp_path / "images", IMAGES), weights, workers=1)
     torch.set_num_threads(threads)
     end_decoders()
 
 
-def live(path: Path, job: CellJob, say: Callable[[str], None]) -> None:
+def live(path: Path, job: CellJob, encoder: Encoder, say: Callable[[str], None]) -> None:
     """Extract until the end or the kill, saying how many images went through the network and which blocks stored."""
-    encoder = load_encoder(SPEC, job.weights, "", "cpu", "fp32")
     plain = encoder.encode
 
     def encode(pixels: torch.Tensor) -> torch.Tensor:
         say(f"computed {len(pixels)}")
         return plain(pixels)
 
-    encoder.encode = encode
+    encoder.encode = encode  # type: ignore[method-assign]
     with Store(path) as store:
-        for event in extract.run(job, StepContext(store, lambda: False)):
+        for event in extract.run(job, StepContext(store, lambda: False, having(encoder))):
             if isinstance(event, BlockStored):
                 say(f"stored {event.key}")
             elif isinstance(event, ResultReady):
@@ -73,11 +73,12 @@ def test_kill_at_random_points_of_whole_extractions(kind: str, job: CellJob, tmp
         list(extract.run(job, StepContext(store, lambda: False)))
         sealed = store.tables.tensor_path(job.step.key).read_bytes()
     end_decoders()
+    encoder = load_encoder(SPEC, job.weights, "", "cpu", "fp32")  # before the fork, so that a life is short
     draw = random.Random(0)
     kills = lost = wrong = most = runs = finished = told = 0
     path, acknowledged, before = make_store(tmp_path / "store0", kind), set(), 0
     while kills < KILLS:
-        child = Child.fork(lambda say, path=path: live(path, job, say))
+        child = Child.fork(lambda say, path=path: live(path, job, encoder, say))
         child.begin()
         heard = listen(child, draw.randrange(14))  # none: it dies while it starts
         time.sleep(draw.uniform(0.0, 0.05))

@@ -9,9 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "medvlm_tui"
 ROOMS = (
-    "api", "core", "service", "batch", "catalog", "commands", "measures", "render", "report", "stages", "tui",
-    "settings",
-    "cli.py", "errors.py", "plugin.py", "streams.py", "version.py",
+    "api", "core", "engine", "service", "batch", "catalog", "commands", "measures", "render", "report", "stages",
+    "tui", "settings", "cli.py", "errors.py", "plugin.py", "streams.py", "version.py",
 )  # fmt: skip
 OPENING = re.compile(r"(Say|Be|Give|Let|Whether|What|Who|Where|How)\b")
 DROPPED_PER = re.compile(

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medvlm_tui.engine.bench import bench as bench_module
 from medvlm_tui.stages.params.bias import BiasParams
 from medvlm_tui.stages.params.probe import ProbeParams
+from tests.made.encoders import having
 from tests.made.jobs import Bench, table_of
 
 SIDE = 64
@@ -63,13 +63,13 @@ def bench_of(folder, name, encoder):
         rows.append(encoder.encode(encoder.preprocess(Image.fromarray(pixels))[None])[0].numpy())
     bench = Bench(folder / name, table_of(np.stack(rows), codes, names=("a", "b")), paths=paths)
     bench.run("probe", ProbeParams())
+    bench.context = replace(bench.context, resources=having(encoder))
     return bench
 
 
 if __name__ == "__main__":
     # A run that kills itself (SIGKILL) after so many images.
     stub = StubEncoder(True)
-    bench_module.load_encoder = lambda *_: stub
     here = bench_of(Path(sys.argv[1]), "killed", stub)
     stub.seen, stub.dies_after = 0, int(sys.argv[2])
     here.run("bias", KILLED)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.specs import EncoderKey, FeatureTable
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.survey import Cell
 from medvlm_tui.service.client import EngineStoppedError
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.records.saliency import ExplainedImage, SaliencyRecord
 
+Row = Mapping[str, Any]
+FIELDS = {each.name for each in fields(Cell)}
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical", 1152, True, "HAI-DEF", "weights_missing"),
     ("biomedclip", "BiomedCLIP", "medical", 512, False, "MIT", "weights_missing"),
@@ -86,7 +89,22 @@ def survey(
                     "saliency": KEYS["saliency"],
                 }
             cells.append(cell)
-    return events.Survey(tuple(models), tuple(datasets), tuple(cells), "cpu", 3_100_000)
+    return survey_of(models, datasets, cells)
+
+
+def changed(cell: Cell, **more: Any) -> Cell:
+    """Return a survey's cell with other values; names that are no field are kinds of results, with their keys."""
+    own = {name: tuple(value) if isinstance(value, list) else value for name, value in more.items() if name in FIELDS}
+    keys = {name: value for name, value in more.items() if name not in FIELDS}
+    return replace(cell, keys={**cell.keys, **keys}, **own)
+
+
+def survey_of(models: Iterable[Row], datasets: Iterable[Row], cells: Iterable[Row]) -> events.Survey:
+    """Return a survey from the JSON objects of its rows."""
+    rows = {"models": list(models), "datasets": list(datasets), "cells": list(cells)}
+    found = events.from_record({"type": "Survey", **rows, "device": "cpu", "store_bytes": 3_100_000})
+    assert isinstance(found, events.Survey)
+    return found
 
 
 def plan(models: tuple[str, ...], datasets: tuple[str, ...], run_id: str = "run-1") -> Plan:

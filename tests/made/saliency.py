@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medvlm_tui.engine.saliency import explained_images
+from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.stages.params.probe import ProbeParams
 from medvlm_tui.stages.params.saliency import SaliencyParams
 from medvlm_tui.stages.request import RunRequest
+from tests.made.encoders import having
 from tests.made.jobs import Bench, table_of
 
 SIDE = 32
@@ -62,14 +63,13 @@ def bench_of(folder, name, encoder, cancelled=lambda: False):
         rows.append(encoder.encode(encoder.preprocess(Image.fromarray(pixels))[None])[0].numpy())
     bench = Bench(folder / name, table_of(np.stack(rows), codes, names=("a", "b")), paths=paths)
     bench.run("probe", ProbeParams())
-    bench.context = type(bench.context)(bench.store, cancelled)
+    bench.context = StepContext(bench.store, cancelled, having(encoder))
     return bench
 
 
 if __name__ == "__main__":
     # A run that kills itself (SIGKILL) after so many images.
     stub = StubEncoder()
-    explained_images.load_encoder = lambda *_: stub
     here = bench_of(Path(sys.argv[1]), "killed", stub)
     stub.seen, stub.dies_after = 0, int(sys.argv[2])
     here.run("saliency", *KILLED)

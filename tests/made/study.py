@@ -8,7 +8,7 @@ from medvlm_tui.core import events
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.stages.records.comparison import IntervalsRecord
 from tests.made.comparisons import pair, pairs_record, rankings_record
-from tests.made.recorded import KEYS, fill_store
+from tests.made.recorded import KEYS, fill_store, survey_of
 
 MODELS = (
     ("medsiglip", "MedSigLIP", "medical"),
@@ -58,7 +58,7 @@ def survey() -> events.Survey:
             "accuracy": mean, "std": 0.011, "macro_f1": mean - 0.01, "t": 1.0, "saturated": True, "probes": probes,
             "pairs": [f"pairs-{dataset}"], "rankings": ["ranking"],
         })  # fmt: skip
-    return events.Survey(models, datasets, tuple(cells), "cpu", 0)
+    return survey_of(models, datasets, cells)
 
 
 def fill(workspace: Path) -> None:

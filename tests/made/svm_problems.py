@@ -96,7 +96,7 @@ PROBLEMS = {
 
 
 def real(name):
-    """Features of efficientnet_lite0 of up to 20 images a class, by class folder; skips where there are none."""
+    """Features of efficientnet_lite0 of up to 20 images per class, by class folder; skips where there are none."""
     folders = {
         "brain MR": [
             DATA / "brain_mri" / "Training" / kind for kind in ("glioma_tumor", "no_tumor", "pituitary_tumor")

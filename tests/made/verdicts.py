@@ -11,6 +11,7 @@ import numpy as np
 from medvlm_tui.core.events import ResultReady, RunAsked, Survey, to_json
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.records.bias import BiasRecord
 from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.stages.records.verdict import VerdictRecord
@@ -62,7 +63,8 @@ def _journal(workspace: Path, run_id: str, said: list[ResultReady]) -> None:
     journal = workspace / "runs" / run_id / "events.jsonl"
     journal.parent.mkdir(parents=True)
     asked = RunAsked(run_id, RunRequest().to_record(), "batch")
-    journal.write_text("".join(f"{to_json(event)}\n" for event in (asked, *said)))
+    made = (replace(event, version=VERSIONS[event.kind]) for event in said)
+    journal.write_text("".join(f"{to_json(event)}\n" for event in (asked, *made)))
 
 
 def survey(workspace: Path) -> Survey:

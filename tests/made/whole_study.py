@@ -10,7 +10,7 @@ import numpy as np
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.core import events
-from tests.made.recorded import KEYS, RecordedClient, fill_store
+from tests.made.recorded import KEYS, RecordedClient, fill_store, survey_of
 
 
 def survey() -> events.Survey:
@@ -44,7 +44,7 @@ def survey() -> events.Survey:
                 "table": KEYS["extract"], "probe": KEYS["probe"], "project": KEYS["project"],
                 "saliency": KEYS["saliency"], "probes": probes,
             })  # fmt: skip
-    return events.Survey(models, datasets, tuple(cells), "cpu", 3_100_000)
+    return survey_of(models, datasets, cells)
 
 
 if __name__ == "__main__":

@@ -174,3 +174,12 @@ def test_a_moved_view_shows_another_part() -> None:
     assert bounds == Bounds(0.5, 1.5, -0.5, 1.5)
     assert bounds.holds(1.0, 0.0)
     assert not bounds.holds(0.4, 0.0)
+
+
+def test_density_shades_every_point_by_powers_of_the_largest_number() -> None:
+    xy = np.array([[0.0, 0.0]] * 999 + [[1.0, 0.0]] * 30 + [[2.0, 0.0]] * 5 + [[3.0, 0.0]])
+    codes = np.array([0] * 999 + [1] * 36)
+    view = scatter(xy, codes, 4, 1, letters=False, density=True, max_points=10)
+    # log(1 + n) over log(1000) in four even steps: 1, 0.497, 0.259, 0.100.
+    assert view.text.plain == "█▒▒░"
+    assert (view.shown, view.total) == (1035, 1035)

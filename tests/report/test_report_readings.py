@@ -56,5 +56,5 @@ def test_predictions_without_a_final_classifier(tmp_path: Path, source: ReportIn
 
 def test_the_table_says_which_setting_it_shows(few_shot: Cell) -> None:
     notes = score_tables([few_shot], {})[0].notes
-    assert any(note.startswith("16 training images a class, 10 draws") for note in notes)
+    assert any(note.startswith("16 training images per class, 10 draws") for note in notes)
     assert notes[0].startswith("Mean ± standard deviation over the draws' classifiers on one hold-out")

@@ -81,6 +81,7 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
     """A small phantom, no cache of this machine, an engine that stays for a minute."""
     (tmp_path / "settings.toml").write_text("phantom_per_class = 40\nengine_idle_minutes = 1\n")
     made = environment(tmp_path) | {"MEDVLM_CONFIG": str(tmp_path / "settings.toml"), "TERM": "xterm-256color"}
+    made |= {"LC_ALL": "C.UTF-8"}
     made.pop("MEDVLM_ENGINE_IDLE_MINUTES", None)
     return made
 

@@ -44,7 +44,7 @@ async def test_results_are_read_and_nothing_runs(tmp_path: Path) -> None:
     assert any(isinstance(event, CaughtUp) and not event.running for event in heard)
     (survey,) = [event for event in heard if isinstance(event, Survey)]
     assert survey.read_only
-    assert [cell["accuracy"] for cell in survey.cells if cell["dataset"] == "scans" and "probe" in cell] == [0.8125]
+    assert [cell.accuracy for cell in survey.cells if cell.dataset == "scans" and "probe" in cell.keys] == [0.8125]
     assert any(isinstance(event, PlanReady) for event in heard)
     refused = heard[-1]
     assert isinstance(refused, RunRefused)

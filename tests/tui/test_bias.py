@@ -15,7 +15,7 @@ from medvlm_tui.stages.records.bias import BiasGroupsRecord, BiasRecord
 from medvlm_tui.tui.bias import ranking
 from medvlm_tui.tui.bias.ask_words import words_and_position
 from tests.made.examples import bias_arrays
-from tests.made.recorded import DATASET, MODEL, RecordedClient, fill_store, survey
+from tests.made.recorded import DATASET, MODEL, RecordedClient, changed, fill_store, survey
 from tests.tui.conftest import SIZES, confirm, seen, until
 from tests.tui.test_map import Pictures
 
@@ -67,8 +67,8 @@ def with_labs():
     keys = {MODEL: "lab-1", OTHER: "lab-2"}
     compared = {MODEL: ["groups-2"], OTHER: ["groups-2", "groups-1"]}
     cells = [
-        {**cell, "bias": keys[cell["model"]], "bias_groups": compared[cell["model"]]}
-        if cell["dataset"] == DATASET and cell["model"] in keys
+        changed(cell, bias=keys[cell.model], bias_groups=compared[cell.model])
+        if cell.dataset == DATASET and cell.model in keys
         else cell
         for cell in said.cells
     ]

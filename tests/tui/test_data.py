@@ -11,6 +11,7 @@ import pytest
 from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.survey import DatasetRow
 from medvlm_tui.stages.records.check import CheckRecord
 from medvlm_tui.tui.data.report import SET, report_rows
 from tests.made import recorded
@@ -50,10 +51,9 @@ def fill(workspace: Path, record: CheckRecord) -> None:
 
 def checked_survey(name: str = "") -> events.Survey:
     survey = recorded.survey(done=True, name=name)
-    for row in survey.datasets:
-        row |= {"how_to_get": "unpack the archive", "homepage": "https://example.org", "layout": "Training/\n  a/"}
-        row["check"] = KEY if row["id"] == recorded.DATASET else ""
-    return survey
+    more = {"how_to_get": "unpack the archive", "homepage": "https://example.org", "layout": "Training/\n  a/"}
+    rows = [replace(row, check=KEY if row.id == recorded.DATASET else "", **more) for row in survey.datasets]
+    return replace(survey, datasets=tuple(rows))
 
 
 async def surveyed(app, pilot) -> None:
@@ -174,9 +174,9 @@ async def test_counts_are_read_at_every_width(make_app, tmp_path: Path, size) ->
 
 async def test_why_a_folder_cannot_be_read_is_said(make_app) -> None:
     survey = recorded.survey()
-    row = survey.datasets[0]
-    row |= {"root": "/d/mine", "problem": "class b has 1 image; a class needs at least 2", "hint": "leave it out"}
-    app, _ = make_app(shown=survey, done=True)
+    problem = "class b has 1 image; a class needs at least 2"
+    row = replace(survey.datasets[0], root="/d/mine", problem=problem, hint="leave it out")
+    app, _ = make_app(shown=replace(survey, datasets=(row, *survey.datasets[1:])), done=True)
     async with app.run_test(size=(100, 30)) as pilot:
         await surveyed(app, pilot)
         app.selection.dataset = "brain_mr"
@@ -189,7 +189,7 @@ async def test_why_a_folder_cannot_be_read_is_said(make_app) -> None:
 
 
 async def test_data_of_ones_own_has_no_heading_with_nothing_below(make_app) -> None:
-    own = {"id": "own", "name": "own", "state": "ready", "images": 9, "classes": ["a", "b"], "root": "/d/own"}
+    own = DatasetRow("own", "own", state="ready", images=9, classes=("a", "b"), root="/d/own")
     app, _ = make_app(shown=events.Survey((), (own,), (), "cpu", 1))
     async with app.run_test(size=(100, 30)) as pilot:
         await surveyed(app, pilot)

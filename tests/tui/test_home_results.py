@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from medvlm_tui.core import events
+from medvlm_tui.core.survey import Cell, row_of
 from medvlm_tui.errors import ImageError, StoreError
 from medvlm_tui.tui.shared.matrix import Matrix
-from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
+from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey, survey_of
 from tests.tui.conftest import SIZES, seen, until
 
 MISSING = {"state": "data_missing", "images": 0}
@@ -22,9 +23,10 @@ SCORES = {"accuracy": 0.8125, "std": 0.021, "macro_f1": 0.8, "t": 1.0, "table": 
 def with_results(cells: Mapping[tuple[str, str], Mapping[str, Any]], weights: bool = True) -> events.Survey:
     """A survey with these cells changed; without `weights` no model has any."""
     base = survey()
-    models = tuple({**row, "state": row["state"] if weights else "weights_missing"} for row in base.models)
-    changed = tuple({**cell, **cells.get((str(cell["model"]), str(cell["dataset"])), {})} for cell in base.cells)
-    return replace(base, models=models, cells=changed)
+    models = tuple(row if weights else replace(row, state="weights_missing") for row in base.models)
+    own = [{"model": cell.model, "dataset": cell.dataset, "state": cell.state} for cell in base.cells]
+    changed = [row_of({**cell, **cells.get((cell["model"], cell["dataset"]), {})}, Cell) for cell in own]
+    return replace(base, models=models, cells=tuple(changed))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -131,7 +133,7 @@ def wall(cells: Mapping[tuple[str, str], Mapping[str, Any]] | None = None, data:
         {"model": model, "dataset": dataset, "state": "done", **SCORES, **more}
         for (model, dataset), more in (cells or {}).items()
     )
-    return events.Survey(models, datasets, made, "cpu", 1)
+    return survey_of(models, datasets, made)
 
 
 @pytest.mark.parametrize("size", SIZES)

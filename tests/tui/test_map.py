@@ -20,7 +20,7 @@ from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.map.data import cautions, reference_words
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.screen import MapScreen
-from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
+from tests.made.recorded import DATASET, KEYS, MODEL, changed, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
 
 OTHER = "resnet50"
@@ -74,10 +74,10 @@ def two_models():
     said = survey(done=True)
     cells = []
     for cell in said.cells:
-        if cell["model"] == MODEL and cell["dataset"] == DATASET:
-            cell = {**cell, "maps": [KEYS["project"], "map-2"], "grid": "grid-1", "similarity": "alike-1"}
-        elif cell["model"] == OTHER and cell["dataset"] == DATASET:
-            cell = {**cell, "state": "done", "accuracy": 0.8, "table": "table-o", "project": "map-o"}
+        if cell.model == MODEL and cell.dataset == DATASET:
+            cell = changed(cell, maps=[KEYS["project"], "map-2"], grid="grid-1", similarity="alike-1")
+        elif cell.model == OTHER and cell.dataset == DATASET:
+            cell = changed(cell, state="done", accuracy=0.8, table="table-o", project="map-o")
         cells.append(cell)
     return replace(said, cells=tuple(cells))
 
@@ -197,7 +197,7 @@ async def test_the_map_beside_has_the_settings_of_the_first_and_no_other_is_read
         store.put_result("map-r", last.arrays, last.record)
     said = two_models()
     beside = {"project": "map-p", "maps": ["map-r", "map-q", "map-p"]}
-    mine = [{**c, **beside} if c["model"] == OTHER and c["dataset"] == DATASET else c for c in said.cells]
+    mine = [changed(c, **beside) if c.model == OTHER and c.dataset == DATASET else c for c in said.cells]
     async with app.run_test(size=(160, 48)) as pilot:
         screen = await opened(app, pilot)
         app.client.say(replace(said, cells=tuple(mine)))

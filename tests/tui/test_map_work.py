@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from medvlm_tui.tui.map.colouring import Predicted, by_values, errors, predicted
 from medvlm_tui.tui.map.neighbours import nearest
 from medvlm_tui.tui.map.plot import MARKED, MapPlot
 from tests.made.recorded import KEYS, fill_store
-from tests.tui.conftest import seen, until
+from tests.tui.conftest import SIZES, seen, until
 from tests.tui.test_map import Pictures, opened
 
 
@@ -138,14 +139,93 @@ async def test_export_writes_what_is_shown_without_a_run(app, tmp_path: Path) ->
     async with app.run_test(size=(160, 48)) as pilot:
         await opened(app, pilot)
         await pilot.press("right", "space", "x")
-        await until(pilot, "map.csv, map.png", tries=1500)
+        await until(pilot, "Export what is shown")
+        await pilot.press("down", "space", "enter")  # all but the vector graphics
+        await until(pilot, "map.png, map.pdf, map.csv", tries=1500)
         assert not any(command["cmd"] == "run" for command in app.client.sent)
     [folder] = (tmp_path / "exports").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"map.png", "map.pdf", "map.csv"}
     rows = list(csv.DictReader((folder / "map.csv").open()))
     assert len(rows) == 60
     assert sum(row["marked"] == "yes" for row in rows) == 1
     assert {row["error"] for row in rows} >= {"right", "wrong"}
     assert (folder / "map.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_export_is_refused_where_it_would_replace_a_file(app, tmp_path: Path, size) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "map.csv").write_text("kept")
+    async with app.run_test(size=size) as pilot:
+        await opened(app, pilot)
+        await pilot.press("x")
+        await until(pilot, "Export what is shown")
+        await pilot.press("space", "down", "space", "down", "space", "down", "space", "enter")
+        await until(pilot, "choose a file")
+        await pilot.press("space", "tab", "home", "shift+end", "delete", *"mine", "enter")
+        await until(pilot, "give the whole path of a folder")
+        app.screen.query_one("#export-folder").value = str(tmp_path / "mine")
+        await pilot.press("enter")
+        await until(pilot, "map.csv is in this folder already")
+        app.screen.query_one("#export-folder").value = str(tmp_path / "other[/]")
+        await pilot.press("enter")
+        await until(pilot, "map.csv: ")
+    assert [path.name for path in (tmp_path / "other[/]").iterdir()] == ["map.csv"]
+    assert (tmp_path / "mine" / "map.csv").read_text() == "kept"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_marked_images_are_looked_at_large(app, size) -> None:
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        await pilot.press("o")
+        await until(pilot, "mark images first")
+        await pilot.press("right", "space", "right", "right", "space", "o")
+        await until(pilot, "2 marked ─")
+        assert max(line.count("▀") for line in (await until(pilot, "▀▀▀▀▀▀▀▀")).splitlines()) > 40
+        first = sorted(plot.marked)[0]
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert app.screen is screen
+        assert plot.at == first
+
+
+async def test_a_point_is_copied_as_id_and_as_line(app, tmp_path: Path) -> None:
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        await pilot.press("right", "space", "y")
+        await until(pilot, "image id")
+        await pilot.press("down", "enter")
+        await until(pilot, "image id: sent")
+        image = plot.data.ids[plot.at]
+        assert (tmp_path / "clipboard.txt").read_text() == image
+        await pilot.press("y", "down", "down", "enter")
+        await until(pilot, "line of the table: sent")
+        x, y = screen.points.xy[plot.at]
+        assert (tmp_path / "clipboard.txt").read_text() == f"{image}\t{image.split('/')[0]}\t{x:.6g}\t{y:.6g}"
+
+
+async def test_many_points_are_shaded_by_their_number(app) -> None:
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(app, pilot)
+        plot = screen.query_one("#plot", MapPlot)
+        assert not plot.shades_density
+        await pilot.press("d")
+        shown = await until(pilot, "shaded by density: 60 points")
+        assert "▓" in shown
+        assert "●" not in shown
+        await pilot.press("d")
+        await pilot.pause(0.05)
+        assert "●" in seen(app)
+        points = np.random.default_rng(0).normal(size=(6000, 2))
+        many = replace(plot.data, xy=points, codes=np.zeros(6000, np.int64), ids=("x",) * 6000)
+        plot.density = None
+        plot.show_map(many)
+        assert plot.shades_density
+        plot.zoom(8.0)
+        assert not plot.shades_density, "those in view are few enough to be drawn"
 
 
 def test_predictions_and_margins_are_those_of_the_probe(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def surroundings(place: Path) -> dict[str, str]:
     made = environment(place) | {"MEDVLM_CONFIG": str(place / "settings.toml"), "TERM": "xterm-256color"}
-    return made | {"MEDVLM_ENGINE_IDLE_MINUTES": "0"}
+    return made | {"MEDVLM_ENGINE_IDLE_MINUTES": "0", "LC_ALL": "C.UTF-8"}
 
 
 @pytest.fixture

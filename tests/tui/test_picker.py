@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ async def test_the_cursor_waits_for_a_new_dataset(make_app, folder: Path) -> Non
         await pilot.pause(0.1)
         assert app.selection.dataset == "busi", "the survey of it has not come yet"
         shown = survey(done=True)
-        row = {**shown.datasets[0], "id": "busi", "name": "busi", "state": "ready", "images": 72}
+        row = replace(shown.datasets[0], id="busi", name="busi", state="ready", images=72)
         client.say(events.Survey(shown.models, (*shown.datasets, row), shown.cells, "cpu", 1))
         await until(pilot, "72 images")
         assert app.screen.query_one("#matrix").datasets[app.screen.query_one("#matrix").column].id == "busi"

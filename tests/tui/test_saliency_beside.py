@@ -13,7 +13,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.render.contact_sheet import Sheet, Tile
 from medvlm_tui.stages.records.saliency import SaliencyRecord
 from medvlm_tui.tui.saliency.gallery import GalleryScreen
-from tests.made.recorded import DATASET, KEYS, MODEL, fill_store, survey
+from tests.made.recorded import DATASET, KEYS, MODEL, changed, fill_store, survey
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.test_hostile import NAMES, RAW
 
@@ -34,8 +34,8 @@ def two_models(workspace: Path) -> None:
 def said_of_two():
     said = survey(done=True)
     cells = [
-        {**cell, "state": "done", "accuracy": 0.8, "saliency": "rise-o"}
-        if (cell["model"], cell["dataset"]) == (OTHER, DATASET)
+        changed(cell, state="done", accuracy=0.8, saliency="rise-o")
+        if (cell.model, cell.dataset) == (OTHER, DATASET)
         else cell
         for cell in said.cells
     ]
@@ -149,7 +149,7 @@ async def test_hostile_names_on_the_page_and_beside(make_app, tmp_path: Path, na
     fill_store(tmp_path, label=label)
     two_models(tmp_path)
     said = said_of_two()
-    models = tuple({**row, "name": name} if row["id"] == OTHER else row for row in said.models)
+    models = tuple(replace(row, name=name) if row.id == OTHER else row for row in said.models)
     app, _ = make_app(shown=replace(said, models=models))
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
         await opened(app, pilot)

@@ -18,7 +18,7 @@ from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.scores.cell_detail import flowed, warning_lines
 from medvlm_tui.tui.scores.table import VIEWS, mean_ranks, score_table
 from medvlm_tui.tui.state.board import Board
-from tests.made.recorded import KEYS, RecordedClient
+from tests.made.recorded import KEYS, RecordedClient, changed
 from tests.made.study import fill, survey
 from tests.made.whole_study import survey as whole_survey
 from tests.tui.conftest import SIZES, seen, until
@@ -105,7 +105,7 @@ async def test_views_metrics_and_protocols(app: MedvlmApp) -> None:
         assert "+4.0" in line(await until(pilot, "accuracy, leakage"), "MedSigLIP")
         await pilot.press("c")
         assert "1s→0.001" in line(await until(pilot, "accuracy, grid"), "MedSigLIP")
-        await pilot.press("c", "m")
+        await pilot.press("c", "c", "m")
         # CLIP's F1 is told apart where its accuracy is not.
         assert "93.0±1.3=" not in await until(pilot, "macro f1, paper")
         await pilot.press("m")
@@ -215,8 +215,8 @@ def texts_app(tmp_path: Path, name: str = "") -> MedvlmApp:
         store.put_result("align-1", {}, replace(AlignmentRecord.example(), measures=(gap,)))
     said = survey()
     cells = [
-        {**cell, "zero_shot": "zero-1", "alignment": "align-1"}
-        if (cell["model"], cell["dataset"]) == ("medsiglip", "brain_mr")
+        changed(cell, zero_shot="zero-1", alignment="align-1")
+        if (cell.model, cell.dataset) == ("medsiglip", "brain_mr")
         else cell
         for cell in said.cells
     ]
@@ -304,7 +304,7 @@ async def test_an_exported_table_of_two_precisions_marks_the_reduced_one(tmp_pat
         store.seal("reduced", replace(table, encoder=replace(table.encoder, precision="bf16", feature="other")))
     whole = survey()
     first, *others = whole.cells
-    shown = replace(whole, cells=({**first, "table": "reduced"}, *others))
+    shown = replace(whole, cells=(changed(first, table="reduced"), *others))
     app = MedvlmApp(tmp_path, client=RecordedClient(shown=shown))
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
         await until(pilot, "MedSigLIP")
@@ -320,7 +320,7 @@ async def test_an_exported_table_of_two_precisions_marks_the_reduced_one(tmp_pat
     assert "bf16" in (folder / "table.tex").read_text().split(r"\bottomrule")[0]
     rows = list(csv.DictReader((folder / "results.csv").open()))
     features = {(row["model"], row["dataset"]): row["feature"] for row in rows}
-    assert features.pop((cell["model"], cell["dataset"])) == "other"
+    assert features.pop((cell.model, cell.dataset)) == "other"
     assert set(features.values()) == {"pooled"}
 
 
@@ -365,3 +365,22 @@ def test_a_cells_blocks_and_warnings_use_the_width_there_is() -> None:
     record = replace(ProbeRecord.example(), warnings=(said,))
     assert len(warning_lines(record, 150)) == 1
     assert max(line.cell_len for line in warning_lines(record, 40)) <= 40
+
+
+async def test_a_cell_a_line_and_the_table_are_copied(app: MedvlmApp, tmp_path: Path) -> None:
+    file = tmp_path / "clipboard.txt"
+    async with app.run_test(size=(160, 48), notifications=True) as pilot:
+        await until(pilot, "MedSigLIP")
+        await pilot.press("f4")
+        await until(pilot, "94.0±1.1=")
+        for number, start in (
+            (1, "MedSigLIP × Brain MR  95.0 ± 1.1   95 % 50.0–75.0"),
+            (2, "MedSigLIP\t95.0±1.1 †\t80.0±1.1 †"),
+            (3, "| model | Brain MR | BreastUS |\n| --- | ---: | ---: |\n| MedSigLIP | 95.0±1.1 † |"),
+        ):
+            await pilot.press("y")
+            await until(pilot, "table as Markdown")
+            await pilot.press(*["down"] * number, "enter")
+            await pilot.pause(0.05)
+            assert file.read_text().startswith(start)
+        assert "Mine \\[/\\]" in file.read_text()

@@ -13,11 +13,15 @@ from medvlm_tui.core import events
 from medvlm_tui.core.plan import Plan, Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.report.verdict.document import document
+from medvlm_tui.stages.records.verdict import VerdictRecord
 from medvlm_tui.stages.verdict import VERDICT
 from medvlm_tui.tui.app import MedvlmApp
+from medvlm_tui.tui.theme import LOOKS
 from tests.made import verdicts
 from tests.made.recorded import RecordedClient
 from tests.tui.conftest import SIZES, seen, until
+from tests.tui.test_hostile import RAW
+from tests.tui.test_themes import faint
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +101,10 @@ async def test_a_verdict_of_more_models_is_kept_beside_a_newer_one_of_fewer(tmp_
         store.put_result("verdict-two", {}, replace(fewer, candidates=fewer.candidates[:2]))
     ready = events.ResultReady("verdict:*:brain_mr:paper", "verdict", "verdict-two", "", "brain_mr")
     verdicts._journal(tmp_path, "20260103-000000-aaaa", [ready])
-    rows = {row["id"]: row for row in verdicts.survey(tmp_path).datasets}
-    assert rows["brain_mr"]["verdicts"] == {"paper": "verdict-mr"}
-    assert rows["phantom"]["verdicts"] == {"paper": "verdict-phantom"}
-    assert rows["breakhis"]["verdicts"] == {}
+    rows = {row.id: row for row in verdicts.survey(tmp_path).datasets}
+    assert rows["brain_mr"].verdicts == {"paper": "verdict-mr"}
+    assert rows["phantom"].verdicts == {"paper": "verdict-phantom"}
+    assert rows["breakhis"].verdicts == {}
 
 
 async def test_without_a_verdict_the_place_says_how_to_get_one(make_app) -> None:
@@ -116,3 +120,31 @@ async def test_the_run_under_way_has_a_verdict_before_it_ends(app: MedvlmApp) ->
     assert board.verdict_keys() == {}
     board.apply(events.ResultReady("verdict:*:mine:paper", VERDICT.kind, "new", "", "mine"))
     assert board.verdict_keys() == {("mine", "paper"): "new"}
+
+
+async def test_every_ink_is_read_in_each_theme(app: MedvlmApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "not separated from the best: 2")
+        for name in LOOKS:
+            app.theme = name
+            await pilot.pause(0.1)
+            assert not faint(app), name
+
+
+async def test_names_from_outside_are_shown_as_text(tmp_path: Path) -> None:
+    hostile = "x[/][@click=app.bell]\x1b]52;c;aGk=\x07\u202e\x9b31m"
+    example = VerdictRecord.example()
+    candidates = tuple(replace(one, model=f"local:{one.model}{hostile}") for one in example.candidates)
+    with Store(tmp_path / "store") as store:
+        store.put_result("verdict-1", {}, replace(example, candidates=candidates))
+    rows = [{"id": one.model, "name": one.model, "group": hostile, "state": "ready"} for one in candidates]
+    dataset = {"id": hostile, "name": hostile, "state": "ready", "verdicts": {"paper": "verdict-1"}}
+    client = RecordedClient(shown=events.Survey(tuple(rows), (dataset,), (), "cpu", 0))
+    app = MedvlmApp(tmp_path, client=client, place="verdict")
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        assert "local:onex[/][@click=app.bell]\\x1b]52" in await until(pilot, "not separated from the best: 2")
+        for key in ("down", "enter", "x", "y", "escape", "full_stop", "escape"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+            assert not RAW.search(seen(app)), key
+        assert "\x1b" not in next((tmp_path / "exports").glob("*/verdict.md")).read_text()

@@ -156,7 +156,7 @@ complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l pixels -d 'also wr
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l device -x -d 'auto, cpu, cuda, or GPUs by number: cuda:0,cuda:2 (auto)'
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l precision -xka "auto fp32 bf16 fp16" -d 'number format of the encoder (auto: by model and device)'
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l text -x -d 'a text to encode by the model'"'"'s text tower (repeatable)'
-complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l texts -xka "(__fish_complete_path (commandline -ct))" -d 'texts to encode: a JSON list of strings, or one a line'
+complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l texts -xka "(__fish_complete_path (commandline -ct))" -d 'texts to encode: a JSON list of strings, or one per line'
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l text-vectors -xka "(__fish_complete_path (commandline -ct))" -d 'instead of texts: a language model'"'"'s vectors (n, d), for llm2clip_l14_336'
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l tokenizer -xka "(__fish_complete_directories)" -d 'folder of the tokenizer'"'"'s files (beside the weights, or the hub'"'"'s cache)'
 complete -c medvlm-tui -n '_shtab_medvlm_tui_using encode' -l workspace -xka "(__fish_complete_directories)" -d 'folder of store, runs and exports (MEDVLM_WORKSPACE, else the user'"'"'s data folder)'

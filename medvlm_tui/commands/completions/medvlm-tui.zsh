@@ -214,7 +214,7 @@ _shtab_medvlm_tui_encode_options=(
   "--device[auto, cpu, cuda, or GPUs by number\: cuda\:0,cuda\:2 (auto)]:device:"
   "--precision[number format of the encoder (auto\: by model and device)]:precision:(auto fp32 bf16 fp16)"
   "*--text[a text to encode by the model\'s text tower (repeatable)]:TEXT:"
-  "--texts[texts to encode\: a JSON list of strings, or one a line]:FILE:_files"
+  "--texts[texts to encode\: a JSON list of strings, or one per line]:FILE:_files"
   "--text-vectors[instead of texts\: a language model\'s vectors (n, d), for llm2clip_l14_336]:F.npy:_files"
   "--tokenizer[folder of the tokenizer\'s files (beside the weights, or the hub\'s cache)]:FOLDER:_files -/"
   "--workspace[folder of store, runs and exports (MEDVLM_WORKSPACE, else the user\'s data folder)]:DIR:_files -/"

@@ -18,7 +18,7 @@ from medvlm_tui.core.atomic_files import write_cache
 from medvlm_tui.core.events import Event, ResultReady, RunAsked, from_json
 from medvlm_tui.core.workspace.run_journal import FILE
 
-VERSION = 1
+VERSION = 2
 _READ = (b'{"type": "RunAsked"', b'{"type": "ResultReady"')
 
 
@@ -34,6 +34,8 @@ class Made:
     key: str
     table: str
     """Key of the feature table behind it; empty where its run extracted none."""
+    version: int = 0
+    """Of its stage; 0 where the run's release did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def _events(journal: Path) -> Iterator[Event]:
 def _made(event: ResultReady, tables: Mapping[tuple[str, str], str]) -> Made:
     whose = f"{event.model}:{event.dataset}" if event.model else event.dataset
     detail = event.step.removeprefix(f"{event.kind}:{whose}").removeprefix(":")
-    return Made(event.kind, event.model, event.dataset, detail, event.key, tables.get((event.model, event.dataset), ""))
+    table = tables.get((event.model, event.dataset), "")
+    return Made(event.kind, event.model, event.dataset, detail, event.key, table, event.version)
 
 
 def _kept(cache: Path) -> dict[str, Run]:

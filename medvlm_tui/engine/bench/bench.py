@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,12 +17,13 @@ from PIL import Image
 from medvlm_tui.core.events import Event, StepProgress
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.store import keys, packing
+from medvlm_tui.engine.bench.read_images import ReadImages
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.encoders.registry import load_encoder
-from medvlm_tui.engine.images.decoders import whole_image
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.cores import cores
 from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import CellJob, StepContext
@@ -33,6 +35,10 @@ Features = NDArray[np.float32]
 Input = Image.Image | torch.Tensor
 """An 8-bit image, which the encoder prepares, or a finished input tensor (3, H, W)."""
 Draw = Callable[[Sample], Input]
+
+
+# Whole images that wait in memory while a batch is made.
+_IMAGES_PER_CORE = 2
 
 
 @dataclass(slots=True)
@@ -53,6 +59,7 @@ class Bench:
     """Positions in `samples` of the training part's images."""
     test: Ints
     batch_size: int
+    images: ReadImages
     total: int = 0
     """Images to be encoded in all, masked ones included."""
     done: int = 0
@@ -65,7 +72,7 @@ class Bench:
 
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
-        return whole_image(sample, partial(read_sample, window=self.job.request.window))
+        return self.images.image(sample)
 
     def encode(self, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Features]:
         """Yield progress; return the features (n, d) of the rows' images as `draw` makes them.
@@ -80,7 +87,7 @@ class Bench:
         begin = 0
         while begin < len(rows):
             self.context.check()
-            drawn = [self._input(draw(self.samples[row])) for row in rows[begin : begin + self.batch_size]]
+            drawn = self._drawn([self.samples[row] for row in rows[begin : begin + self.batch_size]], draw)
             found, fitting = with_back_off(
                 lambda some: self.encoder.encode(torch.stack(list(some))), drawn, self.batch_size
             )
@@ -117,6 +124,17 @@ class Bench:
         total = max(self.total, self.done)
         return StepProgress(self.job.step.id, self.done, total, rate, (total - self.done) / rate, "images")
 
+    def _drawn(self, samples: Sequence[Sample], draw: Draw) -> list[torch.Tensor]:
+        """Return the input tensors of a batch: decoded by all cores, drawn one by one, prepared in threads."""
+        made: list[torch.Tensor] = []
+        with ThreadPoolExecutor(cores()) as threads:
+            while len(made) < len(samples):
+                part = samples[len(made) : len(made) + _IMAGES_PER_CORE * cores()]
+                self.images.ahead(part, self.context.check)
+                changed = [draw(sample) for sample in part]  # fonts are not made for several threads
+                made += threads.map(self._input, changed)
+        return made
+
     def _input(self, drawn: Input) -> torch.Tensor:
         return drawn if isinstance(drawn, torch.Tensor) else self.encoder.preprocess(drawn)
 
@@ -127,7 +145,8 @@ def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_pe
     known = {sample.id: sample for sample in job.dataset.samples}
     codes = probe.arrays["labels"].astype(np.int64)
     machine = devices.choose(job.request.device, job.encoder.precision)
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
+    encoders = context.resources.of(Encoders)
+    encoder = encoders.get(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     train, hold_out = np.flatnonzero(probe.arrays["fold"] >= 0), probe.arrays["hold_out"]
     return Bench(
         job, context, encoder, final_classifier(probe), probe.record.t or 1.0, [known[name] for name in ids],
@@ -135,6 +154,7 @@ def open_bench(job: CellJob, context: StepContext, train_per_class: int, test_pe
         drawn(train, codes, train_per_class, seed),
         drawn(hold_out, codes, test_per_class, seed),
         job.request.batch_size or devices.default_batch_size(encoder.device, job.model.preprocess.size_px),
+        ReadImages(partial(read_sample, window=job.request.window)),
     )  # fmt: skip
 
 

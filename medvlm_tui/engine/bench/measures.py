@@ -1,4 +1,4 @@
-"""What every experiment of the bench measures: distances to the unchanged image, flips, accuracy with intervals."""
+"""Measures of every experiment of the bench: distances to the unchanged image, flips, accuracy with intervals."""
 
 from __future__ import annotations
 

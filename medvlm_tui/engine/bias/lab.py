@@ -46,6 +46,6 @@ class Lab(Bench):
 def prepare(job: CellJob, context: StepContext, params: BiasParams) -> Lab:
     """Read the job's inputs and load its encoder; raises UsageError for parameters the lab cannot work with."""
     if len(params.words) < 2 or min(params.train_per_class, params.test_per_class) < 2:
-        raise UsageError("the bias lab needs two words and two images a class", "give more of both")
+        raise UsageError("the bias lab needs two words and two images per class", "give more of both")
     bench = open_bench(job, context, params.train_per_class, params.test_per_class, params.seed)
     return Lab(**{each.name: getattr(bench, each.name) for each in fields(bench)}, params=params)

@@ -109,7 +109,7 @@ def _texts(job: CellJob, context: StepContext, params: ReadingParams, words: Seq
     assert job.text_key is not None
     said = [[template.replace("{}", word) for template in params.templates] for word in words]
     listed = [text for of in said for text in of]
-    found = text_features(listed, job.text, job.text_key, context.store, job.request.device).vectors
+    found = text_features(listed, job.text, job.text_key, context, job.request.device).vectors
     return class_vectors([np.stack([found[text] for text in of]) for of in said]), space.classes(space.sets[0])
 
 

@@ -72,7 +72,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What every pair of a step is compared by."""
+    """Settings that every pair of a step is compared by."""
 
     held: SeveralHoldOuts
     images: tuple[Images, ...]

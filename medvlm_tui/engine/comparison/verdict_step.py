@@ -111,7 +111,7 @@ def _times_inside(
 
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    """How far a model is behind the best one."""
+    """Distance of a model to the best one."""
 
     behind: float = 0.0
     behind_low: float = 0.0

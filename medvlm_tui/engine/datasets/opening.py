@@ -77,7 +77,7 @@ def open_dataset(
         raise DatasetError(differences[0], "complete the dataset, or run without --strict")
     samples = _viewed(spec, view, reading.samples)
     _check_enough(spec, root, samples)
-    notes = (f"{spec.id}: limited to {limit} images a class",) if limit else ()
+    notes = (f"{spec.id}: limited to {limit} images per class",) if limit else ()
     kept = _with_digests(_limited(samples, limit), digests or FileDigests(), workers)
     return Dataset(
         spec=replace(spec, root=root),

@@ -10,17 +10,17 @@ from medvlm_tui.core.specs import EncoderKey
 from medvlm_tui.engine.step.device_memory import release_memory
 
 E = TypeVar("E")
+Wanted = tuple[EncoderKey, Path | None, str]
 
 
 class LastLoaded(Generic[E]):
     """At most one encoder, with the key, the file and the device that it was loaded for."""
 
     def __init__(self) -> None:
-        self._kept: tuple[tuple[EncoderKey, Path, str], E] | None = None
+        self._kept: tuple[Wanted, E] | None = None
 
-    def get(self, key: EncoderKey, path: Path, device: str, load: Callable[[], E]) -> E:
+    def get(self, wanted: Wanted, load: Callable[[], E]) -> E:
         """Return the encoder that is kept where it is the one wanted, else the one that `load` gives, kept from now."""
-        wanted = key, path, device
         if self._kept is not None and self._kept[0] == wanted:
             return self._kept[1]
         self.forget()  # before the next one is built, so that two never share the memory

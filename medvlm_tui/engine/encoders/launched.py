@@ -73,7 +73,7 @@ def batches_in_flight(device: str) -> int:
 
 
 class InFlight(Generic[T]):
-    """What was launched and not yet read, the oldest first."""
+    """Work that was launched and not yet read, the oldest first."""
 
     def __init__(self, device: str) -> None:
         self._most = batches_in_flight(device)

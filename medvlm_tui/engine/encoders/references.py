@@ -15,7 +15,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.checkpoints.load_report import reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_files import kept_open
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.encoders.registry import family_load, forget_encoder
+from medvlm_tui.engine.encoders.registry import family_load
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.errors import WeightsError
@@ -76,7 +76,6 @@ def load_untrained(
     a family only makes, because the checkpoint replaces them, are drawn from a normal distribution.
     Raises WeightsError for a family that loads weights in a way of its own.
     """
-    forget_encoder()  # two never share the memory
     load = family_load(spec)
     with torch.random.fork_rng(devices=[]), kept_open(), reporting(untrained=True) as report:
         torch.manual_seed(seed)

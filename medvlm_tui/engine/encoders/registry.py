@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +15,6 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision, PreprocessSpec
 from medvlm_tui.engine.encoders.checkpoints.load_report import LoadReport, reporting
 from medvlm_tui.engine.encoders.checkpoints.tensor_digests import chosen
-from medvlm_tui.engine.encoders.last_loaded import LastLoaded
 from medvlm_tui.engine.step.device_memory import naming_shortage
 from medvlm_tui.engine.step.device_session import open_device
 from medvlm_tui.errors import MissingInputError, UsageError, WeightsError
@@ -184,21 +183,17 @@ def reading_digest(preprocess: PreprocessSpec, window: str) -> str:
     return preprocess.digest if window == FILE else of_record([preprocess.digest, {"window": window}])
 
 
-_last: LastLoaded[Encoder] = LastLoaded()
-
-
 def load_encoder(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Encoder:
-    """Return the encoder on its device; the one loaded last is kept and given out again.
+    """Return the encoder, loaded onto its device (a step asks `Encoders` for the one that its worker keeps).
 
     Raises MissingInputError when the weights are not here, WeightsError when they do not fit.
     """
     if weights.state != "present" or weights.path is None:
         raise MissingInputError(f"the weights of {spec.id} are {weights.state}", weights.hint)
-    key = encoder_key(spec, weights, feature, precision)
     with naming_shortage(f"{spec.id} ({precision})", device):
         open_device(device)
-    load = partial(build, spec, weights, key.feature, device, precision)
-    return _last.get(key, weights.path, device, load)
+    encoder: Encoder = build(spec, weights, check_feature(spec, feature), device, precision)
+    return encoder
 
 
 def build(spec: ModelSpec, weights: Weights, feature: str, device: str, precision: Precision) -> Any:
@@ -234,8 +229,3 @@ def _refuse_uncounted(spec: ModelSpec, report: LoadReport) -> None:
             f"{spec.id}: {len(report.used)} tensors were used, {spec.tensors} make this network",
             f"get the weights again from {spec.homepage}",
         )
-
-
-def forget_encoder() -> None:
-    """Release the encoder loaded last, and its GPU memory."""
-    _last.forget()

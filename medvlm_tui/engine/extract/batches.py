@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.encoders.encoder import Encoder
@@ -144,8 +145,8 @@ class _Builder:
         return Batch(tuple(sample for sample, _ in kept), pixels, failed, notes, hidden)
 
     def _preprocessed(self, decoded: Sequence[_Image]) -> list[torch.Tensor | ImageError]:
-        """Encoders with a preparation of their own do it here, in threads."""
-        with ThreadPoolExecutor(cores()) as threads:
+        """Encoders with a preparation of their own do it here, in threads, whose matrix products take one core each."""
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores()) as threads:
             return list(threads.map(self._prepare, decoded))
 
     def _prepare(self, decoded: _Image) -> torch.Tensor | ImageError:

@@ -19,11 +19,11 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import Precision, Sample
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
 from medvlm_tui.engine.encoders.launched import InFlight, Launched, launch
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.extract import batch_sizes, batches
 from medvlm_tui.engine.extract.batches import Batch
 from medvlm_tui.engine.extract.block_writer import BlockWriter, block_writer
-from medvlm_tui.engine.extract.framed_images import KEPT, FramesOfStep
+from medvlm_tui.engine.extract.framed_images import FramedImages, FramesOfStep
 from medvlm_tui.engine.images.decoder_pool import DecoderPool
 from medvlm_tui.engine.images.decoders import decoders
 from medvlm_tui.engine.images.read_sample import read_sample
@@ -123,7 +123,8 @@ class Extraction:
         device, precision = self.machine.device, self.machine.precision
         if self.load is not None:
             return self.load(device, precision)
-        return load_encoder(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
+        encoders = self.context.resources.of(Encoders)
+        return encoders.get(self.job.model, self.job.weights, self.job.encoder.feature, device, precision)
 
 
 def stored_rows(job: CellJob, context: StepContext) -> dict[str, Row]:
@@ -192,12 +193,13 @@ def _blocks(work: Extraction, encoder: Encoder, pool: DecoderPool) -> Iterator[E
 
 
 def _kept(work: Extraction, encoder: Encoder) -> AbstractContextManager[FramesOfStep | None]:
-    """Return the framed images that this process keeps; None for a step that no plan made, and for whole images."""
+    """Return the framed images that this worker keeps; None for a step that no plan made, and for whole images."""
     job = work.job
     if job.frames is None or encoder.framing is None:
         return nullcontext()
     processes = 1 + job.request.device.count(",")  # one for each device
-    return KEPT.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
+    images = work.context.resources.of(FramedImages)
+    return images.for_step(job.step.dataset, job.request.window, encoder.framing, job.frames, processes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _Key = tuple[str, str, PreprocessSpec]
 
 
 class FramedImages:
-    """The framed images that this process keeps."""
+    """The framed images that a worker keeps."""
 
     def __init__(self, budget: int | None = None) -> None:
         """`budget` in bytes; without one, a share of the memory that is free when the first step asks."""
@@ -71,6 +71,10 @@ class FramedImages:
     def room(self) -> int:
         """Return the bytes that may still be kept."""
         return max(0, (self._budget or 0) - self.held)
+
+    def close(self) -> None:
+        """Release every image."""
+        self._give_up_all_but(())
 
     def _group(self, key: _Key) -> _Group:
         return self._groups.setdefault(key, _Group())
@@ -119,7 +123,3 @@ class FramesOfStep:
             self._images.held += each.nbytes
             if hidden:
                 group.hidden.add(sample.digest)
-
-
-KEPT = FramedImages()
-"""Of this process, from step to step."""

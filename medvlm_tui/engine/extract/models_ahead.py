@@ -26,7 +26,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ComputedAhead:
-    """How the features of a model were computed, for the record of its own step."""
+    """The way in which the features of a model were computed, for the record of its own step."""
 
     machine: Device
     batch_size: int

@@ -13,7 +13,8 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import EncoderKey, ModelSpec, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import Encoder, NotFiniteError
-from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
+from medvlm_tui.engine.encoders.registry import encoder_key
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step import devices
 from medvlm_tui.engine.step.device_memory import with_back_off
@@ -82,9 +83,9 @@ def run(job: ModelJob, context: StepContext) -> Iterator[Event]:
     """
     device, low = str(job.step.params["device"]), cast(Precision, job.step.params["precision"])
     machine = devices.choose(device, low)
-    wanted = _features(_loaded(job, machine.device, "fp32"), context.check)
+    wanted = _features(_loaded(job, context, machine.device, "fp32"), context.check)
     try:
-        cosine = _least_cosine(wanted, _features(_loaded(job, machine.device, low), context.check))
+        cosine = _least_cosine(wanted, _features(_loaded(job, context, machine.device, low), context.check))
     except NotFiniteError:
         cosine = 0.0
     verdict = {"precision": low if cosine >= LEAST_COSINE else "fp32", "cosine": cosine}
@@ -92,16 +93,17 @@ def run(job: ModelJob, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, "precision", "", job.model.id, summary=verdict)
 
 
-def _loaded(job: ModelJob, device: str, precision: Precision) -> Encoder:
+def _loaded(job: ModelJob, context: StepContext, device: str, precision: Precision) -> Encoder:
     """Return the job's encoder; from fp32 to another precision the network stays as it is loaded."""
     from medvlm_tui.engine.encoders.network import NetworkEncoder
 
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, device, "fp32")
+    encoders = context.resources.of(Encoders)
+    encoder = encoders.get(job.model, job.weights, job.encoder.feature, device, "fp32")
     if precision == "fp32":
         return encoder
     if isinstance(encoder, NetworkEncoder):
         return encoder.at(precision)
-    return load_encoder(job.model, job.weights, job.encoder.feature, device, precision)
+    return encoders.get(job.model, job.weights, job.encoder.feature, device, precision)
 
 
 def _features(encoder: Encoder, check: Callable[[], None]) -> torch.Tensor:

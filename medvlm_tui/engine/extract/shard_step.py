@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from medvlm_tui.core.events import Event, ResultReady
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.extract import batch_sizes
 from medvlm_tui.engine.extract.blocks import Extraction, Progress, extract, largest_batch_of, stored_rows
 from medvlm_tui.engine.step import devices
@@ -40,7 +40,8 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
 
 def _batch_size(job: CellJob, context: StepContext) -> ResultReady:
     machine = devices.choose(str(job.step.params["device"]), job.encoder.precision)
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
+    encoders = context.resources.of(Encoders)
+    encoder = encoders.get(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     largest = largest_batch_of(job, machine.device)
     summary = {"batch_size": batch_sizes.chosen(job, context.store, encoder, machine, largest)}
     return ResultReady(job.step.id, "extract_shard", "", job.model.id, job.dataset.spec.id, summary)

@@ -12,7 +12,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.specs import Sample
 from medvlm_tui.engine.extract.batches import workers_per_device
 from medvlm_tui.engine.extract.blocks import BLOCK_IMAGES, Extraction
-from medvlm_tui.engine.step.device_workers import Said, running, worker
+from medvlm_tui.engine.step.device_workers import DeviceWorkers, Said, running
 from medvlm_tui.engine.step.devices import Device
 from medvlm_tui.engine.step.job import CellJob
 from medvlm_tui.errors import MedvlmError
@@ -48,7 +48,8 @@ def _measure_batch_size(work: Extraction, machine: Device) -> Iterator[Event]:
         return
     params = {"device": machine.device, "only_measure": True}
     step = Step(work.job.step.id, "extract_shard", work.job.model.id, work.job.step.dataset, params)
-    for event in worker(work.context.store.directory, 0).run(replace(work.job, step=step), work.context.cancelled):
+    worker = work.context.resources.of(DeviceWorkers).get(work.context.store.directory, 0)
+    for event in worker.run(replace(work.job, step=step), work.context.cancelled):
         if isinstance(event, ResultReady):
             work.batch_size = event.summary["batch_size"]
         elif not isinstance(event, StepProgress):

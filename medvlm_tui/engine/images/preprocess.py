@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.engine.images.framing import framed, pillow_resample
+
+Channels = tuple[float, float, float]
 
 
 class Preprocess:
@@ -36,9 +39,9 @@ class Preprocess:
 
         On their device and in channels-last order, as they came.
         """
-        mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
+        mean, std, most = _scaling(self.spec.mean, self.spec.std, pixels.device)
         # A tensor as divisor: by a plain number CUDA multiplies with the rounded reciprocal.
-        scaled = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(torch.full((), 255.0, device=pixels.device))
+        scaled = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(most)
         return scaled.sub_(mean).div_(std)
 
     def display(self, pixels: torch.Tensor) -> NDArray[np.uint8]:
@@ -47,6 +50,16 @@ class Preprocess:
         grey = (image * 255.0).round_().clamp_(0.0, 255.0).to(torch.uint8)
         shown: NDArray[np.uint8] = grey.permute(1, 2, 0).contiguous().numpy()
         return shown
+
+
+@lru_cache(maxsize=64)
+def _scaling(mean: Channels, std: Channels, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation (3, 1, 1) and 255 on a device.
+
+    Kept there: copied for each batch, they would make a GPU's next batch wait for the one before.
+    """
+    shifts = [torch.tensor(values, dtype=torch.float32).view(3, 1, 1).to(device) for values in (mean, std)]
+    return shifts[0], shifts[1], torch.full((), 255.0, device=device)
 
 
 def to_unit(image: Image.Image) -> torch.Tensor:

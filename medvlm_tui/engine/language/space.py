@@ -53,7 +53,7 @@ def open_space(job: CellJob, context: StepContext) -> Space:
         raise MedvlmError(f"the text tower of {job.model.id} was not looked for", "run the command again")
     sets = _restricted([PromptSet.from_record(each) for each in job.step.params["sets"]], job, labelled)
     listed = [text for each in sets for of in each.prompts for text in of]
-    texts = text_features(listed, job.text, job.text_key, context.store, job.request.device)
+    texts = text_features(listed, job.text, job.text_key, context, job.request.device)
     return Space(table, labelled, lead_of(job)(table.matrix), tuple(sets), texts)
 
 

@@ -16,9 +16,10 @@ from medvlm_tui.core.digests import of_bytes, of_record
 from medvlm_tui.core.specs import EncoderKey, Precision
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.text.encoder import Scale
-from medvlm_tui.engine.encoders.text.loading import load_text_encoder
+from medvlm_tui.engine.encoders.text.loading import TextEncoders
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.job import StepContext
 
 Vectors = NDArray[np.float32]
 
@@ -36,15 +37,17 @@ class TextFeatures:
     scale: Scale
 
 
-def text_features(texts: Sequence[str], parts: TextParts, key: EncoderKey, store: Store, device: str) -> TextFeatures:
+def text_features(
+    texts: Sequence[str], parts: TextParts, key: EncoderKey, context: StepContext, device: str
+) -> TextFeatures:
     """Return the vectors of texts; the tower is loaded only when one of them is new."""
-    wanted = list(dict.fromkeys(texts))
+    store, wanted = context.store, list(dict.fromkeys(texts))
     digests = {text: of_bytes(text.encode()) for text in wanted}
     rows = _stored(store, key, set(digests.values()))
     said = _said(store, key)
     new = [text for text in wanted if digests[text] not in rows or digests[text] not in said.tokens]
     if new or said.scale is None:
-        rows |= _computed(new, digests, parts, key, store, device)
+        rows |= _computed(new, digests, parts, key, context, device)
         said = _said(store, key)
     assert said.scale is not None
     return TextFeatures(
@@ -63,11 +66,16 @@ def _stored(store: Store, key: EncoderKey, wanted: set[str]) -> dict[str, Vector
 
 
 def _computed(
-    texts: Sequence[str], digests: Mapping[str, str], parts: TextParts, key: EncoderKey, store: Store, device: str
+    texts: Sequence[str],
+    digests: Mapping[str, str],
+    parts: TextParts,
+    key: EncoderKey,
+    context: StepContext,
+    device: str,
 ) -> dict[str, Vectors]:
     machine = devices.choose(device, key.precision)
     precision: Precision = machine.precision
-    encoder = load_text_encoder(parts, machine.device, precision)
+    encoder = context.resources.of(TextEncoders).get(parts, machine.device, precision)
     tokens = encoder.tokens(texts)
     rows: Vectors = encoder.encode_texts(texts).numpy()
     names = [digests[text] for text in texts]
@@ -77,8 +85,8 @@ def _computed(
         "cut": [name for name, cut in zip(names, tokens.cut, strict=True) if cut],
     }
     if texts:
-        store.put_block(key, names, rows)
-    store.put(f"{_place(key)}{of_record(names)}", json.dumps(entry).encode())
+        context.store.put_block(key, names, rows)
+    context.store.put(f"{_place(key)}{of_record(names)}", json.dumps(entry).encode())
     return dict(zip(names, rows, strict=True))
 
 

@@ -19,6 +19,7 @@ from medvlm_tui.engine.new_images.placing import place
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.step.numba_cache import place_numba_cache
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.stages.records.projection import MapRecord
 from medvlm_tui.stages.request import RunRequest
@@ -61,7 +62,7 @@ def place_files(request: RunRequest, paths: Sequence[Path], workspace: Workspace
 
 def _map_of(table: str, store: Store, workspace: Workspace) -> Stored[MapRecord] | None:
     """Return the map that the newest grid of a table proposes, None when there is none."""
-    latest = LatestResults(workspace.root / "latest.json").of("grid", table)
+    latest = LatestResults(workspace.root / "latest.json", VERSIONS).of("grid", table)
     grid = store.read_record(latest, GRID.record) if latest is not None else None
     return None if grid is None else store.read(grid.proposed, PROJECT.record)
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a change may depend on beside the pixels."""
+    """Inputs that a change may depend on beside the pixels."""
 
     scale: float
     """Pixels of the image for one pixel of the model's view."""

@@ -1,4 +1,4 @@
-"""What a change does to features and decisions, from features alone."""
+"""Effects of a change on features and decisions, from features alone."""
 
 from __future__ import annotations
 

@@ -33,8 +33,6 @@ from medvlm_tui.stages.records.preprocessing import PreprocessingRecord, Variant
 
 _SHOWN_PER_CLASS = 1
 _SHOWN = 6
-_KEPT_BYTES = 256 * 2**20
-"""Decoded images that are kept for all changes; what does not fit is decoded again for each."""
 
 
 @dataclass(slots=True)
@@ -44,19 +42,11 @@ class Images:
     bench: Bench
     seed: int
     own_framing: bool
-    """Whether the encoder prepares its input by the plain preprocessing of its entry."""
-    kept: dict[str, Image.Image] = field(default_factory=dict)
-    size: int = 0
+    """True where the encoder prepares its input by the plain preprocessing of its entry."""
 
     def plain(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
-        known = self.kept.get(sample.id)
-        if known is None:
-            known = self.bench.read(sample)
-            self.size += known.width * known.height * 3
-            if self.size <= _KEPT_BYTES:
-                self.kept[sample.id] = known
-        return known
+        return self.bench.read(sample)
 
     def under(self, variant: Variant) -> Draw | str:
         """Return what draws an image under a change, or why the change does not apply to this model."""

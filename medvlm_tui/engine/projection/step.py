@@ -22,10 +22,17 @@ from medvlm_tui.stages.projection import PROJECT
 from medvlm_tui.stages.records.projection import MapRecord
 
 
-class _Open:
+class OpenGrid:
     """The grid that the last step worked on; the next step most often wants another cell of it."""
 
-    grid: Grid | None = None
+    def __init__(self) -> None:
+        self.grid: Grid | None = None
+
+    def close(self) -> None:
+        """End its processes and forget it."""
+        if self.grid is not None:
+            self.grid.close()
+        self.grid = None
 
 
 def run(job: CellJob, context: StepContext) -> Iterator[Event]:
@@ -33,6 +40,7 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     be used. The neighbours, and for each n_neighbors the start, are made once for all of them."""
     begun = time.monotonic()
     _check(params_of(ProjectionParams, job.step.params))
+    open_one = context.resources.of(OpenGrid)
     result = context.store.read_record(job.step.key, PROJECT.record)
     ahead = [step for step in job.ahead if _same_rows(step, job.step) and not context.store.has_result(step.key)]
     steps = {step.key: step for step in ((job.step, *ahead) if result is None else ahead)}
@@ -46,12 +54,12 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
                 yield StepProgress(job.step.id, done, len(job.ahead) + 1, unit="maps")
                 steps.pop(stored, None)
         except (Cancelled, GeneratorExit):
-            _close()  # what the processes still do is for nobody
+            open_one.close()  # what the processes still do is for nobody
             raise
         result = context.store.read_record(job.step.key, PROJECT.record)
         assert result is not None
     if not steps:
-        _close()
+        open_one.close()
     shown = PROJECT.summary(result)
     yield ResultReady(job.step.id, "project", job.step.key, job.step.model, job.step.dataset, shown)
 
@@ -75,18 +83,19 @@ def _grid(job: CellJob, context: StepContext, steps: Mapping[str, Step]) -> Grid
     params = params_of(ProjectionParams, job.step.params)
     lacking = [params_of(ProjectionParams, step.params) for step in steps.values()]
     identity = (job.inputs["extract"], params.max_points, params.seed)
-    if _Open.grid is not None and _Open.grid.serves(identity, lacking):
-        return _Open.grid
-    _close()
+    kept = context.resources.of(OpenGrid)
+    if kept.grid is not None and kept.grid.serves(identity, lacking):
+        return kept.grid
+    kept.close()
     table = feature_table(job, context)
     codes = Labelled.of(table, job.dataset.classes).codes
     rows = stratified_subsample(codes, params.max_points, params.seed)
     units = unit_rows(table.matrix[rows])
     device = choose(job.request.device).device
-    _Open.grid = open_grid(
+    kept.grid = open_grid(
         identity, len(codes), units, rows, codes[rows], lacking, context.check, device, job.request.workers
     )
-    return _Open.grid
+    return kept.grid
 
 
 def _fill(job: CellJob, context: StepContext, grid: Grid, steps: Mapping[str, Step], begun: float) -> Iterator[str]:
@@ -115,9 +124,3 @@ def _record(grid: Grid, params: ProjectionParams, layout: Layout, elapsed_s: flo
         seconds=elapsed_s,
         layout_seconds=layout.seconds,
     )
-
-
-def _close() -> None:
-    if _Open.grid is not None:
-        _Open.grid.close()
-    _Open.grid = None

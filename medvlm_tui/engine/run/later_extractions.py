@@ -1,4 +1,4 @@
-"""What each extraction of a plan is told of those after it.
+"""Facts that each extraction of a plan is told of those after it.
 
 Which framed images they read again, so that images are decoded once; and, where there are several devices, the models
 that the other devices may begin with.

@@ -1,4 +1,4 @@
-"""The only loop: takes a prepared plan, hands each step to the worker, and says what happens."""
+"""The only loop: takes a prepared plan, hands each step to the executor, and says what happens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from medvlm_tui.core.secrets import redact
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.run.gathered_steps import without
 from medvlm_tui.engine.run.planner import Prepared
-from medvlm_tui.engine.step.worker import Worker
+from medvlm_tui.engine.step.executor import Executor
 from medvlm_tui.errors import Cancelled, ExitCode, MedvlmError
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.extract import EXTRACT
@@ -70,10 +70,10 @@ class ReportSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The store, the worker and the outputs that a run needs besides its plan."""
+    """The store, the executor and the outputs that a run needs besides its plan."""
 
     store: Store
-    worker: Worker
+    executor: Executor
     cancelled: Callable[[], bool]
     report: ReportSink
     out: str
@@ -126,7 +126,8 @@ def _step(step: Step, prepared: Prepared, context: RunContext, outcome: Outcome)
     elif step.have:
         outcome.cached.append(step.id)
         known = _stored_summary(context.store, step)
-        yield ResultReady(step.id, step.kind, step.key, step.model, step.dataset, known, cached=True)
+        version = stage_of(step.kind).version
+        yield ResultReady(step.id, step.kind, step.key, step.model, step.dataset, known, cached=True, version=version)
     else:
         yield from _execute(step, prepared, context, outcome)
 
@@ -156,7 +157,8 @@ def _execute(step: Step, prepared: Prepared, context: RunContext, outcome: Outco
         if step.kind == "report":
             yield from _report(step, prepared, context, outcome)
         else:
-            yield from context.worker.run(replace(prepared.jobs[step.id], step=step), context.cancelled)
+            for event in context.executor.run(replace(prepared.jobs[step.id], step=step), context.cancelled):
+                yield replace(event, version=stage_of(step.kind).version) if isinstance(event, ResultReady) else event
     except Cancelled:
         outcome.cancelled = True
         outcome.skipped[step.id] = "cancelled"

@@ -10,6 +10,7 @@ from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.settings.options import OPTIONS, all_values
+from medvlm_tui.stages import is_current
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
@@ -29,6 +30,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "folds": ("{} folds", ""),
 }
 OTHERWISE = "other images or weights, or another release of the program"
+# Told with a word on it where they are of an older version; other results are then left out.
+_WITH_A_WORD = (EXTRACT.kind, PROBE.kind, STATISTICS.kind)
 
 
 @dataclass(slots=True)
@@ -79,13 +82,19 @@ def best_results(
     cell: tuple[str, str], steps: Sequence[Step], index: ResultsIndex, store: Store, protocol: str
 ) -> Results:
     """Return what to show of a cell (model, dataset): results of today's settings, which `steps` name, where there are
-    any of the protocol, else those of the newest run that has some. They all stand on one feature table."""
+    any of the protocol, else those of the newest run that has some. They all stand on one feature table.
+
+    Features and scores of an older version of the program are told with a word on it (`difference`); other analyses of
+    an older version are left out.
+    """
     now = next((step.key for step in steps if step.kind == "extract"), "")
     found = {now: Results(now)}
     for step in steps:
         if step.have:
             found[now].add(step.kind, _detail(step), step.key)
     for made, request in index.of(*cell):
+        if made.kind not in _WITH_A_WORD and not is_current(made.kind, made.version):
+            continue
         results = found.setdefault(made.table, Results(made.table))
         if made.table and is_there(store, made.kind, made.key) and results.add(made.kind, made.detail, made.key):
             results.requests[made.key] = request

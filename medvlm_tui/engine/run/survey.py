@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import added_models, load_models
 from medvlm_tui.core.events import Survey
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.survey import Cell, DatasetRow, ModelRow
 from medvlm_tui.core.workspace.latest_results import LatestResults
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
@@ -18,7 +18,7 @@ from medvlm_tui.engine.run.inputs import DatasetInput, ModelInput
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.run.shown_scores import probe_scores
 from medvlm_tui.engine.run.stored_results import Results, best_results, difference, is_there
-from medvlm_tui.stages import CELL_STAGES, STAGES
+from medvlm_tui.stages import CELL_STAGES, STAGES, is_current
 from medvlm_tui.stages.comparison import STATISTICS
 from medvlm_tui.stages.extract import EXTRACT
 from medvlm_tui.stages.probe import PROBE
@@ -65,14 +65,14 @@ def survey(request: RunRequest, workspace: Workspace, records: Records) -> Surve
         steps.setdefault((step.model, step.dataset), []).append(step)
     model_rows = [_model_row(model) for model in prepared.found_models]
     dataset_rows = [_dataset_row(dataset, records) for dataset in prepared.found_datasets]
-    model_rows += _absent_models(records, {row["id"] for row in model_rows})
-    dataset_rows += _absent_datasets(records, {row["id"] for row in dataset_rows})
+    model_rows += _absent_models(records, {row.id for row in model_rows})
+    dataset_rows += _absent_datasets(records, {row.id for row in dataset_rows})
     machine = prepared.hardware
     return Survey(
         models=tuple(model_rows),
         datasets=tuple(dataset_rows),
         cells=tuple(
-            _cell(model, dataset, steps.get((model["id"], dataset["id"]), []), records, everything)
+            _cell(model, dataset, steps.get((model.id, dataset.id), []), records, everything)
             for model in model_rows
             for dataset in dataset_rows
         ),
@@ -88,33 +88,30 @@ def _models(request: RunRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*load_models(), *added_models(), *named)))
 
 
-def _model_row(found: ModelInput) -> dict[str, Any]:
+def _model_row(found: ModelInput) -> ModelRow:
     spec = found.spec
-    return {
-        "id": spec.id,
-        "name": spec.name,
-        "group": spec.group,
-        "backbone": spec.backbone,
-        "dim": spec.dim(),
-        "gated": spec.gated,
-        "licence": spec.licence,
-        "state": "ready" if found.problem is None else "weights_missing",
-        "hint": "" if found.problem is None else found.problem.hint,
-    }
+    return ModelRow(
+        id=spec.id,
+        name=spec.name,
+        group=spec.group,
+        dim=spec.dim(),
+        gated=spec.gated,
+        licence=spec.licence,
+        state="ready" if found.problem is None else "weights_missing",
+        hint="" if found.problem is None else found.problem.hint,
+    )
 
 
-def _absent_models(records: Records, known: Collection[str]) -> list[dict[str, Any]]:
+def _absent_models(records: Records, known: Collection[str]) -> list[ModelRow]:
     """Return rows for models with results that nothing else names today."""
     names = dict.fromkeys(model for model, _ in records.index.cells if model and model not in known)
     hint = "its results are in the store; name it again, or give its models.toml, to compute more"
     return [
-        {"id": name, "name": name, "group": "", "dim": None, "state": "weights_missing", "hint": hint}
-        for name in names
-        if _has_results(records, model=name)
+        ModelRow(name, name, state="weights_missing", hint=hint) for name in names if _has_results(records, model=name)
     ]
 
 
-def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str, Any]]:
+def _absent_datasets(records: Records, known: Collection[str]) -> list[DatasetRow]:
     """Return rows for datasets with results whose folder is not given today."""
     names = dict.fromkeys(dataset for _, dataset in records.index.cells if dataset not in known)
     rows = []
@@ -122,16 +119,16 @@ def _absent_datasets(records: Records, known: Collection[str]) -> list[dict[str,
         if _has_results(records, dataset=name):
             folder = next((str(request["data"][name]) for request in records.index.requests(name)), "")
             rows.append(
-                {
-                    "id": name,
-                    "name": name,
-                    "modality": "unknown",
-                    "state": "data_missing",
-                    "problem": "its results are in the store, its folder is not given",
-                    "hint": f"o gives the folder; it was {folder}" if folder else "o gives the folder",
-                    "check": _check(records, name, ""),
-                    "verdicts": _verdicts(records, name),
-                }
+                DatasetRow(
+                    id=name,
+                    name=name,
+                    modality="unknown",
+                    state="data_missing",
+                    problem="its results are in the store, its folder is not given",
+                    hint=f"o gives the folder; it was {folder}" if folder else "o gives the folder",
+                    check=_check(records, name, ""),
+                    verdicts=_verdicts(records, name),
+                )
             )
     return rows
 
@@ -141,35 +138,40 @@ def _has_results(records: Records, model: str = "", dataset: str = "") -> bool:
     return any(is_there(records.store, made.kind, made.key) for cell in cells for made, _ in records.index.of(*cell))
 
 
-def _dataset_row(found: DatasetInput, records: Records) -> dict[str, Any]:
+def _dataset_row(found: DatasetInput, records: Records) -> DatasetRow:
     spec, dataset = found.spec, found.dataset
     ready = dataset is not None or found.can_be_made
-    return {
-        "id": spec.id,
-        "name": spec.name,
-        "modality": spec.modality,
-        "images": len(dataset.samples) if dataset is not None else 0,
-        "published_n": spec.published_n,
-        "classes": list(dataset.classes if dataset is not None else spec.classes),
-        "licence": spec.licence,
-        "state": "ready" if ready else "data_missing",
-        "hint": found.problem.hint if found.problem is not None and not ready else "",
-        "problem": found.problem.message if found.problem is not None and not ready else "",
-        "synthetic": spec.synthetic,
-        "how_to_get": spec.how_to_get,
-        "homepage": spec.homepage,
-        "size": spec.size,
-        "layout": spec.layout,
-        "root": str(spec.root or ""),
-        "check": _check(records, spec.id, dataset.digest if dataset is not None else ""),
-        "verdicts": _verdicts(records, spec.id),
-        "warnings": list(dataset.warnings if dataset is not None else ()),
-    }
+    problem = None if ready else found.problem
+    return DatasetRow(
+        id=spec.id,
+        name=spec.name,
+        modality=spec.modality,
+        images=len(dataset.samples) if dataset is not None else 0,
+        published_n=spec.published_n,
+        classes=tuple(dataset.classes if dataset is not None else spec.classes),
+        licence=spec.licence,
+        state="ready" if ready else "data_missing",
+        hint=problem.hint if problem is not None else "",
+        synthetic=spec.synthetic,
+        warnings=tuple(dataset.warnings if dataset is not None else ()),
+        how_to_get=spec.how_to_get,
+        homepage=spec.homepage,
+        size=spec.size,
+        layout=spec.layout,
+        check=_check(records, spec.id, dataset.digest if dataset is not None else ""),
+        verdicts=_verdicts(records, spec.id),
+        problem=problem.message if problem is not None else "",
+        root=str(spec.root or ""),
+    )
 
 
 def _check(records: Records, dataset: str, digest: str) -> str:
     """Return the key of the newest check of these images, of the dataset's last one where they are not here."""
-    made = (made.key for made, _ in records.index.of("", dataset) if made.kind == "check")
+    made = (
+        made.key
+        for made, _ in records.index.of("", dataset)
+        if made.kind == "check" and is_current(made.kind, made.version)
+    )
     known = [records.latest.of("check", digest)] if digest else list(made)
     return next((key for key in known if key and records.store.has_result(key)), "")
 
@@ -178,58 +180,71 @@ def _verdicts(records: Records, dataset: str) -> dict[str, str]:
     """Return protocol -> key of a dataset's verdict: of those of the most models the newest."""
     found: dict[str, tuple[int, str]] = {}
     for made, _ in records.index.of("", dataset):
-        record = records.store.read_record(made.key, VERDICT.record) if made.kind == VERDICT.kind else None
+        known = made.kind == VERDICT.kind and is_current(made.kind, made.version)
+        record = records.store.read_record(made.key, VERDICT.record) if known else None
         if record is not None and len(record.candidates) > found.get(record.protocol, (0, ""))[0]:
             found[record.protocol] = len(record.candidates), made.key
     return {protocol: key for protocol, (_, key) in found.items()}
 
 
-def _cell(
-    model: Mapping[str, Any], dataset: Mapping[str, Any], steps: list[Step], records: Records, request: RunRequest
-) -> dict[str, Any]:
+def _cell(model: ModelRow, dataset: DatasetRow, steps: list[Step], records: Records, request: RunRequest) -> Cell:
     """Return a cell; its numbers are those of the request's first protocol, `probes` has every protocol's."""
-    store, latest, first = records.store, records.latest, request.protocols[0]
-    missing = [row["state"] for row in (dataset, model) if row["state"] != "ready"]
+    store, first = records.store, request.protocols[0]
+    missing = [row.state for row in (dataset, model) if row.state != "ready"]
     here = missing[0] if missing else "ready"
-    cell: dict[str, Any] = {"model": model["id"], "dataset": dataset["id"], "state": here, "here": here}
-    results = best_results((model["id"], dataset["id"]), steps, records.index, store, first)
+    results = best_results((model.id, dataset.id), steps, records.index, store, first)
     if not results.shown(first):
-        return cell
-    if "extract" in results.keys:
-        cell["table"] = results.table
-    cell |= {kind: results.keys[kind] for kind in _KINDS if kind in results.keys}
+        return Cell(model.id, dataset.id, here, here=here)
+    every = records.latest.every
+    maps = dict.fromkeys((*results.maps, *every("project", results.table)))
+    differs = difference(results, first, request, _rows(store, results), 0 if missing else dataset.images)
+    made = Cell(
+        model=model.id,
+        dataset=dataset.id,
+        state=here,
+        keys=_keys(results, records),
+        probes={
+            protocol: probe_scores(store, key, results.statistics.get(protocol, ""), results.further(protocol))
+            for protocol, key in results.probes.items()
+        },
+        pairs=tuple(key for key in every("pairs", results.table) if store.has_result(key)),
+        rankings=tuple(key for key in every("ranking", results.table) if store.has_result(key)),
+        bias_groups=tuple(key for key in every("bias_groups", results.table) if store.has_result(key)),
+        maps=tuple(key for key in maps if store.has_result(key)),
+        here=here,
+        differs=differs,
+    )
+    return _with_scores(made, first) if first in results.probes else made
+
+
+def _with_scores(cell: Cell, protocol: str) -> Cell:
+    """Return a cell with the numbers of the protocol that it shows."""
+    shown = cell.probes[protocol]
+    return replace(
+        cell,
+        state="stale" if cell.differs else "done",
+        accuracy=shown.accuracy,
+        std=shown.std,
+        macro_f1=shown.macro_f1,
+        t=shown.t,
+        saturated=shown.saturated,
+        keys={**cell.keys, "probe": shown.key},
+    )
+
+
+def _keys(results: Results, records: Records) -> dict[str, str]:
+    """Return kind -> key of what is in the store for a cell; the feature table is called `table`."""
+    found = {"table": results.table} if "extract" in results.keys else {}
+    found |= {kind: results.keys[kind] for kind in _KINDS if kind in results.keys}
     for kind in (*_KINDS, "similarity"):
-        key = latest.of(kind, results.table)
+        key = records.latest.of(kind, results.table)
         # Of saliency the newest, even beside one with the request's own parameters: masks are added one run at a time.
-        if (kind == "saliency" or kind not in cell) and key is not None and store.has_result(key):
-            cell[kind] = key
-    maps = dict.fromkeys((*results.maps, *latest.every("project", results.table)))
-    if maps := {key: None for key in maps if store.has_result(key)}:
-        cell["maps"] = list(maps)
-    cell |= _comparisons(store, latest, results.table)
-    cell["probes"] = {
-        protocol: {
-            **probe_scores(store, key, results.statistics.get(protocol, ""), results.further(protocol)),
-            "statistics": results.statistics.get(protocol, ""),
-        }
-        for protocol, key in results.probes.items()
-    }
-    cell["differs"] = difference(results, first, request, _rows(store, results), 0 if missing else dataset["images"])
-    if first in results.probes:
-        numbers = cell["probes"][first]
-        cell |= {"state": "stale" if cell["differs"] else "done", "probe": results.probes[first]}
-        cell |= {name: numbers.get(name) for name in ("accuracy", "macro_f1", "std", "t", "saturated")}
-    return cell
+        if (kind == "saliency" or kind not in found) and key is not None and records.store.has_result(key):
+            found[kind] = key
+    return found
 
 
 def _rows(store: Store, results: Results) -> int:
     """Return how many images were encoded."""
     manifest = store.tables.read_record(results.table, EXTRACT.record)
     return 0 if manifest is None else manifest.shape[0]
-
-
-def _comparisons(store: Store, latest: LatestResults, table: str) -> dict[str, Any]:
-    """Return the keys of the comparisons of models in which a table took part, the newest last."""
-    kinds = {"pairs": "pairs", "rankings": "ranking", "bias_groups": "bias_groups"}
-    found = {name: [key for key in latest.every(kind, table) if store.has_result(key)] for name, kind in kinds.items()}
-    return {name: keys for name, keys in found.items() if keys}

@@ -23,7 +23,7 @@ def check_params(params: SaliencyParams) -> None:
     if params.stop_error < 0:
         raise UsageError(f"an error of {params.stop_error:g} cannot be reached", "choose 0 (all masks) or more")
     if not params.images and params.images_per_class < 1:
-        raise UsageError("no image to explain", "ask for at least one image a class, or name images")
+        raise UsageError("no image to explain", "ask for at least one image per class, or name images")
 
 
 def explained_classes(params: SaliencyParams, classes: list[str]) -> list[int]:

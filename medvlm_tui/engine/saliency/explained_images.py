@@ -14,7 +14,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.core.specs import FeatureTable, Sample
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.engine.encoders.encoder import Encoder
-from medvlm_tui.engine.encoders.registry import load_encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.probe.classifier import Classifier, final_classifier, final_scaling
@@ -92,7 +92,8 @@ def prepare(job: CellJob, context: StepContext, params: SaliencyParams) -> Expla
     rows, ids = chosen_rows(params, table.ids, probe), table.ids
     classifier = _classifier(job, probe, table)
     machine = devices.choose(job.request.device, job.encoder.precision)
-    encoder = load_encoder(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
+    encoders = context.resources.of(Encoders)
+    encoder = encoders.get(job.model, job.weights, job.encoder.feature, machine.device, machine.precision)
     samples = {sample.id: sample for sample in job.dataset.samples}
     chosen = tuple(samples[ids[row]] for row in rows)
     read = partial(read_sample, window=job.request.window)

@@ -37,5 +37,5 @@ def with_prompts(classifier: Classifier, prompts: tuple[str, ...], job: CellJob,
     """Return a classifier that scores prompts too; raises MedvlmError where the text tower was not looked for."""
     if job.text is None or job.text_key is None:
         raise MedvlmError(f"the text tower of {job.model.id} was not looked for", "run the command again")
-    found = text_features(prompts, job.text, job.text_key, context.store, job.request.device)
+    found = text_features(prompts, job.text, job.text_key, context, job.request.device)
     return WithPrompts(classifier, lead_of(job), unit(np.stack([found.vectors[prompt] for prompt in prompts])))

@@ -12,8 +12,8 @@ from medvlm_tui.core.specs import EncoderKey, FeatureTable, Precision
 from medvlm_tui.core.store.keys import table_key
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.encoder import Encoder
+from medvlm_tui.engine.encoders.loaded import Encoders
 from medvlm_tui.engine.encoders.references import MirroredEncoder, load_untrained, mirrored_key, untrained_key
-from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract.step import extract_reference
 from medvlm_tui.engine.similarity.step import Pair, Space, common_ids, rows_of
 from medvlm_tui.engine.step.devices import choose
@@ -50,7 +50,7 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     part = _part(job, own, params)
     found: list[ReferenceRecord] = []
     missing: dict[str, str] = {}
-    for reference in _references(job, params.seed):
+    for reference in _references(job, context, params.seed):
         try:
             table = yield from _features(part, reference, context)
             found.append(ReferenceRecord(reference=reference.name, **_compared(job, own, table, params, context)))
@@ -73,11 +73,14 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     yield ResultReady(job.step.id, job.step.kind, job.step.key, job.step.model, job.step.dataset, shown)
 
 
-def _references(job: CellJob, seed: int) -> tuple[_Reference, ...]:
+def _references(job: CellJob, context: StepContext, seed: int) -> tuple[_Reference, ...]:
+    encoders = context.resources.of(Encoders)
+
     def mirrored(device: str, precision: Precision) -> Encoder:
-        return MirroredEncoder(load_encoder(job.model, job.weights, job.encoder.feature, device, precision))
+        return MirroredEncoder(encoders.get(job.model, job.weights, job.encoder.feature, device, precision))
 
     def untrained(device: str, precision: Precision) -> Encoder:
+        encoders.close()  # before the next one is built, so that two never share the memory
         return load_untrained(job.model, job.weights, job.encoder.feature, device, precision, seed)
 
     return (

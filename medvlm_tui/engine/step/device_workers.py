@@ -17,8 +17,26 @@ from medvlm_tui.errors import MedvlmError
 Said = tuple[int, Event | MedvlmError | None]
 """Number of the worker, and its word: an event, the error that ended its job, or None as the last word of a job that
 ended well."""
-# They end with this process.
-_workers: dict[int, Worker] = {}
+
+
+class DeviceWorkers:
+    """The worker processes, by their number; they end with the worker that started them."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, Worker] = {}
+
+    def get(self, store: Path, number: int) -> Worker:
+        """Return the worker of a number; its process starts with its first job."""
+        if number not in self._workers:
+            logs = Workspace(store.parent).logs
+            logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._workers[number] = Worker(store, logs / f"worker-{number}.log")
+        return self._workers[number]
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._workers:
+            self._workers.popitem()[1].close()
 
 
 @contextmanager
@@ -26,7 +44,21 @@ def running(jobs: Mapping[int, AnyJob], context: StepContext) -> Iterator[queue.
     """Run each job in the worker of its number, and lend the queue of what they say; leaving it stops them."""
     said: queue.Queue[Said] = queue.Queue()
     stop = threading.Event()
-    threads = [threading.Thread(target=_drive, args=(number, jobs[number], context, stop, said)) for number in jobs]
+    kept = context.resources.of(DeviceWorkers)
+
+    def drive(number: int, worker: Worker) -> None:
+        """Run one worker's job and pass on what it says."""
+        try:
+            for event in worker.run(jobs[number], lambda: stop.is_set() or context.cancelled()):
+                said.put((number, event))
+            said.put((number, None))
+        except MedvlmError as error:
+            said.put((number, error))
+        except Exception as error:
+            said.put((number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))
+
+    workers = {number: kept.get(context.store.directory, number) for number in jobs}
+    threads = [threading.Thread(target=drive, args=item) for item in workers.items()]
     for thread in threads:
         thread.start()
     try:
@@ -35,29 +67,3 @@ def running(jobs: Mapping[int, AnyJob], context: StepContext) -> Iterator[queue.
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def worker(store: Path, number: int) -> Worker:
-    """Return the worker of a number; its process starts with its first job."""
-    if number not in _workers:
-        logs = Workspace(store.parent).logs
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _workers[number] = Worker(store, logs / f"worker-{number}.log")
-    return _workers[number]
-
-
-def end_workers() -> None:
-    """End the processes that are kept."""
-    while _workers:
-        _workers.popitem()[1].close()
-
-
-def _drive(number: int, job: AnyJob, context: StepContext, stop: threading.Event, said: queue.Queue[Said]) -> None:
-    try:
-        for event in worker(context.store.directory, number).run(job, lambda: stop.is_set() or context.cancelled()):
-            said.put((number, event))
-        said.put((number, None))
-    except MedvlmError as error:
-        said.put((number, error))
-    except Exception as error:
-        said.put((number, MedvlmError(f"{type(error).__name__}: {error}", "this should not happen")))

@@ -15,7 +15,7 @@ class FramesWanted:
     framing: PreprocessSpec
     """As `framing_of` gives it."""
     models: int
-    """How many of the extractions."""
+    """Number of those extractions."""
 
 
 def framing_of(spec: PreprocessSpec) -> PreprocessSpec:

@@ -52,7 +52,7 @@ class GpuUse:
 
     @property
     def busy(self) -> bool:
-        """Whether it should be left to those who use it."""
+        """True where the GPU should be left to the processes that use it."""
         little = self.free_gb < min(_ROOMY_GB, _ROOMY_SHARE * self.total_gb)
         return self.closed or self.others + self.unseen > 0 or little
 

@@ -14,6 +14,7 @@ from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.text.parts import TextParts
 from medvlm_tui.engine.encoders.weights.record import Weights
 from medvlm_tui.engine.step.frames_wanted import FramesWanted
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.errors import Cancelled
 from medvlm_tui.stages import stage_of
 from medvlm_tui.stages.request import RunRequest
@@ -99,10 +100,12 @@ AnyJob = PlannedJob | ModelJob
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """The store of a step, and whether the user asked to stop."""
+    """The store of a step, whether the user asked to stop, and what its worker keeps."""
 
     store: Store
     cancelled: Callable[[], bool]
+    resources: Resources = field(default_factory=Resources)
+    """Resources that the worker keeps from step to step."""
 
     def check(self) -> None:
         """Raise Cancelled when the user asked to stop; called between batches."""

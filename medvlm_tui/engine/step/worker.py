@@ -203,16 +203,15 @@ def _serve(connection: Connection, cancelling: Connection, store: Path, log: Pat
     with Store(store) as opened:
         cancellation = Cancellation(cancelling)
         context = StepContext(opened, cancellation.is_set)
-        while True:
-            try:
+        try:
+            while True:
                 number, job = connection.recv()
-            except (EOFError, OSError):
-                return
-            cancellation.begin(number)
-            try:
+                cancellation.begin(number)
                 _work(connection, job, context, log)
-            except (BrokenPipeError, ConnectionResetError):
-                return  # the process that keeps the plan has gone; everything acknowledged is stored
+        except (EOFError, OSError):
+            return  # the process that keeps the plan has gone; everything acknowledged is stored
+        finally:
+            context.resources.close()
 
 
 def _work(connection: Connection, job: AnyJob, context: StepContext, log: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medvlm_tui.core.safe_text import clean
+from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.report.page.blocks import MapImages, MapPoints, MapViewer
 
 PICTURE_PX = 192
@@ -22,6 +23,8 @@ PICTURE_QUALITY = 75
 THUMBNAIL_PX = 48
 THUMBNAIL_QUALITY = 60
 _STEPS = 65535
+LEAST_POINTS = 10
+"""Maps of fewer images are drawn as they are: single points have no width that a gap could be wide beside."""
 # What matplotlib writes beside the drawing; comments repeat outside text.
 _SVG_NOISE = re.compile(rb"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 
@@ -46,7 +49,7 @@ def maps(viewer: MapViewer) -> dict[str, Any]:
     (image, x, y), coordinates over the range of both axes."""
     return {
         "datasets": {name: _images(images) for name, images in viewer.datasets.items()},
-        "maps": [{"title": clean(one.title), "dataset": one.dataset, "points": _points(one)} for one in viewer.maps],
+        "maps": [_map(one) for one in viewer.maps],
     }
 
 
@@ -66,13 +69,24 @@ def _thumbnails(found: Mapping[int, NDArray[np.uint8]]) -> dict[str, str]:
     return {str(index): picture(pixels, THUMBNAIL_PX, THUMBNAIL_QUALITY) for index, pixels in found.items()}
 
 
-def _points(points: MapPoints) -> str:
+def _map(points: MapPoints) -> dict[str, Any]:
+    """Return a map; its wide gaps are closed where points would fill less than half of an axis, as in the screens."""
     xy = points.xy.astype(np.float64)
+    gaps = Gaps.of(xy) if len(xy) >= LEAST_POINTS else Gaps(None, None)
+    return {
+        "title": clean(points.title),
+        "dataset": points.dataset,
+        "points": _points(points.image, np.asarray(gaps.close(xy), dtype=np.float64)),
+        "closed": bool(gaps),
+    }
+
+
+def _points(image: NDArray[np.integer], xy: NDArray[np.float64]) -> str:
     low = xy.min(axis=0)
     # One scale for both axes: distances on the map are not stretched.
     size = max(float((xy.max(axis=0) - low).max()), 1e-12)
     scaled = np.rint((xy - low) / size * _STEPS)
-    return _base64(np.column_stack([points.image, scaled]).astype("<u2").tobytes())
+    return _base64(np.column_stack([image, scaled]).astype("<u2").tobytes())
 
 
 def _base64(data: bytes) -> str:

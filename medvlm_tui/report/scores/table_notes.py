@@ -17,7 +17,7 @@ DIFFERENCE_SIGNS = {PAPER: "Δ", POSTER: "Δ′"}
 """Source of a published score -> the title of its column of differences."""
 _SETTINGS = {
     "knn": "Each cell has the k of the best validation macro F1",
-    "few_shot": f"{SHOTS[-1]} training images a class, {DRAWS} draws",
+    "few_shot": f"{SHOTS[-1]} training images per class, {DRAWS} draws",
 }
 _DIFFERS = {
     "n": "computed on another number of images than the published one.",

@@ -24,7 +24,7 @@ def header(pairs: Sequence[str], width: int) -> Text:
 
 
 def rows(found: Sequence[ModelBias], pairs: Sequence[str]) -> list[Row]:
-    """Return a line a model."""
+    """Return one line per model."""
     return [Row(one.model, partial(_line, one, pairs)) for one in found]
 
 

@@ -118,7 +118,7 @@ def _flat(report: AuditReport) -> list[str]:
 
 
 def _counts(report: AuditReport) -> Iterator[Text]:
-    """Yield a line a class and part: how many there are, of how many, and a bar where the catalog knows."""
+    """Yield one line per class and part: how many images there are, of how many, and a bar where the catalog knows."""
     parts = {clean(row.part) for row in report.counts}
     part_cells = max(map(len, parts), default=0) + 1 if len(parts) > 1 else 0
     longest = max((len(clean(row.label)) for row in report.counts), default=0)

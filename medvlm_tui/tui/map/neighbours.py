@@ -63,6 +63,31 @@ class NeighboursScreen(ImageListScreen):
         self.dismiss(self.image)
 
 
+class MarkedScreen(ImageListScreen):
+    """The marked images with their groups; `enter` answers with the id of the one under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "go to it on the map"),
+        Binding("escape,o", "leave", "back"),
+    ]
+    DEFAULT_CSS = """
+    MarkedScreen #image { width: 62%; }
+    """
+
+    def __init__(self, dataset: str, title: str, found: Sequence[tuple[str, str]]) -> None:
+        """`found` are ids and names of groups, which are safe to show."""
+        rows = [Row(image, partial(_marked, image, group)) for image, group in found]
+        super().__init__(dataset, title, rows)
+
+    def action_open(self) -> None:
+        """Answer with the image under the cursor."""
+        self.dismiss(self.image)
+
+
+def _marked(image: str, group: str, width: int) -> Text:
+    return spread(Text(clean(image)), Text(group), width)
+
+
 def _line(one: Neighbour, width: int) -> Text:
     right = Text.assemble((one.label, GREEN if one.same else RED), f"  {one.distance:.4f}")
     return spread(Text(clean(one.image)), right, width)

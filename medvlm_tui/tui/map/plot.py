@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.text import Text
 from textual.geometry import Region
 
+from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.render import regions
-from medvlm_tui.render.gaps import Gaps
 from medvlm_tui.render.palette import Depth, class_letters
 from medvlm_tui.render.scatter import MAX_POINTS, Bounds, Tag, cells_of, inside, scatter, stratified, with_cross
 from medvlm_tui.tui.map.colouring import Colouring
@@ -40,6 +40,8 @@ class MapPlot(Picture):
         """Index of the point under the cursor, -1 for none."""
         self.note = ""
         """Note on what was left out of the drawing."""
+        self.density: bool | None = None
+        """Cells are shaded by their number of points; None: where there are more than are drawn one by one."""
         self.marked: frozenset[int] = frozenset()
         """Indices of the marked points; `mark` sets them."""
         self._marks: dict[int, list[int]] | None = None
@@ -75,11 +77,20 @@ class MapPlot(Picture):
 
         def drawing(width: int, height: int, depth: Depth) -> Text:
             tags = self._tags(data, width) if self.named else ()
-            view = scatter(data.xy, data.codes, width, height, depth, focus, self._bounds, tags)
-            self.note = view.note
+            view = scatter(
+                data.xy, data.codes, width, height, depth, focus, self._bounds, tags, density=self.shades_density
+            )
+            self.note = f"shaded by density: {view.total:,} points" if self.shades_density else view.note
             return view.text
 
         self.show_drawing(drawing)
+
+    @property
+    def shades_density(self) -> bool:
+        """Return whether cells are shaded by their number of points."""
+        if self.density is not None or self.data is None:
+            return bool(self.density)
+        return int(inside(self.data.xy, self._bounds).sum()) > MAX_POINTS
 
     def _tags(self, data: MapData, width: int) -> list[Tag]:
         """Return the regions' names with the share of the class in them; letters where names would hide the map."""

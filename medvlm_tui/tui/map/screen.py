@@ -18,7 +18,7 @@ from textual.events import Resize
 
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
-from medvlm_tui.render.gaps import Gaps
+from medvlm_tui.measures.map_gaps import Gaps
 from medvlm_tui.render.scatter import legend
 from medvlm_tui.stages.projection import GRID, PROJECT
 from medvlm_tui.stages.references import REFERENCES
@@ -77,6 +77,7 @@ class MapScreen(MapWork):
         Binding("n", "grid", "grid"),
         Binding("b", "beside", "beside"),
         Binding("t", "names", "names", show=False),
+        Binding("d", "density", "points / density", show=False),
         Binding("u", "gaps", "gaps between islands", show=False),
         Binding("enter", "saliency", "saliency"),
     ]
@@ -248,6 +249,16 @@ class MapScreen(MapWork):
             plot.named = not plot.named
             plot.draw()
 
+    def action_density(self) -> None:
+        """Shade cells by their number of points, or draw the points one by one."""
+        if self.points is None:
+            return
+        shaded = not self.plot.shades_density
+        for plot in self.plots:
+            plot.density = shaded
+            plot.draw()
+        self.call_after_refresh(self.show_legend)
+
     def action_alone(self, step: int) -> None:
         """Show the next class alone against grey; after the last one, all."""
         if self.points is None:
@@ -312,7 +323,7 @@ class MapScreen(MapWork):
             return
         shown, apart = turned_onto(points, found)
         beside = self.query_one("#plot-beside", MapPlot)
-        beside.focus_class, beside.named = plot.focus_class, plot.named
+        beside.focus_class, beside.named, beside.density = plot.focus_class, plot.named, plot.density
         beside.set_title(self.medvlm.board.model_name(self.other), shown.facts + cautions(shown.scores))
         beside.show_map(shown, plot.gaps)
         if plot.at >= 0:

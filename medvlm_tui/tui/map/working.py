@@ -19,6 +19,8 @@ from medvlm_tui.tui.map.colouring import Colouring, Predicted, colourings, error
 from medvlm_tui.tui.map.data import MapData
 from medvlm_tui.tui.map.plot import MapPlot
 from medvlm_tui.tui.map.strip import MarkedStrip
+from medvlm_tui.tui.shared.copying import Copyable, image_copies
+from medvlm_tui.tui.shared.exports import export_folder
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.result_place import WalkScreen
 from medvlm_tui.tui.shared.static import Static
@@ -28,6 +30,7 @@ from medvlm_tui.tui.states import GREY
 if TYPE_CHECKING:
     from medvlm_tui.core.specs import FeatureTable
     from medvlm_tui.core.store.store import Stored
+    from medvlm_tui.tui.shared.ask_export import Export
 
 
 class MapWork(WalkScreen):
@@ -42,6 +45,7 @@ class MapWork(WalkScreen):
         Binding("W", "error(-1)", "error before", show=False),
         Binding("N", "neighbours", "neighbours"),
         Binding("e", "tag", "tag the marked"),
+        Binding("o", "marked", "marked ones, larger"),
         Binding("x", "export", "export"),
     ]
 
@@ -140,6 +144,31 @@ class MapWork(WalkScreen):
         marked = sorted(plot.marked)
         strip.show_images(self.cell.dataset, [] if points is None else [points.ids[at] for at in marked])
         self.note(f"{len(marked)} marked: space marks, v a rectangle, e tags them, x exports" if marked else "")
+
+    def action_marked(self) -> None:
+        """List the marked images with the one under the cursor large; `enter` goes to it on the map."""
+        from medvlm_tui.tui.map.neighbours import MarkedScreen
+
+        points = self.points
+        if points is None or not self.plot.marked:
+            self.note("mark images first: space, or v twice for a rectangle")
+            return
+        found = [(points.ids[at], points.names[points.codes[at]]) for at in sorted(self.plot.marked)]
+        self.app.push_screen(MarkedScreen(self.cell.dataset, f"{len(found)} marked", found), self._neighbour)
+
+    def copies(self) -> list[Copyable]:
+        """Return the command line, and of the image under the cursor its id, its path and its line of the table."""
+        points, at = self.points, self.plot.at
+        if points is None or at < 0:
+            return super().copies()
+        known = self.colours or [Colouring("class", points.names, points.codes)]
+        values = [*(one.names[one.codes[at]] for one in known), *(f"{value:.6g}" for value in points.xy[at])]
+        marked = sorted(self.plot.marked)
+        found = [*super().copies(), *image_copies(self.medvlm.board, self.cell.dataset, points.ids[at])]
+        found.append(Copyable("line of the table", "\t".join([points.ids[at], *values])))
+        if marked:
+            found.append(Copyable(f"ids of the {len(marked)} marked", "\n".join(points.ids[one] for one in marked)))
+        return found
 
     # -- colours and errors ------------------------------------------------------------------------
 
@@ -253,9 +282,20 @@ class MapWork(WalkScreen):
         self.colours, self.coloured = [], 0
         self.note(clean(f"{len(images)} images: {answer[0]}={answer[1]}, kept in {path}; runs use it as --tags"))
 
+    def action_export(self) -> None:
+        """Ask which files of the map as it is coloured to write, and where. Nothing is computed."""
+        from medvlm_tui.tui.map.export import FILES
+        from medvlm_tui.tui.shared.ask_export import ExportScreen
+
+        if self.points is not None:
+            self.app.push_screen(ExportScreen(FILES, export_folder(self.medvlm.workspace, "map")), self._asked)
+
+    def _asked(self, asked: Export | None) -> None:
+        if asked is not None:
+            self._write(asked)
+
     @work(exclusive=True, group="work")
-    async def action_export(self) -> None:
-        """Write the map as it is coloured: the points as CSV, a figure as PNG and PDF. Nothing is computed."""
+    async def _write(self, asked: Export) -> None:
         from medvlm_tui.tui.map.export import write
 
         points = self.points
@@ -264,11 +304,9 @@ class MapWork(WalkScreen):
         try:
             known = await self.known_colours(points) or [Colouring("class", points.names, points.codes)]
             shown = known[self.coloured]
-            writing = partial(
-                write, points, self.cell_title, shown, known, frozenset(self.plot.marked), self.medvlm.workspace
-            )
-            folder = await asyncio.get_running_loop().run_in_executor(None, writing)
+            writing = partial(write, points, self.cell_title, shown, known, frozenset(self.plot.marked), asked)
+            await asyncio.get_running_loop().run_in_executor(None, writing)
         except (MedvlmError, OSError) as error:
             self.note(clean(f"nothing was written: {error}"))
             return
-        self.note(clean(f"map.csv, map.png, map.pdf: {folder}"))
+        self.note(clean(f"{', '.join(asked.names)}: {asked.folder}"))

@@ -23,6 +23,7 @@ from medvlm_tui.tui.saliency import save
 from medvlm_tui.tui.saliency.beside import BesideModel, beside, map_of, words
 from medvlm_tui.tui.saliency.panels import SaliencyPanels, Shown
 from medvlm_tui.tui.saliency.words import asked, decision, made, quality, so_far
+from medvlm_tui.tui.shared.copying import Copyable, image_copies
 from medvlm_tui.tui.shared.exports import export_folder
 from medvlm_tui.tui.shared.picture import Picture
 from medvlm_tui.tui.shared.result_place import WalkScreen
@@ -291,6 +292,16 @@ class SaliencyScreen(WalkScreen):
         request = self._request() if self.cell.model else super().request_here()
         found = self._finished()
         return request if found is None else request.having(asked(found.record))
+
+    def copies(self) -> list[Copyable]:
+        """Return the command line, the image's id and path, and what is said of the map."""
+        found = self.found
+        if found is None:
+            return super().copies()
+        image = found.record.items[self.index].image
+        said = self._about(self._shown(found)).plain
+        copies = [*super().copies(), *image_copies(self.medvlm.board, self.cell.dataset, image)]
+        return [*copies, Copyable("what is said of the map", said)]
 
     def _finished(self) -> Stored[SaliencyRecord] | None:
         """Return the result on the screen, None while its maps still grow or where there is none."""

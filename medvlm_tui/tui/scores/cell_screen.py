@@ -41,6 +41,7 @@ class CellScreen(PlaceScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,i", "app.go('saliency')", "saliency", key_display="enter"),
         Binding("f5", "app.go('map')", "map"),
+        Binding("p", "prompts", "prompts"),
         Binding("down,j", "scroll_text(1)", "scroll", key_display="↑ ↓"),
         Binding("up,k", "scroll_text(-1)", "up", show=False),
         Binding("escape", "app.back", "back"),
@@ -130,6 +131,23 @@ class CellScreen(PlaceScreen):
             return Text("\n").join([head, thumbnail(pixels, width, max(1, height - 1), depth)])  # type: ignore[arg-type]
 
         picture.show_drawing(draw)
+
+    @work(exclusive=True, group="prompts")
+    async def action_prompts(self) -> None:
+        """Edit the prompts of zero-shot, and see what each edit does to the score."""
+        from medvlm_tui.tui.scores.prompts import PromptsScreen
+
+        board, key = self.medvlm.board, self.cell.keys.get("zero_shot", "")
+        try:
+            record = await self.medvlm.results.read_record(key, ZERO_SHOT.record) if key else None
+        except MedvlmError as error:
+            self.medvlm.tell(error.message, "error")
+            return
+        if record is None or "table" not in self.cell.keys:
+            self.medvlm.tell("no zero-shot of this cell yet: run it with the stage zero_shot")
+            return
+        name = f"{board.model_name(self.cell.model)} × {board.dataset_name(self.cell.dataset)}"
+        await self.app.push_screen(PromptsScreen(self.cell, name, record))
 
     def action_scroll_text(self, lines: int) -> None:
         """Scroll the numbers."""

@@ -31,6 +31,7 @@ from medvlm_tui.tui.states import GREY
 
 if TYPE_CHECKING:
     from medvlm_tui.report.scores.verdicts import Verdicts
+    from medvlm_tui.tui.shared.copying import Copyable
 
 # A table of nine datasets takes 120 cells, the panel beside it 60.
 DRAWER_FROM = 180
@@ -207,8 +208,7 @@ class ScoresScreen(FilteredScreen):
 
     def _show_behind(self) -> None:
         panel, board, cell = self.query_one("#behind", Picture), self.medvlm.board, self.cell
-        known = self.verdicts.get((cell.dataset, self.protocol), ())
-        about = about_cell(board, cell, self.table, (self.protocol, self.metric), known)
+        about = self._about()
         if not self.table.scores:
             about = Text("no result yet: F2, choose a model and a dataset, enter", style=GREY)
         self.query_one("#score-about", Static).update(about)
@@ -221,6 +221,10 @@ class ScoresScreen(FilteredScreen):
             panel.say(Text(f"nothing under the {clean(self.protocol)} protocol: F2 runs it", style=GREY))
         else:
             self._read(cell, probe.key)
+
+    def _about(self) -> Text:
+        known = self.verdicts.get((self.cell.dataset, self.protocol), ())
+        return about_cell(self.medvlm.board, self.cell, self.table, (self.protocol, self.metric), known)
 
     @work(exclusive=True, group="behind")
     async def _read(self, cell: Cell, key: str) -> None:
@@ -235,6 +239,26 @@ class ScoresScreen(FilteredScreen):
             panel.say(Text("the details are not in the store", style=GREY))
             return
         panel.show_drawing(lambda width, height, depth: Text("\n").join(behind(probe, table, width, self.medvlm.heat)))
+
+    def copies(self) -> list[Copyable]:
+        """Return the command line, the cell in words, the model's line of the table, and the table as Markdown."""
+        from medvlm_tui.tui.scores.copies import markdown_table, model_line
+        from medvlm_tui.tui.shared.copying import Copyable
+
+        matrix, board = self.query_one("#scores", Matrix), self.medvlm.board
+        if not self.table.scores:
+            return super().copies()
+        models, datasets = ([axis.id for axis in axes if axis.id] for axes in (matrix.models, matrix.datasets))
+        return [
+            *super().copies(),
+            Copyable("the cell", self._about().plain),
+            Copyable("line of the table", model_line(board, self.cell.model, datasets, self._cell_text)),
+            Copyable("table as Markdown", markdown_table(board, models, datasets, self._cell_text)),
+        ]
+
+    def _cell_text(self, model: str, dataset: str) -> str:
+        """Return a cell as it is shown, without its colours."""
+        return self.draw_cell(model, dataset).plain.strip()
 
     # -- choosing ----------------------------------------------------------------------------------
 

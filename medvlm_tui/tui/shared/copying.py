@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,6 +17,7 @@ from medvlm_tui.core.safe_text import clean
 from medvlm_tui.tui.shared.dialog import Dialog
 from medvlm_tui.tui.shared.rows import Row, Rows
 from medvlm_tui.tui.shared.static import Static
+from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.states import GREY
 
 FILE = "clipboard.txt"
@@ -69,3 +71,11 @@ def _line(one: Copyable, width: int) -> Text:
     line = Text.assemble((f"{one.name}  ", "bold"), (clean(one.text.splitlines()[0] if one.text else ""), GREY))
     line.truncate(width, overflow="ellipsis")
     return line
+
+
+def image_copies(board: Board, dataset: str, image: str) -> list[Copyable]:
+    """Return the image's id, and the path of its file where that is below the dataset's folder."""
+    found = [Copyable("image id", image)]
+    root = board.datasets[dataset].root if dataset in board.datasets else ""
+    path = Path(root) / image
+    return [*found, Copyable("path of the image", str(path))] if root and path.is_file() else found

@@ -135,7 +135,7 @@ class Rows(Pane):
         self._settle(keep=bool(choices) and side > 0)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Ask for a line a row when the height is automatic."""
+        """Return the content height, one line per row, for an automatic height."""
         return max(1, len(self.rows) + (1 if self.header else 0))
 
     def render_line(self, y: int) -> Strip:

@@ -162,7 +162,7 @@ class VerdictScreen(PlaceScreen):
 
     def on_resize(self) -> None:
         """Sentences are wrapped for the width."""
-        self.call_after_refresh(self._draw, self.name_here)
+        self.call_after_refresh(lambda: self._draw(self.name_here))
 
     # -- keys --------------------------------------------------------------------------------------
 

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 
 from medvlm_tui.core.events import StepProgress
-from medvlm_tui.engine.bench import bench as bench_module
 from medvlm_tui.engine.bench.measures import median_distance, shift
 from medvlm_tui.engine.bias import measures
 from tests.made.bias import KILLED, PARAMS, StubEncoder, bench_of
 
 
 @pytest.fixture
-def run_lab(tmp_path, monkeypatch):
+def run_lab(tmp_path):
     def run(reads):
         encoder = StubEncoder(reads)
-        monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
         record, arrays, _ = bench_of(tmp_path, f"bench-{reads}", encoder).run("bias", PARAMS)
         return {(m["name"], m["condition"]): m for m in record["measures"]}, arrays
 
@@ -62,9 +60,8 @@ def test_an_encoder_that_does_not_read_is_not(run_lab):
     assert found["accuracy_reversed", "1"]["value"] == pytest.approx(found["accuracy_matching", "1"]["value"])
 
 
-def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
+def test_the_maps_hide_pixels_as_asked(tmp_path):
     encoder, maps = StubEncoder(True), {}
-    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2)
     for fill in ("mean", "black"):
         record, arrays, _ = bench_of(tmp_path, fill, encoder).run("bias", replace(small, rise_fill=fill))
@@ -74,9 +71,8 @@ def test_the_maps_hide_pixels_as_asked(tmp_path, monkeypatch):
     assert np.abs(maps["mean"] - maps["black"]).max() > 0.01
 
 
-def test_only_as_many_images_as_asked_are_explained_again_without_the_word(tmp_path, monkeypatch):
+def test_only_as_many_images_as_asked_are_explained_again_without_the_word(tmp_path):
     encoder = StubEncoder(True)
-    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     small = replace(KILLED, rise_masks=8, train_per_class=4, test_per_class=2, rise_images=2)
     seen = {}
     for removed in (0, 1, 9):
@@ -103,9 +99,8 @@ KILLED_AT = {"features": 0.15, "maps": 0.6, "the last map": 0.97}
     "share",
     [pytest.param(at, id=where, marks=[pytest.mark.slow] * (where != "maps")) for where, at in KILLED_AT.items()],
 )
-def test_a_killed_lab_goes_on_from_what_it_kept(tmp_path, monkeypatch, share):
+def test_a_killed_lab_goes_on_from_what_it_kept(tmp_path, share):
     encoder = StubEncoder(True)
-    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     whole = bench_of(tmp_path, "whole", encoder)
     encoder.seen = 0
     record, arrays, _ = whole.run("bias", KILLED)

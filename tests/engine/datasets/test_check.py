@@ -58,15 +58,15 @@ def test_a_check_is_stored_looked_up_and_surveyed(folder, tmp_path):
         (done,) = [e for e in ran(engine, request) if isinstance(e, ResultReady)]
         result = engine.store.result(done.key)
         (again,) = [e for e in ran(engine, request) if isinstance(e, ResultReady)]
-        rows = {row["id"]: row for row in engine.survey(RunRequest(data=request.data)).datasets}
+        rows = {row.id: row for row in engine.survey(RunRequest(data=request.data)).datasets}
         other = engine.plan(RunRequest(datasets=("own",), data=request.data, stages=("check",), seed=1)).plan.steps[0]
     finally:
         engine.close()
     assert (done.cached, again.cached, again.key) == (False, True, done.key)
     assert done.summary == again.summary
     assert (done.summary["unreadable"], done.summary["exact"], done.summary["matches"]) == (1, 1, False)
-    assert rows["own"]["check"] == done.key
-    assert rows["brain_mr"]["check"] == ""
+    assert rows["own"].check == done.key
+    assert rows["brain_mr"].check == ""
     assert other.key != done.key, "another split is another check"
     report = result.record["report"]
     assert report["dataset"] == "own"

@@ -116,7 +116,7 @@ def test_limit_is_stable_spread_and_said(tmp_path):
     assert len(ids) == 20
     assert ids == [s.id for s in open_dataset(OWN, tmp_path, limit=10).samples]
     assert max(int(name[2:5]) for name in ids) > 50, "the first ten by name are not a fair look"
-    assert dataset.warnings == ("own: limited to 10 images a class",)
+    assert dataset.warnings == ("own: limited to 10 images per class",)
     larger = {s.id for s in open_dataset(OWN, tmp_path, limit=20).samples}
     assert set(ids) < larger
 

@@ -20,7 +20,6 @@ from PIL import Image
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import main
 from medvlm_tui.engine.encoders.models import ct_clip
-from medvlm_tui.engine.encoders.registry import forget_encoder
 from tests.made.models import encoder_of
 from tests.made.shared import CONFORMANCE as ROOT
 
@@ -77,7 +76,6 @@ def unpacked(name, inputs, tmp_path):
     # A catalog entry may wait for the folder's own file name, or for a file that the user names.
     file = manifest["checkpoint"]["file"]
     yield name, manifest, np.load(folder / "expected.npz"), np.load(folder / inputs), tmp_path, file
-    forget_encoder()
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 

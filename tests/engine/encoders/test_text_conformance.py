@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.cli import main
 from medvlm_tui.core.digests import FileDigests
-from medvlm_tui.engine.encoders.text.loading import forget_text_encoder, load_text_encoder, locate_text
+from medvlm_tui.engine.encoders.text.loading import load_text_encoder, locate_text
 from tests.engine.encoders.test_conformance import fabricator, worst
 from tests.made.shared import CONFORMANCE as ROOT
 
@@ -83,7 +83,6 @@ def fill(template, name):
 @pytest.fixture(params=PACKS)
 def pack(request, tmp_path):
     yield Pack(request.param, tmp_path)
-    forget_text_encoder()
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 

@@ -25,6 +25,7 @@ from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import Cancelled, MedvlmError
 from medvlm_tui.stages.request import RunRequest
+from tests.made.encoders import having
 
 SIZE = PreprocessSpec(8, 8)
 MODEL = ModelSpec("stub", "Stub", "general", "stub", "stub", "bring", SIZE, {"mean": 3})
@@ -60,10 +61,8 @@ class StubEncoder:
 
 
 @pytest.fixture
-def encoder(monkeypatch):
-    made = StubEncoder()
-    monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: made)
-    return made
+def encoder():
+    return StubEncoder()
 
 
 def dataset_of(folder, greys, damaged=()):
@@ -84,14 +83,14 @@ def job_of(dataset, **request):
     return CellJob(step, RunRequest(device="cpu", **{"batch_size": 4, **request}), dataset, MODEL, weights, KEY)
 
 
-def run(job, store, cancelled=lambda: False):
-    return list(extract.run(job, StepContext(store, cancelled)))
+def run(job, store, encoder, cancelled=lambda: False):
+    return list(extract.run(job, StepContext(store, cancelled, having(encoder))))
 
 
 def test_a_table_in_the_datasets_order_with_provenance(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", [10 * i for i in range(11)])
     with Store(tmp_path / "store") as store:
-        events = run(job_of(dataset), store)
+        events = run(job_of(dataset), store, encoder)
         table = store.tables.read("sealed-key")
     assert table.ids == tuple(s.id for s in dataset.samples)
     assert table.labels == tuple("abababababa")
@@ -117,11 +116,11 @@ def test_batches_never_cross_a_block_and_a_second_run_computes_nothing(tmp_path,
     monkeypatch.setattr(extract_blocks, "BLOCK_IMAGES", 6)
     dataset = dataset_of(tmp_path / "d", range(20, 34))
     with Store(tmp_path / "store") as store:
-        events = run(job_of(dataset), store)
+        events = run(job_of(dataset), store, encoder)
         assert encoder.batches == [4, 2, 4, 2, 2]
         assert [e.rows for e in events if isinstance(e, BlockStored)] == [6, 6, 2]
         encoder.batches.clear()
-        run(job_of(dataset), store)
+        run(job_of(dataset), store, encoder)
         assert encoder.batches == []
 
 
@@ -130,9 +129,9 @@ def test_a_cancelled_run_goes_on_at_the_last_block(tmp_path, encoder, monkeypatc
     dataset = dataset_of(tmp_path / "d", range(12))
     with Store(tmp_path / "store") as store:
         with pytest.raises(Cancelled):
-            run(job_of(dataset), store, cancelled=lambda: len(encoder.batches) >= 2)
+            run(job_of(dataset), store, encoder, cancelled=lambda: len(encoder.batches) >= 2)
         assert "sealed-key" not in store.tables
-        run(job_of(dataset), store)
+        run(job_of(dataset), store, encoder)
         assert encoder.batches == [4, 4, 4]
         assert len(store.tables.read("sealed-key").ids) == 12
 
@@ -140,7 +139,7 @@ def test_a_cancelled_run_goes_on_at_the_last_block(tmp_path, encoder, monkeypatc
 def test_identical_files_are_computed_once(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", [5, 9, 5, 9, 5])
     with Store(tmp_path / "store") as store:
-        run(job_of(dataset), store)
+        run(job_of(dataset), store, encoder)
         table = store.tables.read("sealed-key")
     assert sum(encoder.batches) == 2
     assert len(table.ids) == 5
@@ -150,7 +149,7 @@ def test_identical_files_are_computed_once(tmp_path, encoder):
 def test_a_truncated_file_costs_itself(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", range(9), damaged=[3])
     with Store(tmp_path / "store") as store:
-        events = run(job_of(dataset), store)
+        events = run(job_of(dataset), store, encoder)
         table = store.tables.read("sealed-key")
     assert "003.png" not in table.ids
     assert len(table.ids) == 8
@@ -206,7 +205,7 @@ def test_shards_wait_on_average_and_leave_images_out_together():
 def test_no_readable_image_at_all_is_an_error(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", range(3), damaged=range(3))
     with Store(tmp_path / "store") as store, pytest.raises(MedvlmError, match="none of the 3 images"):
-        run(job_of(dataset), store)
+        run(job_of(dataset), store, encoder)
 
 
 def test_features_that_are_not_finite_stop_the_step_with_the_images_name(tmp_path, encoder):
@@ -214,19 +213,19 @@ def test_features_that_are_not_finite_stop_the_step_with_the_images_name(tmp_pat
     dataset = dataset_of(tmp_path / "d", [3, 7, 9])
     with Store(tmp_path / "store") as store:
         with pytest.raises(MedvlmError, match=r"001\.png"):
-            run(job_of(dataset), store)
+            run(job_of(dataset), store, encoder)
         assert store.keys("block/") == []
 
 
 def test_out_of_memory_halves_the_batch_and_changes_no_feature(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", range(0, 200, 10))
     with Store(tmp_path / "store") as store:
-        run(job_of(dataset, batch_size=16), store)
+        run(job_of(dataset, batch_size=16), store, encoder)
         whole = np.array(store.tables.read("sealed-key").matrix)
     encoder.fits = 3
     encoder.batches.clear()
     with Store(tmp_path / "store2") as store:
-        run(job_of(dataset, batch_size=16), store)
+        run(job_of(dataset, batch_size=16), store, encoder)
         table = store.tables.read("sealed-key")
     np.testing.assert_array_equal(np.array(table.matrix), whole)
     assert max(encoder.batches) == 2
@@ -238,9 +237,9 @@ def test_a_table_of_stored_rows_says_what_their_encoder_was_made_of(tmp_path, en
     dataset = dataset_of(tmp_path / "d", range(4))
     with Store(tmp_path / "store") as store:
         job = job_of(dataset)
-        run(job, store)
+        run(job, store, encoder)
         again = replace(job, step=replace(job.step, key="another-view"))
-        run(again, store)
+        run(again, store, encoder)
         assert sum(encoder.batches) == 4
         assert store.tables.read("another-view").provenance["tensors"] == encoder.report.record()
 
@@ -248,7 +247,7 @@ def test_a_table_of_stored_rows_says_what_their_encoder_was_made_of(tmp_path, en
 def test_rows_of_another_encoder_are_not_taken(tmp_path, encoder):
     dataset = dataset_of(tmp_path / "d", range(4))
     with Store(tmp_path / "store") as store:
-        run(job_of(dataset), store)
+        run(job_of(dataset), store, encoder)
         other = replace(job_of(dataset), encoder=replace(KEY, weights_digest="other"))
-        run(other, store)
+        run(other, store, encoder)
     assert encoder.batches == [4, 4]

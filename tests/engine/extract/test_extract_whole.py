@@ -16,7 +16,7 @@ import torch
 
 from medvlm_tui.core.events import BlockStored, DeviceStatus, Event, Log, ResultReady
 from medvlm_tui.core.store.store import Store
-from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, load_encoder
+from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
 from medvlm_tui.engine.extract import (
     batch_sizes,
     batches,
@@ -35,11 +35,14 @@ from medvlm_tui.engine.extract import (
 from medvlm_tui.engine.extract.step import pending
 from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.images.read_sample import read_sample
-from medvlm_tui.engine.step import device_workers, devices
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_workers import DeviceWorkers
 from medvlm_tui.engine.step.job import StepContext
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.engine.step.worker import Worker
 from medvlm_tui.errors import Cancelled, MedvlmError
 from tests.made import readers as made_readers
+from tests.made.encoders import having, refusing
 from tests.made.extraction import SIZE, SPEC, job_of, make_images, make_weights, moved
 
 
@@ -65,10 +68,10 @@ def small_blocks(monkeypatch):
     end_decoders()
 
 
-def run(job, place: Path, cancelled=lambda: False) -> tuple[list[Event], bytes]:
+def run(job, place: Path, resources=None, cancelled=lambda: False) -> tuple[list[Event], bytes]:
     """Return the events and the sealed file's bytes."""
     with Store(place) as store:
-        events = list(extract.run(job, StepContext(store, cancelled)))
+        events = list(extract.run(job, StepContext(store, cancelled, resources or Resources())))
         return events, store.tables.tensor_path(job.step.key).read_bytes()
 
 
@@ -107,7 +110,7 @@ def test_an_encoder_with_a_preparation_of_its_own_is_given_whole_images(
     plain = run(job_of(dataset, weights), tmp_path / "plain")[1]
     encoder = load_encoder(SPEC, weights, "", "cpu", "fp32")
     monkeypatch.setattr(type(encoder), "framing", None)
-    assert run(job_of(dataset, weights), tmp_path / "own")[1] == plain
+    assert run(job_of(dataset, weights), tmp_path / "own", having(encoder))[1] == plain
 
 
 @pytest.mark.timeout(240)
@@ -117,40 +120,43 @@ def test_two_devices_store_the_same_bytes_and_only_what_is_missing(dataset, weig
     _, alone = run(job, tmp_path / "one")
     two = tuple(devices.Device("cpu", name, "fp32") for name in ("first", "second"))
     monkeypatch.setattr(devices, "every", lambda *_: two)
+    resources = Resources()
     try:
-        events, shared = run(job, tmp_path / "ws" / "store")
+        events, shared = run(job, tmp_path / "ws" / "store", resources)
         assert shared == alone
         assert sorted(event.rows for event in events if isinstance(event, BlockStored)) == [
             16,
             21,
         ]  # their own blocks hold 256
         assert isinstance(events[-1], ResultReady)
-        pids = {worker._process.pid for worker in device_workers._workers.values()}
+        pids = {worker._process.pid for worker in resources.of(DeviceWorkers)._workers.values()}
         assert len(pids) == 2
         # The processes are kept: another dataset of the model loads nothing.
         other = replace(dataset, samples=dataset.samples[::-1], view="reversed")
-        run(replace(job, dataset=other, step=replace(job.step, key="other")), tmp_path / "ws" / "store")
-        assert pids == {worker._process.pid for worker in device_workers._workers.values()}
+        run(replace(job, dataset=other, step=replace(job.step, key="other")), tmp_path / "ws" / "store", resources)
+        assert pids == {worker._process.pid for worker in resources.of(DeviceWorkers)._workers.values()}
     finally:
-        device_workers.end_workers()
+        resources.close()
 
 
-def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path, monkeypatch) -> None:
-    asked = []
+def test_all_devices_use_the_batch_size_that_the_first_one_measured(dataset, weights, tmp_path) -> None:
+    asked: list[dict] = []
 
-    class First:
+    class First(DeviceWorkers):
+        def get(self, store, number):
+            assert number == 0
+            return self
+
         def run(self, job, cancelled):
             asked.append(dict(job.step.params))
             yield ResultReady(job.step.id, "extract_shard", "", summary={"batch_size": 24})
 
-    monkeypatch.setattr(
-        extract_shards, "worker", lambda store, number: First() if number == 0 else pytest.fail("second")
-    )
     machines = tuple(devices.Device(name, name, "fp32") for name in ("cuda:0", "cuda:1"))
     job = job_of(dataset, weights, batch_size=0, workers=4)
     with Store(tmp_path / "store") as store:
         progress = extract_blocks.Progress("x", 37, 0)
-        work = extract_blocks.Extraction(job, StepContext(store, lambda: False), machines[0], dataset.samples, progress)
+        context = StepContext(store, lambda: False, Resources({DeviceWorkers: First()}))
+        work = extract_blocks.Extraction(job, context, machines[0], dataset.samples, progress)
         assert list(extract_shards._measure_batch_size(work, machines[0])) == []
         assert [shard.request.batch_size for shard in extract_shards._jobs(work, machines)] == [24, 24]
         assert asked == [{"device": "cuda:0", "only_measure": True}]
@@ -190,20 +196,18 @@ def test_images_that_are_stored_are_neither_decoded_nor_is_the_model_loaded(
     dataset, weights, tmp_path, monkeypatch
 ) -> None:
     run(job_of(dataset, weights), tmp_path / "store")
-    monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: pytest.fail("the model was loaded"))
     monkeypatch.setattr(extract_blocks, "decoders", lambda *_: pytest.fail("decoders were started"))
     binary = replace(dataset, view="binary", samples=dataset.samples[:20])
     job = replace(job_of(binary, weights), step=replace(job_of(dataset, weights).step, key="view"))
-    run(job, tmp_path / "store")
+    run(job, tmp_path / "store", refusing())
     with Store(tmp_path / "store", read_only=True) as store:
         assert len(store.tables.read("view").ids) == 20
         assert store.tables.record("view")["provenance"]["computed"] == 0
 
 
-def test_renaming_and_moving_images_computes_nothing_again(dataset, weights, tmp_path, monkeypatch) -> None:
+def test_renaming_and_moving_images_computes_nothing_again(dataset, weights, tmp_path) -> None:
     run(job_of(dataset, weights), tmp_path / "store")
-    monkeypatch.setattr(extract_blocks, "load_encoder", lambda *_: pytest.fail("the model was loaded"))
-    run(job_of(moved(dataset, tmp_path / "elsewhere"), weights), tmp_path / "store")
+    run(job_of(moved(dataset, tmp_path / "elsewhere"), weights), tmp_path / "store", refusing())
 
 
 @pytest.mark.parametrize(
@@ -241,7 +245,7 @@ def test_a_batch_size_halved_for_lack_of_memory_holds_for_the_step_and_no_longer
 
     monkeypatch.setattr(encoder, "encode", small)
     job = job_of(dataset, weights, batch_size=0)
-    run(job, tmp_path / "store")
+    run(job, tmp_path / "store", having(encoder))
     assert [size for size in seen if size > 5] == seen[
         : sum(size > 5 for size in seen)
     ]  # never again after the first part
@@ -253,9 +257,9 @@ def test_a_batch_size_halved_for_lack_of_memory_holds_for_the_step_and_no_longer
     with Store(tmp_path / "store") as store:
         for key in store.keys("block/"):
             store.discard(key)
-        list(extract.run(replace(job, step=replace(job.step, key="again")), StepContext(store, lambda: False)))
+        context = StepContext(store, lambda: False, having(encoder))
+        list(extract.run(replace(job, step=replace(job.step, key="again")), context))
     assert max(seen) > 5
-    forget_encoder()
 
 
 def test_bf16_is_chosen_on_a_cpu_that_has_it_only_where_the_features_bear_it(weights, tmp_path, monkeypatch) -> None:

@@ -16,8 +16,7 @@ from medvlm_tui.core.specs import PreprocessSpec, Sample
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.registry import FAMILIES, encoder_key, forget_encoder
-from medvlm_tui.engine.extract import blocks
+from medvlm_tui.engine.encoders.registry import FAMILIES, encoder_key
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.extract.framed_images import FramedImages
 from medvlm_tui.engine.extract.image_source import ImageSource
@@ -28,6 +27,7 @@ from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.engine.step.frames_wanted import FramesWanted, framing_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.errors import ImageError
 from medvlm_tui.stages.request import RunRequest
 from tests.made.extraction import SIZE, SPEC, job_of, make_images, make_weights
@@ -157,7 +157,7 @@ def test_three_models_give_the_same_tables_with_one_decoding(dataset, tmp_path, 
         asked, found = [], []
         plain = DecoderPool.submit
         monkeypatch.setattr(DecoderPool, "submit", lambda *given: asked.append(1) or plain(*given))
-        monkeypatch.setattr(blocks, "KEPT", FramedImages(1 << 30))
+        resources = Resources({FramedImages: FramedImages(1 << 30)})
         for position, spec in enumerate(specs):
             base = job_of(dataset, weights)
             step = Step(f"extract:{spec.id}:made", "extract", spec.id, "made", {}, f"sealed-{position}")
@@ -169,9 +169,8 @@ def test_three_models_give_the_same_tables_with_one_decoding(dataset, tmp_path, 
                 encoder=encoder_key(spec, weights, "", "fp32"),
                 frames=wanted(SIZE, models=left) if told and left else () if told else None,
             )
-            forget_encoder()
             with Store(tmp_path / f"store-{told}-{position}") as store:
-                list(extract.run(job, StepContext(store, lambda: False)))
+                list(extract.run(job, StepContext(store, lambda: False, resources)))
                 found.append(np.array(store.tables.read(step.key).matrix))
         monkeypatch.undo()
         end_decoders()

@@ -8,16 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from medvlm_tui.core.events import BlockStored
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.launched import InFlight, OnTheWay, Ready, launch
 from medvlm_tui.engine.encoders.network import NetworkEncoder
-from medvlm_tui.engine.encoders.registry import forget_encoder, load_encoder
+from medvlm_tui.engine.encoders.registry import load_encoder
 from medvlm_tui.engine.extract import blocks
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.extract.block_writer import block_writer
 from medvlm_tui.engine.images import decoders
+from medvlm_tui.engine.images.preprocess import Preprocess
 from medvlm_tui.engine.saliency.masking import Masking
 from medvlm_tui.engine.saliency.masks import MaskStream
 from medvlm_tui.engine.step.job import StepContext
@@ -41,7 +43,6 @@ def cuda(monkeypatch):
     plug_in(monkeypatch, A100)
     yield stand_in(monkeypatch, Cuda())
     decoders.end_decoders()
-    forget_encoder()
 
 
 @pytest.fixture
@@ -68,7 +69,6 @@ def order(monkeypatch):
 
 
 def extracted(job, folder):
-    forget_encoder()
     with Store(folder) as store:
         events = list(extract.run(job, StepContext(store, lambda: False)))
         return events, np.array(store.tables.read(job.step.key).matrix)
@@ -126,6 +126,24 @@ def test_masked_images_are_launched_one_batch_ahead_with_the_same_scores(weights
     assert order == ["launch 0", *between, "read 5"]
 
 
+def test_what_scales_the_bytes_is_copied_to_a_device_once(monkeypatch):
+    """A copy from pageable memory waits for the network's last batch."""
+    copied, plain = [], torch.Tensor.to
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda self, *given, **named: copied.append(self) or plain(self, *given, **named)
+    )
+    spec = replace(SPEC.preprocess, mean=(0.11, 0.22, 0.33))
+    pixels = torch.arange(2 * 2 * 2 * 3, dtype=torch.uint8).view(2, 2, 2, 3)
+    counts = []
+    for _ in range(3):
+        copied.clear()
+        scaled = Preprocess(spec).batch(pixels)
+        counts.append(sum(tensor.shape == (3, 1, 1) for tensor in copied))
+    assert counts == [2, 0, 0]
+    wanted = (pixels.double().permute(0, 3, 1, 2) / 255 - torch.tensor(spec.mean).double().view(3, 1, 1)) / 0.5
+    torch.testing.assert_close(scaled.double(), wanted, rtol=0, atol=1e-6)
+
+
 def test_an_encoder_that_cannot_launch_is_read_at_once(cuda):
     class Plain:
         device = "cuda:0"
@@ -180,3 +198,21 @@ def test_a_full_disk_stops_the_step_that_writes_beside_a_gpu(dataset, weights, t
     with pytest.raises(MedvlmError, match="the disk is full"):
         extracted(on_cuda(job_of(dataset, weights, batch_size=4)), tmp_path / "store")
     assert len(written) == 1
+
+
+def test_an_own_preparation_takes_one_core_for_each_of_its_threads(dataset, weights, tmp_path, monkeypatch):
+    encoder = load_encoder(SPEC, weights, "", "cpu", "fp32")
+    plain, seen = type(encoder).preprocess, set()
+
+    def preparing(self, image):
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return plain(self, image)
+
+    monkeypatch.setattr(type(encoder), "preprocess", preparing)
+    monkeypatch.setattr(type(encoder), "framing", None)
+    with threadpool_limits(2, user_api="blas"):
+        extracted(job_of(dataset, weights), tmp_path / "store")
+        after = {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+    assert seen == {1}
+    assert after == {2}
+    decoders.end_decoders()

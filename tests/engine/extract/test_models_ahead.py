@@ -13,13 +13,16 @@ from medvlm_tui.core.events import Log, ResultReady
 from medvlm_tui.core.plan import Step
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.registry import encoder_key
-from medvlm_tui.engine.extract import blocks, models_ahead
+from medvlm_tui.engine.extract import models_ahead
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.images.decoders import end_decoders
 from medvlm_tui.engine.run.later_extractions import with_models_ahead
-from medvlm_tui.engine.step import device_workers, devices
+from medvlm_tui.engine.step import devices
+from medvlm_tui.engine.step.device_workers import DeviceWorkers
 from medvlm_tui.engine.step.job import StepContext
+from medvlm_tui.engine.step.resources import Resources
 from medvlm_tui.errors import MedvlmError
+from tests.made.encoders import refusing
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 DEVICES = tuple(devices.Device("cpu", name, "fp32") for name in ("first", "second"))
@@ -53,9 +56,9 @@ def job_named(name, dataset, weights):
     )
 
 
-def run(job, place):
+def run(job, place, resources):
     with Store(place) as store:
-        events = list(extract.run(job, StepContext(store, lambda: False)))
+        events = list(extract.run(job, StepContext(store, lambda: False, resources)))
         record = store.tables.record(job.step.key)["provenance"]
         return events, np.array(store.tables.read(job.step.key).matrix), record
 
@@ -65,17 +68,17 @@ def test_the_next_model_is_computed_by_the_second_device_and_its_step_finds_the_
     dataset, weights, tmp_path, monkeypatch
 ) -> None:
     first, second = (job_named(name, dataset, weights) for name in ("one", "two"))
-    wanted = [run(job, tmp_path / "alone")[1] for job in (first, second)]
+    resources = Resources()
+    wanted = [run(job, tmp_path / "alone", resources)[1] for job in (first, second)]
     monkeypatch.setattr(devices, "every", lambda *_: DEVICES)
     place = tmp_path / "ws" / "store"
     try:
-        _, features, record = run(replace(first, models_ahead=(second,)), place)
+        _, features, record = run(replace(first, models_ahead=(second,)), place, resources)
         np.testing.assert_array_equal(features, wanted[0])
         assert (record["computed"], record["device_name"], record["devices"]) == (21, "first", 1)
-        monkeypatch.setattr(blocks, "load_encoder", lambda *_: pytest.fail("the model was loaded again"))
-        events, features, record = run(second, place)
+        events, features, record = run(second, place, refusing())
     finally:
-        device_workers.end_workers()
+        resources.close()
     np.testing.assert_array_equal(features, wanted[1])
     assert (record["computed"], record["device_name"], record["devices"]) == (21, "second", 1)
     assert (record["batch_size"], record["workers"]) == (8, 1)
@@ -86,19 +89,22 @@ def test_the_next_model_is_computed_by_the_second_device_and_its_step_finds_the_
 def test_what_fails_ahead_is_left_to_its_own_step(dataset, weights, tmp_path, monkeypatch) -> None:
     first, second = (job_named(name, dataset, weights) for name in ("one", "two"))
 
-    class Failing:
+    class Failing(DeviceWorkers):
+        def get(self, store, number):
+            return self
+
         def run(self, job, cancelled):
             assert job.step.id == "extract:two:made"
             yield Log("warning", "said", job.step.id)
             raise MedvlmError("no memory")
 
     monkeypatch.setattr(devices, "every", lambda *_: DEVICES)
-    monkeypatch.setattr(device_workers, "worker", lambda store, number: Failing())
-    events, features, _ = run(replace(first, models_ahead=(second,)), tmp_path / "store")
+    resources = Resources({DeviceWorkers: Failing()})
+    events, features, _ = run(replace(first, models_ahead=(second,)), tmp_path / "store", resources)
     assert len(features) == 21
     assert [event.message for event in events if isinstance(event, Log)] == ["said"]
     assert models_ahead.computed_ahead("sealed-two") is None
-    _, features, record = run(second, tmp_path / "store")
+    _, features, record = run(second, tmp_path / "store", resources)
     assert (len(features), record["computed"]) == (21, 21)
 
 

@@ -18,14 +18,18 @@ from torch.nn import functional
 
 from medvlm_tui.cli import main
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.encoders.resolve.names import resolve_model
 from medvlm_tui.engine.encoders.text import network
 from medvlm_tui.engine.encoders.text.loading import locate_text, text_key
 from medvlm_tui.engine.language import alignment
 from medvlm_tui.engine.language.text_features import text_features
+from medvlm_tui.engine.step.job import StepContext
 from medvlm_tui.measures.language import geometry, retrieval
+from medvlm_tui.service.prompts import Prompts
 from medvlm_tui.stages.language import ALIGNMENT, ZERO_SHOT
+from medvlm_tui.stages.request import RunRequest
 from tests.made.language import coloured, saved_clip
 from tests.made.models import local
 
@@ -176,8 +180,9 @@ def test_other_prompts_encode_their_own_texts_alone(study, monkeypatch):
     with Store(Workspace(folder / "workspace").store) as store:
         parts = locate_text(resolve_model(f"local:{folder / 'clip'}", {}), "", "", store.file_digests)
         key = text_key(parts, "fp32")
-        text_features(["a photo of red tissue", "a photo of a crimson lesion"], parts, key, store, "cpu")
-        text_features(["a photo of a crimson lesion"], parts, key, store, "cpu")
+        context = StepContext(store, lambda: False)
+        text_features(["a photo of red tissue", "a photo of a crimson lesion"], parts, key, context, "cpu")
+        text_features(["a photo of a crimson lesion"], parts, key, context, "cpu")
     assert seen == ["a photo of a crimson lesion"]
 
 
@@ -238,6 +243,34 @@ def test_resamples_are_the_measures_on_the_drawn_images():
 def test_the_records_read_back():
     for stage in (ZERO_SHOT, ALIGNMENT):
         assert stage.record.example().example() == stage.record.example()
+
+
+def test_edited_prompts_are_scored_as_a_run_scores_them(study):
+    """The stored prompts give the stored scores; others give other ones, in less than a second."""
+    folder, _, _ = study
+    workspace = Workspace(folder / "workspace")
+    model = f"local:{folder / 'clip'}"
+    with Store(workspace.store, read_only=True) as store:
+        keys = {made.kind: made.key for made, _ in _index(workspace).of(model, "made")}
+        table = next(made.table for made, _ in _index(workspace).of(model, "made") if made.kind == "zero_shot")
+        record = store.read_record(keys["zero_shot"], ZERO_SHOT.record)
+    stored = [[one.prompt for one in record.headline.words if one.class_name == name] for name in record.classes]
+    asked = {"model": model, "zero_shot": keys["zero_shot"], "table": table, "request": RunRequest().to_record()}
+    prompts = Prompts(workspace)
+    answer = prompts.answer({**asked, "prompts": stored})
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc"):
+        score = record.headline.hold_out[name]
+        assert answer["scores"][name] == pytest.approx([score.value, score.low, score.high], abs=1e-6), name
+    other = [["blue tissue"], *stored[1:-1], ["a red lesion"]]
+    again = prompts.answer({**asked, "prompts": other})
+    assert again["scores"] != answer["scores"]
+    assert again["seconds"] < 1.0
+    assert "no prompt" in prompts.answer({**asked, "prompts": [[], *stored[1:]]})["error"]
+    assert "not there any more" in prompts.answer({**asked, "zero_shot": "none", "prompts": stored})["error"]
+
+
+def _index(workspace):
+    return ResultsIndex(workspace.runs, workspace.root / "results.json", read_only=True)
 
 
 def test_several_hold_outs_give_means_of_zero_shot_too(study):

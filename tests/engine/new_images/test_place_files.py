@@ -13,6 +13,7 @@ from medvlm_tui.engine.new_images import place as place_files
 from medvlm_tui.engine.new_images.encode import Encoded
 from medvlm_tui.engine.run.planner import lay_out
 from medvlm_tui.errors import MissingInputError
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.records.projection import GridRecord, MapRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.jobs import table_of
@@ -43,7 +44,7 @@ def test_the_proposed_map_of_the_newest_grid_is_used(tmp_path, request_, monkeyp
         record = replace(MapRecord.example(), n_neighbors=3, n_neighbors_used=3)
         store.put_result("map", {"xy": xy[1:], "rows": np.arange(1, 6)}, record)
         store.put_result("grid", {}, replace(GridRecord.example(), proposed="map"))
-    LatestResults(workspace.root / "latest.json").note("grid", key, "grid")
+    LatestResults(workspace.root / "latest.json", VERSIONS).note("grid", key, "grid")
     encoded = Encoded(np.stack([matrix[4] * 3, matrix[2]]), ("new.png", "other.png"))
     monkeypatch.setattr(place_files, "encode_files", lambda *a, **k: encoded)
     placed = place_files.place_files(request_, [tmp_path / "new.png"], workspace)

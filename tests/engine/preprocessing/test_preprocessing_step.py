@@ -9,7 +9,6 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
-from medvlm_tui.engine.bench import bench as bench_module
 from medvlm_tui.engine.preprocessing.measures import Neighbourhood, Way, of_change
 from medvlm_tui.measures.intervals import median_interval
 from medvlm_tui.stages.params.preprocessing import PreprocessingParams
@@ -26,9 +25,8 @@ def read(bench):
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
+def lab(tmp_path):
     encoder = StubEncoder(False)
-    monkeypatch.setattr(bench_module, "load_encoder", lambda *_: encoder)
     bench = bench_of(tmp_path, "w", encoder)
     encoder.seen = 0
     bench.run("preprocessing", PARAMS)

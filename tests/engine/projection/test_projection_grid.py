@@ -46,8 +46,9 @@ def job_of(bench, step, ahead=()):
 def bench(tmp_path):
     matrix, codes = blobs((60, 50), 12, 6.0)
     matrix[7] = matrix[3]  # a tie
-    yield Bench(tmp_path, table_of(matrix, codes))
-    projection._close()
+    made = Bench(tmp_path, table_of(matrix, codes))
+    yield made
+    made.context.resources.close()
 
 
 def test_a_cell_of_the_grid_is_the_cell_alone(bench, monkeypatch):
@@ -55,7 +56,7 @@ def test_a_cell_of_the_grid_is_the_cell_alone(bench, monkeypatch):
     steps = [map_step(k, d, f"g{k}{d}") for k in (4, 30) for d in (0.1, 0.9)]
     for position, step in enumerate(steps):
         list(projection.run(job_of(bench, step, steps[position + 1 :]), bench.context))
-    assert projection._Open.grid is None
+    assert bench.context.resources.of(projection.OpenGrid).grid is None
     alone = [map_step(k, d, f"a{k}{d}") for k in (4, 30) for d in (0.1, 0.9)]
     for grid_step, step in zip(steps, alone, strict=True):
         list(projection.run(job_of(bench, step), bench.context))
@@ -117,7 +118,7 @@ def test_cancel_ends_the_processes(bench, monkeypatch):
     with pytest.raises(Cancelled):
         list(projection.run(job_of(bench, steps[0], steps[1:]), context))
     assert not multiprocessing.active_children()
-    assert projection._Open.grid is None
+    assert context.resources.of(projection.OpenGrid).grid is None
     assert time.monotonic() - begun < 30
 
 

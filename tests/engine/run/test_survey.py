@@ -16,10 +16,12 @@ from scipy.stats import t
 
 from medvlm_tui.core.events import Event, ResultReady, RunAsked, Survey, to_json
 from medvlm_tui.core.store.store import Store
+from medvlm_tui.core.survey import Cell
 from medvlm_tui.core.workspace.results_index import ResultsIndex
 from medvlm_tui.core.workspace.workspace import Workspace
 from medvlm_tui.engine.run.stored_results import OTHERWISE
 from medvlm_tui.service.engine import Engine
+from medvlm_tui.stages import VERSIONS
 from medvlm_tui.stages.records.probe import ProbeRecord
 from medvlm_tui.stages.request import RunRequest
 from tests.made.recorded import KEYS, fill_store
@@ -29,7 +31,7 @@ MODEL, N = "efficientnet_lite0", 60  # images in the table of `fill_store`
 
 def ready(kind: str, key: str, detail: str = "", model: str = MODEL, dataset: str = "scans") -> ResultReady:
     step = ":".join(filter(None, (kind, model, dataset, detail)))
-    return ResultReady(step, kind, key, model, dataset)
+    return ResultReady(step, kind, key, model, dataset, version=VERSIONS[kind])
 
 
 RESULTS = (
@@ -81,39 +83,39 @@ def surveyed(root: Path, **settings: Any) -> Survey:
         return engine.survey(RunRequest(device="cpu", **settings))
 
 
-def cell(survey: Survey, model: str = MODEL, dataset: str = "scans") -> dict[str, Any]:
-    (found,) = [dict(each) for each in survey.cells if (each["model"], each["dataset"]) == (model, dataset)]
+def cell(survey: Survey, model: str = MODEL, dataset: str = "scans") -> Cell:
+    (found,) = [each for each in survey.cells if (each.model, each.dataset) == (model, dataset)]
     return found
 
 
 def test_results_are_told_though_their_folder_is_not_given(root: Path, folder: Path) -> None:
     survey = surveyed(root, limit=30)
     found = cell(survey)
-    assert (found["state"], found["here"], found["differs"]) == ("done", "data_missing", "")
-    assert found["accuracy"] == 0.8125
-    assert (found["table"], found["probe"], found["project"], found["saliency"]) == tuple(
+    assert (found.state, found.here, found.differs) == ("done", "data_missing", "")
+    assert found.accuracy == 0.8125
+    assert (found.keys["table"], found.keys["probe"], found.keys["project"], found.keys["saliency"]) == tuple(
         KEYS[kind] for kind in ("extract", "probe", "project", "saliency")
     )
-    assert found["maps"] == [KEYS["project"]]
-    assert found["probes"].keys() == {"paper"}
-    (row,) = [row for row in survey.datasets if row["id"] == "scans"]
-    assert (row["state"], row["hint"]) == ("data_missing", f"o gives the folder; it was {folder}")
+    assert found.maps == (KEYS["project"],)
+    assert found.probes.keys() == {"paper"}
+    (row,) = [row for row in survey.datasets if row.id == "scans"]
+    assert (row.state, row.hint) == ("data_missing", f"o gives the folder; it was {folder}")
 
 
 def test_results_of_another_limit_say_which(root: Path, folder: Path) -> None:
     found = cell(surveyed(root, data={"scans": str(folder)}))
-    assert (found["state"], found["here"]) == ("stale", "ready")
-    assert found["differs"] == f"{N} images, limit 30; now 90"
-    assert found["accuracy"] == 0.8125
-    assert cell(surveyed(root))["differs"] == f"{N} images, limit 30; now no limit"
-    assert cell(surveyed(root, limit=5, seed=2))["differs"] == f"{N} images, limit 30, seed 0; now limit 5, seed 2"
+    assert (found.state, found.here) == ("stale", "ready")
+    assert found.differs == f"{N} images, limit 30; now 90"
+    assert found.accuracy == 0.8125
+    assert cell(surveyed(root)).differs == f"{N} images, limit 30; now no limit"
+    assert cell(surveyed(root, limit=5, seed=2)).differs == f"{N} images, limit 30, seed 0; now limit 5, seed 2"
 
 
 def test_equal_settings_with_other_images_say_so(root: Path, folder: Path) -> None:
     found = cell(surveyed(root, data={"scans": str(folder)}, limit=30))
-    assert (found["state"], found["differs"]) == ("stale", f"{N} images, {OTHERWISE}")
+    assert (found.state, found.differs) == ("stale", f"{N} images, {OTHERWISE}")
     (folder / "a" / "0.png").unlink()
-    assert cell(surveyed(root, data={"scans": str(folder)}))["differs"] == f"{N} images, limit 30; now 89"
+    assert cell(surveyed(root, data={"scans": str(folder)})).differs == f"{N} images, limit 30; now 89"
 
 
 def test_a_model_that_nothing_names_today_keeps_its_row(root: Path) -> None:
@@ -122,11 +124,11 @@ def test_a_model_that_nothing_names_today_keeps_its_row(root: Path) -> None:
     )
     note_run(root, "20260102-000000-aaaa", RunRequest(limit=30), theirs)
     survey = surveyed(root, limit=30)
-    (row,) = [row for row in survey.models if row["id"] == "timm:vit_tiny"]
-    assert row["state"] == "weights_missing"
-    assert cell(survey, "timm:vit_tiny", "phantom")["state"] == "weights_missing"
+    (row,) = [row for row in survey.models if row.id == "timm:vit_tiny"]
+    assert row.state == "weights_missing"
+    assert cell(survey, "timm:vit_tiny", "phantom").state == "weights_missing"
     found = cell(survey, "timm:vit_tiny")
-    assert (found["state"], found["here"], found["accuracy"]) == ("done", "data_missing", 0.8125)
+    assert (found.state, found.here, found.accuracy) == ("done", "data_missing", 0.8125)
 
 
 def test_what_was_removed_from_the_store_is_not_told(root: Path) -> None:
@@ -135,7 +137,7 @@ def test_what_was_removed_from_the_store_is_not_told(root: Path) -> None:
             store.discard(f"result/{KEYS[kind]}")
         store.tables.remove(KEYS["extract"])
     survey = surveyed(root)
-    assert "scans" not in {row["id"] for row in survey.datasets}
+    assert "scans" not in {row.id for row in survey.datasets}
 
 
 def test_the_newest_run_is_shown_unless_an_older_one_has_todays_table(root: Path, folder: Path) -> None:
@@ -147,9 +149,20 @@ def test_the_newest_run_is_shown_unless_an_older_one_has_todays_table(root: Path
     later = (ready("extract", KEYS["extract"]), ready("probe", "probe-2", "paper"))
     note_run(root, "20260103-000000-aaaa", RunRequest(data={"scans": str(folder)}, limit=30, seed=1), later)
     found = cell(surveyed(root))
-    assert (found["accuracy"], found["probe"]) == (0.5, "probe-2")
-    assert found["saliency"] == KEYS["saliency"], "of the same table"
-    assert found["differs"] == f"{N} images, limit 30, seed 1; now no limit, seed 0"
+    assert (found.accuracy, found.keys["probe"]) == (0.5, "probe-2")
+    assert found.keys["saliency"] == KEYS["saliency"], "of the same table"
+    assert found.differs == f"{N} images, limit 30, seed 1; now no limit, seed 0"
+
+
+def test_an_analysis_of_an_older_version_is_not_told(root: Path) -> None:
+    assert cell(surveyed(root)).keys["saliency"] == KEYS["saliency"]
+    older = tuple(replace(event, version=1) if event.kind == "saliency" else event for event in RESULTS)
+    for journal in (root / "runs").iterdir():
+        shutil.rmtree(journal)
+    note_run(root, "20260102-000000-bbbb", RunRequest(limit=30), older)
+    told = cell(surveyed(root)).keys
+    assert "saliency" not in told
+    assert told["project"] == KEYS["project"]
 
 
 def test_a_workspace_is_read_without_changing_a_file(root: Path, tmp_path: Path) -> None:
@@ -162,7 +175,7 @@ def test_a_workspace_is_read_without_changing_a_file(root: Path, tmp_path: Path)
     finally:
         engine.close()
     assert survey.read_only
-    assert cell(survey)["accuracy"] == 0.8125
+    assert cell(survey).accuracy == 0.8125
     assert contents(copied) == before
 
 
@@ -184,7 +197,7 @@ def test_journals_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert {(made.table, request["seed"]) for made, request in found} == {(KEYS["extract"], 3)}
         assert [made.detail for made, _ in found] == ["", "15-0.1", "paper", ""]
     monkeypatch.undo()
-    (tmp_path / "results.json").write_text('{"version": 1, "runs": {"x": []}}')
+    (tmp_path / "results.json").write_text('{"version": 2, "runs": {"x": []}}')
     assert len(list(ResultsIndex(tmp_path / "runs", tmp_path / "results.json").of(MODEL, "scans"))) == 4
 
 
@@ -205,11 +218,11 @@ def test_several_hold_outs_are_shown_as_their_mean(root: Path, folder: Path) -> 
     results = (*RESULTS, *(ready("repeat", f"again-{seed}", f"paper:{own.seed + seed}") for seed in (1, 2, 4)))
     note_run(root, "20260102-000000-bbbb", RunRequest(data={"scans": str(folder)}, limit=30), results)
     found = cell(surveyed(root, limit=30))
-    shown = found["probes"]["paper"]
-    assert shown["seeds"] == 3
-    assert found["accuracy"] == shown["metrics"]["accuracy"][0] == pytest.approx(np.mean(values))
+    shown = found.probes["paper"]
+    assert shown.seeds == 3
+    assert found.accuracy == shown.metrics["accuracy"][0] == pytest.approx(np.mean(values))
     error = np.sqrt((1 / 3 + own.n_test / own.n_train) * np.var(values, ddof=1))
     half = t.ppf(0.975, 2) * max(error, 0.5 / own.n_test)
     low, high = max(0.0, np.mean(values) - half), min(1.0, np.mean(values) + half)
-    assert shown["intervals"]["accuracy"] == pytest.approx((low, high))
-    assert shown["metrics"].keys() == {"accuracy"}, "the others are undefined on two hold-outs"
+    assert shown.intervals["accuracy"] == pytest.approx((low, high))
+    assert shown.metrics.keys() == {"accuracy"}, "the others are undefined on two hold-outs"

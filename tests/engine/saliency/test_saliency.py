@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,10 +35,8 @@ CURVES = 2 * 2 * (STEPS + 1)  # images that two perturbation curves of two image
 
 
 @pytest.fixture
-def encoder(monkeypatch):
-    stub = StubEncoder()
-    monkeypatch.setattr(explained_images, "load_encoder", lambda *_: stub)
-    return stub
+def encoder():
+    return StubEncoder()
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_map(tmp_path, make_bench,
     stored = {key: stopping.store.get(key) for key in stopping.store.keys("rise/")}
     assert stored
     assert choose(list(contents(stopping.store, tmp_path)), Filter()) == []
-    stopping.context = type(stopping.context)(stopping.store, lambda: False)
+    stopping.context = replace(stopping.context, cancelled=lambda: False)
     encoder.seen = 0
     again, resumed, _ = stopping.run("saliency", params, request)
     np.testing.assert_array_equal(arrays["maps"], resumed["maps"])

@@ -18,7 +18,7 @@ import torch
 from medvlm_tui.core.events import DeviceStatus, Log, ResultReady
 from medvlm_tui.core.store.store import Store
 from medvlm_tui.engine.encoders.encoder import NotFiniteError
-from medvlm_tui.engine.encoders.registry import encoder_key, forget_encoder, load_encoder
+from medvlm_tui.engine.encoders.registry import encoder_key, load_encoder
 from medvlm_tui.engine.extract import batch_sizes, batches, precision
 from medvlm_tui.engine.extract import step as extract
 from medvlm_tui.engine.features.neighbours import cosine_neighbours, unit_rows
@@ -35,6 +35,7 @@ from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.calibration import Platt
 from tests.made import broken_gpu
 from tests.made.cuda import A100, BREAKING, FULL, GB, T4, V100, Card, Cuda, plug_in, stand_in
+from tests.made.encoders import having
 from tests.made.extraction import SPEC, job_of, make_images, make_weights
 
 
@@ -54,12 +55,10 @@ def cuda(monkeypatch):
     plug_in(monkeypatch, A100)
     yield stand_in(monkeypatch, Cuda())
     decoders.end_decoders()
-    forget_encoder()
 
 
 def extracted(job, folder):
     """Return the events of an extraction and its table's matrix."""
-    forget_encoder()
     with Store(folder) as store:
         events = list(extract.run(job, StepContext(store, lambda: False)))
         return events, np.array(store.tables.read(job.step.key).matrix)
@@ -196,7 +195,7 @@ def test_an_extraction_names_the_images_whose_features_are_not_finite(dataset, w
     monkeypatch.setattr(encoder, "_forward", overflowing)
     job = job_of(dataset, weights, batch_size=4)
     with Store(tmp_path / "store") as store, pytest.raises(MedvlmError) as stopped:
-        list(extract.run(job, StepContext(store, lambda: False)))
+        list(extract.run(job, StepContext(store, lambda: False, having(encoder))))
     assert stopped.value.message == "tiny gave features that are not finite for 1 images: 00006.jpg"
     decoders.end_decoders()
 
@@ -210,7 +209,6 @@ def test_a_gpus_low_precision_is_given_up_where_features_do_not_bear_it(weights,
     with Store(tmp_path / "store") as store:
 
         def measure(job):
-            forget_encoder()
             (event,) = list(precision.run(job, StepContext(store, lambda: False)))
             return event.summary
 
@@ -321,10 +319,10 @@ def test_batches_that_do_not_fit_beside_the_network_go_over_in_parts(dataset, we
     job = on_cuda(job_of(dataset, weights), batch_size=16)
     _, wanted = extracted(job, tmp_path / "roomy")
     cuda.copied.clear()
-    load_encoder(SPEC, weights, "", "cuda:0", "fp32")
+    encoder = load_encoder(SPEC, weights, "", "cuda:0", "fp32")
     cuda.full, cuda.largest = full, 3 * (3 * 32 * 32 * 4)  # three images in float32, twelve in bytes
     with Store(tmp_path / "full") as store:
-        events = list(extract.run(job, StepContext(store, lambda: False)))
+        events = list(extract.run(job, StepContext(store, lambda: False, having(encoder))))
         features = np.array(store.tables.read(job.step.key).matrix)
         assert store.tables.record(job.step.key)["provenance"]["batch_size"] == 2
     np.testing.assert_allclose(features, wanted, atol=1e-5)
@@ -335,7 +333,6 @@ def test_loading_into_a_full_gpu_says_how_full_it_is(weights, monkeypatch):
     cuda = stand_in(monkeypatch, Cuda((Card("T4", (7, 5), 16 * GB, taken=15 * GB),)))
     device_session.open_device("cuda:0")
     cuda.largest = 0
-    forget_encoder()
     with pytest.raises(MedvlmError) as refused:
         load_encoder(SPEC, weights, "", "cuda:0", "fp32")
     assert "tiny (fp32) does not fit into the memory of cuda:0: 1.1 of 17.2 GB are free" in refused.value.message

@@ -24,7 +24,8 @@ from medvlm_tui.report.formats.html import table_html
 from medvlm_tui.report.formats.table import Table, numbers, texts
 from medvlm_tui.report.maps.section import map_viewer, spread
 from medvlm_tui.report.page import render as page_render
-from medvlm_tui.report.page.blocks import VERDICT, Drawing, Paragraph, Section
+from medvlm_tui.report.page.blocks import VERDICT, Drawing, MapPoints, MapViewer, Paragraph, Section
+from medvlm_tui.report.page.encoded import maps
 from medvlm_tui.report.page.render import render
 from medvlm_tui.report.results.run_results import Gathered, ReportInput
 from medvlm_tui.report.saliency.section import chosen
@@ -126,6 +127,22 @@ def test_the_data_of_the_maps_read_back(tmp_path: Path) -> None:
     assert np.allclose(points[:, 1:] / 65535 * 4, [[0, 0], [1, 2], [4, 1]], atol=1e-4)
 
 
+def test_the_wide_gaps_of_a_map_are_closed_and_the_page_says_so() -> None:
+    """Two groups of thirty, 100 apart and one wide: each fills more than a third of the axis, and keeps its shape."""
+    rng = np.random.default_rng(0)
+    xy = np.concatenate([rng.uniform(0, 1, (30, 2)), rng.uniform((100, 0), (101, 1), (30, 2))])
+    [shown] = maps(MapViewer({}, (MapPoints("m", "d", np.arange(60), xy),)))["maps"]
+    points = np.frombuffer(base64.b64decode(shown["points"]), "<u2").reshape(-1, 3)[:, 1:].astype(float)
+    widths = [np.ptp(points[:30, 0]) / np.ptp(points[:, 0]), np.ptp(points[30:, 0]) / np.ptp(points[:, 0])]
+    assert shown["closed"] is True
+    assert min(widths) > 1 / 3
+    assert np.ptp(points[:30, 1]) / np.ptp(points[:30, 0]) == pytest.approx(
+        np.ptp(xy[:30, 1]) / np.ptp(xy[:30, 0]), rel=0.01
+    )
+    [open_] = maps(MapViewer({}, (MapPoints("m", "d", np.arange(60), rng.uniform(0, 1, (60, 2))),)))["maps"]
+    assert open_["closed"] is False
+
+
 def test_a_table_has_its_marks_and_its_numbers_in_full() -> None:
     page = Page(str(table_html(table("name"), 1)))
     keys = [cell.get("data-key") for cell in page.of("td")]
@@ -133,6 +150,11 @@ def test_a_table_has_its_marks_and_its_numbers_in_full() -> None:
     assert "91.0 ± 0.5 % (best)★ [1, 2] name" in page.text
     assert "100.0 ± 0.5 %=ⁿᶜ" in page.text
     assert "9.0 ± 0.5 %† too few" in page.text
+
+
+def test_a_long_text_has_a_class_that_keeps_it_readable_on_a_narrow_screen() -> None:
+    made = Table("t", texts("a", "b"), (("x", "y" * 41), ("x", "y" * 40)))
+    assert [cell.get("class") for cell in Page(str(table_html(made, 1))).of("td")] == ["long", None]
 
 
 def test_a_long_table_is_cut_and_says_where_the_rest_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""DeepDRiD: `regular_fundus_images/regular-fundus-training/Images/PATIENT/PATIENT_l1.jpg` and one label file a part.
+"""DeepDRiD: `regular_fundus_images/regular-fundus-training/Images/PATIENT/PATIENT_l1.jpg` and one label file per part.
 
 `image_path` of the CSVs is wrong on disk and the side in a file's name is unreliable: the file is built from patient
 and image id, and the grade comes from whichever eye's column is filled. Each patient has about four near-identical

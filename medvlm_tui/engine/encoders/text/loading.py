@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,21 +95,33 @@ def text_key(parts: TextParts, precision: Precision) -> EncoderKey:
     )
 
 
-_last: LastLoaded[TextEncoder] = LastLoaded()
-
-
 def load_text_encoder(parts: TextParts, device: str, precision: Precision) -> TextEncoder:
-    """Return the text encoder on its device; the one loaded last is kept and given out again.
+    """Return the text encoder, loaded onto its device (a step asks `TextEncoders` for the one that its worker keeps).
 
     Raises MissingInputError where weights or tokenizer are not here, WeightsError where they do not fit.
     """
     if parts.missing or parts.weights.path is None:
         hint = parts.weights.hint or parts.tokenizer.hint
         raise MissingInputError(f"the text tower of {parts.spec.id} cannot be loaded", hint)
-    key = text_key(parts, precision)
     with naming_shortage(f"the text tower of {parts.spec.id} ({precision})", device):
         open_device(device)
-    return _last.get(key, parts.weights.path, device, lambda: _encoder(parts, device, precision))
+    return _encoder(parts, device, precision)
+
+
+class TextEncoders:
+    """Text encoders by what they are loaded for; the last one is kept and given out again."""
+
+    def __init__(self) -> None:
+        self._last: LastLoaded[TextEncoder] = LastLoaded()
+
+    def get(self, parts: TextParts, device: str, precision: Precision) -> TextEncoder:
+        """Return the text encoder on its device; raises what `load_text_encoder` raises."""
+        wanted = text_key(parts, precision), parts.weights.path, device
+        return self._last.get(wanted, partial(load_text_encoder, parts, device, precision))
+
+    def close(self) -> None:
+        """Release the text encoder, and its GPU memory."""
+        self._last.forget()
 
 
 def _encoder(parts: TextParts, device: str, precision: Precision) -> TextEncoder:
@@ -130,11 +143,6 @@ def _complete(text: TextSpec, tower: TextTower, parts: TextParts) -> None:
         from medvlm_tui.engine.encoders.text.towers.ranks import with_words
 
         with_words(tower, next(path for name, path in parts.tokenizer.files.items() if not name.endswith(".json")))
-
-
-def forget_text_encoder() -> None:
-    """Release the text encoder loaded last, and its GPU memory."""
-    _last.forget()
 
 
 def _cleaning(text: TextSpec, made: TextTokenizer) -> TextTokenizer:

@@ -128,7 +128,8 @@ for (const place of document.querySelectorAll(".maps")) {
       plot.append(path);
     }
     key(colouring);
-    text.textContent = "Point at a mark to see its image. With the keyboard: focus the map, then the arrow keys.";
+    text.textContent = "Point at a mark to see its image. With the keyboard: focus the map, then the arrow keys."
+      + (map.closed ? " Wide gaps between far groups are closed; the figures beside this page show them." : "");
     picture.hidden = true;
   };
   const key = colouring => {

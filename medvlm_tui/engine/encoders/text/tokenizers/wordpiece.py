@@ -19,7 +19,7 @@ _UNKNOWN = _SPECIAL[1]
 
 
 def load(path: Path) -> TextTokenizer:
-    """Return the tokenizer of a vocab.txt, one entry a line; raises WeightsError where a special entry is missing."""
+    """Return the tokenizer of a vocab.txt, one entry per line; raises WeightsError where a special entry is missing."""
     vocabulary = read_vocabulary(path)
     if missing := [entry for entry in _NEEDED if entry not in vocabulary]:
         raise WeightsError(f"{path} is no vocabulary of BERT: it lacks {', '.join(missing)}", "download it again")

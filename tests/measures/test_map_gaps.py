@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medvlm_tui.render.gaps import LEAST_FILLED, Gaps, filled
+from medvlm_tui.measures.map_gaps import LEAST_FILLED, Gaps, filled
 
 
 def islands(apart: float) -> np.ndarray:
