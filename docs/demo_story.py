@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+MODEL = "efficientnet_lite0"
 FIGURES = {
     "demo_words.png": "bias_efficientnet_lite0_phantom.png",
     "demo_maps.png": "bias_maps_efficientnet_lite0_phantom.png",
@@ -63,9 +64,9 @@ def supported(claim: bool, what: str) -> None:
 
 
 def read(path: Path, name: str) -> dict[tuple[str, str], tuple[Number, Mapping[str, str]]]:
-    """Return (measure, condition) -> its number and row, of the rows that have an interval."""
+    """Return (measure, condition) -> its number and row, of the story's model and of rows that have an interval."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["ci_low"]]
+        rows = [row for row in csv.DictReader(file) if row["ci_low"] and row["model"] == MODEL]
     return {(row["measure"], row.get("condition", "")): (number(row, name), row) for row in rows}
 
 

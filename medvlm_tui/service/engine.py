@@ -286,7 +286,7 @@ def _complete(request: RunRequest) -> RunRequest:
         return request
     return replace(
         as_demo(request),
-        models=request.models or ("efficientnet_lite0",),
+        models=request.models or ("efficientnet_lite0", "phantom_clip"),
         datasets=request.datasets or ("phantom",),
         out=request.out or "medvlm-demo",
     )

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from medvlm_tui.report.language.figures import charts_of, language_figures
+from medvlm_tui.report.language.files import tables
 from medvlm_tui.report.language.section import sections
 from medvlm_tui.report.page.blocks import Drawing
 from medvlm_tui.report.results.run_results import Gathered
@@ -34,4 +35,15 @@ def test_every_dataset_has_a_chart_of_each_kind_with_the_numbers_of_the_records(
     assert [block.path for block in section.blocks if isinstance(block, Drawing)] == [
         path for path in files if path.suffix == ".svg"
     ]
+    source.store.close()
+
+
+def test_the_printed_table_has_a_row_per_model_and_dataset(tmp_path: Path) -> None:
+    source = filled(tmp_path / "store")
+    written = [Path(event.path).name for event in tables(Gathered(source), tmp_path)]
+    assert written[-2:] == ["language.tex", "language.md"]
+    row = next(line for line in (tmp_path / "language.md").read_text().replace("\\", "").split("\n") if "75.0" in line)
+    for text in ("[50.0, 93.8]", "0.75", "[0.50, 0.94]", "87.5", "[50.0, 100.0]"):
+        assert text in row
+    assert "75.0" in (tmp_path / "language.tex").read_text()
     source.store.close()

@@ -12,15 +12,18 @@ from tests.service.test_outlives import Tmux
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
+PATIENCE_S = 800.0
+"""A cold worker imports torch and umap compiles its kernels; on a busy machine that takes minutes."""
 SETTINGS = """\
 phantom_per_class = 12
-rise_masks = 64
+rise_masks = 32
 rise_images = 1
-bias_train = 6
+bias_train = 4
 bias_test = 2
+bias_masks = 0
 engine_idle_minutes = 0
 """
 
@@ -36,7 +39,7 @@ def test_from_an_empty_folder_to_a_table_a_map_and_a_saliency_picture(tmp_path: 
         assert " to do, 0 there already" in terminal.shows("enter run it")
         assert "blocked" not in terminal.shows("enter run it")
         terminal.tmux("send-keys", "Enter")
-        terminal.shows("finished in")
+        terminal.shows("finished in", PATIENCE_S)
         terminal.tmux("send-keys", "3")
         terminal.shows("paper protocol")
         assert "EfficientNet-Lite0" in terminal.shows("±")

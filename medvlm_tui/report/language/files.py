@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvlm_tui.core.atomic_files import write_export
 from medvlm_tui.core.events import FileWritten
+from medvlm_tui.report.formats import latex, markdown
 from medvlm_tui.report.formats.csv_file import write_all
+from medvlm_tui.report.language.printed import printed_table
 from medvlm_tui.report.language.rows import tables_of
 from medvlm_tui.report.language.section import sections as sections
 from medvlm_tui.report.results.run_results import Gathered
@@ -14,8 +17,15 @@ from medvlm_tui.report.results.run_results import Gathered
 
 def tables(results: Gathered, out: Path) -> Iterator[FileWritten]:
     """Write the tables that the run has something for; yields each file when it is complete."""
-    for path in write_all(out, tables_of(results)):
+    made = tables_of(results)
+    for path in write_all(out, made):
         yield FileWritten(str(path), "table")
+    if made:
+        printed = [printed_table(results)]
+        for suffix, text in ((".tex", latex.render(printed)), (".md", markdown.render(printed))):
+            path = out / f"language{suffix}"
+            write_export(path, text.encode("utf-8"))
+            yield FileWritten(str(path), "table")
 
 
 def figures(results: Gathered, out: Path) -> Iterator[FileWritten]:
