@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from rich.text import Text
 
@@ -279,6 +280,7 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "results.csv",
+        "results.parquet",
         "published.csv",
         "table.tex",
         "table.md",
@@ -286,6 +288,9 @@ async def test_export_writes_the_table(app: MedvlmApp, tmp_path: Path) -> None:
         "critical_difference.svg",
     }
     rows = list(csv.DictReader((folder / "results.csv").open()))
+    assert pyarrow.parquet.read_table(folder / "results.parquet").column("metric").to_pylist() == [
+        r["metric"] for r in rows
+    ]
     assert {row["model"] for row in rows} == {"medsiglip", "clip_b16", "mine"}
     assert "Mine \\[/\\]" in (folder / "table.md").read_text()
     assert "\\begin{table}" in (folder / "table.tex").read_text()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from medvlm_tui.tui.app import MedvlmApp
 
 
+PARQUET = "results.parquet"
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """The table of scores as it is written."""
@@ -58,16 +61,20 @@ async def export(app: MedvlmApp, protocol: str, verdicts: Mapping[tuple[str, str
 
 
 def write(table: Exported, folder: Path) -> None:
-    """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams."""
+    """Write results.csv, published.csv, table.tex, table.md and the critical difference diagrams; where pyarrow is
+    installed, results.parquet too."""
     from medvlm_tui.core.atomic_files import write_export
-    from medvlm_tui.report.formats import latex, markdown
+    from medvlm_tui.report.formats import latex, markdown, parquet_file
     from medvlm_tui.report.formats.csv_file import write_all
     from medvlm_tui.report.scores.layout import printed
-    from medvlm_tui.report.scores.results_csv import results_table
+    from medvlm_tui.report.scores.results_csv import TYPES, results_table
     from medvlm_tui.report.scores.score_table import score_tables
     from medvlm_tui.report.scores.side_tables import published_table
 
-    list(write_all(folder, (results_table(table.cells), published_table(table.cells))))
+    scores = results_table(table.cells)
+    list(write_all(folder, (scores, published_table(table.cells))))
+    if parquet_file.can_write():
+        parquet_file.write_parquet(folder / PARQUET, scores, TYPES)
     tables = printed(score_tables(table.cells, table.verdicts))
     write_export(folder / "table.tex", latex.render(tables).encode())
     write_export(folder / "table.md", markdown.render(tables).encode())

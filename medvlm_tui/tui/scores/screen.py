@@ -306,14 +306,15 @@ class ScoresScreen(FilteredScreen):
     @work(exclusive=True, group="export")
     async def action_export(self) -> None:
         """Write the table as it is shown, as CSV, LaTeX, Markdown and PNG."""
-        from medvlm_tui.tui.scores.export import export
+        from medvlm_tui.tui.scores.export import PARQUET, export
 
         try:
             folder = await export(self.medvlm, self.protocol, self.verdicts)
         except (MedvlmError, OSError) as error:
             self.medvlm.tell(f"nothing was written: {error}", "error")
             return
-        self.medvlm.tell(f"results.csv, published.csv, table.tex, table.md and figures: {folder}")
+        without = "" if (folder / PARQUET).exists() else f" ({PARQUET} needs pyarrow, which is not installed)"
+        self.medvlm.tell(f"results.csv, published.csv, table.tex, table.md and figures: {folder}{without}")
 
     def focus_filtered(self) -> None:
         """The filter narrows the table."""
