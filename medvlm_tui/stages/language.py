@@ -50,7 +50,11 @@ def _zero_shot(view: View) -> Iterator[Draft | Remark]:
     reads = tuple(step.id for step in probes)
     protocols = [step.params["protocol"] for step in probes]
     params = {**asdict(view.request.of(ZeroShotParams)), **_asked(cell), "protocols": protocols}
-    yield Draft({**params, "probes": [step.key for step in probes]}, (cell.of("extract")[0].id, *reads))
+    further = [step for step in cell.of("repeat") if step.params["protocol"] == protocols[0]]
+    if further:
+        params["further"] = [step.key for step in further]
+    reads = (cell.of("extract")[0].id, *reads, *(step.id for step in further))
+    yield Draft({**params, "probes": [step.key for step in probes]}, reads)
 
 
 def _zero_shot_summary(record: ZeroShotRecord) -> Mapping[str, Any]:

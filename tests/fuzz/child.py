@@ -52,11 +52,19 @@ def read_dicom(path: Path, number: int) -> None:
 
 
 def read_list(path: Path, number: int) -> None:
-    """Open a list of images."""
+    """Open a list whose images are there, and read the last of them in a decoding process."""
     from medvlm_tui.core.specs import DatasetSpec
     from medvlm_tui.engine.datasets.opening import open_dataset
+    from medvlm_tui.engine.images.decoders import whole_image
+    from tests.fuzz.originals import LISTED, listed_image
+    from tests.fuzz.readers import READERS
 
-    open_dataset(DatasetSpec(id="own", name="own", modality="unknown", reader="csv_list"), path)
+    for name in LISTED:
+        if not (path.parent / name).exists():
+            (path.parent / name).write_bytes(listed_image())
+    dataset = open_dataset(DatasetSpec(id="own", name="own", modality="unknown", reader="csv_list"), path)
+    assert dataset.samples
+    assert whole_image(dataset.samples[-1], READERS["percentiles"]).mode == "RGB"
 
 
 def read_toml(path: Path, number: int) -> None:

@@ -13,6 +13,8 @@ from PIL import Image
 from tests.made.images import dicom, dicom_dataset, palette_tags, png, pnm, tiff
 
 SECRET = "SECRETID77"
+LISTED = tuple(f"{number}.png" for number in range(8))
+"""Images that the lists name."""
 _RNG = np.random.default_rng(3)
 _GREY = _RNG.integers(0, 256, (40, 48), dtype=np.uint8)
 _DEEP = _RNG.integers(0, 4096, (40, 48)).astype(np.uint16)
@@ -36,7 +38,7 @@ def _images(folder: Path) -> None:
     pnm(folder / "6", _DEEP, 4095)
     pnm(folder / "7", _GREY, 255, plain=True)
     image = Image.fromarray(_COLOUR)
-    for number, kind in enumerate(("JPEG", "GIF", "BMP", "WEBP"), start=8):
+    for number, kind in enumerate(("JPEG", "GIF", "BMP", "WEBP", "JPEG2000"), start=8):
         image.save(folder / str(number), format=kind)
 
 
@@ -59,7 +61,7 @@ def _dicom(folder: Path) -> None:
 
 
 def _lists(folder: Path) -> None:
-    rows = [(f"{n}.png", "ab"[n % 2], f"p{n // 2}", "train" if n < 6 else "test") for n in range(8)]
+    rows = [(name, "ab"[n % 2], f"p{n // 2}", "train" if n < 6 else "test") for n, name in enumerate(LISTED)]
     lines = [("path", "label", "group", "split"), *rows]
     (folder / "1.csv").write_text("\n".join(",".join(line) for line in lines))
     (folder / "2.csv").write_text(
@@ -75,6 +77,15 @@ def _lists(folder: Path) -> None:
         return
     columns = {name: [row[i] for row in rows] for i, name in enumerate(lines[0])}
     pyarrow.parquet.write_table(pyarrow.table(columns), folder / "6.parquet")
+    inside = {"image": [{"bytes": listed_image(), "path": row[0]} for row in rows], "label": columns["label"]}
+    pyarrow.parquet.write_table(pyarrow.table(inside), folder / "7.parquet", row_group_size=3)
+
+
+def listed_image() -> bytes:
+    """Return the file that every path of a list leads to."""
+    content = io.BytesIO()
+    Image.fromarray(_GREY).save(content, format="PNG")
+    return content.getvalue()
 
 
 def _workbook(lines: list[tuple[str, ...]]) -> bytes:

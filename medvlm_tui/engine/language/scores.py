@@ -26,6 +26,7 @@ from medvlm_tui.measures.exchange import Images, Outputs, exchange_p_values
 from medvlm_tui.measures.influence import influences
 from medvlm_tui.measures.language.zero_shot import class_vectors, flip_rate, probabilities, quadratic_kappa
 from medvlm_tui.measures.paired_scores import score_difference
+from medvlm_tui.measures.repeats import SCALE, HoldOuts, mean_over_hold_outs
 from medvlm_tui.measures.score_intervals import brier_interval, score_intervals
 from medvlm_tui.stages.records.language import PromptRecord, ScoreRecord, VersusRecord
 from medvlm_tui.stages.records.probe import ProbeRecord
@@ -90,6 +91,23 @@ def scored(cosines: Floats, held: Held, scale: Scale, confidence: float, graded:
     if (found := brier_interval(brier, held.codes, None, confidence)) is not None:
         intervals["brier"] = found
     return {name: _score(value, intervals.get(name)) for name, value in values.items()}
+
+
+def over_hold_outs(
+    found: Sequence[Mapping[str, ScoreRecord]], sizes: HoldOuts, confidence: float
+) -> Mapping[str, ScoreRecord]:
+    """Return the scores of one hold-out as they are, or the means over several with corrected resampled intervals.
+
+    A score that is undefined on one of them has no mean; quadratic kappa, which can be negative, has no interval.
+    """
+    if len(found) == 1:
+        return found[0]
+    means: dict[str, ScoreRecord] = {}
+    for name in found[0]:
+        over = mean_over_hold_outs([each[name].value for each in found], sizes, SCALE.get(name, 1.0), confidence)
+        mean, interval = (None, None) if over is None else over
+        means[name] = _score(mean, None if name == "quadratic_kappa" else interval)
+    return means
 
 
 def _score(value: float | None, interval: tuple[float, float] | None) -> ScoreRecord:

@@ -16,13 +16,14 @@ from medvlm_tui.core.prompts import PromptSet
 from medvlm_tui.core.store.store import Stored
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.encoders.text.loading import require_text
-from medvlm_tui.engine.language.scores import Held, prompt_scores, scored, versus
+from medvlm_tui.engine.language.scores import Held, over_hold_outs, prompt_scores, scored, versus
 from medvlm_tui.engine.language.space import Space, official_classes, open_space
 from medvlm_tui.engine.step.inputs import AGAIN, params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError
 from medvlm_tui.measures.language.zero_shot import best_threshold, centred, chance_by_names, flip_rate
 from medvlm_tui.measures.paired_tests import holm
+from medvlm_tui.measures.repeats import HoldOuts
 from medvlm_tui.stages.language import ZERO_SHOT
 from medvlm_tui.stages.params.language import ZeroShotParams
 from medvlm_tui.stages.probe import PROBE
@@ -40,13 +41,14 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     yield StepProgress(job.step.id, 0, 1, unit="sets of prompts")
     space = open_space(job, context)
     probes = [_probe(key, job, context) for key in job.step.params["probes"]]
-    held = Held.of(space.labelled.codes, probes[0])
+    held_out = _held_out(space, probes[0], job, context)
+    held = held_out[0]
     made, records = [], []
     for number, chosen in enumerate(space.sets):
         context.check()
         yield StepProgress(job.step.id, number, len(space.sets), unit="sets of prompts")
         made.append(_Classes.of(space, job, chosen))
-        records.append(_record(space, made[-1], held, probes, job, params))
+        records.append(_record(space, made[-1], held_out, probes, job, params))
     cosines = np.stack([classes.cosines for classes in made])
     answers = cosines[:, held.rows].argmax(axis=2)
     record = ZeroShotRecord(
@@ -59,6 +61,7 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
         feature=job.encoder.feature,
         n=len(space.images),
         n_test=len(held.rows),
+        seeds=len(held_out),
         text_key=job.step.params["text"],
         confidence=params.confidence,
         permutations=params.permutations,
@@ -80,6 +83,12 @@ def _arrays(cosines: Floats, vectors: Floats, held: Held, space: Space) -> dict[
         "hold_out": held.rows,
         "labels": space.labelled.codes.astype(np.int16),
     }
+
+
+def _held_out(space: Space, first: Stored[ProbeRecord], job: CellJob, context: StepContext) -> list[Held]:
+    """Return the hold-out of the first probe, and the further ones of a run with several."""
+    further = [_probe(key, job, context) for key in job.step.params.get("further", ())]
+    return [Held.of(space.labelled.codes, probe) for probe in (first, *further)]
 
 
 def _probe(key: str, job: CellJob, context: StepContext) -> Stored[ProbeRecord]:
@@ -110,12 +119,12 @@ class _Classes:
 def _record(
     space: Space,
     classes: _Classes,
-    held: Held,
+    held_out: Sequence[Held],
     probes: Sequence[Stored[ProbeRecord]],
     job: CellJob,
     params: ZeroShotParams,
 ) -> PromptSetRecord:
-    chosen, cosines, codes = classes.prompts, classes.cosines, space.labelled.codes
+    chosen, cosines, codes, held = classes.prompts, classes.cosines, space.labelled.codes, held_out[0]
     graded = job.dataset.spec.id == "deepdrid" and not job.dataset.view
     everything = Held(np.arange(len(codes)), codes, held.positive)
     answers = cosines[held.rows].argmax(axis=1)
@@ -124,7 +133,11 @@ def _record(
         name=chosen.name,
         source=chosen.source,
         fallback=chosen.fallback,
-        hold_out=scored(cosines, held, space.texts.scale, params.confidence, graded),
+        hold_out=over_hold_outs(
+            [scored(cosines, each, space.texts.scale, params.confidence, graded) for each in held_out],
+            HoldOuts(len(held.rows), len(codes) - len(held.rows)),
+            params.confidence,
+        ),
         all_rows=scored(cosines, everything, space.texts.scale, params.confidence, graded),
         extras=_extras(space, classes, held),
         by_chance=chance,

@@ -66,6 +66,7 @@ class PromptSetRecord:
     fallback: tuple[str, ...]
     """Classes that went by their own names, for want of words."""
     hold_out: Mapping[str, ScoreRecord]
+    """Over several hold-outs their means, with corrected resampled intervals."""
     all_rows: Mapping[str, ScoreRecord]
     extras: Mapping[str, float | None]
     """Labelled extras over the hold-out: `balanced_accuracy_centred`, `balanced_accuracy_threshold`."""
@@ -95,6 +96,8 @@ class ZeroShotRecord(ZeroShotParams):
     feature: str
     n: int
     n_test: int
+    seeds: int = 1
+    """Hold-outs over which the scores `hold_out` are means; all else is of the first."""
     text_key: str
     """Digest of the text encoder's key."""
     versions: Mapping[str, str] = field(default_factory=dict)

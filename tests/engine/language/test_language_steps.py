@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scipy.stats import t
 from torch.nn import functional
 
 from medvlm_tui.cli import main
@@ -67,12 +68,12 @@ def image_only(clip, folder):
     save_file({k: v for k, v in state.items() if k.startswith("visual.")}, folder / "open_clip_model.safetensors")
 
 
-def run(folder):
+def run(folder, *more):
     models = ",".join(f"local:{folder / name}" for name in ("clip", "image_only"))
     line = ["--batch", "--models", models, "--datasets", "made", "--data", f"made={folder / 'made'}"]
     line += ["--stages", "zero_shot,alignment,report", "--prompts", str(folder / "prompts.toml")]
     line += ["--workspace", str(folder / "workspace"), "--out", str(folder / "out")]
-    return main([*line, "--device", "cpu", "--precision", "fp32", "--offline"])
+    return main([*line, *more, "--device", "cpu", "--precision", "fp32", "--offline"])
 
 
 def stored(folder, stage):
@@ -270,3 +271,25 @@ def test_edited_prompts_are_scored_as_a_run_scores_them(study):
 
 def _index(workspace):
     return ResultsIndex(workspace.runs, workspace.root / "results.json", read_only=True)
+
+
+def test_several_hold_outs_give_means_of_zero_shot_too(study):
+    folder, _, _ = study
+    assert run(folder, "--seeds", "3", "--out", str(folder / "seeds"), "--stages", "zero_shot,report") == 0
+    with Store(Workspace(folder / "workspace").store, read_only=True) as store:
+        steps = json.loads((folder / "seeds" / "manifest.json").read_text())["plan"]["steps"]
+        steps = [step for step in steps if not step["model"].endswith("image_only")]
+        found = store.result(next(step["key"] for step in steps if step["kind"] == "zero_shot"))
+        held = [store.result(step["key"]) for step in steps if step["kind"] in ("probe", "repeat")]
+    rows = [each.arrays["hold_out"] for each in held]
+    assert len(rows) == 3
+    labels = found.arrays["labels"]
+    for number, each in enumerate(found.record["sets"]):
+        answers = found.arrays["cosines"][number].argmax(axis=1)
+        values = [np.mean(answers[held_out] == labels[held_out]) for held_out in rows]
+        accuracy = each["hold_out"]["accuracy"]
+        assert accuracy["value"] == pytest.approx(np.mean(values))
+        n = len(rows[0])
+        error = max(np.sqrt((1 / 3 + n / (len(labels) - n)) * np.var(values, ddof=1)), 0.5 / n)
+        assert accuracy["low"] == pytest.approx(max(0.0, np.mean(values) - t.ppf(0.975, 2) * error))
+    assert found.record["seeds"] == 3
