@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from medvlm_tui.measures import CALIBRATION
 from medvlm_tui.measures.calibration import Platt, expected_calibration_error
 from medvlm_tui.measures.calibration_error import (
     brier_per_image,
@@ -18,9 +19,6 @@ from medvlm_tui.measures.calibration_error import (
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-CALIBRATION = ("ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated")
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", *CALIBRATION)
 
 
 def confusion(codes: Ints, predicted: Ints, n_classes: int) -> Floats:

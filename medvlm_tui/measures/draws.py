@@ -22,3 +22,8 @@ def stratified_subsample(codes: Ints, max_points: int, seed: int) -> Ints:
         quota[c] += 1
     chosen = [rng.permutation(np.flatnonzero(codes == c))[:q] for c, q in zip(classes, quota, strict=True)]
     return np.sort(np.concatenate(chosen))
+
+
+def draw_of_class(members: Ints, code: int, count: int, seed: int) -> Ints:
+    """Return the first `count` of a class's rows in an order that seed and class decide: more keep those drawn."""
+    return members[np.random.default_rng([seed, code]).permutation(len(members))[:count]]

@@ -18,7 +18,7 @@ from medvlm_tui.stages.verdict import VERDICT
 from medvlm_tui.tui.app import MedvlmApp
 from medvlm_tui.tui.theme import LOOKS
 from tests.made import verdicts
-from tests.made.recorded import RecordedClient
+from tests.made.recorded import RecordedClient, survey_of
 from tests.tui.conftest import SIZES, seen, until
 from tests.tui.test_hostile import RAW
 from tests.tui.test_themes import faint
@@ -139,7 +139,7 @@ async def test_names_from_outside_are_shown_as_text(tmp_path: Path) -> None:
         store.put_result("verdict-1", {}, replace(example, candidates=candidates))
     rows = [{"id": one.model, "name": one.model, "group": hostile, "state": "ready"} for one in candidates]
     dataset = {"id": hostile, "name": hostile, "state": "ready", "verdicts": {"paper": "verdict-1"}}
-    client = RecordedClient(shown=events.Survey(tuple(rows), (dataset,), (), "cpu", 0))
+    client = RecordedClient(shown=survey_of(rows, (dataset,), ()))
     app = MedvlmApp(tmp_path, client=client, place="verdict")
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         assert "local:onex[/][@click=app.bell]\\x1b]52" in await until(pilot, "not separated from the best: 2")

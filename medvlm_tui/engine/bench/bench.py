@@ -28,6 +28,7 @@ from medvlm_tui.engine.step.device_memory import with_back_off
 from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import CorruptEntryError
+from medvlm_tui.measures.draws import draw_of_class
 from medvlm_tui.stages.probe import PROBE
 
 Ints = NDArray[np.int64]
@@ -163,5 +164,5 @@ def drawn(rows: Ints, codes: Ints, per_class: int, seed: int) -> Ints:
     chosen = []
     for c in np.unique(codes[rows]):
         members = rows[codes[rows] == c]
-        chosen.append(members[np.random.default_rng([seed, int(c)]).permutation(len(members))[:per_class]])
+        chosen.append(draw_of_class(members, int(c), per_class, seed))
     return np.sort(np.concatenate(chosen)).astype(np.int64)

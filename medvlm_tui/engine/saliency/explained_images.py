@@ -29,6 +29,7 @@ from medvlm_tui.engine.step.inputs import earlier_result, feature_table
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import MedvlmError, UsageError
 from medvlm_tui.measures.calibration import Platt
+from medvlm_tui.measures.draws import draw_of_class
 from medvlm_tui.stages.params.saliency import PROMPT, SaliencyParams
 from medvlm_tui.stages.probe import PROBE
 from medvlm_tui.stages.records.probe import ProbeRecord
@@ -120,8 +121,7 @@ def chosen_rows(params: SaliencyParams, ids: Sequence[str], probe: Stored[ProbeR
     rows: list[int] = []
     for c in range(len(probe.record.classes)):
         members = hold_out[labels[hold_out] == c]
-        order = np.random.default_rng([params.seed, c]).permutation(len(members))
-        rows.extend(int(members[i]) for i in order[: params.images_per_class])
+        rows.extend(draw_of_class(members, c, params.images_per_class, params.seed).tolist())
     return rows
 
 

@@ -10,15 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlm_tui.core.specs import Dataset, ModelSpec
+from medvlm_tui.measures import METRICS
 from medvlm_tui.stages.records.comparison import IntervalsRecord
 from medvlm_tui.stages.records.probe import MetricRecord, Metrics, ProbeRecord
 
 Bounds = Mapping[str, tuple[float, float]]
-
-METRICS = (
-    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
-    "brier", "brier_calibrated",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

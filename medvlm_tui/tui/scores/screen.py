@@ -13,6 +13,7 @@ from textual.containers import Container
 
 from medvlm_tui.core.safe_text import clean, error_text
 from medvlm_tui.errors import MedvlmError
+from medvlm_tui.measures import METRICS
 from medvlm_tui.stages.comparison import PAIRS
 from medvlm_tui.stages.language import ZERO_SHOT
 from medvlm_tui.stages.probe import PROBE
@@ -20,7 +21,7 @@ from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.tui.scores import look as scoretable
 from medvlm_tui.tui.scores.about import about_cell
 from medvlm_tui.tui.scores.cell_detail import behind
-from medvlm_tui.tui.scores.table import METRICS, VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
+from medvlm_tui.tui.scores.table import VIEWS, ScoreTable, ordered, probe_of, protocols, score_table
 from medvlm_tui.tui.shared.filter_line import FilterLine
 from medvlm_tui.tui.shared.filtered import FilteredScreen
 from medvlm_tui.tui.shared.matrix import Matrix

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from medvlm_tui.catalog.datasets import load_datasets
 from medvlm_tui.catalog.models import load_models
 from medvlm_tui.catalog.published import PAPER, POSTER, published
+from medvlm_tui.measures import CALIBRATION
 from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.tui.state.board import Board
 from medvlm_tui.tui.state.survey_rows import Cell, DatasetRow, Reading, reading
@@ -18,11 +19,7 @@ if TYPE_CHECKING:
     from medvlm_tui.report.formats.table import Mark
     from medvlm_tui.report.scores.verdicts import Verdicts
 
-METRICS = (
-    "accuracy", "balanced_accuracy", "macro_f1", "f1_positive", "auroc", "ece", "ece_calibrated", "ece_debiased",
-    "brier", "brier_calibrated",
-)  # fmt: skip
-NO_SHARES = frozenset({"auroc", "ece", "ece_calibrated", "ece_debiased", "brier", "brier_calibrated"})
+NO_SHARES = frozenset({"auroc", *CALIBRATION})
 """Metrics that are no percentages."""
 VIEWS = ("score", "interval", "published", "difference", "leakage", "grid", "zero-shot")
 NO_ZERO_SHOTS: Mapping[tuple[str, str], ZeroShotRecord] = {}
