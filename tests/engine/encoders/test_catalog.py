@@ -138,7 +138,7 @@ def test_a_row_says_how_it_is_proven_and_where_its_weights_are(spec: ModelSpec):
 
 
 def test_groups_have_titles():
-    assert list(group_titles()) == ["medical", "modality_specific", "general"]
+    assert list(group_titles()) == ["medical", "modality_specific", "general", "synthetic"]
 
 
 def test_an_entry_is_read_into_its_record(tmp_path):
