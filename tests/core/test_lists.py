@@ -72,5 +72,5 @@ def test_a_broken_list_is_a_usage_error() -> None:
 
 
 def test_the_labs_words_may_hold_a_comma() -> None:
-    assert words_and_position('"L,5",R top') == (("L,5", "R"), "top", "")
-    assert "no list" in words_and_position('"L,5 top')[2]
+    assert words_and_position('"L,5",R', "top") == (("L,5", "R"), "top", "")
+    assert "no list" in words_and_position('"L,5', "top")[2]

@@ -109,7 +109,7 @@ async def test_maps_are_larger_the_fewer_are_shown(app) -> None:
 async def test_a_page_shows_every_explained_image_and_opens_one(app, size) -> None:
     async with app.run_test(size=size) as pilot:
         await opened(app, pilot)
-        await pilot.press("g")
+        await pilot.press("a")
         screen = await until(pilot, "3 explained, 2 predicted wrongly")
         await until(pilot, "▀▀▀▀")
         assert screen.count("┏") == 2, "those that are predicted wrongly have heavy frames"
@@ -122,10 +122,10 @@ async def test_a_page_shows_every_explained_image_and_opens_one(app, size) -> No
         await until(pilot, " map ─")
         await pilot.press("right", "right", "right", "enter")
         await until(pilot, "image 3 of 3")
-        await pilot.press("g")
+        await pilot.press("a")
         await until(pilot, "3 explained, ")
         assert isinstance(app.screen, GalleryScreen)
-        await pilot.press("left", "g")
+        await pilot.press("left", "a")
         await until(pilot, "image 3 of 3")
 
 
@@ -135,7 +135,7 @@ async def test_moving_on_the_page_draws_no_picture_again(app, monkeypatch) -> No
     monkeypatch.setattr(GalleryScreen, "_picture", lambda self, *a: (drawn.append(a), keep(self, *a))[1])
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(app, pilot)
-        await pilot.press("g")
+        await pilot.press("a")
         await until(pilot, "▀▀▀▀")
         await pilot.pause(0.2)
         assert len(drawn) == 3
@@ -153,7 +153,7 @@ async def test_hostile_names_on_the_page_and_beside(make_app, tmp_path: Path, na
     app, _ = make_app(shown=replace(said, models=models))
     async with app.run_test(size=(160, 48), notifications=True) as pilot:
         await opened(app, pilot)
-        for key in ("b", "right", "g", "right", "enter"):
+        for key in ("b", "right", "a", "right", "enter"):
             await pilot.press(key)
             await pilot.pause(0.15)
             assert not RAW.search(seen(app))

@@ -59,7 +59,7 @@ class GalleryScreen(PlaceScreen):
         Binding("enter", "open", "open"),
         Binding("o", "view", "overlay, map, image"),
         Binding("w", "wrong", "next wrong one"),
-        Binding("escape,g", "leave", "back"),
+        Binding("escape,a", "leave", "back"),
     ]
 
     def __init__(self, title: str, found: Stored[SaliencyRecord], at: int) -> None:

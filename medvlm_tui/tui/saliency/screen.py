@@ -50,7 +50,7 @@ class SaliencyScreen(WalkScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket,left,up,k", "image(-1)", "image", key_display="[ ]"),
         Binding("right_square_bracket,right,down,j", "image(1)", "next image", show=False),
-        Binding("g", "gallery", "gallery"),
+        Binding("a", "gallery", "all images"),
         Binding("b", "beside", "beside"),
         Binding("z", "larger", "larger"),
         Binding("c", "class", "class"),
