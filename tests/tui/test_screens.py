@@ -371,7 +371,14 @@ async def test_a_run_that_cannot_start_says_so(make_app) -> None:
 @pytest.mark.parametrize("kind", [stage.kind for stage in STAGES if stage.screen])
 async def test_enter_on_a_finished_step_of_any_kind_shows_its_result(make_app, tmp_path: Path, kind: str) -> None:
     places = {"project": "map", "grid": "map", "separability": "map", "similarity": "map", "references": "map"}
-    places |= {"saliency": "saliency", "bias": "bias", "bias_groups": "bias", "check": "data", "verdict": "verdict", "reading": "bias"}
+    places |= {
+        "reading": "bias",
+        "saliency": "saliency",
+        "bias": "bias",
+        "bias_groups": "bias",
+        "check": "data",
+        "verdict": "verdict",
+    }
     fill_store(tmp_path)
     app, client = make_app(done=True, hold=0)
     gathers = kind in ("pairs", "ranking", "similarity", "bias_groups")
