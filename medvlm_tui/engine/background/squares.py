@@ -27,6 +27,8 @@ class Squares:
     """Touches no part of the lesion's box where the image has room for that, and as little of it as was found else."""
     overlap: float
     """Share of the lesion's box below `moved`."""
+    cut_off: float
+    """Share of `moved` outside the part of the image that the model sees."""
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box | None:
@@ -40,10 +42,14 @@ def extent(box: Box, size: tuple[int, int]) -> float:
     return max(box[2] - box[0], box[3] - box[1]) / min(size)
 
 
-def squares(box: Box, size: tuple[int, int], share: float, jitter: float, seed: tuple[int, ...]) -> Squares | str:
+def squares(
+    box: Box, size: tuple[int, int], share: float, jitter: float, seed: tuple[int, ...], seen: Box | None = None
+) -> Squares | str:
     """Return both squares for a lesion's box in an image (width, height), or why there are none.
 
-    The first covers the whole box, about its centre, moved by up to `jitter` of the short side in each direction.
+    The first covers the whole box, about its centre, moved by up to `jitter` of the short side in each direction. The
+    second hides as little of the box as it can, and lies in the part of the image that the model sees as far as that
+    allows; `seen` is that part, the whole image where it is None.
     """
     side, rng = round(share * min(size)), np.random.default_rng(seed)
     corner = []
@@ -54,15 +60,23 @@ def squares(box: Box, size: tuple[int, int], share: float, jitter: float, seed: 
         centre = (box[axis] + box[axis + 2] - side) / 2 + rng.uniform(-jitter, jitter) * min(size)
         corner.append(int(np.clip(round(centre), low, high)))
     over = (corner[0], corner[1], corner[0] + side, corner[1] + side)
+    seen = seen or (0, 0, *size)
     tries = [(x, y, x + side, y + side) for x, y in rng.integers(0, [n - side + 1 for n in size], (_TRIES, 2)).tolist()]
-    moved = min(tries, key=lambda square: _overlap(square, box))  # the first of several that are equal
-    return Squares(over, moved, _overlap(moved, box))
+    # As little of the lesion as can be; of those that hide equally little of it, the one that is cut off least.
+    moved = min(tries, key=lambda square: (_common(square, box), -_common(square, seen)))
+    return Squares(over, moved, _share(box, moved), 1 - _share(moved, seen))
 
 
-def _overlap(square: Box, box: Box) -> float:
-    """Return the share of a box that lies below a square."""
-    width, height = (max(0, min(square[axis + 2], box[axis + 2]) - max(square[axis], box[axis])) for axis in (0, 1))
-    return width * height / ((box[2] - box[0]) * (box[3] - box[1]))
+def _common(first: Box, second: Box) -> int:
+    """Return the number of pixels that two boxes share."""
+    sides = (min(first[axis + 2], second[axis + 2]) - max(first[axis], second[axis]) for axis in (0, 1))
+    width, height = (max(0, side) for side in sides)
+    return width * height
+
+
+def _share(box: Box, other: Box) -> float:
+    """Return the share of a box that lies in another one."""
+    return _common(box, other) / ((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def covered(image: Image.Image, square: Box, fill: str, seed: tuple[int, ...]) -> Image.Image:

@@ -22,7 +22,7 @@ from medvlm_tui.engine.bench.bench import Bench, Draw, Ints, drawn, open_bench
 from medvlm_tui.engine.bench.measures import correct, fitted
 from medvlm_tui.engine.bench.seeds import seed_of
 from medvlm_tui.engine.images.decoders import as_image, decoded
-from medvlm_tui.engine.images.geometry import Box
+from medvlm_tui.engine.images.geometry import Box, view_of
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
@@ -78,6 +78,10 @@ class Found:
     side: float
     left_out: Mapping[str, int]
 
+    def mean(self, name: str) -> float:
+        """Return the mean of a number of the squares over the images that take part."""
+        return float(np.mean([getattr(self.places[row], name) for row in (*self.bench.train, *self.bench.test)]))
+
     def centre(self, row: int) -> tuple[float, float]:
         """Return the centre of the square over the lesion, as shares of the image's width and height."""
         (left, top, right, bottom), (width, height) = self.places[row].lesion, self.lesions[row].size
@@ -106,7 +110,8 @@ def _record(found: Found, params: BackgroundParams, right: Mapping[str, Flags]) 
         conditions=tuple(right),
         measures=measures_of(right, params.fills, chance, params.seed, params.resamples),
         side_share=found.side,
-        overlap=float(np.mean([found.places[row].overlap for row in (*bench.train, *bench.test)])),
+        overlap=found.mean("overlap"),
+        cut_off=found.mean("cut_off"),
         left_out={reason: count for reason, count in found.left_out.items() if count},
         t=bench.t,
         n_train=len(bench.train),
@@ -150,7 +155,8 @@ def _places(
     found = {}
     for row, lesion in lesions.items():
         seed = seed_of(params.seed, bench.samples[row].id, "square")
-        made = squares(lesion.box, lesion.size, side, params.jitter, seed)
+        seen = view_of(bench.job.model.preprocess, lesion.size).seen(lesion.size)
+        made = squares(lesion.box, lesion.size, side, params.jitter, seed, seen)
         if isinstance(made, str):
             left_out[made] += 1
         else:

@@ -11,6 +11,8 @@ from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.engine.images.framing import crop_margin, short_side_size
 
 Box = tuple[int, int, int, int]
+# Of a pixel: an edge that is whole but for rounding is whole.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ class View:
             np.rint([top * self.scale_y + self.offset_y, bottom * self.scale_y + self.offset_y]), 0, self.size_px
         )
         return int(x[0]), int(y[0]), int(x[1]), int(y[1])
+
+    def seen(self, size: tuple[int, int]) -> Box:
+        """Return the box of an original image of `size` = (width, height) that lies in the view, in whole pixels."""
+        ends = [(-self.offset_x, self.scale_x, size[0]), (-self.offset_y, self.scale_y, size[1])]
+        (left, right), (top, bottom) = (
+            (
+                max(0, int(np.ceil(first / scale - _ROUNDING))),
+                min(length, int((first + self.size_px) / scale + _ROUNDING)),
+            )
+            for first, scale, length in ends
+        )
+        return left, top, right, bottom
 
 
 def view_of(spec: PreprocessSpec, size: tuple[int, int]) -> View:

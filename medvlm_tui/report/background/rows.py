@@ -12,7 +12,7 @@ from medvlm_tui.stages.records.background import BackgroundRecord
 
 COLUMNS = (
     *texts("model", "dataset", "label_view", "measure", "condition"),
-    *numbers("value", "ci_low", "ci_high", "n", "chance", "n_train", "side_share", "overlap", "t", "seed"),
+    *numbers("value", "ci_low", "ci_high", "n", "chance", "n_train", "side_share", "overlap", "cut_off", "t", "seed"),
     *texts("left_out"),
 )  # fmt: skip
 
@@ -28,6 +28,6 @@ def tables_of(results: Gathered) -> tuple[Table, ...]:
 def _rows(source: ReportInput, step: Step, record: BackgroundRecord) -> Iterator[Row]:
     start = (step.model, step.dataset, source.datasets[step.dataset].view)
     without = "; ".join(f"{count} {reason}" for reason, count in record.left_out.items())
-    end = (record.n_train, record.side_share, record.overlap, record.t, record.seed, without)
+    end = (record.n_train, record.side_share, record.overlap, record.cut_off, record.t, record.seed, without)
     for m in record.measures:
         yield (*start, m.name, m.condition, m.value, m.low, m.high, m.n, m.chance, *end)

@@ -32,6 +32,8 @@ class BackgroundRecord(BackgroundParams):
     """Side of the square over the image's short side."""
     overlap: float
     """Mean share of the lesion's box that the square elsewhere hides: above 0 where images have no room for it."""
+    cut_off: float
+    """Mean share of the square elsewhere that the model's crop cuts off."""
     left_out: Mapping[str, int]
     """Reason -> number of images that have no part."""
     t: float
@@ -70,6 +72,7 @@ class BackgroundRecord(BackgroundParams):
             ),
             side_share=0.4,
             overlap=0.02,
+            cut_off=0.1,
             left_out={"no lesion mask": 2},
             t=1.0,
             n_train=6,

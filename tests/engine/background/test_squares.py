@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medvlm_tui.core.specs import PreprocessSpec
 from medvlm_tui.engine.background.squares import TOO_LARGE, Squares, box_of, covered, extent, only, squares
+from medvlm_tui.engine.images.geometry import view_of
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -49,6 +51,26 @@ def test_what_does_not_fit_says_why_and_without_room_the_other_square_hides_leas
     inside[10:30, 50:70] = True
     hidden = inside[found.moved[1] : found.moved[3], found.moved[0] : found.moved[2]].sum() / inside.sum()
     assert found.overlap == pytest.approx(hidden)
+
+
+def test_the_other_square_hides_no_lesion_first_and_lies_where_the_model_looks_then() -> None:
+    for seed in range(30):
+        found = squares((40, 20, 50, 30), (80, 60), 0.3, 0.05, (seed,), seen=(12, 2, 68, 58))
+        assert isinstance(found, Squares)
+        assert (found.overlap, found.cut_off) == (0, 0)
+        assert 12 <= found.moved[0] < found.moved[2] <= 68
+        narrow = squares((40, 20, 50, 30), (80, 60), 0.5, 0.05, (seed,), seen=(12, 2, 68, 58))
+        assert isinstance(narrow, Squares)
+        assert narrow.overlap == 0
+        inside = np.zeros((60, 80), bool)
+        inside[2:58, 12:68] = True
+        left, top, right, bottom = narrow.moved
+        assert narrow.cut_off == pytest.approx(1 - inside[top:bottom, left:right].mean())
+
+
+def test_the_box_that_is_seen_is_the_crop() -> None:
+    assert view_of(PreprocessSpec(224, 256), (256, 512)).seen((256, 512)) == (16, 144, 240, 368)
+    assert view_of(PreprocessSpec(224, 224, resize="squash"), (300, 200)).seen((300, 200)) == (0, 0, 300, 200)
 
 
 @pytest.mark.parametrize("fill", ["mean", "noise", "blur"])
