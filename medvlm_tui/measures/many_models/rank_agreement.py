@@ -41,8 +41,10 @@ def rank_agreement(before: Flags, after: Flags, seed: int, resamples: int = 2000
     drawn = kendall_tau(weights @ before.T, weights @ after.T)
     known = drawn[~np.isnan(drawn)]
     value = float(kendall_tau(before.sum(axis=1)[None].astype(float), after.sum(axis=1)[None].astype(float))[0])
-    low, high = (float(end) for end in np.percentile(known, [2.5, 97.5])) if len(known) else (None, None)
-    return Agreement(None if np.isnan(value) else value, low, high, _reversed(before, after))
+    if np.isnan(value):
+        return Agreement(None, None, None, _reversed(before, after))
+    low, high = (float(end) for end in np.percentile(known, [2.5, 97.5]))
+    return Agreement(value, low, high, _reversed(before, after))
 
 
 def kendall_tau(first: Floats, second: Floats) -> Floats:

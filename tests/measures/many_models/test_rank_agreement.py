@@ -46,6 +46,7 @@ def test_a_pair_counts_as_turned_round_only_where_both_differences_are_clear() -
 
 def test_models_that_are_all_equal_have_no_order_and_two_models_no_agreement() -> None:
     right = np.ones((3, 10), dtype=bool)
-    assert rank_agreement(right, right, 0).tau is None
+    found = rank_agreement(right, right, 0)
+    assert (found.tau, found.low, found.high) == (None, None, None)
     with pytest.raises(ValueError, match="at least 3"):
         rank_agreement(right[:2], right[:2], 0)
