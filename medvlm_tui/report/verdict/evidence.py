@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medvlm_tui.report.background.rows import tables_of as covered_lesions
 from medvlm_tui.report.bias.rows import measured
 from medvlm_tui.report.formats.table import Table
 from medvlm_tui.report.language.rows import HOLD_OUT, tables_of
@@ -54,6 +55,12 @@ BIAS = (
     Quoted("bias_flip_rate", "predictions that a burned-in word changes", "flip_rate", "text", "%"),
     Quoted("bias_shift", "shift of the features by a word, over the median distance between images", "shift", "text"),
 )
+BACKGROUND = (
+    Quoted("cost_of_cover", "accuracy lost by covering the lesion beyond covering as much elsewhere, fill mean",
+           "cost_of_cover", "mean", "points"),
+    Quoted("shortcut_index", "knowledge of the class with the lesion covered, over that of whole images, fill mean",
+           "shortcut_index", "mean"),
+)  # fmt: skip
 SALIENCY = (
     Quoted("mass_over_area", "saliency inside the lesion beyond the lesion's share of the area",
            "mass_over_area_lesion", unit="points"),
@@ -78,6 +85,8 @@ def _all(results: Gathered) -> Iterator[tuple[Names, Evidence]]:
     for table in measured(results):
         if table.name == "bias":
             yield from _quoted(table, BIAS, value="value")
+    for table in covered_lesions(results):
+        yield from _quoted(table, BACKGROUND, value="value")
     yield from _quoted(quality(results.explained), SALIENCY, value="mean")
     yield from _twins(results)
     yield from _cost(cost_table(results.tables))

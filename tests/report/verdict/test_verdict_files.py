@@ -23,12 +23,15 @@ from medvlm_tui.report.results.run_results import Gathered
 from medvlm_tui.report.scores import group_gap, layout
 from medvlm_tui.report.verdict import cards
 from medvlm_tui.report.verdict.cards import DatasetVerdict, sentences, verdicts
+from medvlm_tui.report.verdict.evidence import evidence
 from medvlm_tui.report.verdict.files import tables
 from medvlm_tui.report.verdict.preference import Candidate, is_open, preferred
 from medvlm_tui.report.verdict.section import sections
 from medvlm_tui.report.write import page_sections, write_tables
+from medvlm_tui.stages.records.background import BackgroundRecord
 from medvlm_tui.stages.records.language import ZeroShotRecord
 from medvlm_tui.stages.records.verdict import CandidateRecord, VerdictRecord
+from tests.made import examples
 from tests.made.report_store import MODELS, filled
 
 RANKED = ("vgg16", "biomedclip", "local:net")
@@ -217,3 +220,19 @@ def test_the_interval_beside_a_mean_over_hold_outs_is_the_corrected_one(tmp_path
         # Two equal hold-outs: the error is that of a quarter of an image, with one degree of freedom.
         half = t.ppf(0.975, 1) * 0.5 / cell.n_test
         assert card.high == pytest.approx(min(1.0, (metric.mean or 0.0) + half))
+
+
+def test_covered_lesions_stand_on_the_card(tmp_path: Path) -> None:
+    source = examples.filled(tmp_path)
+    found = evidence(Gathered(source))
+    source.store.close()
+    quoted = {one.name: one for each in found.values() for one in each}
+    example = BackgroundRecord.example().by_name
+    for name in ("cost_of_cover", "shortcut_index"):
+        expected = example[name, "mean"]
+        assert (quoted[name].value, quoted[name].low, quoted[name].high) == (
+            expected.value,
+            expected.low,
+            expected.high,
+        )
+        assert (quoted[name].n, quoted[name].file) == (expected.n, "background.csv")
