@@ -18,7 +18,7 @@ from medvlm_tui.core.specs import Sample
 from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.background.measures import measures_of
 from medvlm_tui.engine.background.squares import LARGEST, Squares, box_of, covered, extent, only, squares
-from medvlm_tui.engine.bench.bench import Bench, Draw, Ints, drawn, open_bench
+from medvlm_tui.engine.bench.bench import Bench, Draw, open_bench
 from medvlm_tui.engine.bench.measures import correct, fitted
 from medvlm_tui.engine.bench.seeds import seed_of
 from medvlm_tui.engine.images.decoders import as_image, decoded
@@ -34,7 +34,7 @@ from medvlm_tui.stages.records.background import POSITION, WHOLE, BackgroundReco
 Flags = NDArray[np.bool_]
 _WAYS = ("covered", "moved", "only")
 _NO_MASK, _EMPTY = "no lesion mask", "an empty lesion mask"
-_SHOWN = 6
+_SHOWN_PER_CLASS, _SHOWN = 2, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     arrays: dict[str, NDArray[Any]] = {
         "right": np.stack(list(right.values())),
         "labels": bench.test_codes.astype(np.int16),
-        "pictures": np.stack([_pictures(bench, record, draw) for draw in conditions.values()]),
+        "pictures": np.stack([bench.pictures(record.shown, draw) for draw in conditions.values()]),
     }
     context.store.put_result(job.step.key, arrays, record)
     bench.forget()
@@ -101,14 +101,13 @@ def _found(job: CellJob, context: StepContext, params: BackgroundParams) -> Foun
 
 def _record(found: Found, params: BackgroundParams, right: Mapping[str, Flags]) -> BackgroundRecord:
     bench = found.bench
-    chance = float(np.bincount(bench.test_codes).max() / len(bench.test))
     return BackgroundRecord(
         **asdict(params),
         classes=bench.classes,
         images=tuple(bench.samples[row].id for row in bench.test),
-        shown=tuple(_shown(bench, params.seed)),
+        shown=bench.shown(_SHOWN_PER_CLASS, _SHOWN, params.seed),
         conditions=tuple(right),
-        measures=measures_of(right, params.fills, chance, params.seed, params.resamples),
+        measures=measures_of(right, params.fills, bench.chance, params.seed, params.resamples),
         side_share=found.side,
         overlap=found.mean("overlap"),
         cut_off=found.mean("cut_off"),
@@ -199,14 +198,3 @@ def _right(bench: Bench, features: NDArray[np.float32]) -> Flags:
     n = len(bench.train)
     model = fitted(features[:n], bench.codes[bench.train], len(bench.classes), bench.t)
     return correct(model, features[n:], bench.test_codes)
-
-
-def _shown(bench: Bench, seed: int) -> Iterator[int]:
-    rows: Ints = drawn(bench.test, bench.codes, 2, seed)[:_SHOWN]
-    return (int(np.flatnonzero(bench.test == row)[0]) for row in rows)
-
-
-def _pictures(bench: Bench, record: BackgroundRecord, draw: Draw) -> NDArray[np.uint8]:
-    """Return (k, H, W, 3) what the model sees of the shown images."""
-    samples = (bench.samples[bench.test[position]] for position in record.shown)
-    return np.stack([bench.encoder.display(bench.input(draw(sample))) for sample in samples])

@@ -71,6 +71,21 @@ class Bench:
         """(n_test,) classes of the hold-out's images."""
         return np.asarray(self.codes[self.test])
 
+    @property
+    def chance(self) -> float:
+        """The share of the commonest class among the hold-out's images."""
+        return float(np.bincount(self.test_codes).max() / len(self.test))
+
+    def shown(self, per_class: int, most: int, seed: int) -> tuple[int, ...]:
+        """Return the positions among the hold-out's images of those that are stored as pictures."""
+        rows = drawn(self.test, self.codes, per_class, seed)[:most]
+        return tuple(int(np.flatnonzero(self.test == row)[0]) for row in rows)
+
+    def pictures(self, shown: Sequence[int], draw: Draw) -> NDArray[np.uint8]:
+        """Return (k, H, W, 3) what the model sees of the shown images as `draw` makes them."""
+        samples = (self.samples[self.test[position]] for position in shown)
+        return np.stack([self.encoder.display(self.input(draw(sample))) for sample in samples])
+
     def read(self, sample: Sample) -> Image.Image:
         """Return an image as the run's features saw it; raises ImageError."""
         return self.images.image(sample)

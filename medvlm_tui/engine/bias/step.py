@@ -15,7 +15,7 @@ from medvlm_tui.core.versions import versions
 from medvlm_tui.engine.bench.measures import correct, flips, shift
 from medvlm_tui.engine.bias import burned_text, experiments
 from medvlm_tui.engine.bias.burned_text import BurnedText
-from medvlm_tui.engine.bias.lab import Features, Lab, drawn, prepare
+from medvlm_tui.engine.bias.lab import Features, Lab, prepare
 from medvlm_tui.engine.bias.overlay import draw_overlay
 from medvlm_tui.engine.bias.text_removal import own_text, removals, reversed_text
 from medvlm_tui.engine.bias.word_maps import WordMaps, images_to_encode, word_maps
@@ -113,7 +113,7 @@ def _record(lab: Lab, encoded: Encoded, texts: Sequence[BurnedText], maps: WordM
         kinds=tuple(encoded.after),
         images=tuple(image.id for image in images),
         flipped={kind: tuple(np.flatnonzero(flags).tolist()) for kind, flags in flipped.items()},
-        shown=tuple(_shown(lab)),
+        shown=lab.shown(_SHOWN_PER_CLASS, _SHOWN, lab.params.seed),
         measures=(),
         texts=burned_text.records(images, texts),
         map_levels=() if maps is None else maps.levels,
@@ -130,16 +130,10 @@ def _images_to_encode(lab: Lab, everything: int, controls: int) -> int:
     return once + (images_to_encode(lab) if lab.params.rise_masks >= 2 else 0)
 
 
-def _shown(lab: Lab) -> list[int]:
-    """Return the positions in the lab's hold-out images of those that are stored as pictures."""
-    rows = drawn(lab.test, lab.codes, _SHOWN_PER_CLASS, lab.params.seed)[:_SHOWN]
-    return [int(np.flatnonzero(lab.test == row)[0]) for row in rows]
-
-
 def _arrays(lab: Lab, encoded: Encoded) -> Arrays:
     """Return the shifts and decision values of every hold-out image, and the pictures of the shown ones."""
     pictures, boxes, kinds, before = [], [], tuple(encoded.after), encoded.before
-    for position in _shown(lab):
+    for position in lab.shown(_SHOWN_PER_CLASS, _SHOWN, lab.params.seed):
         image = lab.read(lab.samples[lab.test[position]])
         overlaid = [draw_overlay(image, lab.spec(0, kind)) for kind in kinds]
         drawn_images = [image, *(one.image for one in overlaid)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlm_tui.engine.bench.measures import About, correct, fitted, shift
+from medvlm_tui.engine.bench.measures import About, correct, fitted, flips, shift
 from medvlm_tui.engine.features.neighbours import unit_rows
 from medvlm_tui.engine.probe.classifier import Classifier
 from medvlm_tui.measures.intervals import median_interval
@@ -80,11 +80,10 @@ def of_change(
     retrained = correct(other.classifier, other.test, codes)
     transfer = correct(plain.classifier, other.test, codes)
     reverse = correct(other.classifier, plain.test, codes)
-    flipped = plain.classifier.scores(plain.test).argmax(axis=1) != plain.classifier.scores(other.test).argmax(axis=1)
     found = [
         About("shift", name).mean(shift(plain.test, other.test)),
         *_among_neighbours(name, other.test, around),
-        About("flip_rate", name).share(flipped),
+        About("flip_rate", name).share(flips(plain.classifier, plain.test, other.test)),
         About("accuracy_retrained", name, chance).share(retrained),
         About("accuracy_transfer", name, chance).share(transfer),
         About("accuracy_reverse", name, chance).share(reverse),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from PIL import Image
 from medvlm_tui.core.events import Event, ResultReady
 from medvlm_tui.core.specs import PreprocessSpec, Sample
 from medvlm_tui.core.versions import versions
-from medvlm_tui.engine.bench.bench import Bench, Draw, Features, Ints, drawn, open_bench
+from medvlm_tui.engine.bench.bench import Bench, Draw, Features, Ints, open_bench
 from medvlm_tui.engine.bench.measures import correct
 from medvlm_tui.engine.bench.seeds import seed_of
 from medvlm_tui.engine.images.decoders import whole_image
@@ -38,16 +38,12 @@ _SHOWN = 6
 
 @dataclass(slots=True)
 class Images:
-    """The lab's images as the run reads them, and under each change."""
+    """The lab's images under each change."""
 
     bench: Bench
     seed: int
     own_framing: bool
     """True where the encoder prepares its input by the plain preprocessing of its entry."""
-
-    def plain(self, sample: Sample) -> Image.Image:
-        """Return an image as the run's features saw it; raises ImageError."""
-        return self.bench.read(sample)
 
     def under(self, variant: Variant) -> Draw | str:
         """Return what draws an image under a change, or why the change does not apply to this model."""
@@ -61,15 +57,15 @@ class Images:
 
     def changes(self, draw: Draw, sample: Sample) -> bool:
         """Return whether a change gives the model another input for this image."""
-        return not torch.equal(self.bench.input(draw(sample)), self.bench.input(self.plain(sample)))
+        return not torch.equal(self.bench.input(draw(sample)), self.bench.input(self.bench.read(sample)))
 
     def _changed(self, variant: Variant, sample: Sample) -> Image.Image:
-        image = self.plain(sample)
+        image = self.bench.read(sample)
         scale = min(image.size) / self.bench.job.model.preprocess.resize_px
         return changed(image, variant, Place(max(scale, 1.0), seed_of(self.seed, sample.id, variant.name)))
 
     def _framed(self, preprocess: Preprocess, sample: Sample) -> torch.Tensor:
-        return preprocess(self.plain(sample))
+        return preprocess(self.bench.read(sample))
 
 
 def run(job: CellJob, context: StepContext) -> Iterator[Event]:
@@ -79,8 +75,8 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
     images = Images(bench, params.seed, _own_framing(bench))
     rows = np.concatenate([bench.train, bench.test])
     bench.total = len(rows) * (1 + len(params.variants))
-    plain = yield from _way(bench, "plain", rows, images.plain)
-    lab = Lab(bench, images, rows, plain, Neighbourhood.of(plain), _chance(bench.test_codes))
+    plain = yield from _way(bench, "plain", rows, bench.read)
+    lab = Lab(bench, images, rows, plain, Neighbourhood.of(plain))
     found = []
     for name in params.variants:
         found.append((yield from lab.measured(parse_variant(name))))
@@ -88,10 +84,10 @@ def run(job: CellJob, context: StepContext) -> Iterator[Event]:
         **asdict(params),
         classes=bench.classes,
         images=tuple(bench.samples[row].id for row in bench.test),
-        shown=tuple(_shown(bench, params.seed)),
+        shown=bench.shown(_SHOWN_PER_CLASS, _SHOWN, params.seed),
         measured=tuple(each.name for each in found if not each.left_out),
         changes=tuple(found),
-        default=(measures.of_default(plain, bench.test_codes, lab.chance),),
+        default=(measures.of_default(plain, bench.test_codes, bench.chance),),
         t=bench.t,
         n_train=len(bench.train),
         n_test=len(bench.test),
@@ -115,7 +111,6 @@ class Lab:
     rows: Ints
     plain: Way
     around: Neighbourhood
-    chance: float
     right: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = field(default_factory=list)
     """For each measured change whether each hold-out image is right, retrained and transferred."""
 
@@ -129,7 +124,7 @@ class Lab:
             return VariantRecord(name=variant.name, place=variant.place, changed=0, left_out=why)
         other = yield from _way(self.bench, variant.name, self.rows, draw)
         codes = self.bench.test_codes
-        found, *right = measures.of_change(variant.name, self.plain, other, self.around, codes, self.chance)
+        found, *right = measures.of_change(variant.name, self.plain, other, self.around, codes, self.bench.chance)
         self.right.append((right[0], right[1]))
         return VariantRecord(name=variant.name, place=variant.place, changed=number, measures=found)
 
@@ -150,11 +145,9 @@ class Lab:
 
     def _pictures(self, record: PreprocessingRecord, name: str) -> NDArray[np.uint8]:
         """Return (k, H, W, 3) what the model sees of the shown images, unchanged for no name."""
-        draw = self.images.under(parse_variant(name)) if name else self.images.plain
+        draw = self.images.under(parse_variant(name)) if name else self.bench.read
         assert not isinstance(draw, str)
-        bench = self.bench
-        samples = (bench.samples[bench.test[position]] for position in record.shown)
-        return np.stack([bench.encoder.display(bench.input(draw(sample))) for sample in samples])
+        return self.bench.pictures(record.shown, draw)
 
 
 def _way(bench: Bench, name: str, rows: Ints, draw: Draw) -> Generator[Event, None, Way]:
@@ -168,14 +161,3 @@ def _own_framing(bench: Bench) -> bool:
     expected = Preprocess(bench.job.model.preprocess)(image)
     made = bench.encoder.preprocess(image)
     return made.shape == expected.shape and bool(torch.equal(made, expected))
-
-
-def _chance(codes: Ints) -> float:
-    """Return the share of the commonest class."""
-    return float(np.bincount(codes).max() / len(codes))
-
-
-def _shown(bench: Bench, seed: int) -> Sequence[int]:
-    """Return the positions in the lab's hold-out images of those that are stored as pictures."""
-    rows = drawn(bench.test, bench.codes, _SHOWN_PER_CLASS, seed)[:_SHOWN]
-    return [int(np.flatnonzero(bench.test == row)[0]) for row in rows]
