@@ -21,9 +21,8 @@ from medvlm_tui.engine.background.squares import LARGEST, Squares, box_of, cover
 from medvlm_tui.engine.bench.bench import Bench, Draw, open_bench
 from medvlm_tui.engine.bench.measures import correct, fitted
 from medvlm_tui.engine.bench.seeds import seed_of
-from medvlm_tui.engine.images.decoders import as_image, decoded
 from medvlm_tui.engine.images.geometry import Box, view_of
-from medvlm_tui.engine.images.read_sample import read_sample
+from medvlm_tui.engine.images.lesion_masks import lesion_masks
 from medvlm_tui.engine.step.inputs import params_of
 from medvlm_tui.engine.step.job import CellJob, StepContext
 from medvlm_tui.errors import DatasetError
@@ -127,12 +126,9 @@ def _lesions(bench: Bench, left_out: Counter[str]) -> dict[int, Lesion]:
         bench.context.check()
         sample = bench.samples[row]
         size, mask = bench.read(sample).size, np.zeros((1, 1), dtype=bool)
-        files = [path for path in (sample.mask, *sample.more_masks) if path is not None]
-        for made in decoded([Sample(f"mask of {sample.id}", path, "") for path in files], read_sample, 1):
-            read = as_image(made).convert("L")
+        for lesion in lesion_masks(sample):
             # A mask of another size than its image is brought to it, nearest first.
-            lesion = np.asarray(read.resize(size, Image.Resampling.NEAREST) if read.size != size else read) > 127
-            mask = mask | lesion
+            mask = mask | np.asarray(Image.fromarray(lesion).resize(size, Image.Resampling.NEAREST))
         box = box_of(mask)
         if box is None:
             left_out[_EMPTY] += 1

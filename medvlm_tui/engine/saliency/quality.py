@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from medvlm_tui.core.intensity_windows import FILE
 from medvlm_tui.core.specs import Sample
-from medvlm_tui.engine.images.decoders import as_image, decoded, whole_image
+from medvlm_tui.engine.images.decoders import whole_image
 from medvlm_tui.engine.images.geometry import View
+from medvlm_tui.engine.images.lesion_masks import lesion_masks
 from medvlm_tui.engine.images.read_sample import read_sample
 from medvlm_tui.engine.saliency.masking import hidden_pixels
 from medvlm_tui.engine.step.device_memory import with_back_off
@@ -52,11 +53,10 @@ class Regions:
 
 def sample_regions(sample: Sample, view: Callable[[tuple[int, int]], View], window: str = FILE) -> Regions:
     """Return a sample's lesion and text as the model sees them; raises ImageError when a mask cannot be read."""
-    masks = [Sample(f"mask of {sample.id}", path, "") for path in (sample.mask, *sample.more_masks) if path is not None]
     seen = view(whole_image(sample, partial(read_sample, window=window)).size)
     lesion = np.zeros((seen.size_px, seen.size_px), dtype=bool)
-    for found in decoded(masks, read_sample, 1):
-        lesion |= seen.mask(np.asarray(as_image(found).convert("L")) > 127)
+    for mask in lesion_masks(sample):
+        lesion |= seen.mask(mask)
     words = [box for name, box in sample.boxes.items() if not name.startswith("caliper")]
     return Regions(lesion, boxes_mask([seen.box(box) for box in words], seen.size_px))
 
